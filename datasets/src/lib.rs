@@ -1,1 +1,12 @@
-//! Crate.
+//! What the data is: rows, digests, SPDX licenses, audio files, corpora, the Parquet schema and the store.
+//!
+//! Nothing here knows of the dataflow: rows are small descriptions, bytes lie in the [`store`] under
+//! their digest, and heavy work is an [`effect::Effect`] whose outcome is remembered.
+
+pub mod digest;
+pub mod effect;
+pub mod fault;
+pub mod row;
+pub mod store;
+
+pub use digest::{Digest, Key};

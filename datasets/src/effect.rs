@@ -1,0 +1,106 @@
+//! Heavy work as a memoised effect: what it is keyed by, and how it may end.
+//!
+//! key = blake3(verb, REVISION, settings, input digests, \[seed\], \[numerics\]). An effect's work item holds
+//! only the fields on which its result can depend; how to reach the bytes (paths) is in no key.
+
+use crate::{Digest, Key, store::StoreError};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::{fmt::Debug, hash::Hash, io};
+
+/// A refusal: a property of the input's bytes, remembered like a result.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Refusal {
+    /// A short, stable code.
+    pub code: String,
+    /// A sentence.
+    pub why: String,
+}
+
+/// How an effect ends when it gives no result.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// The input's bytes cannot be used; remembered, a dropped row.
+    #[error("{} ({})", .0.why, .0.code)]
+    Refused(Refusal),
+    /// A source cannot be read, or memory is short: a dropped row with a warning, tried again by the next run.
+    #[error("{0}")]
+    Failed(String),
+    /// The store cannot be written or read: the run ends at once.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The run was interrupted; what was done is kept.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl Fault {
+    /// A refusal from its code and its sentence.
+    pub fn refused(code: &str, why: impl Into<String>) -> Fault {
+        Fault::Refused(Refusal { code: code.into(), why: why.into() })
+    }
+
+    /// A source that could not be read.
+    pub fn failed(what: &str, error: &io::Error) -> Fault {
+        Fault::Failed(format!("cannot read {what}: {error}"))
+    }
+}
+
+/// How much of the machine an effect takes while it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Load {
+    /// One slot of the pool; many run beside each other.
+    Light,
+    /// All slots; one at a time.
+    Heavy,
+}
+
+/// One kind of heavy work. Free of the dataflow: the operator that runs it lives elsewhere.
+pub trait Effect: Send + Sync + 'static {
+    /// All that the result may depend on.
+    type Work: Clone + Debug + Ord + Hash + Serialize + DeserializeOwned + Send + Sync + 'static;
+    /// What is remembered: small, and naming objects in the store.
+    type Output: Clone + Debug + Ord + Hash + Serialize + DeserializeOwned + Send + Sync + 'static;
+
+    /// How much of the machine it takes.
+    const LOAD: Load;
+
+    /// The digest under which the outcome is remembered.
+    fn key(&self, work: &Self::Work) -> Digest;
+
+    /// Objects that must be in the store for the remembered output to be of use.
+    fn objects(&self, output: &Self::Output) -> Vec<Digest>;
+
+    /// Does the work.
+    ///
+    /// # Errors
+    /// See [`Fault`].
+    fn run(&self, work: &Self::Work) -> Result<Self::Output, Fault>;
+}
+
+/// The key of an effect: the verb, its revision, and what its author adds.
+pub fn key(verb: &str, revision: u32) -> Key {
+    Key::new("effect").text(verb).number(u64::from(revision))
+}
+
+/// The class of arithmetic whose results are bit-identical: networks, decoders and resamplers carry it in their keys.
+///
+/// Matrix products choose wider units where the processor has them, and these round differently.
+pub fn numerics() -> &'static str {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let v4 = std::arch::is_x86_feature_detected!("avx512f")
+            && std::arch::is_x86_feature_detected!("avx512bw")
+            && std::arch::is_x86_feature_detected!("avx512cd")
+            && std::arch::is_x86_feature_detected!("avx512dq")
+            && std::arch::is_x86_feature_detected!("avx512vl");
+        if v4 { "cpu-x86-v4" } else { "cpu-x86-v3" }
+    }
+    #[cfg(target_arch = "aarch64")]
+    {
+        "cpu-aarch64"
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    {
+        "cpu-other"
+    }
+}

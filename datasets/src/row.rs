@@ -1,0 +1,190 @@
+//! Rows: what travels on the edges of the dataflow.
+//!
+//! Small, ordered, serialisable descriptions. Samples and codes lie in the store under their digest;
+//! a row names them. No row holds a path or the name of a stage, so that moving a folder or renaming
+//! a stage changes no row.
+
+use crate::Digest;
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+macro_rules! row { ($($(#[$doc:meta])* pub struct $name:ident { $($body:tt)* })*) => {
+    $($(#[$doc])*
+    #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+    pub struct $name { $($body)* })*
+} }
+
+row! {
+    /// What is said about a recording: by a sidecar, a table, its tags or the manifest.
+    pub struct Labels {
+        /// The title of the piece.
+        pub title: Option<String>,
+        /// Who made it; the default key of a split.
+        pub artist: Option<String>,
+        /// One genre; a conditioning label.
+        pub genre: Option<String>,
+        /// Where it came from, usually a URL.
+        pub source: Option<String>,
+        /// Anything else a table said, by column.
+        pub extra: BTreeMap<String, String>,
+    }
+
+    /// What one pass of the decoder found: a property of the file's bytes.
+    pub struct Recording {
+        /// Frames (samples per channel) after gapless trimming.
+        pub frames: u64,
+        /// Frames per second.
+        pub rate: u32,
+        /// Channels.
+        pub channels: u16,
+        /// Digest of rate, channels and all interleaved f32 samples.
+        pub samples: Digest,
+    }
+
+    /// What happens to decoded samples before anybody reads them: the recipe of a PCM blob.
+    pub struct Chain {
+        /// Frames per second after resampling.
+        pub rate: u32,
+        /// Channels after mixing down.
+        pub channels: u16,
+        /// Frames after resampling: `ceil(frames * rate / recording.rate)`.
+        pub frames: u64,
+    }
+
+    /// One recording of a corpus: a file, what is said about it and what was found in it.
+    pub struct Track {
+        /// `dataset/key`.
+        pub id: String,
+        /// Digest of the file's bytes.
+        pub content: Digest,
+        /// Size of the file in bytes.
+        pub bytes: u64,
+        /// The license as stated until the stage `license` has read it, its SPDX form afterwards.
+        pub license: Option<String>,
+        /// What is said about it.
+        pub labels: Labels,
+        /// Set by `decode`.
+        pub recording: Option<Recording>,
+        /// Set by `resample`.
+        pub chain: Option<Chain>,
+        /// Set by `split`.
+        pub split: Option<String>,
+    }
+
+    /// A span of a resampled track, in frames at the chain's rate.
+    pub struct Clip {
+        /// The track it is cut from.
+        pub track: Arc<Track>,
+        /// First frame.
+        pub start: u64,
+        /// Number of frames.
+        pub frames: u64,
+    }
+
+    /// The discrete codes of one clip.
+    pub struct Codes {
+        /// What was encoded.
+        pub clip: Clip,
+        /// Digest of the codec's weights.
+        pub codec: Digest,
+        /// The object in the store that holds the codes of all levels.
+        pub blob: Digest,
+        /// Codes per level, the bottom first.
+        pub counts: Vec<u64>,
+    }
+
+    /// One Parquet file of codes.
+    pub struct Shard {
+        /// The split that it belongs to.
+        pub split: String,
+        /// The bits of blake3(track id) that its tracks share, as zeros and ones.
+        pub prefix: String,
+        /// Digest of the file's bytes: the object in the store.
+        pub file: Digest,
+        /// Digest of what training reads: codes, split and conditioning labels.
+        pub view: Digest,
+        /// Clips in it.
+        pub clips: u64,
+        /// Size of the file in bytes.
+        pub bytes: u64,
+    }
+
+    /// A trained or loaded model.
+    pub struct Weights {
+        /// Digest of the safetensors file: the object in the store.
+        pub digest: Digest,
+        /// Sample rate that it was trained for.
+        pub rate: u32,
+        /// Hop of each level in frames, the bottom first.
+        pub hops: Vec<u32>,
+        /// Codewords of each level, the bottom first.
+        pub codewords: Vec<u32>,
+        /// Training curves, a Parquet object, where it was trained here.
+        pub curves: Option<Digest>,
+        /// What it was trained on, an object that lists sample digests, where it was trained here.
+        pub lineage: Option<Digest>,
+    }
+
+    /// A row that a stage refused, with its reason: refused rows are rows.
+    pub struct Dropped {
+        /// The row's id.
+        pub id: String,
+        /// A short, stable code such as `license-unknown`.
+        pub code: String,
+        /// A sentence for people.
+        pub why: String,
+        /// The source could not be read: tried again by the next run.
+        pub failed: bool,
+    }
+
+    /// A row whose content is not known yet, because an effect before it has not run.
+    pub struct Pending {
+        /// The row's id, as far as it is known: a track's id stands for its clips.
+        pub id: String,
+        /// The stage whose effect it waits for.
+        pub behind: String,
+        /// The id of the row that this effect would run on.
+        pub cause: String,
+        /// The track, where the row is a track or part of one.
+        pub track: Option<Arc<Track>>,
+    }
+}
+
+impl Clip {
+    /// Track id, first frame and number of frames: `dataset/key@start+frames`.
+    pub fn id(&self) -> String {
+        format!("{}@{}+{}", self.track.id, self.start, self.frames)
+    }
+}
+
+impl Shard {
+    /// `split/prefix`; the whole of a split is `split/all`.
+    pub fn id(&self) -> String {
+        shard_id(&self.split, &self.prefix)
+    }
+}
+
+/// The id of the shard of a split whose tracks share these bits.
+pub fn shard_id(split: &str, prefix: &str) -> String {
+    format!("{split}/{}", if prefix.is_empty() { "all" } else { prefix })
+}
+
+impl Labels {
+    /// `Title by Artist (source)`, as far as each is known: the line that attribution asks for.
+    pub fn attribution(&self) -> String {
+        let mut line = self.title.clone().unwrap_or_else(|| "Untitled".into());
+        if let Some(artist) = &self.artist {
+            line += &format!(" by {artist}");
+        }
+        if let Some(source) = &self.source {
+            line += &format!(" ({source})");
+        }
+        line
+    }
+}
+
+impl fmt::Display for Dropped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} ({})", self.id, self.why, self.code)
+    }
+}

@@ -1,0 +1,91 @@
+//! Files that are there whole or not at all: temp file in the same folder, fsync, rename, fsync of the folder.
+
+use super::StoreError;
+use crate::{Digest, fault};
+use std::{
+    fs::{self, File},
+    io::{self, BufWriter, Write},
+    path::{Path, PathBuf},
+    process,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+/// A file under way. Dropped without [`Temp::commit`], it is removed.
+pub struct Temp {
+    path: PathBuf,
+    file: Option<BufWriter<File>>,
+    hasher: blake3::Hasher,
+}
+
+impl Temp {
+    /// Starts a file beside its final place; the name says which process writes it.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn beside(target: &Path) -> Result<Temp, StoreError> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let name = format!(".{}-{}.tmp", process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let path = target.with_file_name(name);
+        let file = fault::point("write").and_then(|()| File::create(&path)).map_err(StoreError::io("write", &path))?;
+        Ok(Temp { path, file: Some(BufWriter::with_capacity(1 << 16, file)), hasher: blake3::Hasher::new() })
+    }
+
+    /// Digest of the bytes written so far.
+    pub fn digest(&self) -> Digest {
+        Digest(*self.hasher.finalize().as_bytes())
+    }
+
+    /// Makes the file durable and gives it its name.
+    ///
+    /// # Errors
+    /// When the disk refuses; then nothing has that name that had it not before.
+    pub fn commit(mut self, target: &Path) -> Result<(), StoreError> {
+        if let Some(buffered) = self.file.take() {
+            let file = buffered.into_inner().map_err(|e| e.into_error()).map_err(StoreError::io("write", target))?;
+            fault::point("fsync").and_then(|()| file.sync_all()).map_err(StoreError::io("write", target))?;
+        }
+        fault::point("rename").and_then(|()| fs::rename(&self.path, target)).map_err(StoreError::io("rename", target))?;
+        match target.parent() {
+            Some(folder) => sync_folder(folder),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Write for Temp {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        fault::point("write")?;
+        let Some(file) = &mut self.file else { return Err(io::Error::other("the file is closed")) };
+        let written = file.write(bytes)?;
+        self.hasher.update(&bytes[..written]);
+        Ok(written)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.as_mut().map_or(Ok(()), BufWriter::flush)
+    }
+}
+
+impl Drop for Temp {
+    fn drop(&mut self) {
+        // After a rename the name is gone and this does nothing.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Writes a whole file atomically.
+///
+/// # Errors
+/// When the disk refuses; then what was there before is still there.
+pub fn write_atomic(target: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let mut temp = Temp::beside(target)?;
+    temp.write_all(bytes).map_err(StoreError::io("write", target))?;
+    temp.commit(target)
+}
+
+/// Makes the names in a folder durable.
+///
+/// # Errors
+/// When the disk refuses.
+pub fn sync_folder(folder: &Path) -> Result<(), StoreError> {
+    fault::point("fsync").and_then(|()| File::open(folder)?.sync_all()).map_err(StoreError::io("write", folder))
+}
