@@ -58,11 +58,7 @@ impl FromStr for Digest {
 /// Hexadecimal where people read it (JSON, TOML), bytes where they do not.
 impl Serialize for Digest {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        if to.is_human_readable() {
-            to.serialize_str(&self.hex())
-        } else {
-            self.0.serialize(to)
-        }
+        if to.is_human_readable() { to.serialize_str(&self.hex()) } else { self.0.serialize(to) }
     }
 }
 

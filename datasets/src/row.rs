@@ -188,3 +188,44 @@ impl fmt::Display for Dropped {
         write!(f, "{}: {} ({})", self.id, self.why, self.code)
     }
 }
+
+row! {
+    /// What a scan of a source found under one key; the input of `ingest`.
+    pub struct Found {
+        /// The corpus's own key.
+        pub key: String,
+        /// Where its bytes come from.
+        pub origin: Origin,
+        /// The license as stated.
+        pub license: Option<String>,
+        /// What is said about it.
+        pub labels: Labels,
+    }
+}
+
+/// Where the bytes of a found row come from.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Origin {
+    /// A file that was read.
+    File {
+        /// Digest of its bytes.
+        content: Digest,
+        /// Its size.
+        bytes: u64,
+    },
+    /// A piece of the built-in corpus, not rendered yet.
+    Piece {
+        /// Its number.
+        index: u32,
+        /// Pieces in the corpus.
+        pieces: u32,
+        /// Nominal length in milliseconds.
+        milliseconds: u64,
+        /// The corpus's seed.
+        seed: u64,
+    },
+    /// It could not be read; the sentence says why.
+    Unreadable(String),
+    /// A row of a table that cannot be used: code and sentence.
+    Unusable(String, String),
+}

@@ -1,1 +1,2 @@
+//! The binary `refrain`.
 fn main() {}

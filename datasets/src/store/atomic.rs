@@ -44,7 +44,9 @@ impl Temp {
             let file = buffered.into_inner().map_err(|e| e.into_error()).map_err(StoreError::io("write", target))?;
             fault::point("fsync").and_then(|()| file.sync_all()).map_err(StoreError::io("write", target))?;
         }
-        fault::point("rename").and_then(|()| fs::rename(&self.path, target)).map_err(StoreError::io("rename", target))?;
+        fault::point("rename")
+            .and_then(|()| fs::rename(&self.path, target))
+            .map_err(StoreError::io("rename", target))?;
         match target.parent() {
             Some(folder) => sync_folder(folder),
             None => Ok(()),

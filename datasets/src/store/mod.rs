@@ -60,7 +60,9 @@ pub enum StoreError {
 
 fn io_sentence(doing: &str, path: &Path, error: &io::Error) -> String {
     let why = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "the disk is full; free some space and run again, what is finished is kept",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "the disk is full; free some space and run again, what is finished is kept"
+        }
         io::ErrorKind::ReadOnlyFilesystem => "the disk is read-only; choose a folder that can be written with --store",
         io::ErrorKind::PermissionDenied => "permission denied; choose a folder that can be written with --store",
         _ => return format!("cannot {doing} {}: {error}", path.display()),
@@ -154,7 +156,9 @@ impl Store {
     fn folder_of(&self, path: &Path) -> Result<(), StoreError> {
         let Some(folder) = path.parent() else { return Ok(()) };
         if !folder.is_dir() {
-            fault::point("write").and_then(|()| fs::create_dir_all(folder)).map_err(StoreError::io("create", folder))?;
+            fault::point("write")
+                .and_then(|()| fs::create_dir_all(folder))
+                .map_err(StoreError::io("create", folder))?;
             sync_folder(&self.root.join("objects"))?;
         }
         Ok(())

@@ -30,7 +30,9 @@ fn load(bytes: &[u8], index: &mut HashMap<Digest, Arc<[u8]>>) {
     while rest.len() >= HEAD + 32 {
         let word = |i: usize| u32::from_le_bytes([rest[i], rest[i + 1], rest[i + 2], rest[i + 3]]);
         let (length, expected) = (word(0) as usize, word(4));
-        let Some(body) = rest.get(HEAD..HEAD + length).filter(|b| b.len() >= 32 && check(b) == expected) else { return };
+        let Some(body) = rest.get(HEAD..HEAD + length).filter(|b| b.len() >= 32 && check(b) == expected) else {
+            return;
+        };
         let mut key = [0; 32];
         key.copy_from_slice(&body[..32]);
         index.insert(Digest(key), body[32..].into());
@@ -83,7 +85,9 @@ impl Receipts {
 
     pub(super) fn flush(&self) -> Result<(), StoreError> {
         match &*self.segment.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some((path, file)) => fault::point("fsync").and_then(|()| file.sync_all()).map_err(StoreError::io("write", path)),
+            Some((path, file)) => {
+                fault::point("fsync").and_then(|()| file.sync_all()).map_err(StoreError::io("write", path))
+            }
             None => Ok(()),
         }
     }

@@ -1,0 +1,77 @@
+//! What effects may reach: the store, the sources, the pool, the ledger, and the word to stop.
+
+use super::{Event, Ledger, Observer, Pool};
+use datasets::{Digest, store::Store};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+/// Where the bytes behind a content digest can be read in this process. Paths are in no row and no key.
+#[derive(Default)]
+pub struct Sources(RwLock<HashMap<Digest, PathBuf>>);
+
+impl Sources {
+    /// Remembers a place. Of several, the least path is kept, so that which one is read is no matter of luck.
+    pub fn add(&self, content: Digest, path: &Path) {
+        let mut map = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let slot = map.entry(content).or_insert_with(|| path.to_owned());
+        if path < slot.as_path() {
+            *slot = path.to_owned();
+        }
+    }
+
+    /// A place where these bytes were when the sources were scanned.
+    pub fn path(&self, content: &Digest) -> Option<PathBuf> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(content).cloned()
+    }
+}
+
+/// The word to stop: Ctrl-C, or a store that cannot be written.
+#[derive(Clone, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// Says it.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether it was said.
+    pub fn cancelled(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// Everything outside the dataflow that a stage may touch.
+pub struct Env {
+    /// Objects and receipts.
+    pub store: Store,
+    /// Where to read the corpus's files.
+    pub sources: Sources,
+    /// Threads for effects.
+    pub pool: Pool,
+    /// What happened.
+    pub ledger: Ledger,
+    /// Look only: a memo miss becomes a pending row.
+    pub dry: bool,
+    /// The word to stop.
+    pub cancel: Cancel,
+    /// Read every file again rather than trust a hint.
+    pub rehash: bool,
+    /// Size limit of the cache of decoded samples, in bytes.
+    pub pcm_cache: u64,
+    /// Shows events.
+    pub observer: Box<dyn Observer>,
+}
+
+impl Env {
+    /// Shows an event.
+    pub fn event(&self, event: Event) {
+        self.observer.event(event);
+    }
+}

@@ -1,0 +1,201 @@
+//! The ledger: what ran, what was remembered, what would run, and what went wrong.
+
+use datasets::{row::Pending, store::StoreError};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+/// One piece of work: a stage and the id of the row that it runs on.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Item {
+    /// The stage's name.
+    pub stage: String,
+    /// The row's id.
+    pub id: String,
+}
+
+/// What happened at one stage.
+#[derive(Clone, Debug, Default)]
+pub struct StageLedger {
+    /// Ids of the rows on which an effect ran.
+    pub executed: BTreeSet<String>,
+    /// Memo hits.
+    pub cached: u64,
+    /// In a dry run: ids of the rows on which an effect would run.
+    pub will: BTreeSet<String>,
+    /// In a dry run: rows on which an effect may run, with what they wait for; multiplicities are summed.
+    pub may: BTreeMap<Pending, i64>,
+    /// Sentences for the summary and the report, such as "codec pinned, 12 tracks newer than it".
+    pub notes: BTreeSet<String>,
+}
+
+/// Why a run ends without publishing.
+#[derive(Debug)]
+pub enum Failure {
+    /// A corpus-level stage failed: exit code 6.
+    Stage {
+        /// The stage's name.
+        stage: String,
+        /// A sentence.
+        why: String,
+    },
+    /// A source kept a corpus-level stage from starting: exit code 3.
+    Source {
+        /// The stage's name.
+        stage: String,
+        /// A sentence.
+        why: String,
+    },
+    /// The store failed: exit code 4.
+    Store(StoreError),
+}
+
+/// Something worth a line on the screen or in `--json`.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// An effect was queued.
+    Queued {
+        /// The stage's name.
+        stage: String,
+    },
+    /// An effect ran.
+    Executed {
+        /// The stage's name.
+        stage: String,
+        /// The row's id.
+        id: String,
+    },
+    /// A row was dropped with a warning: its source could not be read.
+    Warning {
+        /// The stage's name.
+        stage: String,
+        /// A sentence.
+        message: String,
+    },
+    /// One step of training.
+    Step {
+        /// The stage's name.
+        stage: String,
+        /// Steps done, over all levels.
+        done: u64,
+        /// Steps in all.
+        total: u64,
+        /// Which level.
+        level: u64,
+        /// The level's own step.
+        step: u64,
+        /// Reconstruction loss.
+        reconstruction: f64,
+        /// Spectral loss.
+        spectral: f64,
+        /// Commitment loss.
+        commitment: f64,
+        /// Codebook perplexity in the batch.
+        perplexity: f64,
+        /// Codewords used in the batch.
+        used: u64,
+        /// Codewords revived.
+        revived: u64,
+    },
+    /// Training went on from a checkpoint.
+    Resumed {
+        /// The stage's name.
+        stage: String,
+        /// Steps that need not be done again.
+        done: u64,
+        /// Steps in all.
+        total: u64,
+    },
+    /// The state of training was saved.
+    Checkpoint {
+        /// The stage's name.
+        stage: String,
+        /// Steps done.
+        done: u64,
+    },
+}
+
+/// Shows events as they happen.
+pub trait Observer: Send + Sync {
+    /// Called from any thread.
+    fn event(&self, event: Event);
+}
+
+impl Observer for () {
+    fn event(&self, _: Event) {}
+}
+
+/// Collects what the operators report; shared by all workers of the process.
+#[derive(Default)]
+pub struct Ledger {
+    stages: Mutex<BTreeMap<String, StageLedger>>,
+    failures: Mutex<Vec<Failure>>,
+}
+
+impl Ledger {
+    fn with(&self, stage: &str, change: impl FnOnce(&mut StageLedger)) {
+        let mut stages = lock(&self.stages);
+        match stages.get_mut(stage) {
+            Some(entry) => change(entry),
+            None => change(stages.entry(stage.to_owned()).or_default()),
+        }
+    }
+
+    /// An effect ran.
+    pub fn executed(&self, stage: &str, id: String) {
+        self.with(stage, |s| {
+            s.executed.insert(id);
+        });
+    }
+
+    /// An outcome was remembered.
+    pub fn cached(&self, stage: &str) {
+        self.with(stage, |s| s.cached += 1);
+    }
+
+    /// An effect would run.
+    pub fn will(&self, stage: &str, id: String) {
+        self.with(stage, |s| {
+            s.will.insert(id);
+        });
+    }
+
+    /// An effect may run on a row that waits.
+    pub fn may(&self, stage: &str, pending: &Pending, diff: isize) {
+        self.with(stage, |s| {
+            let count = s.may.entry(pending.clone()).or_default();
+            *count += diff as i64;
+            if *count == 0 {
+                s.may.remove(pending);
+            }
+        });
+    }
+
+    /// A sentence for the summary and the report.
+    pub fn note(&self, stage: &str, note: String) {
+        self.with(stage, |s| {
+            s.notes.insert(note);
+        });
+    }
+
+    /// Something that keeps the run from publishing.
+    pub fn fail(&self, failure: Failure) {
+        lock(&self.failures).push(failure);
+    }
+
+    /// Whether anything failed so far.
+    pub fn failed(&self) -> bool {
+        !lock(&self.failures).is_empty()
+    }
+
+    /// Everything that failed, and every stage's account.
+    pub fn take(&self) -> (BTreeMap<String, StageLedger>, Vec<Failure>) {
+        (std::mem::take(&mut *lock(&self.stages)), std::mem::take(&mut *lock(&self.failures)))
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,11 @@
+//! The dataflow's side of heavy work: the memoised effect operator, the pool, and the ledger.
+
+mod effect;
+mod env;
+mod ledger;
+mod pool;
+
+pub use effect::{Done, Outcome, memoised};
+pub use env::{Cancel, Env, Sources};
+pub use ledger::{Event, Failure, Item, Ledger, Observer, StageLedger};
+pub use pool::Pool;

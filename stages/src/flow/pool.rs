@@ -1,0 +1,142 @@
+//! The process's pool: light effects take one slot each, heavy ones all of them, one at a time.
+
+use datasets::effect::Load;
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread::{self, JoinHandle},
+};
+
+type Job = Box<dyn FnOnce() + Send>;
+
+#[derive(Default)]
+struct State {
+    light: VecDeque<Job>,
+    heavy: VecDeque<Job>,
+    running: usize,
+    alone: bool,
+    closed: bool,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    wake: Condvar,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Threads that run effects. The queues are unbounded: each operator bounds its own work in flight,
+/// since an operator is woken only by its own completions.
+pub struct Pool {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Pool {
+    /// A pool of `slots` threads.
+    pub fn new(slots: usize) -> Pool {
+        let shared = Arc::new(Shared::default());
+        let threads = (0..slots.max(1))
+            .filter_map(|i| {
+                let shared = shared.clone();
+                thread::Builder::new().name(format!("effect-{i}")).spawn(move || work(&shared)).ok()
+            })
+            .collect();
+        Pool { shared, threads }
+    }
+
+    /// Number of slots.
+    pub fn slots(&self) -> usize {
+        self.threads.len()
+    }
+
+    /// Queues a job.
+    pub fn submit(&self, load: Load, job: Job) {
+        let mut state = self.shared.lock();
+        match load {
+            Load::Light => state.light.push_back(job),
+            Load::Heavy => state.heavy.push_back(job),
+        }
+        self.shared.wake.notify_all();
+    }
+}
+
+fn work(shared: &Shared) {
+    let mut state = shared.lock();
+    loop {
+        // A queued heavy job holds new light ones back, or it would wait for ever.
+        let (job, alone) = if state.alone {
+            (None, false)
+        } else if !state.heavy.is_empty() {
+            (if state.running == 0 { state.heavy.pop_front() } else { None }, true)
+        } else {
+            (state.light.pop_front(), false)
+        };
+        match job {
+            Some(job) => {
+                state.running += 1;
+                state.alone = alone;
+                drop(state);
+                job();
+                state = shared.lock();
+                state.running -= 1;
+                if alone {
+                    state.alone = false;
+                }
+                shared.wake.notify_all();
+            }
+            None if state.closed && state.light.is_empty() && state.heavy.is_empty() => return,
+            None => state = shared.wake.wait(state).unwrap_or_else(PoisonError::into_inner),
+        }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.shared.lock().closed = true;
+        self.shared.wake.notify_all();
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering::SeqCst},
+        time::Duration,
+    };
+
+    #[test]
+    fn heavy_jobs_run_alone_and_all_jobs_run() {
+        let (running, done) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let crowded = Arc::new(AtomicUsize::new(0));
+        let pool = Pool::new(4);
+        for i in 0..200 {
+            let load = if i % 20 == 7 { Load::Heavy } else { Load::Light };
+            let (running, done, crowded) = (running.clone(), done.clone(), crowded.clone());
+            pool.submit(
+                load,
+                Box::new(move || {
+                    let beside = running.fetch_add(1, SeqCst);
+                    thread::sleep(Duration::from_micros(200));
+                    if load == Load::Heavy && (beside != 0 || running.load(SeqCst) != 1) {
+                        crowded.fetch_add(1, SeqCst);
+                    }
+                    running.fetch_sub(1, SeqCst);
+                    done.fetch_add(1, SeqCst);
+                }),
+            );
+        }
+        drop(pool);
+        assert_eq!(done.load(SeqCst), 200);
+        assert_eq!(crowded.load(SeqCst), 0);
+    }
+}

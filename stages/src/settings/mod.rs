@@ -1,0 +1,266 @@
+//! Settings: typed, documented, lowered field by field from a spanned table.
+//!
+//! One declaration gives the struct, its defaults, its documentation for the command line and the
+//! JSON schema, the lowering with every complaint at once, and the canonical form that goes into keys.
+
+mod types;
+mod value;
+
+pub use value::{At, Complaint, Data, Table, Value, Word, suggest};
+
+use datasets::{Digest, Key};
+
+/// One field of a verb's settings, as documentation and schema show it.
+#[derive(Clone, Debug)]
+pub struct Field {
+    /// The name in the manifest.
+    pub name: &'static str,
+    /// What it means, with its unit.
+    pub doc: String,
+    /// What kind of value it takes, for people.
+    pub kind: String,
+    /// The default in TOML; none: the field must be given.
+    pub default: Option<String>,
+    /// The JSON schema of its value.
+    pub schema: serde_json::Value,
+}
+
+/// A type that a setting may have.
+pub trait Setting: Sized + PartialEq {
+    /// Reads it from the manifest.
+    ///
+    /// # Errors
+    /// All complaints about the value.
+    fn read(value: &Value) -> Result<Self, Vec<Complaint>>;
+    /// Its canonical bytes: floats by their bits.
+    fn canonical(&self) -> Vec<u8>;
+    /// Its TOML form.
+    fn show(&self) -> String;
+    /// What to call the type in a complaint: "a whole number".
+    fn kind() -> String;
+    /// Its JSON schema.
+    fn schema() -> serde_json::Value;
+}
+
+/// The settings of a verb; implemented by [`crate::settings!`].
+pub trait Settings: Sized {
+    /// All fields, in the order of declaration.
+    fn fields() -> Vec<Field>;
+    /// Lowers a table; `whole` is the place of the stage's header, for what is missing.
+    fn lower(table: &Table, whole: At, complaints: &mut Vec<Complaint>) -> Option<Self>;
+    /// Name and canonical value of every field that differs from its default, sorted by name.
+    fn changed(&self) -> Vec<(&'static str, Vec<u8>)>;
+    /// Name and TOML value of every field, in the order of declaration.
+    fn shown(&self) -> Vec<(&'static str, String)>;
+
+    /// The digest of the settings but those in `skip`: what goes into keys.
+    fn digest(&self, skip: &[&str]) -> Digest {
+        let mut key = Key::new("settings");
+        for (name, value) in self.changed().iter().filter(|(name, _)| !skip.contains(name)) {
+            key.add(name.as_bytes());
+            key.add(value);
+        }
+        key.finish()
+    }
+}
+
+/// Reads fields from a table and remembers what was wrong. Used by [`crate::settings!`].
+pub struct Reader<'t> {
+    table: &'t Table,
+    whole: At,
+    complaints: &'t mut Vec<Complaint>,
+}
+
+impl<'t> Reader<'t> {
+    /// Complains at once about every name that is no field.
+    pub fn new(table: &'t Table, whole: At, names: &[&str], complaints: &'t mut Vec<Complaint>) -> Reader<'t> {
+        for (word, _) in &table.0 {
+            if !names.contains(&word.text.as_str()) {
+                let help = match suggest(&word.text, names.iter().copied()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None if names.is_empty() => "this stage takes no settings".to_owned(),
+                    None => format!("expected one of `{}`", names.join("`, `")),
+                };
+                let message = match suggest(&word.text, names.iter().copied()) {
+                    Some(near) => format!("unknown field `{}`, expected `{near}`", word.text),
+                    None => format!("unknown field `{}`", word.text),
+                };
+                complaints.push(Complaint::new(word.at, message).help(help));
+            }
+        }
+        Reader { table, whole, complaints }
+    }
+
+    /// One field: its value, its default, or a complaint.
+    pub fn field<T: Setting>(&mut self, name: &str, default: Option<T>) -> Option<T> {
+        match (self.table.get(name), default) {
+            (Some(value), _) => match T::read(value) {
+                Ok(read) => Some(read),
+                Err(wrong) => {
+                    self.complaints.extend(
+                        wrong.into_iter().map(|c| Complaint { message: format!("`{name}`: {}", c.message), ..c }),
+                    );
+                    None
+                }
+            },
+            (None, Some(default)) => Some(default),
+            (None, None) => {
+                self.complaints.push(
+                    Complaint::new(self.whole, format!("missing field `{name}`"))
+                        .help(format!("add `{name} = ..`, {}", T::kind())),
+                );
+                None
+            }
+        }
+    }
+}
+
+/// Declares the settings of a verb. A field without `= default` must be given.
+#[macro_export]
+macro_rules! settings {
+    ($(#[$meta:meta])* $vis:vis struct $name:ident { $($(#[doc = $doc:literal])+ $field:ident : $ty:ty $(= $default:expr)?),* $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, PartialEq)]
+        $vis struct $name { $($(#[doc = $doc])+ pub $field: $ty),* }
+
+        impl $crate::settings::Settings for $name {
+            fn fields() -> Vec<$crate::settings::Field> {
+                use $crate::settings::{Field, Setting};
+                vec![$(Field {
+                    name: stringify!($field),
+                    doc: [$($doc.trim()),+].join(" "),
+                    kind: <$ty as Setting>::kind(),
+                    default: $crate::settings!(@default $ty $(, $default)?).map(|v: $ty| v.show()),
+                    schema: <$ty as Setting>::schema(),
+                }),*]
+            }
+            #[expect(clippy::allow_attributes, reason = "a verb without settings reads nothing")]
+            fn lower(
+                table: &$crate::settings::Table,
+                whole: $crate::settings::At,
+                complaints: &mut Vec<$crate::settings::Complaint>,
+            ) -> Option<Self> {
+                #[allow(unused_variables, unused_mut)]
+                let mut reader = $crate::settings::Reader::new(table, whole, &[$(stringify!($field)),*], complaints);
+                $(let $field: Option<$ty> = reader.field(stringify!($field), $crate::settings!(@default $ty $(, $default)?));)*
+                Some($name { $($field: $field?),* })
+            }
+            fn changed(&self) -> Vec<(&'static str, Vec<u8>)> {
+                use $crate::settings::Setting;
+                #[expect(unused_mut, clippy::allow_attributes, reason = "a verb without settings changes nothing")]
+                let mut all: Vec<(&'static str, Vec<u8>)> = vec![$({
+                    let default: Option<$ty> = $crate::settings!(@default $ty $(, $default)?);
+                    (stringify!($field), if default.as_ref() == Some(&self.$field) { None } else { Some(self.$field.canonical()) })
+                }),*].into_iter().filter_map(|(name, value): (&'static str, Option<Vec<u8>>)| Some((name, value?))).collect();
+                all.sort();
+                all
+            }
+            fn shown(&self) -> Vec<(&'static str, String)> {
+                use $crate::settings::Setting;
+                let _: fn(&String) -> String = Setting::show;
+                vec![$((stringify!($field), self.$field.show())),*]
+            }
+        }
+    };
+    (@default $ty:ty, $default:expr) => { Some::<$ty>($default) };
+    (@default $ty:ty) => { None::<$ty> };
+}
+
+/// Declares a setting that is one of a few words.
+#[macro_export]
+macro_rules! choice {
+    ($(#[$meta:meta])* $vis:vis enum $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal),* $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        $vis enum $name { $($(#[$doc])* $variant),* }
+
+        impl $crate::settings::Setting for $name {
+            fn read(value: &$crate::settings::Value) -> Result<Self, Vec<$crate::settings::Complaint>> {
+                let word = <String as $crate::settings::Setting>::read(value)?;
+                match word.as_str() {
+                    $($word => Ok($name::$variant),)*
+                    _ => {
+                        let complaint = $crate::settings::Complaint::new(value.at, format!("`{word}` is not {}", Self::kind()));
+                        Err(vec![match $crate::settings::suggest(&word, [$($word),*]) {
+                            Some(near) => complaint.help(format!("did you mean \"{near}\"?")),
+                            None => complaint,
+                        }])
+                    }
+                }
+            }
+            fn canonical(&self) -> Vec<u8> { $crate::settings::Setting::canonical(&self.word().to_owned()) }
+            fn show(&self) -> String { format!("{:?}", self.word()) }
+            fn kind() -> String { format!("one of {}", [$(concat!("\"", $word, "\"")),*].join(", ")) }
+            fn schema() -> serde_json::Value { serde_json::json!({ "enum": [$($word),*] }) }
+        }
+        impl $name {
+            /// The word in the manifest.
+            pub fn word(self) -> &'static str { match self { $($name::$variant => $word),* } }
+        }
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    choice! {
+        /// How.
+        enum How { /// Fast.
+            Fast = "fast", /// Slow.
+            Slow = "slow" }
+    }
+    settings! {
+        /// Some.
+        struct Some3 {
+            /// Frames
+            /// a second.
+            rate: u32 = 44_100,
+            /// Needed.
+            root: String,
+            /// How.
+            how: How = How::Fast,
+        }
+    }
+
+    fn table(fields: &[(&str, Data)]) -> Table {
+        let at = At::default();
+        Table(fields.iter().map(|(n, d)| (Word { text: (*n).into(), at }, Value { data: d.clone(), at })).collect())
+    }
+
+    #[test]
+    fn every_complaint_at_once() {
+        let mut wrong = Vec::new();
+        let lowered = Some3::lower(
+            &table(&[("rat", Data::Integer(1)), ("how", Data::String("fats".into())), ("rate", Data::Integer(-1))]),
+            At::default(),
+            &mut wrong,
+        );
+        assert!(lowered.is_none());
+        let text: Vec<String> = wrong.iter().map(|c| c.message.clone()).collect();
+        assert_eq!(
+            text,
+            [
+                "unknown field `rat`, expected `rate`",
+                "`rate`: -1 is not a whole number from 0 to 4294967295",
+                "missing field `root`",
+                "`how`: `fats` is not one of \"fast\", \"slow\"",
+            ]
+        );
+    }
+
+    #[test]
+    fn defaults_are_in_no_key() {
+        let mut wrong = Vec::new();
+        let root = ("root", Data::String("x".into()));
+        let plain = Some3::lower(&table(std::slice::from_ref(&root)), At::default(), &mut wrong).expect("fine");
+        let spelled =
+            Some3::lower(&table(&[("rate", Data::Integer(44_100)), root]), At::default(), &mut wrong).expect("fine");
+        assert_eq!(plain.digest(&[]), spelled.digest(&[]));
+        let other = Some3 { rate: 48_000, ..plain.clone() };
+        assert_ne!(plain.digest(&[]), other.digest(&[]));
+        assert_eq!(plain.digest(&["rate"]), other.digest(&["rate"]));
+        assert_eq!(plain.changed().len(), 1);
+        assert_eq!(Some3::fields()[0].doc, "Frames a second.");
+    }
+}

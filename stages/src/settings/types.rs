@@ -1,0 +1,178 @@
+//! The types that a setting may have.
+
+use super::{Complaint, Data, Setting, Table, Value};
+use serde_json::json;
+use std::collections::BTreeMap;
+
+fn wrong<T: Setting>(value: &Value) -> Vec<Complaint> {
+    vec![Complaint::new(value.at, format!("expected {}, found {}", T::kind(), value.data.kind()))]
+}
+
+macro_rules! whole { ($($ty:ty),*) => { $(impl Setting for $ty {
+    fn read(value: &Value) -> Result<Self, Vec<Complaint>> {
+        match value.data {
+            Data::Integer(n) => <$ty>::try_from(n).map_err(|_| vec![Complaint::new(value.at, format!("{n} is not {}", Self::kind()))]),
+            _ => Err(wrong::<Self>(value)),
+        }
+    }
+    fn canonical(&self) -> Vec<u8> { u64::from(*self).to_le_bytes().to_vec() }
+    fn show(&self) -> String { self.to_string() }
+    fn kind() -> String {
+        if <$ty>::BITS == 64 { "a whole number from 0".into() } else { format!("a whole number from 0 to {}", <$ty>::MAX) }
+    }
+    fn schema() -> serde_json::Value { json!({ "type": "integer", "minimum": 0 }) }
+})* } }
+whole!(u16, u32, u64);
+
+impl Setting for f64 {
+    fn read(value: &Value) -> Result<Self, Vec<Complaint>> {
+        match value.data {
+            Data::Float(x) if x.is_finite() => Ok(x),
+            Data::Integer(n) => Ok(n as f64),
+            Data::Float(x) => Err(vec![Complaint::new(value.at, format!("{x} is not a finite number"))]),
+            _ => Err(wrong::<Self>(value)),
+        }
+    }
+    fn canonical(&self) -> Vec<u8> {
+        self.to_bits().to_le_bytes().to_vec()
+    }
+    fn show(&self) -> String {
+        format!("{self:?}")
+    }
+    fn kind() -> String {
+        "a number".into()
+    }
+    fn schema() -> serde_json::Value {
+        json!({ "type": "number" })
+    }
+}
+
+impl Setting for bool {
+    fn read(value: &Value) -> Result<Self, Vec<Complaint>> {
+        match value.data {
+            Data::Boolean(b) => Ok(b),
+            _ => Err(wrong::<Self>(value)),
+        }
+    }
+    fn canonical(&self) -> Vec<u8> {
+        vec![u8::from(*self)]
+    }
+    fn show(&self) -> String {
+        self.to_string()
+    }
+    fn kind() -> String {
+        "true or false".into()
+    }
+    fn schema() -> serde_json::Value {
+        json!({ "type": "boolean" })
+    }
+}
+
+impl Setting for String {
+    fn read(value: &Value) -> Result<Self, Vec<Complaint>> {
+        match &value.data {
+            Data::String(text) => Ok(text.clone()),
+            _ => Err(wrong::<Self>(value)),
+        }
+    }
+    fn canonical(&self) -> Vec<u8> {
+        self.as_bytes().to_vec()
+    }
+    fn show(&self) -> String {
+        toml::Value::String(self.clone()).to_string()
+    }
+    fn kind() -> String {
+        "a string".into()
+    }
+    fn schema() -> serde_json::Value {
+        json!({ "type": "string" })
+    }
+}
+
+/// Absent by default; shown as an empty string, which no optional setting takes.
+impl<T: Setting> Setting for Option<T> {
+    fn read(value: &Value) -> Result<Self, Vec<Complaint>> {
+        T::read(value).map(Some)
+    }
+    fn canonical(&self) -> Vec<u8> {
+        self.as_ref().map_or_else(Vec::new, |v| [&[1], v.canonical().as_slice()].concat())
+    }
+    fn show(&self) -> String {
+        self.as_ref().map_or_else(String::new, T::show)
+    }
+    fn kind() -> String {
+        T::kind()
+    }
+    fn schema() -> serde_json::Value {
+        T::schema()
+    }
+}
+
+impl<T: Setting> Setting for Vec<T> {
+    fn read(value: &Value) -> Result<Self, Vec<Complaint>> {
+        let Data::Array(items) = &value.data else { return Err(wrong::<Self>(value)) };
+        let (mut read, mut complaints) = (Vec::new(), Vec::new());
+        for item in items {
+            match T::read(item) {
+                Ok(item) => read.push(item),
+                Err(wrong) => complaints.extend(wrong),
+            }
+        }
+        if complaints.is_empty() { Ok(read) } else { Err(complaints) }
+    }
+    fn canonical(&self) -> Vec<u8> {
+        let mut bytes = (self.len() as u64).to_le_bytes().to_vec();
+        for item in self {
+            let item = item.canonical();
+            bytes.extend((item.len() as u64).to_le_bytes());
+            bytes.extend(item);
+        }
+        bytes
+    }
+    fn show(&self) -> String {
+        format!("[{}]", self.iter().map(T::show).collect::<Vec<_>>().join(", "))
+    }
+    fn kind() -> String {
+        format!("a list, each item {}", T::kind())
+    }
+    fn schema() -> serde_json::Value {
+        json!({ "type": "array", "items": T::schema() })
+    }
+}
+
+impl<T: Setting> Setting for BTreeMap<String, T> {
+    fn read(value: &Value) -> Result<Self, Vec<Complaint>> {
+        let Data::Table(Table(fields)) = &value.data else { return Err(wrong::<Self>(value)) };
+        let (mut read, mut complaints) = (BTreeMap::new(), Vec::new());
+        for (word, value) in fields {
+            match T::read(value) {
+                Ok(value) => drop(read.insert(word.text.clone(), value)),
+                Err(wrong) => complaints.extend(
+                    wrong.into_iter().map(|c| Complaint { message: format!("`{}`: {}", word.text, c.message), ..c }),
+                ),
+            }
+        }
+        if complaints.is_empty() { Ok(read) } else { Err(complaints) }
+    }
+    fn canonical(&self) -> Vec<u8> {
+        let flat: Vec<(String, Vec<u8>)> = self.iter().map(|(k, v)| (k.clone(), v.canonical())).collect();
+        let mut bytes = (flat.len() as u64).to_le_bytes().to_vec();
+        for (name, value) in flat {
+            for part in [name.as_bytes(), &value] {
+                bytes.extend((part.len() as u64).to_le_bytes());
+                bytes.extend(part);
+            }
+        }
+        bytes
+    }
+    fn show(&self) -> String {
+        let fields: Vec<String> = self.iter().map(|(k, v)| format!("{k} = {}", v.show())).collect();
+        if fields.is_empty() { "{}".into() } else { format!("{{ {} }}", fields.join(", ")) }
+    }
+    fn kind() -> String {
+        format!("a table, each value {}", T::kind())
+    }
+    fn schema() -> serde_json::Value {
+        json!({ "type": "object", "additionalProperties": T::schema() })
+    }
+}

@@ -1,0 +1,402 @@
+//! What a stage is: a verb, its settings, and how it renders into a dataflow.
+//!
+//! A stage never sees the manifest, the graph or its neighbours. It is handed rows and hands back
+//! rows: what it keeps, what it refuses, and, where an effect has not run, what is not known yet.
+
+use crate::{
+    flow::Env,
+    settings::{At, Complaint, Field, Settings, Table},
+};
+use datasets::{
+    Digest, Key,
+    row::{Clip, Codes, Dropped, Found, Pending, Shard, Track, Weights},
+};
+use differential_dataflow::VecCollection;
+use std::{path::Path, sync::Arc};
+use timely::dataflow::Scope;
+
+/// build << 32 | chunk.
+pub type Time = u64;
+/// A collection of rows.
+pub type Rows<'s, R> = VecCollection<'s, Time, R, isize>;
+
+/// The last tick of the build that a time belongs to: corpus-level stages wait for it.
+pub fn seal(time: &Time) -> Time {
+    time | 0xffff_ffff
+}
+
+/// Something about tracks that a stage may need and another gives, beyond the kind of row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Trait {
+    /// The frames are counted and the samples have a digest.
+    Decoded,
+    /// Rate and channels are settled.
+    Resampled,
+}
+
+/// What each input row becomes; the run record checks it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// Rows come from outside: each is kept or dropped.
+    Source,
+    /// Each input row is kept or dropped.
+    OneToOne,
+    /// Each input row has at least one output or exactly one dropped row.
+    OneToMany,
+    /// Rows are gathered; members add up.
+    Reduce,
+    /// One row from all.
+    Corpus,
+}
+
+/// One input of a stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Port {
+    /// Its name, for `from = { name = .. }`.
+    pub name: &'static str,
+    /// The rows it takes.
+    pub kind: Kind,
+    /// Whether several stages may feed it.
+    pub many: bool,
+}
+
+/// One step of a pipeline, as its author writes it.
+pub trait Stage: Settings + Clone + Send + Sync + 'static {
+    /// The verb a manifest uses.
+    const VERB: &'static str;
+    /// One line about it.
+    const ABOUT: &'static str;
+    /// Bumped when the same input and settings would yield other bytes.
+    const REVISION: u32;
+    /// Its inputs, in the order of [`Stage::In`]; none for a source.
+    const PORTS: &'static [Port];
+    /// What its input tracks must have been through.
+    const NEEDS: &'static [Trait] = &[];
+    /// What its output tracks have been through.
+    const GIVES: &'static [Trait] = &[];
+    /// What each input row becomes.
+    const SHAPE: Shape;
+    /// What its rows are called on screen.
+    const UNIT: &'static str;
+    /// Whether it draws from the manifest's seed.
+    const RANDOM: bool = false;
+    /// The rows it takes.
+    type In: Inputs;
+    /// The rows it gives.
+    type Out: Row;
+
+    /// Complaints that a single field cannot make. Touches no disk.
+    fn check(&self, _at: &Places<'_>, _complaints: &mut Vec<Complaint>) {}
+
+    /// For a source: looks at the outside world. Relative paths start at `base`.
+    ///
+    /// # Errors
+    /// When the source as a whole cannot be read: exit code 3.
+    fn scan(&self, _base: &Path, _env: &Env) -> Result<Vec<Found>, SourceError> {
+        Ok(Vec::new())
+    }
+
+    /// For a stage whose result can be pinned: whether the lock file decides.
+    fn refresh(&self) -> Option<Refresh> {
+        None
+    }
+
+    /// Builds the operators. Runs once per worker; must not read the outside world.
+    fn render<'s>(self, cx: &Context<'s>, input: <Self::In as Inputs>::Rows<'s>) -> Split<'s, Self::Out>;
+}
+
+/// A source that cannot be read as a whole. Exit code 3.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The folder or file is missing or cannot be listed.
+    #[error("{0}")]
+    Unreadable(String),
+    /// The store failed while the source was read.
+    #[error(transparent)]
+    Store(#[from] datasets::store::StoreError),
+}
+
+crate::choice! {
+    /// When a corpus-level result is made anew.
+    pub enum Refresh {
+        /// Whenever what it rests on changes.
+        Auto = "auto",
+        /// Only when asked to with `--refresh`; the lock file names the result in use.
+        Pinned = "pinned",
+    }
+}
+
+/// Where the fields of a stage stand, for complaints.
+pub struct Places<'t> {
+    /// The stage's table.
+    pub table: &'t Table,
+    /// The stage's header.
+    pub whole: At,
+}
+
+impl Places<'_> {
+    /// The place of a field's value, or the header's where it is left out.
+    pub fn of(&self, field: &str) -> At {
+        self.table.get(field).map_or(self.whole, |value| value.at)
+    }
+}
+
+/// Rows that come in: known ones, and ones that wait for an effect.
+#[derive(Clone)]
+pub struct Input<'s, R: 'static> {
+    /// Known rows.
+    pub kept: Rows<'s, R>,
+    /// Rows not known yet.
+    pub pending: Rows<'s, Pending>,
+}
+
+/// What a stage gives back; together it accounts for every input row.
+pub struct Split<'s, R: 'static> {
+    /// Rows for the next stage.
+    pub kept: Rows<'s, R>,
+    /// Rows refused here.
+    pub dropped: Rows<'s, Dropped>,
+    /// Rows not known yet.
+    pub pending: Rows<'s, Pending>,
+}
+
+/// What a stage may know besides its rows.
+#[derive(Clone)]
+pub struct Context<'s> {
+    /// Where operators are built.
+    pub scope: Scope<'s, Time>,
+    /// The stage's name, for the screen and the record; in no key.
+    pub stage: Arc<str>,
+    /// The stage's own seed, where its verb draws from it.
+    pub seed: Digest,
+    /// The weights that the lock file names for it.
+    pub pinned: Option<Digest>,
+    /// Store, sources, pool and ledger of this process.
+    pub env: Arc<Env>,
+}
+
+/// The seed of a verb: the manifest's seed, the verb and the stage's salt, never the stage's name.
+pub fn seed(manifest: u64, verb: &str, salt: &str) -> Digest {
+    Key::new("seed").number(manifest).text(verb).text(salt).finish()
+}
+
+macro_rules! rows { ($($Row:ident),*) => {
+    /// What an edge carries.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    pub enum Kind { $(#[doc = concat!("[`", stringify!($Row), "`] rows.")] $Row),* }
+
+    impl std::fmt::Display for Kind {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str(match self { $(Kind::$Row => stringify!($Row)),* })
+        }
+    }
+
+    /// One edge of the graph: rows whose type is known only at run time.
+    #[derive(Clone)]
+    pub enum Flow<'s> { $(#[doc = concat!("[`", stringify!($Row), "`] rows.")] $Row(Input<'s, $Row>)),* }
+
+    /// A row whose type is known only at run time.
+    #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    pub enum AnyRow { $(#[doc = concat!("A [`", stringify!($Row), "`].")] $Row($Row)),* }
+
+    impl AnyRow {
+        /// The row's id.
+        pub fn id(&self) -> String { match self { $(AnyRow::$Row(row) => row.row_id()),* } }
+    }
+
+    $(impl Row for $Row {
+        const KIND: Kind = Kind::$Row;
+        fn flow(rows: Input<'_, Self>) -> Flow<'_> { Flow::$Row(rows) }
+        fn input(flow: Flow<'_>) -> Input<'_, Self> {
+            match flow { Flow::$Row(rows) => rows, _ => unreachable!("the plan checked the kinds") }
+        }
+        fn any(self) -> AnyRow { AnyRow::$Row(self) }
+        fn row_id(&self) -> String { id_of::$Row(self) }
+    })*
+
+    impl<'s> Flow<'s> {
+        /// Several edges of one kind as one.
+        pub fn concat(self, others: Vec<Flow<'s>>) -> Flow<'s> {
+            match self { $(Flow::$Row(first) => {
+                let others: Vec<Input<'s, $Row>> = others.into_iter().map($Row::input).collect();
+                let kept = first.kept.concatenate(others.iter().map(|o| o.kept.clone()));
+                let pending = first.pending.concatenate(others.into_iter().map(|o| o.pending));
+                Flow::$Row(Input { kept, pending })
+            }),* }
+        }
+    }
+} }
+rows!(Found, Track, Clip, Codes, Shard, Weights);
+
+#[expect(non_snake_case, reason = "one function per row type, named like it for the macro above")]
+mod id_of {
+    use super::{Clip, Codes, Found, Shard, Track, Weights};
+    pub(super) fn Found(row: &Found) -> String {
+        row.key.clone()
+    }
+    pub(super) fn Track(row: &Track) -> String {
+        row.id.clone()
+    }
+    pub(super) fn Clip(row: &Clip) -> String {
+        row.id()
+    }
+    pub(super) fn Codes(row: &Codes) -> String {
+        row.clip.id()
+    }
+    pub(super) fn Shard(row: &Shard) -> String {
+        row.id()
+    }
+    pub(super) fn Weights(row: &Weights) -> String {
+        row.digest.short(12)
+    }
+}
+
+/// A row type that may sit on an edge.
+pub trait Row: Clone + 'static {
+    /// Its kind.
+    const KIND: Kind;
+    /// Forgets the type.
+    fn flow(rows: Input<'_, Self>) -> Flow<'_>;
+    /// Remembers the type; the plan has checked it.
+    fn input(flow: Flow<'_>) -> Input<'_, Self>;
+    /// Forgets the type of one row.
+    fn any(self) -> AnyRow;
+    /// The row's id.
+    fn row_id(&self) -> String;
+}
+
+/// The inputs of a stage: one or a pair.
+pub trait Inputs {
+    /// As collections.
+    type Rows<'s>;
+    /// Their kinds.
+    const KINDS: &'static [Kind];
+    /// Remembers the types; the plan has checked them.
+    fn take(flows: Vec<Flow<'_>>) -> Self::Rows<'_>;
+}
+
+impl<A: Row> Inputs for A {
+    type Rows<'s> = Input<'s, A>;
+    const KINDS: &'static [Kind] = &[A::KIND];
+    fn take(flows: Vec<Flow<'_>>) -> Input<'_, A> {
+        let Ok([a]) = <[_; 1]>::try_from(flows) else { unreachable!("the plan checked the ports") };
+        A::input(a)
+    }
+}
+
+impl<A: Row, B: Row> Inputs for (A, B) {
+    type Rows<'s> = (Input<'s, A>, Input<'s, B>);
+    const KINDS: &'static [Kind] = &[A::KIND, B::KIND];
+    fn take(flows: Vec<Flow<'_>>) -> Self::Rows<'_> {
+        let Ok([a, b]) = <[_; 2]>::try_from(flows) else { unreachable!("the plan checked the ports") };
+        (A::input(a), B::input(b))
+    }
+}
+
+/// A stage as the registry and the planner see it: the same thing with its types forgotten.
+#[derive(Clone, Copy)]
+pub struct Entry {
+    /// The verb.
+    pub verb: &'static str,
+    /// One line about it.
+    pub about: &'static str,
+    /// Its revision.
+    pub revision: u32,
+    /// Its inputs; none for a source.
+    pub ports: &'static [Port],
+    /// The kind of its rows.
+    pub gives: Kind,
+    /// What its input tracks must have been through.
+    pub needs: &'static [Trait],
+    /// What its output tracks have been through.
+    pub adds: &'static [Trait],
+    /// What each input row becomes.
+    pub shape: Shape,
+    /// What its rows are called.
+    pub unit: &'static str,
+    /// Whether it draws from the seed.
+    pub random: bool,
+    /// The documentation of its settings.
+    pub fields: fn() -> Vec<Field>,
+    /// Lowers settings; all complaints go into the list.
+    pub lower: fn(&Table, At, &mut Vec<Complaint>) -> Option<Arc<dyn Ready>>,
+}
+
+impl Entry {
+    /// The entry of a stage.
+    pub const fn of<S: Stage>() -> Entry {
+        Entry {
+            verb: S::VERB,
+            about: S::ABOUT,
+            revision: S::REVISION,
+            ports: S::PORTS,
+            gives: S::Out::KIND,
+            needs: S::NEEDS,
+            adds: S::GIVES,
+            shape: S::SHAPE,
+            unit: S::UNIT,
+            random: S::RANDOM,
+            fields: S::fields,
+            lower: lower::<S>,
+        }
+    }
+}
+
+fn lower<S: Stage>(table: &Table, whole: At, complaints: &mut Vec<Complaint>) -> Option<Arc<dyn Ready>> {
+    let stage = S::lower(table, whole, complaints)?;
+    let before = complaints.len();
+    stage.check(&Places { table, whole }, complaints);
+    (complaints.len() == before).then(|| Arc::new(Lowered(stage)) as Arc<dyn Ready>)
+}
+
+/// A stage with typed settings, ready to render on any worker.
+pub trait Ready: Send + Sync {
+    /// The digest of all its settings but `refresh`.
+    fn digest(&self) -> Digest;
+    /// Every setting with its value in TOML.
+    fn shown(&self) -> Vec<(&'static str, String)>;
+    /// Whether it can be pinned, and is.
+    fn refresh(&self) -> Option<Refresh>;
+    /// See [`Stage::scan`].
+    ///
+    /// # Errors
+    /// When the source as a whole cannot be read.
+    fn scan(&self, base: &Path, env: &Env) -> Result<Vec<Found>, SourceError>;
+    /// See [`Stage::render`].
+    fn render<'s>(&self, cx: &Context<'s>, flows: Vec<Flow<'s>>) -> Rendered<'s>;
+}
+
+/// What a stage became, with its type forgotten.
+pub struct Rendered<'s> {
+    /// For the stages after it.
+    pub flow: Flow<'s>,
+    /// Every kept row, for the record.
+    pub kept: Rows<'s, Arc<AnyRow>>,
+    /// Every refused row.
+    pub dropped: Rows<'s, Dropped>,
+    /// Every row not known yet.
+    pub pending: Rows<'s, Pending>,
+}
+
+struct Lowered<S>(S);
+
+impl<S: Stage> Ready for Lowered<S> {
+    fn digest(&self) -> Digest {
+        let inner = self.0.digest(&["refresh"]);
+        Key::new("stage").text(S::VERB).number(u64::from(S::REVISION)).digest(&inner).finish()
+    }
+    fn shown(&self) -> Vec<(&'static str, String)> {
+        self.0.shown()
+    }
+    fn refresh(&self) -> Option<Refresh> {
+        self.0.refresh()
+    }
+    fn scan(&self, base: &Path, env: &Env) -> Result<Vec<Found>, SourceError> {
+        self.0.scan(base, env)
+    }
+    fn render<'s>(&self, cx: &Context<'s>, flows: Vec<Flow<'s>>) -> Rendered<'s> {
+        let Split { kept, dropped, pending } = self.0.clone().render(cx, S::In::take(flows));
+        let any = kept.clone().map(|row| Arc::new(row.any()));
+        Rendered { flow: S::Out::flow(Input { kept, pending: pending.clone() }), kept: any, dropped, pending }
+    }
+}
