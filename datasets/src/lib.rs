@@ -6,6 +6,7 @@
 pub mod digest;
 pub mod effect;
 pub mod fault;
+pub mod license;
 pub mod row;
 pub mod store;
 
