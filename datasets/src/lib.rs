@@ -1,1 +1,4 @@
 //! Crate.
+
+pub mod audio;
+pub mod mmap;
