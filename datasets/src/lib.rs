@@ -11,5 +11,6 @@ pub mod license;
 pub mod mmap;
 pub mod row;
 pub mod store;
+pub mod synth;
 
 pub use digest::{Digest, Key};
