@@ -4,6 +4,7 @@
 //! their digest, and heavy work is an [`effect::Effect`] whose outcome is remembered.
 
 pub mod audio;
+pub mod codes;
 pub mod digest;
 pub mod effect;
 pub mod fault;
