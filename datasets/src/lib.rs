@@ -1,3 +1,4 @@
 //! Crate.
 
+pub mod corpus;
 pub mod license;
