@@ -5,6 +5,7 @@
 
 pub mod audio;
 pub mod codes;
+pub mod corpus;
 pub mod digest;
 pub mod effect;
 pub mod fault;
