@@ -227,7 +227,7 @@ macro_rules! rows { ($($Row:ident),*) => {
     pub enum Flow<'s> { $(#[doc = concat!("[`", stringify!($Row), "`] rows.")] $Row(Input<'s, $Row>)),* }
 
     /// A row whose type is known only at run time.
-    #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
     pub enum AnyRow { $(#[doc = concat!("A [`", stringify!($Row), "`].")] $Row($Row)),* }
 
     impl AnyRow {
