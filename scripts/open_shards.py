@@ -63,7 +63,7 @@ def main():
 
     with tempfile.TemporaryDirectory() as cache:
         found = datasets.load_dataset(
-            "parquet", data_files={"all": files}, split="all", cache_dir=cache
+            "parquet", data_files={"shards": files}, split="shards", cache_dir=cache
         )
         for name in levels:
             feature = found.features[name]

@@ -181,7 +181,7 @@ fn the_view_is_what_training_reads() {
     let whole = view(&rows, &meta);
     let changed = |change: fn(&mut ShardRow)| {
         let mut rows = rows.clone();
-        change(&mut rows[4]);
+        change(&mut rows[6]);
         view(&rows, &meta) != whole
     };
     assert!(!changed(|row| row.track = "renamed".into()));
