@@ -12,6 +12,7 @@ pub mod fault;
 pub mod license;
 pub mod mmap;
 pub mod row;
+pub mod shard;
 pub mod store;
 pub mod synth;
 
