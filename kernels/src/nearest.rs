@@ -26,7 +26,11 @@ impl<'a> Nearest<'a> {
     /// # Panics
     /// If `dim` is 0, there is no codeword, or the length is no multiple of `dim`.
     pub fn new(codebook: &'a [f32], dim: usize) -> Self {
-        assert!(dim > 0 && !codebook.is_empty() && codebook.len() % dim == 0, "nearest: codebook of {} floats, dim {dim}", codebook.len());
+        assert!(
+            dim > 0 && !codebook.is_empty() && codebook.len() % dim == 0,
+            "nearest: codebook of {} floats, dim {dim}",
+            codebook.len()
+        );
         let halves: Vec<f32> = codebook.chunks(dim).map(half_square).collect();
         let weights = Weights::pack(halves.len(), dim, Some(&halves), |row, d| -codebook[row * dim + d]);
         Self { codebook, dim, weights }

@@ -201,7 +201,15 @@ impl Block {
     }
 
     /// Gradients from x, the hidden activation and the gradient of the output.
-    fn backward(&self, level: Level, x: &[f32], h: &[f32], dy: &[f32], w1: &[f32], w2: &[f32]) -> ResidualGrads<Vec<f32>> {
+    fn backward(
+        &self,
+        level: Level,
+        x: &[f32],
+        h: &[f32],
+        dy: &[f32],
+        w1: &[f32],
+        w2: &[f32],
+    ) -> ResidualGrads<Vec<f32>> {
         let Self { batch, channels, frames, hidden, taps, dilation } = *self;
         let (size, inner) = (channels * frames, hidden * frames);
         assert!(x.len() == batch * size && dy.len() == batch * size && h.len() == batch * inner);
@@ -214,27 +222,30 @@ impl Block {
         // SAFETY: the tiles cover every frame of every item, and each writes all rows of the hidden gradient there.
         let dh = unsafe {
             filled(batch * inner, |dh| {
-                sums = self.tiles(tile).sum(terms1 + hidden + terms2 + channels, |item, first, n, [xt, gt, ht, dht], sums| {
-                    let (s1, sums) = sums.split_at_mut(terms1);
-                    let (t1, sums) = sums.split_at_mut(hidden);
-                    let (s2, t2) = sums.split_at_mut(terms2);
-                    let row = fill_tile(gt, &dy[item * size..][..size], channels, first, n);
-                    fill_tile(ht, &h[item * inner..][..inner], hidden, first, n);
-                    let at: Vec<usize> = (0..channels.max(hidden)).map(|i| i * row).collect();
-                    correlate(level, gt, row, channels, ht, &at[..hidden], n, s2);
-                    tile_sums(gt, row, n, t2);
-                    dht.resize(hidden * row, 0.0);
-                    let gate = Gate(Rows { at: ht.as_ptr(), stride: row });
-                    back.apply(level, gt, &at[..channels], n, Out { at: dht.as_mut_ptr(), stride: row }, gate);
-                    for j in 0..hidden {
-                        dht[j * row + n..(j + 1) * row].fill(0.0);
-                    }
-                    scatter(dh, item * inner + first, frames, dht, row, hidden, n);
-                    phases.fill(xt, &x[item * size..][..size], first);
-                    rectify(xt);
-                    correlate(level, dht, row, hidden, xt, &phases.offsets, n, s1);
-                    tile_sums(dht, row, n, t1);
-                });
+                sums = self.tiles(tile).sum(
+                    terms1 + hidden + terms2 + channels,
+                    |item, first, n, [xt, gt, ht, dht], sums| {
+                        let (s1, sums) = sums.split_at_mut(terms1);
+                        let (t1, sums) = sums.split_at_mut(hidden);
+                        let (s2, t2) = sums.split_at_mut(terms2);
+                        let row = fill_tile(gt, &dy[item * size..][..size], channels, first, n);
+                        fill_tile(ht, &h[item * inner..][..inner], hidden, first, n);
+                        let at: Vec<usize> = (0..channels.max(hidden)).map(|i| i * row).collect();
+                        correlate(level, gt, row, channels, ht, &at[..hidden], n, s2);
+                        tile_sums(gt, row, n, t2);
+                        dht.resize(hidden * row, 0.0);
+                        let gate = Gate(Rows { at: ht.as_ptr(), stride: row });
+                        back.apply(level, gt, &at[..channels], n, Out { at: dht.as_mut_ptr(), stride: row }, gate);
+                        for j in 0..hidden {
+                            dht[j * row + n..(j + 1) * row].fill(0.0);
+                        }
+                        scatter(dh, item * inner + first, frames, dht, row, hidden, n);
+                        phases.fill(xt, &x[item * size..][..size], first);
+                        rectify(xt);
+                        correlate(level, dht, row, hidden, xt, &phases.offsets, n, s1);
+                        tile_sums(dht, row, n, t1);
+                    },
+                );
             })
         };
         // the adjoint of a convolution of stride 1 is one with its taps reversed
@@ -286,7 +297,14 @@ unsafe fn scatter(to: Shared, at: usize, stride: usize, from: &[f32], row: usize
 }
 
 impl Residual for Flex {
-    fn residual(x: FlexTensor, w1: FlexTensor, b1: FlexTensor, w2: FlexTensor, b2: FlexTensor, dilation: usize) -> FlexTensor {
+    fn residual(
+        x: FlexTensor,
+        w1: FlexTensor,
+        b1: FlexTensor,
+        w2: FlexTensor,
+        b2: FlexTensor,
+        dilation: usize,
+    ) -> FlexTensor {
         let [x, w1, b1, w2, b2] = [x, w1, b1, w2, b2].map(|t| floats(&t));
         let block = Block::new(&x, &w1, &w2, dilation);
         let w = [w1.storage(), b1.storage(), w2.storage(), b2.storage()];
@@ -364,7 +382,8 @@ impl<B: Kernels, C: CheckpointStrategy> Residual for Autodiff<B, C> {
         match Backward::<B, 5>::prepare::<C>(Step, nodes).compute_bound().stateful() {
             OpsKind::Tracked(mut prep) => {
                 let saved = [prep.checkpoint(&x), prep.checkpoint(&w1), prep.checkpoint(&w2)];
-                let (y, h) = B::residual_hidden(x.primitive, w1.primitive, b1.primitive, w2.primitive, b2.primitive, dilation);
+                let (y, h) =
+                    B::residual_hidden(x.primitive, w1.primitive, b1.primitive, w2.primitive, b2.primitive, dilation);
                 prep.finish((saved, h, dilation), y)
             }
             OpsKind::UnTracked(prep) => {

@@ -267,7 +267,8 @@ mod x86 {
         #[inline(always)]
         unsafe fn keep_less(self, row: Self, least: Self, at: Self) -> (Self, Self) {
             isa!({
-                let (a, b) = (_mm256_cmp_ps::<_CMP_LT_OQ>(self.0, least.0), _mm256_cmp_ps::<_CMP_LT_OQ>(self.1, least.1));
+                let (a, b) =
+                    (_mm256_cmp_ps::<_CMP_LT_OQ>(self.0, least.0), _mm256_cmp_ps::<_CMP_LT_OQ>(self.1, least.1));
                 (
                     Self(_mm256_blendv_ps(least.0, self.0, a), _mm256_blendv_ps(least.1, self.1, b)),
                     Self(_mm256_blendv_ps(at.0, row.0, a), _mm256_blendv_ps(at.1, row.1, b)),

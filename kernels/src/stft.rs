@@ -266,25 +266,25 @@ impl Spectral for Flex {
         assert_eq!(dims(&g), [batch, bins, times], "stft: shape of the gradient");
         let (s, g): (&[f32], &[f32]) = (s.storage(), g.storage());
         let mut out = vec![0.0; s.len()];
-        out.par_chunks_mut(parts).zip(s.par_chunks(parts)).enumerate().with_min_len(CHUNK).for_each(|(at, (out, s))| {
-            let (item, t) = (at / times, at % times);
-            let ((re, im), (dre, dim)) = (s.split_at(bins), out.split_at_mut(bins));
-            for k in 0..bins {
-                let square = re[k] * re[k] + im[k] * im[k];
-                let g = g[(item * bins + k) * times + t];
-                let scale = if square == 0.0 { 0.0 } else { g / square.sqrt() };
-                (dre[k], dim[k]) = (re[k] * scale, im[k] * scale);
-            }
-        });
+        out.par_chunks_mut(parts).zip(s.par_chunks(parts)).enumerate().with_min_len(CHUNK).for_each(
+            |(at, (out, s))| {
+                let (item, t) = (at / times, at % times);
+                let ((re, im), (dre, dim)) = (s.split_at(bins), out.split_at_mut(bins));
+                for k in 0..bins {
+                    let square = re[k] * re[k] + im[k] * im[k];
+                    let g = g[(item * bins + k) * times + t];
+                    let scale = if square == 0.0 { 0.0 } else { g / square.sqrt() };
+                    (dre[k], dim[k]) = (re[k] * scale, im[k] * scale);
+                }
+            },
+        );
         tensor(out, [batch, times, parts])
     }
 }
 
 /// (item, first time, times) of every unit of work.
 fn chunks(batch: usize, times: usize) -> Vec<(usize, usize, usize)> {
-    (0..batch)
-        .flat_map(|item| (0..times).step_by(CHUNK).map(move |t| (item, t, CHUNK.min(times - t))))
-        .collect()
+    (0..batch).flat_map(|item| (0..times).step_by(CHUNK).map(move |t| (item, t, CHUNK.min(times - t)))).collect()
 }
 
 /// The step back through a spectrum or its adjoint.
