@@ -167,7 +167,10 @@ pub(super) fn lines(axes: &Axes<'_>, series: &[Series]) -> Option<String> {
     let y = if log {
         Scale::log(y_low * 0.85, y_high * 1.15, bottom, top)
     } else {
-        Scale::linear(y_low.min(0.0), y_high * 1.06, bottom, top)
+        let unit = step(y_high - y_low.min(0.0), 5);
+        let round = (y_high / unit).ceil() * unit;
+        let high = if round <= y_high * 1.2 { round } else { y_high * 1.06 };
+        Scale::linear(y_low.min(0.0), high, bottom, top)
     };
 
     let ends: Vec<String> = thinned
@@ -179,8 +182,7 @@ pub(super) fn lines(axes: &Axes<'_>, series: &[Series]) -> Option<String> {
     let mut out = open(WIDTH, HEIGHT, &format!("{}: {}", axes.title, ends.join(", ")));
     grid(&mut out, &y, &y.ticks(6), left, right);
     foot(&mut out, &x, &x.ticks(6), bottom, left, right);
-    let unit = if log { format!("{} (log scale)", axes.x_unit) } else { axes.x_unit.to_owned() };
-    let unit = if log { unit.replace(" (log scale)", " \u{b7} vertical axis logarithmic") } else { unit };
+    let unit = format!("{}{}", axes.x_unit, if log { " \u{b7} vertical axis logarithmic" } else { "" });
     put!(out, "<text class=\"end soft\" x=\"{right:.1}\" y=\"{:.1}\">{}</text>", HEIGHT - 3.0, Text(&unit));
     for (s, points) in &thinned {
         if points.iter().any(|p| p.low < p.high) {

@@ -1,20 +1,14 @@
 //! The sections on the codec: how training went, how the codebooks are used, and tables of figures.
 
 use super::charts::{Axes, Series, legend, lines};
-use super::data::{Codebook, CurvePoint, Report};
+use super::data::{Codebook, CurvePoint, CurveSet, Report};
 use super::markup::{Text, count, figure, percent, put};
 
-/// How training went, one chart per figure with a line per level; `None` without curves.
+type Field = fn(&CurvePoint) -> f64;
+
+/// How training went, one chart per loss with a line per level; `None` without curves.
 pub(super) fn training(report: &Report) -> Option<String> {
-    type Field = fn(&CurvePoint) -> f64;
-    let charts: [(&str, &str, bool, Field); 5] = [
-        ("Reconstruction", "mean squared error of the waveform", true, |p| p.reconstruction),
-        ("Spectral", "distance of STFT magnitudes", true, |p| p.spectral),
-        ("Commitment", "squared distance of latents to codewords", true, |p| p.commitment),
-        ("Codewords in use", "of each level's codebook", false, |p| f64::from(p.used)),
-        ("Perplexity", "of codeword use", false, |p| p.perplexity),
-    ];
-    let sets: Vec<_> = report.curves.iter().filter(|set| !set.points.is_empty()).collect();
+    let sets: Vec<&CurveSet> = report.curves.iter().filter(|set| !set.points.is_empty()).collect();
     if sets.is_empty() {
         return None;
     }
@@ -22,21 +16,55 @@ pub(super) fn training(report: &Report) -> Option<String> {
         sets.iter().map(|set| (set.level as usize, format!("level {} (hop {})", set.level, set.hop))).collect();
     let mut out = legend(&named);
     out.push_str("<div class=\"pairs\">");
-    for (title, unit, y_log, field) in charts {
-        let series: Vec<Series> = sets
-            .iter()
-            .map(|set| Series {
-                label: format!("level {}", set.level),
-                tone: set.level as usize,
-                points: set.points.iter().map(|p| (p.step as f64, field(p))).collect(),
-            })
-            .collect();
-        if let Some(picture) = lines(&Axes { title, x_unit: "step", x_log: false, y_log }, &series) {
-            put!(out, "<figure><figcaption>{title} <span class=\"soft\">{unit}</span></figcaption>{picture}</figure>");
-        }
+    let losses: [(&str, &str, Field); 3] = [
+        ("Reconstruction", "mean squared error of the waveform", |p| p.reconstruction),
+        ("Spectral", "distance of STFT magnitudes", |p| p.spectral),
+        ("Commitment", "squared distance of latents to codewords", |p| p.commitment),
+    ];
+    for (title, note, field) in losses {
+        out.push_str(&curve(report, title, note, true, field));
     }
-    out.push_str("</div>");
+    out.push_str(
+        "<div><div class=\"scroll\"><table><thead><tr><th scope=\"col\">At the end</th>\
+         <th scope=\"col\" class=\"number\">Step</th>",
+    );
+    for (title, _, _) in losses {
+        put!(out, "<th scope=\"col\" class=\"number\">{title}</th>");
+    }
+    out.push_str("</tr></thead><tbody>");
+    for set in sets {
+        let Some(last) = set.points.last() else { continue };
+        put!(out, "<tr><th scope=\"row\"><span class=\"swatch t{}\"></span>level {}</th>", set.level % 6, set.level);
+        put!(out, "<td class=\"number\">{}</td>", count(last.step));
+        for (_, _, field) in losses {
+            put!(out, "<td class=\"number\">{}</td>", figure(Some(field(last)), 4));
+        }
+        out.push_str("</tr>");
+    }
+    out.push_str(
+        "</tbody></table></div><p class=\"soft aside\">A line is the mean of neighboring steps, its band their least \
+         and greatest.</p></div></div>",
+    );
     Some(out)
+}
+
+/// One figure of training over its steps, with a line per level; empty where nothing was recorded.
+fn curve(report: &Report, title: &str, note: &str, y_log: bool, field: Field) -> String {
+    let series: Vec<Series> = report
+        .curves
+        .iter()
+        .map(|set| Series {
+            label: format!("level {}", set.level),
+            tone: set.level as usize,
+            points: set.points.iter().map(|p| (p.step as f64, field(p))).collect(),
+        })
+        .collect();
+    match lines(&Axes { title, x_unit: "step", x_log: false, y_log }, &series) {
+        Some(picture) => {
+            format!("<figure><figcaption>{title} <span class=\"soft\">{note}</span></figcaption>{picture}</figure>")
+        }
+        None => String::new(),
+    }
 }
 
 /// How the codebooks are used over the train split; `None` without any.
@@ -45,7 +73,7 @@ pub(super) fn codebooks(report: &Report) -> Option<String> {
         return None;
     }
     let mut out = String::from(
-        "<div class=\"pairs\"><div class=\"scroll\"><table><thead><tr><th scope=\"col\">Level</th>\
+        "<div class=\"pairs\"><div><div class=\"scroll\"><table><thead><tr><th scope=\"col\">Level</th>\
          <th scope=\"col\" class=\"number\">Hop</th><th scope=\"col\" class=\"number\">Used</th>\
          <th scope=\"col\" class=\"number\">Perplexity</th><th scope=\"col\" class=\"number\">Codes</th>\
          </tr></thead><tbody>",
@@ -60,7 +88,7 @@ pub(super) fn codebooks(report: &Report) -> Option<String> {
         put!(out, "<td class=\"number\">{}</td></tr>", count(book.total()));
     }
     out.push_str(
-        "</tbody></table><p class=\"soft\">Counted over the train split. Perplexity is the number of equally likely \
+        "</tbody></table></div><p class=\"soft aside\">Counted over the train split. Perplexity is the number of equally likely \
          codewords that would be as hard to guess.</p></div>",
     );
     let series: Vec<Series> = report.codebooks.iter().map(ranked).collect();
@@ -72,6 +100,8 @@ pub(super) fn codebooks(report: &Report) -> Option<String> {
              </span></figcaption>{picture}</figure>"
         );
     }
+    out.push_str(&curve(report, "Codewords in use", "as training went", false, |p| f64::from(p.used)));
+    out.push_str(&curve(report, "Perplexity", "as training went", false, |p| p.perplexity));
     out.push_str("</div>");
     Some(out)
 }
@@ -104,7 +134,11 @@ pub(super) fn scores(report: &Report) -> Option<String> {
         if !table.note.is_empty() {
             put!(out, "<p>{}</p>", Text(&table.note));
         }
-        put!(out, "<div class=\"scroll\"><table><thead><tr><th scope=\"col\">{}</th>", Text(&table.rows_are));
+        put!(
+            out,
+            "<div class=\"scroll\"><table class=\"snug\"><thead><tr><th scope=\"col\">{}</th>",
+            Text(&table.rows_are)
+        );
         for column in &table.columns {
             put!(out, "<th scope=\"col\" class=\"number\">{}</th>", Text(&column.name));
         }

@@ -85,7 +85,7 @@ fn figures(report: &Report) -> String {
     for sample in &report.players {
         put!(out, "<tr><th scope=\"row\">{}</th><td>", Text(&sample.track));
         put!(out, "{}</td>", Text(sample.genre.as_deref().unwrap_or("\u{2013}")));
-        put!(out, "<td>{}</td>", if sample.held_out { "held out" } else { "seen" });
+        put!(out, "<td class=\"tight\">{}</td>", if sample.held_out { "held out" } else { "seen" });
         for (_, decimals, value) in &kinds {
             for level in &levels {
                 let found = sample.reconstructions.iter().find(|r| (r.level, r.hop) == *level);

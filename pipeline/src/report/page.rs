@@ -65,15 +65,15 @@ fn summary(report: &Report) -> String {
     let seconds: f64 = report.corpus.iter().filter_map(|track| track.seconds).filter(|s| s.is_finite()).sum();
     let mut out = counted(tracks, "tracks");
     if seconds > 0.0 {
-        put!(out, ", {} of audio", duration(seconds));
+        put!(out, ", {} of audio,", duration(seconds));
     }
     match (report.clips, report.codes) {
         (Some(clips), Some(codes)) => {
-            put!(out, ", became {} and {}", counted(clips, "clips"), counted(codes, "codes"));
+            put!(out, " became {} and {}", counted(clips, "clips"), counted(codes, "codes"));
         }
-        (Some(clips), None) => put!(out, ", became {}", counted(clips, "clips")),
-        (None, Some(codes)) => put!(out, ", became {}", counted(codes, "codes")),
-        (None, None) => out.push_str(if tracks == 1 { ", was kept" } else { ", were kept" }),
+        (Some(clips), None) => put!(out, " became {}", counted(clips, "clips")),
+        (None, Some(codes)) => put!(out, " became {}", counted(codes, "codes")),
+        (None, None) => out.push_str(if tracks == 1 { " was kept" } else { " were kept" }),
     }
     let mut levels: Vec<(u32, u32)> = report.codebooks.iter().map(|book| (book.level, book.hop)).collect();
     levels.sort_unstable();

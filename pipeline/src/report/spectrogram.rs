@@ -56,8 +56,8 @@ pub fn log_mel(samples: &[f32], rate: u32) -> LogMel {
         let center = (2 * column + 1) * samples.len() / (2 * WIDTH);
         frame.fill(0.0);
         for (i, &w) in window.iter().enumerate() {
-            let at = (center + i).checked_sub(window_len / 2).and_then(|at| samples.get(at));
-            frame[i] = at.copied().filter(|s| s.is_finite()).unwrap_or(0.0) * w;
+            let sample = mirrored(samples, center as i64 + i as i64 - (window_len / 2) as i64);
+            frame[i] = sample.filter(|s| s.is_finite()).unwrap_or(0.0) * w;
         }
         // Fails only for buffers of another length than the plan's own.
         if fft.process_with_scratch(&mut frame, &mut spectrum, &mut scratch).is_err() {
@@ -128,6 +128,14 @@ pub fn color(level: f64) -> [u8; 3] {
         let value = FIT.iter().rev().fold(0.0, |sum, term| sum * level + term[channel]);
         (value.clamp(0.0, 1.0) * 255.0).round() as u8
     })
+}
+
+/// The sample at a place, mirrored once at either end, so that the ends of an excerpt do not look like clicks.
+fn mirrored(samples: &[f32], at: i64) -> Option<f32> {
+    let last = samples.len() as i64 - 1;
+    let at = if at < 0 { -at } else { at };
+    let at = if at > last { 2 * last - at } else { at };
+    usize::try_from(at).ok().and_then(|at| samples.get(at).copied())
 }
 
 fn mel(hz: f64) -> f64 {

@@ -36,9 +36,7 @@ fn every_section_is_there_in_order_and_the_page_is_well_formed() {
         order.iter().map(|id| page.find(&format!("<section id=\"{id}\"")).unwrap_or_else(|| panic!("{id}"))).collect();
     assert!(places.is_sorted());
     assert!(order.iter().all(|id| page.contains(&format!("<a href=\"#{id}\">"))));
-    let seconds: f64 = fixture::corpus().iter().filter_map(|t| t.seconds).sum();
-    let hours = format!("40 tracks, {:.1} hours of audio", seconds / 3600.0);
-    assert!(page.contains(&hours) || page.contains("minutes of audio"), "{hours}");
+    assert!(page.contains("40 tracks, 89 minutes of audio, became 412 clips"));
     assert!(page.contains("became 412 clips and 29,412,864 codes, at hops 8, 32 and 128; 22 rows dropped"));
     assert!(page.contains("codec pinned, 12 tracks newer than it"));
 }
@@ -67,9 +65,10 @@ fn charts_cover_the_corpus_the_training_and_the_codebooks() {
     }
     assert_eq!(corpus.matches("<svg").count(), 4);
     let training = section(&page, "training");
-    assert_eq!(training.matches("<svg").count(), 5);
-    assert_eq!(training.matches("class=\"line t").count(), 15);
+    assert_eq!(training.matches("<svg").count(), 3);
+    assert_eq!(training.matches("class=\"line t").count(), 9);
     let books = section(&page, "codebooks");
+    assert_eq!(books.matches("class=\"line t").count(), 9);
     assert!(books.contains("2,048 of 2,048") && books.contains("1,024 of 2,048") && books.contains("512 of 2,048"));
     let scores = section(&page, "scores");
     assert!(scores.contains("12.3") && scores.contains("\u{2212}1.2") && scores.contains("\u{2013}"));
@@ -93,7 +92,7 @@ fn nothing_from_outside_becomes_markup_or_a_link_that_runs() {
     assert!(page.contains("&lt;script&gt;alert(&quot;x&quot;)&lt;/script&gt;"));
     let outside: Vec<&str> = page.split("src=\"").skip(1).filter(|s| !s.starts_with("data:audio/wav")).collect();
     assert!(outside.is_empty() && !page.contains("url(http") && !page.contains("@import"));
-    assert!(page.contains("default-src &#39;none&#39;") || page.contains("default-src 'none'"));
+    assert!(page.contains("default-src 'none'"));
     assert!(page.contains("https://spdx.org/licenses/CC-BY-SA-3.0.html"));
 }
 
@@ -110,9 +109,7 @@ fn a_run_of_ingest_and_license_has_a_short_page() {
     };
     let page = html(&report);
     assert_eq!(well_formed::fault(&page), None);
-    assert!(
-        page.contains("40 tracks, were kept; 6 rows dropped") || page.contains("40 tracks were kept; 6 rows dropped")
-    );
+    assert!(page.contains("40 tracks were kept; 6 rows dropped"));
     for absent in ["training", "codebooks", "scores", "listen", "manifest", "NaN", "By split", "By length"] {
         assert!(!page.contains(&format!("id=\"{absent}\"")) && !page.contains(&format!(">{absent}")), "{absent}");
     }
