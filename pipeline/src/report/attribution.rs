@@ -37,23 +37,42 @@ fn tracks(works: &[Attribution]) -> u64 {
     works.iter().fold(0, |sum, work| sum.saturating_add(work.tracks))
 }
 
+/// What was done to the recordings, which licenses such as CC-BY ask to be said.
+fn changes(report: &Report) -> String {
+    let known = [
+        ("decode", "decoded"),
+        ("resample", "resampled"),
+        ("loudness", "leveled"),
+        ("segment", "cut"),
+        ("encode", "encoded to discrete codes"),
+    ];
+    let done: Vec<&str> = known
+        .into_iter()
+        .filter(|(verb, _)| report.stages.iter().any(|stage| stage.verb == *verb))
+        .map(|(_, done)| done)
+        .collect();
+    match done.split_last() {
+        None => "The recordings were not changed.".to_owned(),
+        Some((only, [])) => format!("The recordings were {only}."),
+        Some((last, others)) => format!("The recordings were {} and {last}.", others.join(", ")),
+    }
+}
+
 /// The section's content; `None` where nothing is owed to anybody.
 pub(super) fn section(report: &Report) -> Option<String> {
     if report.attribution.is_empty() {
         return None;
     }
     let groups = by_license(&report.attribution);
-    let mut out = String::from(
-        "<p>The recordings were decoded, resampled, cut and encoded. <code>ATTRIBUTION.md</code> beside this page \
-         holds the same list as text.</p>",
-    );
+    let mut out =
+        format!("<p>{} <code>ATTRIBUTION.md</code> beside this page holds the same list as text.</p>", changes(report));
     for (license, works) in groups {
         let name = if license.is_empty() { "No license stated".to_owned() } else { license_links(license) };
         let open = if works.len() <= 12 { " open" } else { "" };
         put!(out, "<details class=\"license\"{open}><summary><h3>{name}</h3> <span class=\"soft\">");
         put!(out, "{}</span></summary>", counted(tracks(&works), "tracks"));
         out.push_str(
-            "<div class=\"scroll\"><table><thead><tr><th scope=\"col\">Title</th><th scope=\"col\">By</th>\
+            "<div class=\"scroll\"><table class=\"works\"><thead><tr><th scope=\"col\">Title</th><th scope=\"col\">By</th>\
              <th scope=\"col\">Source</th><th scope=\"col\" class=\"number\">Tracks</th></tr></thead><tbody>",
         );
         for work in works.iter().take(MOST_LINES) {
@@ -93,9 +112,10 @@ pub fn attribution_md(report: &Report) -> String {
     }
     put!(
         out,
-        "It rests on {} under {}. The recordings were decoded, resampled, cut and encoded.\n",
+        "It rests on {} under {}. {}\n",
         counted(tracks(&report.attribution), "tracks"),
-        counted(groups.len() as u64, "licenses")
+        counted(groups.len() as u64, "licenses"),
+        changes(report)
     );
     for (license, works) in groups {
         let name = if license.is_empty() { "No license stated" } else { license };

@@ -84,7 +84,7 @@ pub(super) fn codebooks(report: &Report) -> Option<String> {
         put!(out, "<td class=\"number\">{}</td>", book.hop);
         put!(out, "<td class=\"number\">{} of {} ", count(used), count(size));
         put!(out, "<span class=\"soft\">{}</span></td>", percent(used, size));
-        put!(out, "<td class=\"number\">{}</td>", figure(Some(book.perplexity()), 0));
+        put!(out, "<td class=\"number\">{}</td>", count(book.perplexity().round() as u64));
         put!(out, "<td class=\"number\">{}</td></tr>", count(book.total()));
     }
     out.push_str(

@@ -60,7 +60,7 @@ pub(super) fn graph(stages: &[StageView]) -> Option<String> {
          aria-label=\"Graph of {} stages and {edges} connections; the table below lists them\">",
         layout.width,
         layout.height,
-        layout.width * 0.7,
+        layout.width * 0.85,
         layout.width,
         stages.len()
     );

@@ -110,6 +110,7 @@ fn a_run_of_ingest_and_license_has_a_short_page() {
     let page = html(&report);
     assert_eq!(well_formed::fault(&page), None);
     assert!(page.contains("40 tracks were kept; 6 rows dropped"));
+    assert!(page.contains("The recordings were not changed."));
     for absent in ["training", "codebooks", "scores", "listen", "manifest", "NaN", "By split", "By length"] {
         assert!(!page.contains(&format!("id=\"{absent}\"")) && !page.contains(&format!(">{absent}")), "{absent}");
     }
@@ -175,7 +176,9 @@ fn attribution_names_every_work_once_and_does_not_depend_on_the_order() {
     report.attribution.reverse();
     assert_eq!(attribution_md(&report), text);
     assert_eq!(text.lines().filter(|line| line.starts_with("- \"")).count(), 40);
-    assert!(text.contains("It rests on 40 tracks under 4 licenses."));
+    assert!(text.contains(
+        "It rests on 40 tracks under 4 licenses. The recordings were decoded, resampled, cut and encoded to discrete codes."
+    ));
     assert!(text.contains(
         "- \"Piece 1\" by Artist 1. Source: <https://example.org/music?piece=1&from=archive>. License: CC-BY-4.0 \
          (<https://creativecommons.org/licenses/by/4.0/>)."
