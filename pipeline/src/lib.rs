@@ -1,1 +1,4 @@
-//! Crate.
+//! How stages are wired and run: manifest, plan, dataflow, run record.
+
+pub mod manifest;
+pub mod plan;

@@ -6,6 +6,7 @@
 mod types;
 mod value;
 
+pub use types::PathSetting;
 pub use value::{At, Complaint, Data, Table, Value, Word, suggest};
 
 use datasets::{Digest, Key};
