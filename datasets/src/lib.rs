@@ -3,10 +3,14 @@
 //! Nothing here knows of the dataflow: rows are small descriptions, bytes lie in the [`store`] under
 //! their digest, and heavy work is an [`effect::Effect`] whose outcome is remembered.
 
+pub mod audio;
 pub mod digest;
 pub mod effect;
 pub mod fault;
+pub mod license;
+pub mod mmap;
 pub mod row;
 pub mod store;
+pub mod synth;
 
 pub use digest::{Digest, Key};

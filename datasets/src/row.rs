@@ -14,21 +14,22 @@ macro_rules! row { ($($(#[$doc:meta])* pub struct $name:ident { $($body:tt)* })*
     pub struct $name { $($body)* })*
 } }
 
-row! {
-    /// What is said about a recording: by a sidecar, a table, its tags or the manifest.
-    pub struct Labels {
-        /// The title of the piece.
-        pub title: Option<String>,
-        /// Who made it; the default key of a split.
-        pub artist: Option<String>,
-        /// One genre; a conditioning label.
-        pub genre: Option<String>,
-        /// Where it came from, usually a URL.
-        pub source: Option<String>,
-        /// Anything else a table said, by column.
-        pub extra: BTreeMap<String, String>,
-    }
+/// What is said about a recording: by a sidecar, a table, its tags or the manifest.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Labels {
+    /// The title of the piece.
+    pub title: Option<String>,
+    /// Who made it; the default key of a split.
+    pub artist: Option<String>,
+    /// One genre; a conditioning label.
+    pub genre: Option<String>,
+    /// Where it came from, usually a URL.
+    pub source: Option<String>,
+    /// Anything else a table said, by column.
+    pub extra: BTreeMap<String, String>,
+}
 
+row! {
     /// What one pass of the decoder found: a property of the file's bytes.
     pub struct Recording {
         /// Frames (samples per channel) after gapless trimming.
@@ -89,8 +90,10 @@ row! {
         pub codec: Digest,
         /// The object in the store that holds the codes of all levels.
         pub blob: Digest,
-        /// Codes per level, the bottom first.
-        pub counts: Vec<u64>,
+        /// Hop of each level in frames, the bottom first.
+        pub hops: Vec<u32>,
+        /// Codewords of each level, the bottom first.
+        pub codewords: Vec<u32>,
     }
 
     /// One Parquet file of codes.
@@ -180,6 +183,13 @@ impl Labels {
             line += &format!(" ({source})");
         }
         line
+    }
+}
+
+impl Dropped {
+    /// A row whose source could not be read.
+    pub fn failed(id: String, why: String) -> Dropped {
+        Dropped { id, code: "failed".into(), why, failed: true }
     }
 }
 

@@ -1,1 +1,16 @@
-//! Crate.
+//! Numeric operations of the models, each with forward and backward, beside a plain twin that is easy to read.
+//!
+//! The operations are extension traits over burn's `Backend` ([`Kernels`]), implemented for the CPU backend and,
+//! with gradients, for `Autodiff` over any backend that has them. On the CPU every result is the same bits for any
+//! number of threads, for any batch around an item, and for any instruction set. This crate is where `unsafe` lives.
+
+mod conv1d;
+mod conv_transpose1d;
+mod convolve;
+mod gather;
+mod product;
+mod simd;
+
+pub use conv_transpose1d::conv_transpose1d;
+pub use conv1d::conv1d;
+pub use convolve::{Convolve, Geometry, Kernels};

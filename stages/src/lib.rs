@@ -1,5 +1,36 @@
 //! What can be done: one verb per file, the Stage contract, the list [`STAGES`], the networks and the metrics.
 
+mod decode;
+mod dedup;
+mod encode;
+mod fit;
 pub mod flow;
+mod ingest;
+mod license;
+pub mod metric;
+pub mod model;
+pub mod pcm;
+mod resample;
+mod segment;
 pub mod settings;
+mod shard;
+mod split;
 pub mod stage;
+mod weights;
+
+use stage::Entry;
+
+/// Every stage there is, in the order of a pipeline.
+pub static STAGES: &[Entry] = &[
+    Entry::of::<ingest::Ingest>(),
+    Entry::of::<license::License>(),
+    Entry::of::<decode::Decode>(),
+    Entry::of::<resample::Resample>(),
+    Entry::of::<dedup::Dedup>(),
+    Entry::of::<split::Split>(),
+    Entry::of::<segment::Segment>(),
+    Entry::of::<weights::Weights>(),
+    Entry::of::<fit::Fit>(),
+    Entry::of::<encode::Encode>(),
+    Entry::of::<shard::Shard>(),
+];

@@ -5,7 +5,7 @@
 
 use crate::{
     flow::Env,
-    settings::{At, Complaint, Field, Settings, Table},
+    settings::{At, Complaint, Data, Field, Settings, Table},
 };
 use datasets::{
     Digest, Key,
@@ -139,6 +139,14 @@ impl Places<'_> {
     pub fn of(&self, field: &str) -> At {
         self.table.get(field).map_or(self.whole, |value| value.at)
     }
+
+    /// The place of one item of a list.
+    pub fn item(&self, field: &str, index: usize) -> At {
+        match self.table.get(field).map(|value| &value.data) {
+            Some(Data::Array(items)) => items.get(index).map_or_else(|| self.of(field), |item| item.at),
+            _ => self.of(field),
+        }
+    }
 }
 
 /// Rows that come in: known ones, and ones that wait for an effect.
@@ -173,6 +181,23 @@ pub struct Context<'s> {
     pub pinned: Option<Digest>,
     /// Store, sources, pool and ledger of this process.
     pub env: Arc<Env>,
+}
+
+impl<'s> Context<'s> {
+    /// Writes rows that wait into the plan: this stage's effect may run on each.
+    pub fn may(&self, pending: Rows<'s, Pending>) -> Rows<'s, Pending> {
+        let (env, stage) = (self.env.clone(), self.stage.clone());
+        pending.inspect(move |(row, _, diff)| env.ledger.may(&stage, row, *diff))
+    }
+}
+
+/// No rows.
+pub fn none<'s, A: 'static, R: 'static>(like: &Rows<'s, A>) -> Rows<'s, R>
+where
+    A: Clone,
+    R: Clone,
+{
+    like.clone().flat_map(|_| None)
 }
 
 /// The seed of a verb: the manifest's seed, the verb and the stage's salt, never the stage's name.

@@ -1,0 +1,13 @@
+//! Audio files: decoding, tags, resampling, PCM blobs, WAV output and mel spectrograms.
+//!
+//! Samples are `f32` at a nominal full scale of ±1. "Frame" means one sample of every channel; interleaved
+//! buffers hold frame after frame.
+
+pub mod decode;
+mod names;
+pub mod pcm;
+pub mod refusal;
+pub mod resample;
+mod source;
+mod trim;
+pub mod wav;

@@ -1,0 +1,314 @@
+//! Sixteen f32 lanes on every CPU.
+//!
+//! Every kernel of this crate is written once over [`Lanes`]. A lane computes the same sequence of fused
+//! multiply-adds whatever register holds it, so results are the same bits with AVX-512, with AVX2 and with
+//! neither; the instruction set decides the speed only.
+
+/// Lanes of one vector, on every instruction set.
+pub(crate) const LANES: usize = 16;
+
+/// The instruction sets that have code of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Level {
+    /// Plain arrays of floats, for the compiler to vectorise.
+    Portable,
+    /// Two 256-bit registers.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// One 512-bit register.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+impl Level {
+    /// The widest set this CPU has.
+    pub(crate) fn detect() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("fma") {
+                return Self::Avx512;
+            }
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                return Self::Avx2;
+            }
+        }
+        Self::Portable
+    }
+
+    /// Every set this CPU can run, for tests that compare them.
+    #[cfg(test)]
+    pub(crate) fn available() -> Vec<Self> {
+        let mut all = vec![Self::Portable];
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                all.push(Self::Avx2);
+            }
+            if Self::detect() == Self::Avx512 {
+                all.push(Self::Avx512);
+            }
+        }
+        all
+    }
+}
+
+/// Sixteen floats.
+///
+/// # Safety
+/// The methods of an implementation may be called only where its instruction set exists, and pointers must be
+/// valid for the number of floats that each method names. All methods are inlined into a function that enables
+/// the set, which is where it is checked.
+pub(crate) trait Lanes: Copy {
+    /// All lanes `v`.
+    unsafe fn splat(v: f32) -> Self;
+    /// Reads 16 floats from `p`.
+    unsafe fn load(p: *const f32) -> Self;
+    /// Reads `n <= 16` floats from `p`; the other lanes are 0.
+    unsafe fn load_part(p: *const f32, n: usize) -> Self;
+    /// Writes 16 floats to `p`.
+    unsafe fn store(self, p: *mut f32);
+    /// Writes the first `n <= 16` lanes to `p`.
+    unsafe fn store_part(self, p: *mut f32, n: usize);
+    /// `self + a * b`, rounded once.
+    unsafe fn fma(self, a: Self, b: Self) -> Self;
+    /// `self + o`.
+    unsafe fn add(self, o: Self) -> Self;
+    /// 0 where `self < 0`, else `self` (a NaN stays).
+    unsafe fn relu(self) -> Self;
+    /// `self` where `m > 0`, else 0.
+    unsafe fn where_positive(self, m: Self) -> Self;
+    /// Lanes `i` and `i + 8` added, then `i` and `i + 4`, `i + 2`, `i + 1`.
+    unsafe fn sum(self) -> f32;
+}
+
+/// The lanes as an array.
+#[derive(Clone, Copy)]
+pub(crate) struct Portable([f32; LANES]);
+
+impl Lanes for Portable {
+    #[inline(always)]
+    unsafe fn splat(v: f32) -> Self {
+        Self([v; LANES])
+    }
+    #[inline(always)]
+    unsafe fn load(p: *const f32) -> Self {
+        // SAFETY: the caller vouches for 16 floats at `p`; an array of floats has their alignment.
+        unsafe { Self(p.cast::<[f32; LANES]>().read()) }
+    }
+    #[inline(always)]
+    unsafe fn load_part(p: *const f32, n: usize) -> Self {
+        let mut a = [0.0; LANES];
+        // SAFETY: the caller vouches for `n <= 16` floats at `p`.
+        unsafe { core::ptr::copy_nonoverlapping(p, a.as_mut_ptr(), n) };
+        Self(a)
+    }
+    #[inline(always)]
+    unsafe fn store(self, p: *mut f32) {
+        // SAFETY: the caller vouches for 16 floats at `p`.
+        unsafe { p.cast::<[f32; LANES]>().write(self.0) }
+    }
+    #[inline(always)]
+    unsafe fn store_part(self, p: *mut f32, n: usize) {
+        // SAFETY: the caller vouches for `n <= 16` floats at `p`.
+        unsafe { core::ptr::copy_nonoverlapping(self.0.as_ptr(), p, n) }
+    }
+    #[inline(always)]
+    unsafe fn fma(mut self, a: Self, b: Self) -> Self {
+        for i in 0..LANES {
+            self.0[i] = a.0[i].mul_add(b.0[i], self.0[i]);
+        }
+        self
+    }
+    #[inline(always)]
+    unsafe fn add(mut self, o: Self) -> Self {
+        for i in 0..LANES {
+            self.0[i] += o.0[i];
+        }
+        self
+    }
+    #[inline(always)]
+    unsafe fn relu(mut self) -> Self {
+        for v in &mut self.0 {
+            *v = if *v < 0.0 { 0.0 } else { *v };
+        }
+        self
+    }
+    #[inline(always)]
+    unsafe fn where_positive(mut self, m: Self) -> Self {
+        for i in 0..LANES {
+            self.0[i] = if m.0[i] > 0.0 { self.0[i] } else { 0.0 };
+        }
+        self
+    }
+    #[inline(always)]
+    unsafe fn sum(self) -> f32 {
+        let mut a = self.0;
+        for half in [8, 4, 2, 1] {
+            for i in 0..half {
+                a[i] += a[i + half];
+            }
+        }
+        a[0]
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) use x86::{Avx2, Avx512};
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::Lanes;
+    use core::arch::x86_64::*;
+
+    /// Two registers of 8.
+    #[derive(Clone, Copy)]
+    pub(crate) struct Avx2(__m256, __m256);
+
+    /// One register of 16.
+    #[derive(Clone, Copy)]
+    pub(crate) struct Avx512(__m512);
+
+    /// `v[0] + v[2]` and `v[1] + v[3]`, then these two.
+    #[inline(always)]
+    unsafe fn sum4(v: __m128) -> f32 {
+        // SAFETY: SSE2 is part of x86-64.
+        unsafe {
+            let v = _mm_add_ps(v, _mm_movehl_ps(v, v));
+            _mm_cvtss_f32(_mm_add_ss(v, _mm_shuffle_ps::<1>(v, v)))
+        }
+    }
+
+    /// A mask whose first `n` (at most 8) lanes are set.
+    #[inline(always)]
+    unsafe fn first(n: usize) -> __m256i {
+        // SAFETY: the caller is inlined where AVX2 is enabled.
+        unsafe { _mm256_cmpgt_epi32(_mm256_set1_epi32(n as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)) }
+    }
+
+    // SAFETY of every block below: the caller of a `Lanes` method vouches for the instruction set and for as many
+    // floats behind the pointer as the method's documentation names; the masked forms touch only those lanes.
+    macro_rules! isa {
+        ($e:expr) => {
+            // SAFETY: see above.
+            unsafe { $e }
+        };
+    }
+
+    impl Lanes for Avx2 {
+        #[inline(always)]
+        unsafe fn splat(v: f32) -> Self {
+            isa!({
+                let v = _mm256_set1_ps(v);
+                Self(v, v)
+            })
+        }
+        #[inline(always)]
+        unsafe fn load(p: *const f32) -> Self {
+            isa!(Self(_mm256_loadu_ps(p), _mm256_loadu_ps(p.add(8))))
+        }
+        #[inline(always)]
+        unsafe fn load_part(p: *const f32, n: usize) -> Self {
+            isa!({
+                let hi = if n > 8 { _mm256_maskload_ps(p.add(8), first(n - 8)) } else { _mm256_setzero_ps() };
+                Self(_mm256_maskload_ps(p, first(n)), hi)
+            })
+        }
+        #[inline(always)]
+        unsafe fn store(self, p: *mut f32) {
+            isa!({
+                _mm256_storeu_ps(p, self.0);
+                _mm256_storeu_ps(p.add(8), self.1);
+            })
+        }
+        #[inline(always)]
+        unsafe fn store_part(self, p: *mut f32, n: usize) {
+            isa!({
+                _mm256_maskstore_ps(p, first(n), self.0);
+                if n > 8 {
+                    _mm256_maskstore_ps(p.add(8), first(n - 8), self.1);
+                }
+            })
+        }
+        #[inline(always)]
+        unsafe fn fma(self, a: Self, b: Self) -> Self {
+            isa!(Self(_mm256_fmadd_ps(a.0, b.0, self.0), _mm256_fmadd_ps(a.1, b.1, self.1)))
+        }
+        #[inline(always)]
+        unsafe fn add(self, o: Self) -> Self {
+            isa!(Self(_mm256_add_ps(self.0, o.0), _mm256_add_ps(self.1, o.1)))
+        }
+        #[inline(always)]
+        unsafe fn relu(self) -> Self {
+            // max returns its second operand when either is NaN or both are zeros
+            isa!({
+                let z = _mm256_setzero_ps();
+                Self(_mm256_max_ps(z, self.0), _mm256_max_ps(z, self.1))
+            })
+        }
+        #[inline(always)]
+        unsafe fn where_positive(self, m: Self) -> Self {
+            isa!({
+                let z = _mm256_setzero_ps();
+                let (a, b) = (_mm256_cmp_ps::<_CMP_GT_OQ>(m.0, z), _mm256_cmp_ps::<_CMP_GT_OQ>(m.1, z));
+                Self(_mm256_and_ps(self.0, a), _mm256_and_ps(self.1, b))
+            })
+        }
+        #[inline(always)]
+        unsafe fn sum(self) -> f32 {
+            isa!({
+                let v = _mm256_add_ps(self.0, self.1);
+                sum4(_mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v)))
+            })
+        }
+    }
+
+    impl Lanes for Avx512 {
+        #[inline(always)]
+        unsafe fn splat(v: f32) -> Self {
+            isa!(Self(_mm512_set1_ps(v)))
+        }
+        #[inline(always)]
+        unsafe fn load(p: *const f32) -> Self {
+            isa!(Self(_mm512_loadu_ps(p)))
+        }
+        #[inline(always)]
+        unsafe fn load_part(p: *const f32, n: usize) -> Self {
+            isa!(Self(_mm512_maskz_loadu_ps(((1u32 << n) - 1) as u16, p)))
+        }
+        #[inline(always)]
+        unsafe fn store(self, p: *mut f32) {
+            isa!(_mm512_storeu_ps(p, self.0))
+        }
+        #[inline(always)]
+        unsafe fn store_part(self, p: *mut f32, n: usize) {
+            isa!(_mm512_mask_storeu_ps(p, ((1u32 << n) - 1) as u16, self.0))
+        }
+        #[inline(always)]
+        unsafe fn fma(self, a: Self, b: Self) -> Self {
+            isa!(Self(_mm512_fmadd_ps(a.0, b.0, self.0)))
+        }
+        #[inline(always)]
+        unsafe fn add(self, o: Self) -> Self {
+            isa!(Self(_mm512_add_ps(self.0, o.0)))
+        }
+        #[inline(always)]
+        unsafe fn relu(self) -> Self {
+            isa!(Self(_mm512_max_ps(_mm512_setzero_ps(), self.0)))
+        }
+        #[inline(always)]
+        unsafe fn where_positive(self, m: Self) -> Self {
+            isa!({
+                let k = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(m.0, _mm512_setzero_ps());
+                Self(_mm512_maskz_mov_ps(k, self.0))
+            })
+        }
+        #[inline(always)]
+        unsafe fn sum(self) -> f32 {
+            isa!({
+                let hi = _mm256_castpd_ps(_mm512_extractf64x4_pd::<1>(_mm512_castps_pd(self.0)));
+                let v = _mm256_add_ps(_mm512_castps512_ps256(self.0), hi);
+                sum4(_mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v)))
+            })
+        }
+    }
+}

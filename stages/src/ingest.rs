@@ -1,0 +1,196 @@
+//! `ingest`: one row per recording of a corpus.
+//!
+//! A scan lists the files, digests their bytes and reads their tags, and nothing else. Labels come from
+//! sidecars or the table first, then from the settings, then from the file's tags. The built-in corpus
+//! `synth` has no files: its pieces are rendered into the store.
+
+mod piece;
+mod scan;
+
+use crate::{
+    flow::{Env, memoised},
+    settings::{Complaint, PathSetting},
+    stage::{Context, Input, Kind, Places, Port, Shape, SourceError, Split, Stage},
+};
+use datasets::row::{Dropped, Found, Labels, Origin, Pending, Track};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+crate::choice! {
+    /// Which kind of corpus.
+    pub enum Corpus {
+        /// A folder of audio files with sidecars `tracks.csv`, `tracks.json` or `tracks.jsonl`.
+        Folder = "folder",
+        /// A table (CSV, JSON lines or Parquet) that names audio files.
+        Table = "table",
+        /// Short pieces composed and rendered by Refrain, CC0.
+        Synth = "synth",
+    }
+}
+
+crate::settings! {
+    /// Settings of `ingest`.
+    pub struct Ingest {
+        /// Which kind of corpus: a folder of files, a table that names files, or the built-in one.
+        corpus: Corpus = Corpus::Folder,
+        /// The folder with the files; of a table, where its paths start (default: the table's folder).
+        root: Option<PathSetting> = None,
+        /// The table's file (`corpus = "table"`).
+        file: Option<PathSetting> = None,
+        /// The table's column with the path of each file (`corpus = "table"`).
+        path: String = "path".to_owned(),
+        /// Which column of the table holds a label, where it has another name: `{ title = "song" }` (`corpus = "table"`).
+        columns: BTreeMap<String, String> = BTreeMap::new(),
+        /// First part of every track's id; by default the corpus's name.
+        dataset: Option<String> = None,
+        /// License of the tracks for which nobody states one.
+        license: Option<String> = None,
+        /// Artist of the tracks for which nobody states one.
+        artist: Option<String> = None,
+        /// Genre of the tracks for which nobody states one.
+        genre: Option<String> = None,
+        /// Source of the tracks for which nobody states one.
+        source: Option<String> = None,
+        /// Number of pieces (`corpus = "synth"`).
+        pieces: u32 = 36,
+        /// Nominal length of a piece in seconds (`corpus = "synth"`).
+        seconds: f64 = 8.0,
+        /// Another seed composes other pieces (`corpus = "synth"`).
+        compose: u64 = 1,
+    }
+}
+
+impl Ingest {
+    /// The first part of every id.
+    fn dataset(&self) -> String {
+        self.dataset.clone().unwrap_or_else(|| self.corpus.word().to_owned())
+    }
+
+    fn track(&self, found: Found, content: datasets::Digest, bytes: u64) -> Track {
+        Track {
+            id: format!("{}/{}", self.dataset(), found.key),
+            content,
+            bytes,
+            license: found.license.or_else(|| self.license.clone()),
+            labels: Labels {
+                artist: found.labels.artist.or_else(|| self.artist.clone()),
+                genre: found.labels.genre.or_else(|| self.genre.clone()),
+                source: found.labels.source.or_else(|| self.source.clone()),
+                ..found.labels
+            },
+            recording: None,
+            chain: None,
+            split: None,
+        }
+    }
+}
+
+impl Stage for Ingest {
+    const VERB: &'static str = "ingest";
+    const ABOUT: &'static str = "lists the recordings of a corpus with their labels and digests";
+    const REVISION: u32 = 1;
+    const PORTS: &'static [Port] = &[];
+    const SHAPE: Shape = Shape::Source;
+    const UNIT: &'static str = "tracks";
+    type In = Found;
+    type Out = Track;
+
+    fn check(&self, at: &Places<'_>, complaints: &mut Vec<Complaint>) {
+        let belongs = |field: &str| match field {
+            "root" => self.corpus != Corpus::Synth,
+            "file" | "path" | "columns" => self.corpus == Corpus::Table,
+            "pieces" | "seconds" | "compose" => self.corpus == Corpus::Synth,
+            _ => true,
+        };
+        for field in ["root", "file", "path", "columns", "pieces", "seconds", "compose"] {
+            if at.table.get(field).is_some() && !belongs(field) {
+                let message = format!("`{field}` means nothing for corpus = \"{}\"", self.corpus.word());
+                complaints.push(Complaint::new(at.of(field), message).help("leave it out, or choose the corpus it belongs to"));
+            }
+        }
+        let missing = match self.corpus {
+            Corpus::Folder if self.root.is_none() => Some(("root", "the folder with the audio files")),
+            Corpus::Table if self.file.is_none() => Some(("file", "the table")),
+            _ => None,
+        };
+        if let Some((field, what)) = missing {
+            let message = format!("corpus = \"{}\" needs `{field}`, {what}", self.corpus.word());
+            complaints.push(Complaint::new(at.whole, message).help(format!("add `{field} = \"..\"`")));
+        }
+        if self.dataset.as_ref().is_some_and(|d| d.is_empty() || d.contains('/')) {
+            complaints.push(Complaint::new(at.of("dataset"), "`dataset` must be a name without `/`"));
+        }
+        if self.corpus == Corpus::Synth && !(1..=10_000).contains(&self.pieces) {
+            complaints.push(Complaint::new(at.of("pieces"), format!("`pieces`: {} is not from 1 to 10000", self.pieces)));
+        }
+        if self.corpus == Corpus::Synth && !(2.0..=600.0).contains(&self.seconds) {
+            let message = format!("`seconds`: {} is not from 2 to 600", self.seconds);
+            complaints.push(Complaint::new(at.of("seconds"), message));
+        }
+    }
+
+    fn scan(&self, base: &Path, env: &Env) -> Result<Vec<Found>, SourceError> {
+        match self.corpus {
+            Corpus::Folder => scan::folder(self, base, env),
+            Corpus::Table => scan::table(self, base, env),
+            Corpus::Synth => Ok(piece::found(self)),
+        }
+    }
+
+    fn render<'s>(self, cx: &Context<'s>, input: Input<'s, Found>) -> Split<'s, Track> {
+        let files = self.clone();
+        let known = input.kept.clone().flat_map(move |found| match &found.origin {
+            Origin::File { content, bytes } => {
+                let (content, bytes) = (*content, *bytes);
+                Some(files.track(found, content, bytes))
+            }
+            _ => None,
+        });
+        let dataset = self.dataset();
+        let unusable = input.kept.clone().flat_map(move |found| {
+            let id = format!("{dataset}/{}", found.key);
+            match found.origin {
+                Origin::Unreadable(why) => Some(Dropped::failed(id, why)),
+                Origin::Unusable(code, why) => Some(Dropped { id, code, why, failed: false }),
+                Origin::File { .. } | Origin::Piece { .. } => None,
+            }
+        });
+        let pieces = input.kept.filter(|found| matches!(found.origin, Origin::Piece { .. }));
+        let done = memoised(
+            cx,
+            piece::Render { env: cx.env.clone() },
+            pieces.map(|found| (found.origin.clone(), found)),
+            |found| found.key.clone(),
+        );
+        let (rendered, waiting, stage) = (self.clone(), self.clone(), cx.stage.to_string());
+        let sources = cx.env.clone();
+        let rendered = done.ok.map(move |(found, (content, bytes))| {
+            sources.sources.add(content, &sources.store.path(&content));
+            rendered.track(found, content, bytes)
+        });
+        // Of two tracks with one id the smaller content digest is kept.
+        let judged = known.concat(rendered).map(|track| (track.id.clone(), track)).reduce_named(
+            &format!("{}: one per id", cx.stage),
+            |id, tracks, out| {
+                let mut tracks: Vec<(&Track, isize)> = tracks.iter().map(|(t, n)| (*t, *n)).collect();
+                tracks.sort_by_key(|(track, _)| track.content);
+                for (i, (track, count)) in tracks.into_iter().enumerate() {
+                    let why = || "another file of this corpus has the same id".to_owned();
+                    out.push(match i {
+                        0 => (Ok(track.clone()), 1),
+                        _ => (Err(Dropped { id: id.clone(), code: "same-id".into(), why: why(), failed: false }), count),
+                    });
+                }
+            },
+        );
+        Split {
+            kept: judged.clone().flat_map(|(_, judged)| judged.ok()),
+            dropped: unusable
+                .concat(judged.flat_map(|(_, judged)| judged.err()))
+                .concat(done.failed.map(|(found, why)| Dropped::failed(found.key, why))),
+            pending: done.pending.map(move |(found, cause)| {
+                let track = waiting.track(found, datasets::Digest::default(), 0);
+                Pending { id: track.id.clone(), behind: stage.clone(), cause, track: Some(Arc::new(track)) }
+            }),
+        }
+    }
+}

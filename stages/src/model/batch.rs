@@ -1,0 +1,52 @@
+//! Random excerpts of the clips to train on.
+use super::fit::{Clips, FitError};
+use super::random::Random;
+
+/// The clips, and where each begins when every possible first frame of an excerpt is numbered through.
+pub(crate) struct Excerpts<'a> {
+    pub(crate) clips: &'a dyn Clips,
+    ends: Vec<u64>,
+}
+
+impl<'a> Excerpts<'a> {
+    pub(crate) fn new(clips: &'a dyn Clips) -> Result<Self, FitError> {
+        let mut total = 0u64;
+        let ends = (0..clips.len())
+            .map(|i| {
+                total += clips.frames(i);
+                total
+            })
+            .collect();
+        if total == 0 {
+            return Err(FitError::Empty);
+        }
+        Ok(Self { clips, ends })
+    }
+
+    /// `items` excerpts of `crop` frames, `[items, crop]`: clips by their length, places in them uniformly. A clip shorter
+    /// than `crop` is followed by zeros.
+    pub(crate) fn batch(
+        &self,
+        seed: &[u8; 32],
+        purpose: &str,
+        counter: u64,
+        items: usize,
+        crop: usize,
+    ) -> Result<Vec<f32>, FitError> {
+        let mut random = Random::new(seed, purpose, counter);
+        let mut out = vec![0.0; items * crop];
+        let total = self.ends.last().copied().unwrap_or(0);
+        for excerpt in out.chunks_exact_mut(crop) {
+            let at = random.below(total);
+            let clip = self.ends.partition_point(|end| *end <= at);
+            let frames = self.clips.frames(clip);
+            let room = frames.saturating_sub(crop as u64);
+            let first = random.below(room + 1);
+            let real = frames.min(crop as u64) as usize;
+            self.clips
+                .read(clip, first, &mut excerpt[..real])
+                .map_err(|message| FitError::Clip { clip, message })?;
+        }
+        Ok(out)
+    }
+}

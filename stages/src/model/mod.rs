@@ -1,0 +1,14 @@
+//! Networks and their training. No dataflow here: samples in, codes and weights out.
+mod adam;
+mod batch;
+mod checkpoint;
+pub mod codec;
+mod ema;
+pub mod fit;
+pub mod infer;
+mod layer;
+mod level;
+mod loss;
+mod quantise;
+mod random;
+pub mod weights;

@@ -1,0 +1,136 @@
+//! Named arrays of `f32` and the safetensors files that hold them.
+//!
+//! Names are sorted and the file has at most one metadata entry, so equal weights give equal bytes and the digest of a
+//! file is the identity of what it holds.
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+
+use safetensors::tensor::{Dtype, SafeTensors, View};
+
+/// Why a weights file cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WeightsError {
+    /// The bytes are not a safetensors file.
+    #[error("not a safetensors file: {0}")]
+    NotSafetensors(String),
+    /// A tensor that the configuration calls for is not there.
+    #[error("tensor `{0}` is missing")]
+    Missing(String),
+    /// A tensor that the configuration has no place for.
+    #[error("tensor `{0}` does not belong to this configuration")]
+    Unknown(String),
+    /// A tensor has another shape than the configuration says.
+    #[error("tensor `{name}` has shape {found:?}, expected {expected:?}")]
+    Shape {
+        /// The tensor's name.
+        name: String,
+        /// The shape in the file.
+        found: Vec<usize>,
+        /// The shape that the configuration calls for.
+        expected: Vec<usize>,
+    },
+    /// A tensor is not stored as 32-bit floats.
+    #[error("tensor `{name}` has type {found}, expected F32")]
+    Type {
+        /// The tensor's name.
+        name: String,
+        /// The type in the file.
+        found: String,
+    },
+    /// A tensor holds NaN or infinity.
+    #[error("tensor `{0}` holds a value that is not finite")]
+    NotFinite(String),
+    /// The metadata entry cannot be read.
+    #[error("the configuration in the metadata cannot be read: {0}")]
+    Metadata(String),
+    /// The file is of a later version of this format.
+    #[error("the file has format version {found}, this program reads up to {known}")]
+    Newer {
+        /// The version in the file.
+        found: u32,
+        /// The latest version that this program reads.
+        known: u32,
+    },
+    /// The configuration makes no network.
+    #[error("{0}")]
+    Config(String),
+    /// The file has neither our metadata nor the names of a published model.
+    #[error("no configuration in the metadata and no tensor named `encoders.0...`: not a codec")]
+    NotACodec,
+}
+
+/// One array: its shape and its elements in row-major order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Array {
+    /// Lengths of the axes, outermost first.
+    pub shape: Vec<usize>,
+    /// `shape.iter().product()` elements.
+    pub data: Vec<f32>,
+}
+
+impl Array {
+    /// An array of zeros.
+    pub fn zeros(shape: &[usize]) -> Self {
+        Self {
+            shape: shape.to_vec(),
+            data: vec![0.0; shape.iter().product()],
+        }
+    }
+}
+
+impl View for &Array {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Owned(self.data.iter().flat_map(|v| v.to_le_bytes()).collect())
+    }
+    fn data_len(&self) -> usize {
+        self.data.len() * 4
+    }
+}
+
+/// Arrays by name.
+pub type Arrays = BTreeMap<String, Array>;
+
+/// The bytes of a safetensors file with `arrays` and one metadata entry.
+pub fn to_bytes(arrays: &Arrays, entry: (&str, String)) -> Result<Vec<u8>, WeightsError> {
+    // One entry only: the crate takes a hash map and writes it in the map's order.
+    let metadata = HashMap::from([(entry.0.to_owned(), entry.1)]);
+    safetensors::serialize(arrays.iter().map(|(n, a)| (n.as_str(), a)), Some(metadata))
+        .map_err(|e| WeightsError::NotSafetensors(e.to_string()))
+}
+
+/// The arrays of a safetensors file, and its metadata entry `key` if it has one.
+///
+/// Errors: bytes that are no safetensors file, a tensor of another type than F32, a value that is not finite.
+pub fn from_bytes(bytes: &[u8], key: &str) -> Result<(Arrays, Option<String>), WeightsError> {
+    let broken = |e: safetensors::SafeTensorError| WeightsError::NotSafetensors(e.to_string());
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(broken)?;
+    let entry = header.metadata().as_ref().and_then(|m| m.get(key).cloned());
+    let file = SafeTensors::deserialize(bytes).map_err(broken)?;
+    let mut arrays = Arrays::new();
+    for (name, view) in file.iter() {
+        if view.dtype() != Dtype::F32 {
+            return Err(WeightsError::Type {
+                name: name.to_owned(),
+                found: format!("{:?}", view.dtype()),
+            });
+        }
+        let (words, _) = view.data().as_chunks::<4>();
+        let data: Vec<f32> = words.iter().map(|w| f32::from_le_bytes(*w)).collect();
+        let array = Array {
+            shape: view.shape().to_vec(),
+            data,
+        };
+        arrays.insert(name.to_owned(), array);
+    }
+    // In the order of names, so that the same file always gets the same complaint.
+    if let Some((name, _)) = arrays.iter().find(|(_, a)| a.data.iter().any(|v| !v.is_finite())) {
+        return Err(WeightsError::NotFinite(name.clone()));
+    }
+    Ok((arrays, entry))
+}
