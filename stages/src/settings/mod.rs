@@ -3,11 +3,10 @@
 //! One declaration gives the struct, its defaults, its documentation for the command line and the
 //! JSON schema, the lowering with every complaint at once, and the canonical form that goes into keys.
 
-mod path;
 mod types;
 mod value;
 
-pub use path::PathSetting;
+pub use types::PathSetting;
 pub use value::{At, Complaint, Data, Table, Value, Word, suggest};
 
 use datasets::{Digest, Key};

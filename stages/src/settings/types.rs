@@ -2,7 +2,10 @@
 
 use super::{Complaint, Data, Setting, Table, Value};
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 fn wrong<T: Setting>(value: &Value) -> Vec<Complaint> {
     vec![Complaint::new(value.at, format!("expected {}, found {}", T::kind(), value.data.kind()))]
@@ -86,6 +89,46 @@ impl Setting for String {
     }
     fn schema() -> serde_json::Value {
         json!({ "type": "string" })
+    }
+}
+
+/// The path of a file or a folder. In the manifest it starts at the manifest's folder, in `--set` at the
+/// working directory (the planner makes it absolute). A path is in no key: what counts is what lies there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathSetting(pub String);
+
+impl PathSetting {
+    /// What [`Setting::kind`] calls a path; lists of paths end in it too.
+    pub const KIND: &'static str = "a path";
+
+    /// The path as the process may open it, where a relative one starts at `base`.
+    pub fn resolve(&self, base: &Path) -> PathBuf {
+        base.join(&self.0)
+    }
+}
+
+impl Setting for PathSetting {
+    fn read(value: &Value) -> Result<Self, Vec<Complaint>> {
+        match &value.data {
+            Data::String(text) if text.is_empty() => Err(vec![Complaint::new(value.at, "the path is empty")]),
+            Data::String(text) if text.contains('\0') => {
+                Err(vec![Complaint::new(value.at, "a path holds no zero character")])
+            }
+            Data::String(text) => Ok(PathSetting(text.clone())),
+            _ => Err(wrong::<Self>(value)),
+        }
+    }
+    fn canonical(&self) -> Vec<u8> {
+        Vec::new()
+    }
+    fn show(&self) -> String {
+        self.0.show()
+    }
+    fn kind() -> String {
+        Self::KIND.into()
+    }
+    fn schema() -> serde_json::Value {
+        json!({ "type": "string", "minLength": 1 })
     }
 }
 

@@ -1,0 +1,336 @@
+//! The manifest as it is written: what the file and the `--set` options say, before anyone knows the
+//! verbs. [`crate::plan`] makes a plan of it; nothing after that reads a manifest again.
+
+mod complain;
+mod parse;
+mod set;
+
+pub use complain::{Complaints, NOWHERE, Source};
+pub(crate) use set::unknown_stage;
+
+use stages::settings::{At, Complaint, Data, Setting, Table, Value, Word, suggest};
+use std::{
+    io::Read as _,
+    path::{Path, PathBuf},
+};
+
+/// The edition of the manifest's language that this release reads.
+pub const EDITION: i64 = 1;
+
+/// No manifest is larger, in bytes.
+const LARGEST: u64 = 1 << 20;
+
+/// The keys at the top of a manifest.
+pub(crate) const TOP: [&str; 4] = ["edition", "name", "seed", "stage"];
+
+/// The fields that every stage has, besides the settings of its verb. `salt` is for verbs that draw
+/// from the seed, and is read where the verb is known.
+pub(crate) const COMMON: [&str; 3] = ["do", "from", "max_dropped"];
+
+/// A manifest as typed.
+#[derive(Debug)]
+pub(crate) struct Manifest {
+    pub(crate) name: String,
+    pub(crate) seed: u64,
+    /// In the order of the file.
+    pub(crate) stages: Vec<Written>,
+}
+
+/// One `[stage.NAME]` as typed.
+#[derive(Debug)]
+pub(crate) struct Written {
+    pub(crate) name: Word,
+    /// The verb; none if it is missing or no string, which has been reported.
+    pub(crate) verb: Option<Word>,
+    pub(crate) from: From,
+    pub(crate) max_dropped: Option<f64>,
+    /// Everything else: the verb's settings.
+    pub(crate) settings: Table,
+}
+
+/// What `from` says.
+#[derive(Debug)]
+pub(crate) enum From {
+    /// It is not there.
+    Absent,
+    /// Something that has been reported already.
+    Wrong,
+    /// Stages bound by the kind of their rows; with the place of the list.
+    Names(At, Vec<Word>),
+    /// Stages bound by the names of ports; with the place of the table.
+    Ports(At, Vec<(Word, Vec<Word>)>),
+}
+
+/// The texts that make up a manifest, and their values put together.
+#[derive(Debug)]
+pub(crate) struct Text {
+    /// The file, then each `--set`.
+    pub(crate) sources: Vec<Source>,
+    /// The values of all of them.
+    pub(crate) table: Table,
+    /// Values of `--set` that are no TOML and so became strings: their place, and what TOML said.
+    pub(crate) strings: Vec<(At, String)>,
+}
+
+/// Reads the file and applies each `--set` to it.
+///
+/// # Errors
+/// A file that cannot be read or is no UTF-8; all syntax errors.
+pub(crate) fn read(path: &Path, sets: &[String]) -> Result<Text, Complaints> {
+    let file = Source { label: path.display().to_string(), text: file(path)? };
+    let mut complaints = Vec::new();
+    let table = parse::document(0, &file.text, &mut complaints);
+    let mut text = Text { sources: vec![file], table, strings: Vec::new() };
+    // What the recoverable parser saves of a broken file misses pieces: judged further, it would give
+    // complaints that go away with the syntax error.
+    let whole = complaints.is_empty();
+    for set in sets {
+        text.sources.push(Source { label: "--set".into(), text: set.clone() });
+        if whole {
+            set::apply(&mut text, &mut complaints);
+        }
+    }
+    if complaints.is_empty() { Ok(text) } else { Err(Complaints::new(text.sources, complaints)) }
+}
+
+/// The manifest's text.
+fn file(path: &Path) -> Result<String, Complaints> {
+    let shown = path.display();
+    let unreadable = |error: std::io::Error| {
+        let (message, help) = match error.kind() {
+            std::io::ErrorKind::NotFound => {
+                (format!("there is no manifest `{shown}`"), near(path).map(|near| format!("did you mean `{near}`?")))
+            }
+            kind => (format!("cannot read the manifest `{shown}`: {kind}"), None),
+        };
+        Complaints::nowhere(message, help)
+    };
+    if path.is_dir() {
+        let held = manifests(path);
+        let help = match held.as_slice() {
+            [] => "name a manifest, a file that ends in `.toml`".to_owned(),
+            [one] => format!("did you mean `{}`?", path.join(one).display()),
+            many => format!("name one of those in it: `{}`", many.join("`, `")),
+        };
+        return Err(Complaints::nowhere(format!("`{shown}` is a folder, not a manifest"), Some(help)));
+    }
+    let mut bytes = Vec::new();
+    let opened = std::fs::File::open(path).map_err(unreadable)?;
+    opened.take(LARGEST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > LARGEST {
+        let message = format!("`{shown}` is larger than {LARGEST} bytes: that is no manifest");
+        return Err(Complaints::nowhere(message, None));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let start = error.utf8_error().valid_up_to();
+        let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+        let place = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);
+        let at = At { source: 0, start: place(start), end: place(start + char::REPLACEMENT_CHARACTER.len_utf8()) };
+        let byte = error.as_bytes()[start];
+        let complaint = Complaint::new(at, format!("the manifest is not UTF-8: byte 0x{byte:02x} begins no character"));
+        let source = Source { label: shown.to_string(), text };
+        Complaints::new(vec![source], vec![complaint.help("save the file as UTF-8")])
+    })
+}
+
+/// The names of the TOML files in a folder, sorted.
+fn manifests(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let names = entries.filter(|entry| entry.path().is_file()).filter_map(|entry| entry.file_name().into_string().ok());
+    let mut names: Vec<String> = names.filter(|name| name.ends_with(".toml")).collect();
+    names.sort();
+    names
+}
+
+/// A TOML file beside `path` whose name is nearly the same.
+fn near(path: &Path) -> Option<String> {
+    let folder = match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => PathBuf::from("."),
+        Some(parent) => parent.to_path_buf(),
+        None => return None,
+    };
+    let names = manifests(&folder);
+    let name = suggest(path.file_name()?.to_str()?, names.iter().map(String::as_str))?;
+    Some(path.with_file_name(name).display().to_string())
+}
+
+impl Manifest {
+    /// Reads what does not depend on the verbs. All that is wrong goes into the list.
+    pub(crate) fn read(table: &Table, complaints: &mut Vec<Complaint>) -> Manifest {
+        for (word, value) in table.0.iter().filter(|(word, _)| !TOP.contains(&word.text.as_str())) {
+            complaints.push(unknown_key(word, value));
+        }
+        match table.get("edition").map(|value| (value, &value.data)) {
+            Some((_, Data::Integer(EDITION))) => {}
+            Some((value, data)) => {
+                let found = match data {
+                    Data::Integer(n) => n.to_string(),
+                    other => other.kind().to_owned(),
+                };
+                let message = format!("this release reads edition {EDITION} of the manifest, found {found}");
+                complaints.push(Complaint::new(value.at, message).help(format!("write `edition = {EDITION}`")));
+            }
+            None => complaints.push(missing("edition", format!("add `edition = {EDITION}` as the first line"))),
+        }
+        let name = match table.get("name") {
+            Some(value) => string(value, "name", complaints).filter(|name| {
+                let fits = plain(name) && name.len() <= 100;
+                if !fits {
+                    let message = format!("`name`: \"{name}\" cannot name a run");
+                    complaints.push(Complaint::new(value.at, message).help(NAMES));
+                }
+                fits
+            }),
+            None => {
+                complaints.push(missing("name", "add `name = \"..\"`: the runs of this manifest go by it".into()));
+                None
+            }
+        };
+        let seed = table.get("seed").map_or(Some(0), |value| setting::<u64>(value, "seed", complaints));
+        Manifest {
+            name: name.unwrap_or_default(),
+            seed: seed.unwrap_or_default(),
+            stages: match table.get("stage") {
+                Some(Value { data: Data::Table(stages), .. }) => {
+                    stages.0.iter().filter_map(|(word, value)| Written::read(word, value, complaints)).collect()
+                }
+                Some(value) => {
+                    let message = format!("`stage`: expected tables, found {}", value.data.kind());
+                    complaints.push(Complaint::new(value.at, message).help("write each stage as `[stage.NAME]`"));
+                    Vec::new()
+                }
+                None => Vec::new(),
+            },
+        }
+    }
+}
+
+/// What a name may be.
+const NAMES: &str = "a name holds the letters a to z and A to Z, digits, `-` and `_`";
+
+fn plain(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}
+
+fn missing(key: &str, help: String) -> Complaint {
+    Complaint::new(At::default(), format!("missing `{key}`")).help(help)
+}
+
+fn unknown_key(word: &Word, value: &Value) -> Complaint {
+    let key = &word.text;
+    let complaint = |message: String| Complaint::new(word.at, message);
+    match key.as_str() {
+        "sweep" => complaint("`[sweep]` comes with a later release".into())
+            .help("until then run each point by itself: `refrain run MANIFEST --set stage.NAME.FIELD=VALUE`"),
+        "extends" => complaint("`extends` comes with a later release".into())
+            .help("until then copy the stages of the other manifest into this one"),
+        _ => match suggest(key, TOP) {
+            Some(near) => complaint(format!("unknown key `{key}`, expected `{near}`")),
+            None if matches!(value.data, Data::Table(_)) => complaint(format!("unknown table `{key}`"))
+                .help(format!("a stage is written `[stage.{key}]`")),
+            None => complaint(format!("unknown key `{key}`"))
+                .help(format!("a manifest has `{}` and its stages", TOP[..3].join("`, `"))),
+        },
+    }
+}
+
+/// Reads a value, and says which field was wrong.
+fn setting<T: Setting>(value: &Value, field: &str, complaints: &mut Vec<Complaint>) -> Option<T> {
+    match T::read(value) {
+        Ok(read) => Some(read),
+        Err(wrong) => {
+            complaints
+                .extend(wrong.into_iter().map(|c| Complaint { message: format!("`{field}`: {}", c.message), ..c }));
+            None
+        }
+    }
+}
+
+fn string(value: &Value, field: &str, complaints: &mut Vec<Complaint>) -> Option<String> {
+    setting::<String>(value, field, complaints)
+}
+
+impl Written {
+    fn read(name: &Word, value: &Value, complaints: &mut Vec<Complaint>) -> Option<Written> {
+        let Data::Table(table) = &value.data else {
+            // `[[stage.x]]` is a list of tables.
+            let message = format!("`stage.{}`: expected a table, found {}", name.text, value.data.kind());
+            complaints.push(Complaint::new(name.at, message).help(format!("write `[stage.{}]`", name.text)));
+            return None;
+        };
+        if !plain(&name.text) {
+            complaints.push(Complaint::new(name.at, format!("\"{}\" cannot name a stage", name.text)).help(NAMES));
+        }
+        let mut settings = table.clone();
+        let verb = settings.remove("do").map(|value| (string(&value, "do", complaints), value.at));
+        let from = settings.remove("from");
+        let max_dropped = settings.remove("max_dropped").and_then(|value| {
+            let read = setting::<f64>(&value, "max_dropped", complaints)?;
+            let fits = (0.0..=1.0).contains(&read);
+            if !fits {
+                let complaint = Complaint::new(value.at, format!("`max_dropped`: {read} is not a fraction"));
+                complaints.push(complaint.help("0.1 stops the run where over a tenth of the rows is dropped"));
+            }
+            fits.then_some(read)
+        });
+        Some(Written {
+            name: name.clone(),
+            verb: verb.and_then(|(text, at)| Some(Word { text: text?, at })),
+            from: from.map_or(From::Absent, |value| From::read(value, complaints)),
+            max_dropped,
+            settings,
+        })
+    }
+
+    /// Whether `do` is there, right or wrong: read from the stage's table.
+    pub(crate) fn says_do(table: &Table, stage: &str) -> bool {
+        let Some(Value { data: Data::Table(stages), .. }) = table.get("stage") else { return false };
+        matches!(stages.get(stage), Some(Value { data: Data::Table(fields), .. }) if fields.get("do").is_some())
+    }
+}
+
+impl From {
+    fn read(value: Value, complaints: &mut Vec<Complaint>) -> From {
+        let at = value.at;
+        let before = complaints.len();
+        let from = match value.data {
+            Data::Array(items) => {
+                From::Names(at, items.into_iter().filter_map(|item| stage_name(item, complaints)).collect())
+            }
+            Data::Table(Table(ports)) => From::Ports(
+                at,
+                ports
+                    .into_iter()
+                    .map(|(port, value)| match value.data {
+                        Data::Array(items) => {
+                            (port, items.into_iter().filter_map(|item| stage_name(item, complaints)).collect())
+                        }
+                        _ => (port, stage_name(value, complaints).into_iter().collect()),
+                    })
+                    .collect(),
+            ),
+            Data::String(name) => {
+                let message = "`from`: expected a list of stages, found a string";
+                complaints.push(Complaint::new(at, message).help(format!("write `from = [\"{name}\"]`")));
+                From::Wrong
+            }
+            other => {
+                let message = format!("`from`: expected a list of stages, found {}", other.kind());
+                complaints.push(Complaint::new(at, message).help("write `from = [\"NAME\"]`"));
+                From::Wrong
+            }
+        };
+        if complaints.len() == before { from } else { From::Wrong }
+    }
+}
+
+fn stage_name(value: Value, complaints: &mut Vec<Complaint>) -> Option<Word> {
+    match value.data {
+        Data::String(text) => Some(Word { text, at: value.at }),
+        other => {
+            let message = format!("`from`: expected the name of a stage, found {}", other.kind());
+            complaints.push(Complaint::new(value.at, message));
+            None
+        }
+    }
+}

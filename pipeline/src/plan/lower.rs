@@ -1,0 +1,187 @@
+//! Settings lowered, stage by stage: each verb reads its own fields.
+
+use crate::manifest::{COMMON, From, Manifest, Text, Written};
+use stages::{
+    settings::{At, Complaint, Data, Field, PathSetting, Setting, Table, Value, Word, suggest},
+    stage::{Entry, Ready},
+};
+use std::{path::Path, sync::Arc};
+
+/// Verbs that the design has and this release does not.
+const LATER: [&str; 4] = ["train", "sample", "evaluate", "loudness"];
+
+/// A stage with its verb and settings, its wiring still in words.
+pub(super) struct Lowered<'m> {
+    pub(super) name: &'m Word,
+    /// None: no such verb, which has been reported.
+    pub(super) entry: Option<&'static Entry>,
+    /// None: wrong settings, which have been reported.
+    pub(super) ready: Option<Arc<dyn Ready>>,
+    pub(super) from: &'m From,
+    /// A misspelled `from`, which has been reported: the wiring is not known.
+    pub(super) from_lost: bool,
+    pub(super) max_dropped: Option<f64>,
+    pub(super) salt: String,
+}
+
+/// Lowers every stage.
+pub(super) fn lower<'m>(
+    registry: &'static [Entry],
+    manifest: &'m Manifest,
+    text: &Text,
+    complaints: &mut Vec<Complaint>,
+) -> Vec<Lowered<'m>> {
+    manifest.stages.iter().map(|written| stage(registry, written, text, complaints)).collect()
+}
+
+fn stage<'m>(
+    registry: &'static [Entry],
+    written: &'m Written,
+    text: &Text,
+    complaints: &mut Vec<Complaint>,
+) -> Lowered<'m> {
+    let mut settings = written.settings.clone();
+    let entry = match &written.verb {
+        Some(verb) => entry(registry, verb, complaints),
+        None => None,
+    };
+    let fields = entry.map_or_else(Vec::new, |entry| (entry.fields)());
+    let random = entry.is_some_and(|entry| entry.random) && fields.iter().all(|field| field.name != "salt");
+    let misspelled = misspelled(&mut settings, &fields, random, entry.is_some(), complaints);
+    if written.verb.is_none() && !misspelled.contains(&"do") && !Written::says_do(&text.table, &written.name.text) {
+        let verbs: Vec<&str> = registry.iter().map(|entry| entry.verb).collect();
+        complaints.push(
+            Complaint::new(written.name.at, format!("the stage `{}` has no `do`", written.name.text))
+                .help(format!("add `do = \"..\"`, one of `{}`", verbs.join("`, `"))),
+        );
+    }
+    let mut salt = String::new();
+    if random && let Some(value) = settings.remove("salt") {
+        match String::read(&value) {
+            Ok(read) => salt = read,
+            Err(wrong) => complaints
+                .extend(wrong.into_iter().map(|c| Complaint { message: format!("`salt`: {}", c.message), ..c })),
+        }
+    }
+    for field in fields.iter().filter(|field| field.kind.ends_with(PathSetting::KIND)) {
+        if let Some((_, value)) = settings.0.iter_mut().find(|(word, _)| word.text == field.name) {
+            start_at_working_directory(value);
+        }
+    }
+    let ready = entry.and_then(|entry| {
+        let first = complaints.len();
+        let ready = (entry.lower)(&settings, written.name.at, complaints);
+        forget_missing(complaints, first, &settings, &fields);
+        ready
+    });
+    Lowered {
+        name: &written.name,
+        entry,
+        ready,
+        from: &written.from,
+        from_lost: misspelled.contains(&"from"),
+        max_dropped: written.max_dropped,
+        salt,
+    }
+}
+
+/// The verb's entry, or a complaint.
+fn entry(registry: &'static [Entry], verb: &Word, complaints: &mut Vec<Complaint>) -> Option<&'static Entry> {
+    if let Some(entry) = registry.iter().find(|entry| entry.verb == verb.text) {
+        return Some(entry);
+    }
+    let verbs = || registry.iter().map(|entry| entry.verb);
+    complaints.push(if LATER.contains(&verb.text.as_str()) {
+        Complaint::new(verb.at, format!("the verb `{}` comes with a later release", verb.text))
+            .help(format!("this release has `{}`", verbs().collect::<Vec<_>>().join("`, `")))
+    } else {
+        let complaint = Complaint::new(verb.at, format!("unknown verb `{}`", verb.text));
+        match suggest(&verb.text, verbs()) {
+            Some(near) => complaint.help(format!("did you mean `{near}`?")),
+            None => complaint.help(format!("expected one of `{}`", verbs().collect::<Vec<_>>().join("`, `"))),
+        }
+    });
+    None
+}
+
+/// Takes out the fields that are slips of `do`, `from`, `max_dropped` and the like: the verb knows only
+/// its own. What is meant comes back.
+fn misspelled(
+    settings: &mut Table,
+    fields: &[Field],
+    random: bool,
+    verb_known: bool,
+    complaints: &mut Vec<Complaint>,
+) -> Vec<&'static str> {
+    let own = |name: &str| fields.iter().any(|field| field.name == name);
+    let common: Vec<&'static str> = COMMON.into_iter().chain(random.then_some("salt")).collect();
+    let mut meant = Vec::new();
+    settings.0.retain(|(word, _)| {
+        if own(&word.text) || common.contains(&word.text.as_str()) {
+            return true;
+        }
+        let known = fields.iter().map(|field| field.name).chain(common.iter().copied());
+        let near = suggest(&word.text, known).and_then(|near| common.iter().find(|name| **name == near));
+        match near {
+            // Without its verb a field may well be right.
+            Some(near) if verb_known || *near == "do" => {
+                complaints.push(
+                    Complaint::new(word.at, format!("unknown field `{}`, expected `{near}`", word.text))
+                        .help(format!("did you mean `{near}`?")),
+                );
+                meant.push(*near);
+                false
+            }
+            Some(near) => {
+                meant.push(*near);
+                true
+            }
+            None => true,
+        }
+    });
+    meant
+}
+
+/// A relative path in `--set` starts at the working directory, where it was typed.
+fn start_at_working_directory(value: &mut Value) {
+    match &mut value.data {
+        Data::String(path) if value.at.source > 0 && !path.is_empty() && Path::new(path).is_relative() => {
+            // Where the working directory is gone, the path stays as it is and its source is not found.
+            if let Ok(absolute) = std::path::absolute(&*path)
+                && let Some(text) = absolute.to_str()
+            {
+                *path = text.to_owned();
+            }
+        }
+        Data::Array(items) => items.iter_mut().for_each(start_at_working_directory),
+        _ => {}
+    }
+}
+
+/// A field that is there under a misspelled name is not missing as well.
+fn forget_missing(complaints: &mut Vec<Complaint>, first: usize, settings: &Table, fields: &[Field]) {
+    let names = || fields.iter().map(|field| field.name);
+    let meant = settings.0.iter().filter(|(word, _)| names().all(|name| name != word.text));
+    let missing: Vec<String> = meant
+        .filter_map(|(word, _)| suggest(&word.text, names()))
+        .map(|name| format!("missing field `{name}`"))
+        .collect();
+    let tail = complaints.split_off(first);
+    complaints.extend(tail.into_iter().filter(|complaint| !missing.contains(&complaint.message)));
+}
+
+impl Text {
+    /// Adds to a complaint about a `--set` value that became a string why it is no TOML, where the text
+    /// looks as if it were meant to be.
+    pub(super) fn explain(&self, complaint: Complaint) -> Complaint {
+        let holds = |at: &At| at.source == complaint.at.source && at.start <= complaint.at.start;
+        let Some((at, said)) = self.strings.iter().find(|(at, _)| holds(at)) else { return complaint };
+        let text = &self.sources[usize::from(at.source)].text;
+        let meant = text.get(at.start as usize..).is_some_and(|value| value.starts_with(['[', '{', '"', '\'']));
+        if meant && complaint.help.is_none() {
+            complaint.help(format!("the value is no TOML ({said}), so it was taken as a string"))
+        } else {
+            complaint
+        }
+    }
+}
