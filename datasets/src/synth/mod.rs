@@ -160,6 +160,18 @@ impl Synth {
         self.pcm(index).iter().map(|&s| f32::from(s) / 32768.0).collect()
     }
 
+    /// Piece `index` as a WAV file, 16-bit PCM, with its title, artist, genre and license as tags.
+    pub fn wav(&self, index: u32) -> Vec<u8> {
+        let piece = self.piece(index);
+        let info: &wav::Info = &[
+            (b"INAM", &piece.title),
+            (b"IART", &piece.artist),
+            (b"IGNR", &piece.genre),
+            (b"ICOP", &piece.license),
+        ];
+        wav::encode(&self.pcm(index), SAMPLE_RATE, info)
+    }
+
     /// The samples of piece `index` as 16-bit integers.
     fn pcm(&self, index: u32) -> Vec<i16> {
         let Composition { genre, score, timing, .. } = self.compose(index);
