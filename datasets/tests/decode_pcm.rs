@@ -20,8 +20,8 @@ fn file(folder: &Path, samples: &[f32], rate: u32, channels: u16) -> PathBuf {
 #[test]
 fn a_blob_holds_the_mean_at_the_asked_rate() {
     let folder = tempfile::tempdir().expect("a folder");
-    let stereo: Vec<f32> =
-        (0..96_000).map(|i| ((i / 2) as f32 * 0.05).sin() * if i % 2 == 0 { 0.5 } else { 0.25 }).collect();
+    let side = |i: usize| if i.is_multiple_of(2) { 0.5 } else { 0.25 };
+    let stereo: Vec<f32> = (0..96_000).map(|i| (((i / 2) as f64 * 0.05).sin() * side(i)) as f32).collect();
     let path = file(folder.path(), &stereo, 48_000, 2);
     let blob = folder.path().join("blob");
 
