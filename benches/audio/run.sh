@@ -16,7 +16,7 @@ trap 'rm -rf "$folder"' EXIT
 make() { # name rate seconds codec arguments
     local name=$1 rate=$2 seconds=$3
     shift 3
-    local left="0.3*sin(2*PI*220*t)+0.2*sin(2*PI*(331*t+40*sin(t)))+0.1*sin(2*PI*3520*t)*exp(-4*mod(t,0.5))"
+    local left="0.3*sin(2*PI*220*t)+0.2*sin(2*PI*(331*t+40*sin(t)))+0.1*sin(2*PI*3520*t)*exp(-4*mod(t\\,0.5))"
     ffmpeg -v error -f lavfi -i "aevalsrc=$left+0.05*(random(0)-0.5)|0.8*($left)+0.05*(random(1)-0.5):s=$rate:d=$seconds" \
         "$@" -y "$folder/$name"
 }
@@ -53,7 +53,10 @@ for row in "${rows[@]}"; do
         done
     done
     for tool in "${tools[@]}"; do echo "${long[$tool]} ${short[$tool]}"; done | awk -v name="$kind $rate" '
-        { speed[NR] = 300 / ($1 - $2) }
-        END { printf "%-12s %8.0f | %.0f %.0f %.0f; %.2f %.2f %.2f\n", name, speed[1], speed[2], speed[3], speed[4],
-                     speed[1] / speed[2], speed[1] / speed[3], speed[1] / speed[4] }'
+        # A tool that fails at once (a sox without MP3) has no speed.
+        { speed[NR] = ($1 - $2 > 0.05) ? 300 / ($1 - $2) : 0 }
+        function shown(x) { return x ? sprintf("%.0f", x) : "-" }
+        function ratio(x) { return x ? sprintf("%.2f", speed[1] / x) : "-" }
+        END { printf "%-12s %8s | %s %s %s; %s %s %s\n", name, shown(speed[1]), shown(speed[2]), shown(speed[3]),
+                     shown(speed[4]), ratio(speed[2]), ratio(speed[3]), ratio(speed[4]) }'
 done
