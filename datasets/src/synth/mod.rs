@@ -29,7 +29,7 @@ pub use write::{SIDECAR, Written};
 /// Frames a second of every piece.
 pub const SAMPLE_RATE: u32 = 44_100;
 /// Raised whenever any sample or fact of any piece changes.
-pub const REVISION: u32 = 1;
+pub const REVISION: u32 = 2;
 
 const RATE: f64 = SAMPLE_RATE as f64;
 /// Silence before the first note, in frames.
