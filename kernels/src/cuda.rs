@@ -168,7 +168,7 @@ pub fn nearest_cuda(
     distance: Option<&mut [f32]>,
 ) -> Result<(), CudaError> {
     let whole = |n: usize| i32::try_from(n).map_err(|_| CudaError::Arguments("a size is over 2^31"));
-    if dim == 0 || codebook.is_empty() || codebook.len() % dim != 0 {
+    if dim == 0 || codebook.is_empty() || !codebook.len().is_multiple_of(dim) {
         return Err(CudaError::Arguments("the codebook is no matrix of codewords"));
     }
     if z.len() != out.len() * dim || distance.as_ref().is_some_and(|d| d.len() != out.len()) {
