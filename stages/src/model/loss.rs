@@ -130,8 +130,8 @@ impl Spectral {
     /// Mean over the resolutions of the Frobenius norm of the magnitudes of `x`.
     pub(crate) fn norm(&self, x: &[f32]) -> f64 {
         let norm = |r: &Resolution| {
-            let power = r.spectra(x).bins.iter().map(|b| f64::from(b.norm_sqr()));
-            power.sum::<f64>().sqrt()
+            let spectra = r.spectra(x);
+            spectra.bins.iter().map(|b| f64::from(b.norm_sqr())).sum::<f64>().sqrt()
         };
         self.resolutions.iter().map(norm).sum::<f64>() / self.resolutions.len() as f64
     }
