@@ -182,9 +182,15 @@ fn advance<B: Kernels>(
         (Kind::Up { .. }, _) => kernels::conv_transpose1d(buffer, weight, bias, 2, 3),
         (Kind::Same { .. }, _) | (Kind::Residual { .. }, None) => kernels::conv1d(buffer, weight, bias, 1, 0, 1),
         (Kind::Residual { dilation, .. }, Some(second)) => {
-            let x = buffer.clone().narrow(2, dilation, tile_in);
-            let h = kernels::conv1d(relu(buffer), weight, bias, 1, 0, dilation);
-            x + kernels::conv1d(relu(h), second.weight.clone(), second.bias.clone(), 1, 0, 1)
+            let Affine { weight: outer, bias: last } = second.clone();
+            if 4 * dilation <= tile_in {
+                kernels::residual_block(buffer, weight, bias, outer, last, dilation).narrow(2, dilation, tile_in)
+            } else {
+                // The fused block would compute the whole context as well, and here that is most of the buffer.
+                let x = buffer.clone().narrow(2, dilation, tile_in);
+                let h = kernels::conv1d(relu(buffer), weight, bias, 1, 0, dilation);
+                x + kernels::conv1d(relu(h), outer, last, 1, 0, 1)
+            }
         }
     };
     if inside == (0..cut.tile) {
