@@ -3,7 +3,10 @@
 //! Equal samples in another container or with other tags are duplicates; a different rate, channel
 //! count or a single different sample are not.
 
-use crate::stage::{Context, Input, Kind, Port, Shape, Split, Stage, Trait};
+use crate::{
+    flow::group,
+    stage::{Context, Input, Kind, Port, Shape, Split, Stage, Trait},
+};
 use datasets::row::{Dropped, Track};
 
 crate::settings! {
@@ -25,21 +28,19 @@ impl Stage for Dedup {
     fn render<'s>(self, cx: &Context<'s>, input: Input<'s, Track>) -> Split<'s, Track> {
         let keyed = input.kept.map(|track| (track.recording.as_ref().map(|r| r.samples), track));
         // The kept row, or what it was refused for: the order of rows is the order of ids.
-        let judged = keyed.reduce_named(&format!("{}: same samples", cx.stage), |_, tracks, out| {
-            let mut kept: Option<&Track> = None;
-            for (track, count) in tracks {
-                match kept {
-                    None => {
-                        kept = Some(track);
-                        out.push((Ok((*track).clone()), *count));
-                    }
-                    Some(first) => {
-                        let why = format!("has exactly the samples of {}", first.id);
+        let judged = group(keyed, &format!("{}: same samples", cx.stage), |_, tracks: &[(Track, isize)]| {
+            let mut judged: Vec<(Result<Track, Dropped>, isize)> = Vec::with_capacity(tracks.len());
+            for (i, (track, count)) in tracks.iter().enumerate() {
+                let why = || format!("has exactly the samples of {}", tracks[0].0.id);
+                judged.push(match i {
+                    0 => (Ok(track.clone()), *count),
+                    _ => {
                         let id = track.id.clone();
-                        out.push((Err(Dropped { id, code: "duplicate".into(), why, failed: false }), *count));
+                        (Err(Dropped { id, code: "duplicate".into(), why: why(), failed: false }), *count)
                     }
-                }
+                });
             }
+            judged
         });
         Split {
             kept: judged.clone().flat_map(|(_, judged)| judged.ok()),

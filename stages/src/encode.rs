@@ -4,7 +4,7 @@
 //! what is encoded beside it changes a code. All clips of a track are read from one decode.
 
 use crate::{
-    flow::{Env, memoised},
+    flow::{Env, memoised, pair},
     model::{codec::Codec, infer::Coder},
     pcm::{self, Excerpt, chain_version},
     stage::{Context, Input, Kind, Port, Row, Shape, Split, Stage, Trait},
@@ -117,7 +117,7 @@ impl Stage for Encode {
     fn render<'s>(self, cx: &Context<'s>, (clips, codec): (Input<'s, Clip>, Input<'s, Weights>)) -> Split<'s, Codes> {
         let keyed = clips.kept.map(|clip| (bucket(&clip.track.id), clip));
         let codecs = codec.kept.flat_map(|weights| (0..BUCKETS).map(move |b| (b, weights.clone())));
-        let pairs = keyed.clone().join_map(codecs, |_, clip, weights| (clip.clone(), weights.clone()));
+        let pairs = pair(keyed.clone(), codecs).map(|(_, clip, weights)| (clip, weights));
         let fits = |(clip, weights): &(Clip, Weights)| {
             clip.track.chain.as_ref().is_some_and(|chain| chain.rate == weights.rate && chain.channels == 1)
         };
@@ -137,11 +137,11 @@ impl Stage for Encode {
         // Without weights every clip waits for them; a track that waits itself is counted once, as itself.
         let stage = cx.stage.to_string();
         let absent = codec.pending.flat_map(|row| (0..BUCKETS).map(move |b| (b, row.clone())));
-        let unweighted = keyed.join_map(absent, |_, clip, row| Pending {
+        let unweighted = pair(keyed, absent).map(|(_, clip, row)| Pending {
             id: clip.id(),
-            behind: row.behind.clone(),
-            cause: row.cause.clone(),
-            track: Some(clip.track.clone()),
+            behind: row.behind,
+            cause: row.cause,
+            track: Some(clip.track),
         });
         let waits = cx.may(clips.pending.concat(unweighted));
         Split {

@@ -8,10 +8,10 @@ mod curves;
 mod settings;
 mod work;
 
-pub use settings::Fit;
+pub(crate) use settings::Fit;
 
 use crate::{
-    flow::memoised,
+    flow::{group, memoised, without},
     pcm::Excerpt,
     settings::Complaint,
     stage::{Context, Input, Kind, Places, Port, Refresh, Shape, Split, Stage, seal},
@@ -44,12 +44,12 @@ impl Stage for Fit {
         let split = self.split.clone();
         let chosen = input.kept.filter(move |clip| split.is_empty() || clip.track.split.as_ref() == Some(&split));
         let sealed = chosen.map(|clip| ((), Excerpt::of(&clip))).delay(seal);
-        let corpus = sealed.reduce_named(&format!("{}: all clips", cx.stage), |_, clips, out| {
+        let corpus = group(sealed, &format!("{}: all clips", cx.stage), |(), clips: &[(Excerpt, isize)]| {
             // One excerpt for each span of samples: two tracks with the same sound count once. The order is that
             // of sample digests.
-            let mut corpus: Vec<Excerpt> = clips.iter().map(|(excerpt, _)| (*excerpt).clone()).collect();
+            let mut corpus: Vec<Excerpt> = clips.iter().map(|(excerpt, _)| excerpt.clone()).collect();
             corpus.dedup_by(|b, a| (a.samples, a.start, a.frames) == (b.samples, b.start, b.frames));
-            out.push((corpus, 1isize));
+            vec![(corpus, 1)]
         });
         let corpus = corpus.map(|(_, corpus)| corpus);
         if let Some(pinned) = cx.pinned {
@@ -57,15 +57,11 @@ impl Stage for Fit {
         }
         // In a dry run, a clip that is not known yet leaves the corpus open: the effect may run, or find its
         // result remembered.
-        let open = input.pending.delay(seal).map(|row| ((), row)).reduce_named(
-            &format!("{}: open", cx.stage),
-            |_, rows, out| {
-                if let Some((row, _)) = rows.first() {
-                    out.push((Pending { id: ALL.into(), track: None, ..(*row).clone() }, 1isize));
-                }
-            },
-        );
-        let closed = corpus.map(|corpus| ((), corpus)).antijoin(open.clone().map(|(key, _)| key));
+        let waits = input.pending.delay(seal).map(|row| ((), row));
+        let open = group(waits, &format!("{}: open", cx.stage), |(), rows: &[(Pending, isize)]| {
+            rows.first().map(|(row, _)| (Pending { id: ALL.into(), track: None, ..row.clone() }, 1)).into_iter().collect()
+        });
+        let closed = without(corpus.map(|corpus| ((), corpus)), open.clone().map(|(key, _)| key));
         let effect = work::Train::new(self, cx);
         let done = memoised(cx, effect, closed.map(|(_, corpus)| (corpus, ALL.to_owned())), String::clone);
         let stage = cx.stage.to_string();

@@ -8,9 +8,9 @@ mod piece;
 mod scan;
 
 use crate::{
-    flow::{Env, memoised},
+    flow::{Env, group, memoised},
     settings::{Complaint, PathSetting},
-    stage::{Context, Input, Kind, Places, Port, Shape, SourceError, Split, Stage},
+    stage::{Context, Input, Places, Port, Shape, SourceError, Split, Stage},
 };
 use datasets::row::{Dropped, Found, Labels, Origin, Pending, Track};
 use std::{collections::BTreeMap, path::Path, sync::Arc};
@@ -171,20 +171,19 @@ impl Stage for Ingest {
             rendered.track(found, content, bytes)
         });
         // Of two tracks with one id the smaller content digest is kept.
-        let judged = known.concat(rendered).map(|track| (track.id.clone(), track)).reduce_named(
-            &format!("{}: one per id", cx.stage),
-            |id, tracks, out| {
-                let mut tracks: Vec<(&Track, isize)> = tracks.iter().map(|(t, n)| (*t, *n)).collect();
-                tracks.sort_by_key(|(track, _)| track.content);
-                for (i, (track, count)) in tracks.into_iter().enumerate() {
-                    let why = || "another file of this corpus has the same id".to_owned();
-                    out.push(match i {
-                        0 => (Ok(track.clone()), 1),
-                        _ => (Err(Dropped { id: id.clone(), code: "same-id".into(), why: why(), failed: false }), count),
-                    });
+        let named = known.concat(rendered).map(|track| (track.id.clone(), track));
+        let judged = group(named, &format!("{}: one per id", cx.stage), |id, tracks: &[(Track, isize)]| {
+            let mut tracks = tracks.to_vec();
+            tracks.sort_by_key(|(track, _)| track.content);
+            let judge = |(i, (track, count)): (usize, (Track, isize))| match i {
+                0 => (Ok(track), count),
+                _ => {
+                    let why = "another file of this corpus has the same id".to_owned();
+                    (Err(Dropped { id: id.clone(), code: "same-id".into(), why, failed: false }), count)
                 }
-            },
-        );
+            };
+            tracks.into_iter().enumerate().map(judge).collect()
+        });
         Split {
             kept: judged.clone().flat_map(|(_, judged)| judged.ok()),
             dropped: unusable

@@ -5,7 +5,7 @@
 //! shard; growth splits one; a shard whose rows are the same is not rewritten.
 
 use crate::{
-    flow::{Env, memoised},
+    flow::{Env, group, memoised, once_each, pair, without},
     stage::{Context, Input, Kind, Places, Port, Row, Shape, Split, Stage},
     settings::Complaint,
 };
@@ -181,31 +181,29 @@ impl Stage for Shard {
             (track.split.clone().unwrap_or_else(|| WHOLE.to_owned()), leaf(&track.id))
         };
         let placed = input.kept.map(move |codes| (place(&codes), codes));
-        let sizes = placed.clone().map(|(place, codes)| (place, estimate(&codes))).reduce_named(
-            &format!("{}: size per leaf", cx.stage),
-            |_, sizes, out| out.push((sizes.iter().map(|(size, n)| **size * *n as u64).sum::<u64>(), 1isize)),
-        );
+        let weighed = placed.clone().map(|(place, codes)| (place, estimate(&codes)));
+        let sizes = group(weighed, &format!("{}: size per leaf", cx.stage), |_, sizes: &[(u64, isize)]| {
+            vec![(sizes.iter().map(|(size, n)| size * *n as u64).sum::<u64>(), 1)]
+        });
         let target = u64::from(self.megabytes) << 20;
         // A plan asks where a track that is not there yet would go, so it gets every leaf.
         let dry = cx.env.dry;
-        let parts = sizes.map(|((split, leaf), size)| (split, (leaf, size))).reduce_named(
-            &format!("{}: partition", cx.stage),
-            move |_, leaves, out| {
-                let sizes: BTreeMap<u16, u64> = leaves.iter().map(|(leaf, _)| **leaf).collect();
-                for (from, to, prefix) in partition(&sizes, target) {
-                    for leaf in (from..=to).filter(|leaf| dry || sizes.contains_key(leaf)) {
-                        out.push(((leaf, prefix.clone()), 1isize));
-                    }
-                }
-            },
-        );
-        let parts = parts.map(|(split, (leaf, prefix))| ((split, leaf), prefix));
-        let members = placed.join_map(parts.clone(), |(split, _), codes, prefix| ((split.clone(), prefix.clone()), codes.clone()));
-        let contents = members.reduce_named(&format!("{}: rows", cx.stage), |_, rows, out| {
-            // Two rows with one clip id differ only where the same clip came in twice; the write refuses that.
-            let mut rows: Vec<Codes> = rows.iter().map(|(codes, _)| (*codes).clone()).collect();
+        let leaves = sizes.map(|((split, leaf), size)| (split, (leaf, size)));
+        let parts = group(leaves, &format!("{}: partition", cx.stage), move |_, leaves: &[((u16, u64), isize)]| {
+            let sizes: BTreeMap<u16, u64> = leaves.iter().map(|(leaf, _)| *leaf).collect();
+            let mut parts = Vec::new();
+            for (from, to, prefix) in partition(&sizes, target) {
+                let named = (from..=to).filter(|leaf| dry || sizes.contains_key(leaf));
+                parts.extend(named.map(|leaf| ((leaf, prefix.clone()), 1)));
+            }
+            parts
+        });
+        let parts = parts.map(|(split, (leaf, prefix)): (String, (u16, String))| ((split, leaf), prefix));
+        let members = pair(placed, parts.clone()).map(|((split, _), codes, prefix)| ((split, prefix), codes));
+        let contents = group(members, &format!("{}: rows", cx.stage), |_, rows: &[(Codes, isize)]| {
+            let mut rows: Vec<Codes> = rows.iter().map(|(codes, _)| codes.clone()).collect();
             rows.sort_by_cached_key(Row::row_id);
-            out.push((rows, 1isize));
+            vec![(rows, 1)]
         });
         let work = contents.map(|((split, prefix), rows)| {
             let id = shard_id(&split, &prefix);
@@ -218,18 +216,18 @@ impl Stage for Shard {
             let leaf = row.track.as_ref().map_or(0, |t| leaf(&t.id));
             ((split.unwrap_or_default(), leaf), row)
         });
-        let known = waiting.clone().join_map(parts.clone(), |(split, _), row, prefix| Pending {
-            id: shard_id(split, prefix),
+        let known = pair(waiting.clone(), parts.clone()).map(|((split, _), row, prefix)| Pending {
+            id: shard_id(&split, &prefix),
             track: None,
-            ..row.clone()
+            ..row
         });
-        let places = parts.map(|(place, _)| place).distinct();
-        let fresh = waiting.antijoin(places).map(|((split, _), row)| Pending {
+        let places = parts.map(|(place, _)| place);
+        let fresh = without(waiting, places).map(|((split, _), row)| Pending {
             id: shard_id(if split.is_empty() { "?" } else { &split }, "new"),
             track: None,
             ..row
         });
-        let waits = cx.may(known.concat(fresh).distinct());
+        let waits = cx.may(once_each(known.concat(fresh)));
         let stage = cx.stage.to_string();
         Split {
             kept: done.ok.map(|((_, split, prefix, clips), packed)| row::Shard {

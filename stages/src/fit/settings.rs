@@ -136,12 +136,5 @@ impl Fit {
         if even && let Err(wrong) = self.training().validate() {
             complaints.push(Complaint::new(at.whole, wrong.to_string()));
         }
-        if even
-            && let Err(crate::model::fit::FitError::Memory { needed, limit, remedy }) = crate::model::fit::affordable(&self.training())
-        {
-            let (needed, limit) = (needed >> 20, limit >> 20);
-            let message = format!("training would need about {needed} MiB of memory, this machine has {limit} MiB");
-            complaints.push(Complaint::new(at.of("batch"), message).help(remedy));
-        }
     }
 }

@@ -1,11 +1,12 @@
 //! The training effect: clips from memory maps, checkpoints in the store, records to the screen and to Parquet.
 
-use super::{ALL, Fit};
+use super::Fit;
 use crate::{
     encode::{load, span},
     flow::{Env, Event},
     model::{
         codec::Codec,
+        cost,
         fit::{Clips, FitError, FitSettings, FitSink, StepRecord, fit},
     },
     pcm::{self, Excerpt, chain_version},
@@ -86,6 +87,9 @@ impl Effect for Train {
                 ),
             ));
         }
+        if let Some(memory) = memory() {
+            cost::check(&self.settings, memory).map_err(|e| Fault::refused("no-memory", e.to_string()))?;
+        }
         let tracks = open(&self.env, corpus)?;
         let audio = Audio { corpus, tracks: &tracks };
         let path = self.env.store.checkpoint(&self.key(corpus));
@@ -123,6 +127,13 @@ impl Effect for Train {
         let _ = fs::remove_file(path);
         Ok(weights)
     }
+}
+
+/// The memory of this host in bytes, where the system says.
+fn memory() -> Option<u64> {
+    let facts = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = facts.lines().find(|line| line.starts_with("MemTotal:"))?;
+    Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
 }
 
 /// The digests of all samples that a model was trained on, sorted.
@@ -298,6 +309,5 @@ mod tests {
         let packed = pack(&[record], b"state").expect("packed");
         assert_eq!(unpack(&packed), Some((vec![record], b"state".to_vec())));
         assert_eq!(unpack(&packed[..9]), None);
-        assert_eq!(ALL, "all");
     }
 }

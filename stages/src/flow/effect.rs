@@ -1,16 +1,17 @@
 //! The memoised effect as an operator: +1 looks the key up or runs the work, -1 retracts what was emitted.
 //!
-//! Rows are narrowed to their work, reduced to one row per work, run, and joined back. So a corrected
+//! Rows are narrowed to their work, reduced to one row per key, run, and joined back. So a corrected
 //! title never reaches a decoder, and two tracks with the same bytes are decoded once.
 
-use super::{Event, Failure};
+use super::{Env, Event, Failure, group, pair, relate::Travels};
 use crate::stage::{Context, Rows, Time};
 use crossbeam_channel::unbounded;
 use datasets::{
     Digest,
     effect::{Effect, Fault, Load, Refusal},
+    store::StoreError,
 };
-use differential_dataflow::{AsCollection, ExchangeData};
+use differential_dataflow::AsCollection;
 use serde::{Deserialize, Serialize};
 use std::{
     any::Any,
@@ -23,11 +24,11 @@ use timely::dataflow::{
     operators::{Capability, generic::Operator},
 };
 
-/// What an effect left in the dataflow.
+/// What an effect left in the dataflow; a result is in its packed form.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Outcome<O> {
+enum Outcome {
     /// A result.
-    Ok(O),
+    Ok(Vec<u8>),
     /// A refusal, remembered like a result.
     Refused(Refusal),
     /// A source that could not be read: never remembered.
@@ -38,12 +39,12 @@ pub enum Outcome<O> {
 
 /// What is remembered under an effect's key.
 #[derive(Serialize, Deserialize)]
-enum Receipt<O> {
-    Ok(O),
+enum Receipt {
+    Ok(Vec<u8>),
     Refused(Refusal),
 }
 
-/// Rows joined with what became of their work.
+/// Rows with what became of their work.
 pub struct Done<'s, R: 'static, O: 'static> {
     /// Rows with their result.
     pub ok: Rows<'s, (R, O)>,
@@ -55,78 +56,104 @@ pub struct Done<'s, R: 'static, O: 'static> {
     pub pending: Rows<'s, (R, String)>,
 }
 
+/// An effect with its types forgotten: the operator is compiled once.
+trait Erased: Send + Sync {
+    fn load(&self) -> Load;
+    fn corpus(&self) -> bool;
+    fn complete(&self, output: &[u8], env: &Env) -> bool;
+    fn run(&self, work: &[u8]) -> Result<Vec<u8>, Fault>;
+}
+
+impl<E: Effect> Erased for E {
+    fn load(&self) -> Load {
+        E::LOAD
+    }
+    fn corpus(&self) -> bool {
+        E::CORPUS
+    }
+    /// Whether the objects that a remembered output names are still there.
+    fn complete(&self, output: &[u8], env: &Env) -> bool {
+        let output: Option<E::Output> = postcard::from_bytes(output).ok();
+        output.is_some_and(|output| self.objects(&output).iter().all(|object| env.store.has(object)))
+    }
+    fn run(&self, work: &[u8]) -> Result<Vec<u8>, Fault> {
+        let packed = |error: postcard::Error| Fault::Failed(format!("its work cannot be read: {error}"));
+        let output = Effect::run(self, &postcard::from_bytes(work).map_err(packed)?)?;
+        postcard::to_stdvec(&output).map_err(packed)
+    }
+}
+
+/// One piece of work as it travels: the least id of the rows that share it, and the packed work.
+type Job = (Digest, (String, Vec<u8>));
+
 /// Runs an effect for every distinct work among the rows. `id` names a row; of the rows that share a
 /// work, the least id names it on screen and in the plan.
-pub fn memoised<'s, E: Effect, R: ExchangeData>(
+pub fn memoised<'s, E: Effect, R: Travels>(
     cx: &Context<'s>,
     effect: E,
     rows: Rows<'s, (E::Work, R)>,
     id: fn(&R) -> String,
 ) -> Done<'s, R, E::Output>
 where
-    E::Work: ExchangeData + std::hash::Hash,
-    E::Output: ExchangeData + std::hash::Hash,
+    E::Work: Travels,
+    E::Output: Travels,
 {
-    let named = rows.clone().map(move |(work, row)| (work, id(&row)));
-    let work = named.reduce_named(&format!("{}: one per work", cx.stage), |_, ids, out| {
-        if let Some((least, _)) = ids.first() {
-            out.push(((*least).clone(), 1isize));
-        }
+    let effect = Arc::new(effect);
+    let keys = effect.clone();
+    let keyed = rows.map(move |(work, row)| (keys.key(&work), (work, row)));
+    let named = keyed.clone().map(move |(key, (work, row))| {
+        let work = postcard::to_stdvec(&work).unwrap_or_else(|e| unreachable!("a row cannot be packed: {e}"));
+        (key, (id(&row), work))
     });
-    let done = operator(cx, Arc::new(effect), work);
-    let joined = rows.join_map(done, |_, row, outcome| (row.clone(), outcome.clone()));
+    let work = group(named, &format!("{}: one per work", cx.stage), |_, jobs| {
+        jobs.first().map(|(job, _)| (job.clone(), 1)).into_iter().collect()
+    });
+    let done = operator(cx, effect, work);
+    let joined = pair(keyed.map(|(key, (_, row))| (key, row)), done);
     Done {
-        ok: joined.clone().flat_map(|(row, outcome)| match outcome {
-            Outcome::Ok(output) => Some((row, output)),
+        ok: joined.clone().flat_map(|(_, row, outcome)| match outcome {
+            // Packed by this effect, or checked when it was recalled.
+            Outcome::Ok(output) => postcard::from_bytes(&output).ok().map(|output| (row, output)),
             _ => None,
         }),
-        refused: joined.clone().flat_map(|(row, outcome)| match outcome {
+        refused: joined.clone().flat_map(|(_, row, outcome)| match outcome {
             Outcome::Refused(refusal) => Some((row, refusal)),
             _ => None,
         }),
-        failed: joined.clone().flat_map(|(row, outcome)| match outcome {
+        failed: joined.clone().flat_map(|(_, row, outcome)| match outcome {
             Outcome::Failed(why) => Some((row, why)),
             _ => None,
         }),
-        pending: joined.flat_map(|(row, outcome)| match outcome {
+        pending: joined.flat_map(|(_, row, outcome)| match outcome {
             Outcome::Pending(cause) => Some((row, cause)),
             _ => None,
         }),
     }
 }
 
-type Waiting<W> = Vec<(W, Capability<Time>, Time, isize)>;
+/// Who waits for a key: a capability holds the time open until the outcome is there.
+type Waiting = Vec<(Capability<Time>, Time, isize)>;
 
-fn operator<'s, E: Effect>(
-    cx: &Context<'s>,
-    effect: Arc<E>,
-    work: Rows<'s, (E::Work, String)>,
-) -> Rows<'s, (E::Work, Outcome<E::Output>)>
-where
-    E::Work: ExchangeData,
-    E::Output: ExchangeData,
-{
-    let (env, stage, scope) = (cx.env.clone(), cx.stage.clone(), cx.scope.clone());
-    let route = effect.clone();
-    let pact = Exchange::new(move |x: &((E::Work, String), Time, isize)| route.key(&x.0.0).prefix());
+fn operator<'s>(cx: &Context<'s>, effect: Arc<dyn Erased>, work: Rows<'s, Job>) -> Rows<'s, (Digest, Outcome)> {
+    let (env, stage, scope) = (cx.env.clone(), cx.stage.clone(), cx.scope);
+    let pact = Exchange::new(|((key, _), _, _): &(Job, Time, isize)| key.prefix());
     let name = format!("{}: effect", cx.stage);
     work.inner
         .unary(pact, &name, move |_, info| {
             // The only handle with which another thread may wake this worker.
             let waker = scope.worker().sync_activator_for(info.address.to_vec());
-            let (sender, receiver) = unbounded::<(Digest, Option<Outcome<E::Output>>)>();
-            let mut live: HashMap<Digest, (Outcome<E::Output>, isize)> = HashMap::new();
-            let mut waiting: HashMap<Digest, Waiting<E::Work>> = HashMap::new();
-            let mut queue: VecDeque<(Digest, E::Work, String)> = VecDeque::new();
+            let (sender, receiver) = unbounded::<(Digest, Option<Outcome>)>();
+            let mut live: HashMap<Digest, (Outcome, isize)> = HashMap::new();
+            let mut waiting: HashMap<Digest, Waiting> = HashMap::new();
+            let mut queue: VecDeque<Job> = VecDeque::new();
             let mut running = 0usize;
             // Enough to keep the pool busy; a heavy effect has it alone anyway.
-            let limit = if E::LOAD == Load::Heavy { 1 } else { 2 * env.pool.slots() };
+            let limit = if effect.load() == Load::Heavy { 1 } else { 2 * env.pool.slots() };
             move |input, output| {
                 input.for_each(|cap, data| {
-                    for ((work, id), time, diff) in data.drain(..) {
-                        let key = effect.key(&work);
+                    for ((key, (id, work)), time, diff) in data.drain(..) {
                         if let Some(others) = waiting.get_mut(&key) {
-                            others.push((work, cap.delayed(&time, 0), time, diff));
+                            others.push((cap.delayed(&time, 0), time, diff));
                             continue;
                         }
                         if !live.contains_key(&key) {
@@ -137,15 +164,15 @@ where
                                 env.ledger.will(&stage, id.clone());
                                 live.insert(key, (Outcome::Pending(id), 0));
                             } else {
-                                waiting.insert(key, vec![(work.clone(), cap.delayed(&time, 0), time, diff)]);
-                                queue.push_back((key, work, id));
+                                waiting.insert(key, vec![(cap.delayed(&time, 0), time, diff)]);
+                                queue.push_back((key, (id, work)));
                                 env.event(Event::Queued { stage: stage.to_string() });
                                 continue;
                             }
                         }
                         if let Some((outcome, count)) = live.get_mut(&key) {
                             *count += diff;
-                            output.session(&cap).give(((work, outcome.clone()), time, diff));
+                            output.session(&cap).give(((key, outcome.clone()), time, diff));
                             if *count == 0 {
                                 live.remove(&key);
                             }
@@ -157,29 +184,29 @@ where
                     // Without an outcome the build is ending: dropping the capabilities lets it drain.
                     let (Some(others), Some(outcome)) = (waiting.remove(&key), outcome) else { continue };
                     let mut count = 0;
-                    for (work, cap, time, diff) in others {
+                    for (cap, time, diff) in others {
                         count += diff;
-                        output.session(&cap).give(((work, outcome.clone()), time, diff));
+                        output.session(&cap).give(((key, outcome.clone()), time, diff));
                     }
                     if count != 0 {
                         live.insert(key, (outcome, count));
                     }
                 }
                 if env.cancel.cancelled() {
-                    for (key, _, _) in queue.drain(..) {
+                    for (key, _) in queue.drain(..) {
                         waiting.remove(&key);
                     }
                 }
                 while running < limit {
-                    let Some((key, work, id)) = queue.pop_front() else { break };
+                    let Some((key, (id, work))) = queue.pop_front() else { break };
                     running += 1;
-                    let (effect, env_, stage, sender, waker) =
-                        (effect.clone(), env.clone(), stage.clone(), sender.clone(), waker.clone());
+                    let (effect, env_, stage) = (effect.clone(), env.clone(), stage.clone());
+                    let (sender, waker) = (sender.clone(), waker.clone());
                     env.pool.submit(
-                        E::LOAD,
+                        effect.load(),
                         Box::new(move || {
                             let outcome = perform(&*effect, &env_, &stage, key, &work, id);
-                            // The operator's worker hands in the capability; the pool's own handles go first.
+                            // The pool lives in the environment: its own threads must not be the last to hold it.
                             drop((effect, env_));
                             let _ = sender.send((key, outcome));
                             let _ = waker.activate();
@@ -192,31 +219,20 @@ where
 }
 
 /// A remembered outcome, if the objects it names are still there.
-fn recall<E: Effect>(effect: &E, env: &super::Env, key: &Digest) -> Option<Outcome<E::Output>> {
-    match postcard_from::<Receipt<E::Output>>(&env.store.receipt(key)?)? {
-        Receipt::Ok(output) => effect.objects(&output).iter().all(|o| env.store.has(o)).then_some(Outcome::Ok(output)),
+fn recall(effect: &dyn Erased, env: &Env, key: &Digest) -> Option<Outcome> {
+    match postcard::from_bytes::<Receipt>(&env.store.receipt(key)?).ok()? {
+        Receipt::Ok(output) => effect.complete(&output, env).then_some(Outcome::Ok(output)),
         Receipt::Refused(refusal) => Some(Outcome::Refused(refusal)),
     }
 }
 
-fn postcard_from<T: for<'a> Deserialize<'a>>(bytes: &[u8]) -> Option<T> {
-    postcard::from_bytes(bytes).ok()
-}
-
 /// Runs the work on a thread of the pool. `None`: the build is ending.
-fn perform<E: Effect>(
-    effect: &E,
-    env: &super::Env,
-    stage: &str,
-    key: Digest,
-    work: &E::Work,
-    id: String,
-) -> Option<Outcome<E::Output>> {
+fn perform(effect: &dyn Erased, env: &Env, stage: &str, key: Digest, work: &[u8], id: String) -> Option<Outcome> {
     if env.cancel.cancelled() {
         return None;
     }
     let result = catch_unwind(AssertUnwindSafe(|| effect.run(work)));
-    if E::CORPUS
+    if effect.corpus()
         && let Some(failure) = corpus_failure(stage, &result)
     {
         env.ledger.fail(failure);
@@ -236,12 +252,11 @@ fn perform<E: Effect>(
         }
     };
     if let Some(receipt) = receipt {
-        let stored =
-            postcard::to_stdvec(&receipt).map_err(|e| e.to_string()).map(|bytes| env.store.remember(key, &bytes));
+        let stored = postcard::to_stdvec(&receipt).map(|bytes| env.store.remember(key, &bytes));
         match stored {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return abort(env, error),
-            Err(why) => env.ledger.fail(Failure::Stage { stage: stage.into(), why }),
+            Err(why) => env.ledger.fail(Failure::Stage { stage: stage.into(), why: why.to_string() }),
         }
     }
     match &outcome {
@@ -269,7 +284,7 @@ fn corpus_failure<O>(stage: &str, result: &Result<Result<O, Fault>, Box<dyn Any 
 }
 
 /// A failure of our own writes ends the run at once.
-fn abort<T>(env: &super::Env, error: datasets::store::StoreError) -> Option<T> {
+fn abort<T>(env: &Env, error: StoreError) -> Option<T> {
     env.ledger.fail(Failure::Store(error));
     env.cancel.cancel();
     None

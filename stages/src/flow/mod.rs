@@ -4,8 +4,10 @@ mod effect;
 mod env;
 mod ledger;
 mod pool;
+mod relate;
 
-pub use effect::{Done, Outcome, memoised};
+pub use effect::{Done, memoised};
 pub use env::{Cancel, Env, Sources};
 pub use ledger::{Event, Failure, Item, Ledger, Observer, StageLedger};
 pub use pool::Pool;
+pub use relate::{group, once_each, pair, without};

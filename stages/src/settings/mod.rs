@@ -126,40 +126,38 @@ macro_rules! settings {
 
         impl $crate::settings::Settings for $name {
             fn fields() -> Vec<$crate::settings::Field> {
-                use $crate::settings::{Field, Setting};
-                vec![$(Field {
+                vec![$($crate::settings::Field {
                     name: stringify!($field),
                     doc: [$($doc.trim()),+].join(" "),
-                    kind: <$ty as Setting>::kind(),
-                    default: $crate::settings!(@default $ty $(, $default)?).map(|v: $ty| v.show()),
-                    schema: <$ty as Setting>::schema(),
+                    kind: <$ty as $crate::settings::Setting>::kind(),
+                    default: $crate::settings!(@default $ty $(, $default)?).map(|v: $ty| $crate::settings::Setting::show(&v)),
+                    schema: <$ty as $crate::settings::Setting>::schema(),
                 }),*]
             }
-            #[expect(clippy::allow_attributes, reason = "a verb without settings reads nothing")]
             fn lower(
                 table: &$crate::settings::Table,
                 whole: $crate::settings::At,
                 complaints: &mut Vec<$crate::settings::Complaint>,
             ) -> Option<Self> {
-                #[allow(unused_variables, unused_mut)]
-                let mut reader = $crate::settings::Reader::new(table, whole, &[$(stringify!($field)),*], complaints);
+                let reader = &mut $crate::settings::Reader::new(table, whole, &[$(stringify!($field)),*], complaints);
                 $(let $field: Option<$ty> = reader.field(stringify!($field), $crate::settings!(@default $ty $(, $default)?));)*
+                // Read first, given up on afterwards: every field has its complaint.
+                let _ = reader;
                 Some($name { $($field: $field?),* })
             }
             fn changed(&self) -> Vec<(&'static str, Vec<u8>)> {
-                use $crate::settings::Setting;
-                #[expect(unused_mut, clippy::allow_attributes, reason = "a verb without settings changes nothing")]
-                let mut all: Vec<(&'static str, Vec<u8>)> = vec![$({
+                let fields: Vec<(&'static str, Option<Vec<u8>>)> = vec![$({
                     let default: Option<$ty> = $crate::settings!(@default $ty $(, $default)?);
-                    (stringify!($field), if default.as_ref() == Some(&self.$field) { None } else { Some(self.$field.canonical()) })
-                }),*].into_iter().filter_map(|(name, value): (&'static str, Option<Vec<u8>>)| Some((name, value?))).collect();
+                    let changed = default.as_ref() != Some(&self.$field);
+                    (stringify!($field), changed.then(|| $crate::settings::Setting::canonical(&self.$field)))
+                }),*];
+                let mut all: Vec<(&'static str, Vec<u8>)> =
+                    fields.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
                 all.sort();
                 all
             }
             fn shown(&self) -> Vec<(&'static str, String)> {
-                use $crate::settings::Setting;
-                let _: fn(&String) -> String = Setting::show;
-                vec![$((stringify!($field), self.$field.show())),*]
+                vec![$((stringify!($field), $crate::settings::Setting::show(&self.$field))),*]
             }
         }
     };
