@@ -216,5 +216,3 @@ impl Plan {
     }
 }
 
-#[cfg(test)]
-mod tests;
