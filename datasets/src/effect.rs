@@ -63,6 +63,8 @@ pub trait Effect: Send + Sync + 'static {
 
     /// How much of the machine it takes.
     const LOAD: Load;
+    /// Whether it works on the whole corpus: then a failure is no dropped row, it ends the build.
+    const CORPUS: bool = false;
 
     /// The digest under which the outcome is remembered.
     fn key(&self, work: &Self::Work) -> Digest;

@@ -4,12 +4,15 @@
 //! their digest, and heavy work is an [`effect::Effect`] whose outcome is remembered.
 
 pub mod audio;
+pub mod codes;
+pub mod corpus;
 pub mod digest;
 pub mod effect;
 pub mod fault;
 pub mod license;
 pub mod mmap;
 pub mod row;
+pub mod shard;
 pub mod store;
 pub mod synth;
 

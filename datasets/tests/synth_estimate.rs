@@ -39,9 +39,8 @@ const ONSET_RATE: f64 = RATE / ONSET_HOP as f64;
 fn onset_strength(samples: &[f32]) -> Vec<f64> {
     const SIZE: usize = 2048;
     // Edges a third of an octave apart from 40 Hz to 16 kHz.
-    let edges: Vec<usize> = (0..27)
-        .map(|k| ((40.0 * 2f64.powf(f64::from(k) / 3.0)) * SIZE as f64 / RATE).round() as usize)
-        .collect();
+    let edges: Vec<usize> =
+        (0..27).map(|k| ((40.0 * 2f64.powf(f64::from(k) / 3.0)) * SIZE as f64 / RATE).round() as usize).collect();
     let bands: Vec<Vec<f64>> = spectra(samples, SIZE, ONSET_HOP)
         .iter()
         .map(|row| {
@@ -114,10 +113,8 @@ fn refine(correlation: &[f64], bpm: f64) -> f64 {
 }
 
 /// Temperley's profiles (Music and Probability, 2007): how often each step occurs in a key.
-const MAJOR: [f64; 12] =
-    [0.748, 0.060, 0.488, 0.082, 0.670, 0.460, 0.096, 0.715, 0.104, 0.366, 0.057, 0.400];
-const MINOR: [f64; 12] =
-    [0.712, 0.084, 0.474, 0.618, 0.049, 0.460, 0.105, 0.747, 0.404, 0.067, 0.133, 0.330];
+const MAJOR: [f64; 12] = [0.748, 0.060, 0.488, 0.082, 0.670, 0.460, 0.096, 0.715, 0.104, 0.366, 0.057, 0.400];
+const MINOR: [f64; 12] = [0.712, 0.084, 0.474, 0.618, 0.049, 0.460, 0.105, 0.747, 0.404, 0.067, 0.133, 0.330];
 
 /// The tonic's pitch class (C = 0), and whether the key is minor.
 fn musical_key(samples: &[f32]) -> (usize, bool) {

@@ -5,7 +5,8 @@
 
 use burn::tensor::{Tensor, TensorPrimitive};
 
-use crate::convolve::{Geometry, Kernels, Shape};
+use crate::Kernels;
+use crate::convolve::{Geometry, Shape};
 use crate::gather::{Phases, Tiles, fill_tile, filled, row_sum};
 use crate::product::{Out, Plain, Weights, correlate};
 use crate::simd::Level;

@@ -8,7 +8,8 @@
 
 use burn::tensor::{Tensor, TensorPrimitive};
 
-use crate::convolve::{Geometry, Kernels, Shape};
+use crate::Kernels;
+use crate::convolve::{Geometry, Shape};
 use crate::gather::{Tiles, filled, gather, row_stride};
 use crate::product::{Out, Plain, Weights};
 use crate::simd::{LANES, Level};

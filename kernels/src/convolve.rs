@@ -17,7 +17,7 @@ use burn_autodiff::{Autodiff, NodeId};
 use burn_flex::{Flex, FlexTensor};
 
 use crate::simd::Level;
-use crate::{conv_transpose1d, conv1d};
+use crate::{Kernels, conv_transpose1d, conv1d};
 
 /// How the frames of a kernel lie on the frames of the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,10 +90,6 @@ pub trait Convolve: Backend {
     /// `[batch, channels, frames]` summed to `[channels]`.
     fn channel_sums(x: FloatTensor<Self>) -> FloatTensor<Self>;
 }
-
-/// What a backend needs for every operation of this crate.
-pub trait Kernels: Convolve {}
-impl<B: Convolve> Kernels for B {}
 
 /// The three extents of a tensor of rank 3.
 pub(crate) fn dims<T: TensorMetadata>(t: &T) -> [usize; 3] {

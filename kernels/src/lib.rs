@@ -8,9 +8,19 @@ mod conv1d;
 mod conv_transpose1d;
 mod convolve;
 mod gather;
+mod nearest;
 mod product;
+mod residual;
 mod simd;
+mod stft;
 
 pub use conv_transpose1d::conv_transpose1d;
 pub use conv1d::conv1d;
-pub use convolve::{Convolve, Geometry, Kernels};
+pub use convolve::{Convolve, Geometry};
+pub use nearest::{Nearest, accumulate, nearest, nearest_plain};
+pub use residual::{Residual, ResidualGrads, residual_block, residual_block_plain};
+pub use stft::{Spectral, Stft, hann_window, stft_magnitude};
+
+/// What a backend needs for every operation of this crate.
+pub trait Kernels: Convolve + Residual + Spectral {}
+impl<B: Convolve + Residual + Spectral> Kernels for B {}

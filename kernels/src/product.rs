@@ -32,6 +32,20 @@ pub(crate) trait Finish: Copy {
     /// # Safety
     /// As for [`Lanes`]; operands of the finish must hold `n` floats at (`row`, `t`).
     unsafe fn finish<V: Lanes>(self, row: usize, t: usize, n: usize, v: V) -> V;
+
+    /// Stores it. Rows come in ascending order for any frame.
+    ///
+    /// # Safety
+    /// As for [`Finish::finish`]; `out` must be writable for `n` floats at (`row`, `t`).
+    #[inline(always)]
+    unsafe fn put<V: Lanes>(self, out: Out, row: usize, t: usize, n: usize, v: V) {
+        // SAFETY: the caller's.
+        unsafe {
+            let v = self.finish(row, t, n, v);
+            let to = out.at.add(row * out.stride + t);
+            if n == LANES { v.store(to) } else { v.store_part(to, n) }
+        }
+    }
 }
 
 /// A matrix of rows somewhere in memory: the operand of a [`Finish`].
@@ -105,6 +119,34 @@ impl Finish for GateAdd {
     unsafe fn finish<V: Lanes>(self, row: usize, t: usize, n: usize, v: V) -> V {
         // SAFETY: as the caller's.
         unsafe { v.where_positive(self.0.read(row, t, n)).add(self.1.read(row, t, n)) }
+    }
+}
+
+/// Keep, for every frame, the least value so far and its row; nothing is stored at `out`.
+///
+/// Both buffers have room for a multiple of 16 frames.
+#[derive(Clone, Copy)]
+pub(crate) struct Least {
+    /// The least values, to begin with infinite.
+    pub(crate) values: *mut f32,
+    /// The bits of their rows.
+    pub(crate) rows: *mut f32,
+}
+impl Finish for Least {
+    #[inline(always)]
+    unsafe fn finish<V: Lanes>(self, _: usize, _: usize, _: usize, v: V) -> V {
+        v
+    }
+    #[inline(always)]
+    unsafe fn put<V: Lanes>(self, _: Out, row: usize, t: usize, _: usize, v: V) {
+        // SAFETY: the buffers hold a multiple of 16 floats, and `t` is below that.
+        unsafe {
+            let (values, rows) = (self.values.add(t), self.rows.add(t));
+            let (least, at) = (V::load(values), V::load(rows));
+            let (least, at) = v.keep_less(V::splat(f32::from_bits(row as u32)), least, at);
+            least.store(values);
+            at.store(rows);
+        }
     }
 }
 
@@ -265,13 +307,7 @@ impl Weights {
             for r in 0..R {
                 if r < rows {
                     for n in 0..N {
-                        let (row, t) = (row + r, t + n * LANES);
-                        let to = out.at.add(row * out.stride + t);
-                        if live == LANES {
-                            finish.finish(row, t, LANES, acc[r][n]).store(to);
-                        } else {
-                            finish.finish(row, t, live, acc[r][n]).store_part(to, live);
-                        }
+                        finish.put(out, row + r, t + n * LANES, live, acc[r][n]);
                     }
                 }
             }

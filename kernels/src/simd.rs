@@ -77,6 +77,8 @@ pub(crate) trait Lanes: Copy {
     unsafe fn relu(self) -> Self;
     /// `self` where `m > 0`, else 0.
     unsafe fn where_positive(self, m: Self) -> Self;
+    /// (`self`, `row`) in lanes where `self < least`, else (`least`, `at`); `row` and `at` are bits that are only moved.
+    unsafe fn keep_less(self, row: Self, least: Self, at: Self) -> (Self, Self);
     /// Lanes `i` and `i + 8` added, then `i` and `i + 4`, `i + 2`, `i + 1`.
     unsafe fn sum(self) -> f32;
 }
@@ -139,6 +141,15 @@ impl Lanes for Portable {
             self.0[i] = if m.0[i] > 0.0 { self.0[i] } else { 0.0 };
         }
         self
+    }
+    #[inline(always)]
+    unsafe fn keep_less(self, row: Self, mut least: Self, mut at: Self) -> (Self, Self) {
+        for i in 0..LANES {
+            if self.0[i] < least.0[i] {
+                (least.0[i], at.0[i]) = (self.0[i], row.0[i]);
+            }
+        }
+        (least, at)
     }
     #[inline(always)]
     unsafe fn sum(self) -> f32 {
@@ -254,6 +265,17 @@ mod x86 {
             })
         }
         #[inline(always)]
+        unsafe fn keep_less(self, row: Self, least: Self, at: Self) -> (Self, Self) {
+            isa!({
+                let (a, b) =
+                    (_mm256_cmp_ps::<_CMP_LT_OQ>(self.0, least.0), _mm256_cmp_ps::<_CMP_LT_OQ>(self.1, least.1));
+                (
+                    Self(_mm256_blendv_ps(least.0, self.0, a), _mm256_blendv_ps(least.1, self.1, b)),
+                    Self(_mm256_blendv_ps(at.0, row.0, a), _mm256_blendv_ps(at.1, row.1, b)),
+                )
+            })
+        }
+        #[inline(always)]
         unsafe fn sum(self) -> f32 {
             isa!({
                 let v = _mm256_add_ps(self.0, self.1);
@@ -300,6 +322,13 @@ mod x86 {
             isa!({
                 let k = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(m.0, _mm512_setzero_ps());
                 Self(_mm512_maskz_mov_ps(k, self.0))
+            })
+        }
+        #[inline(always)]
+        unsafe fn keep_less(self, row: Self, least: Self, at: Self) -> (Self, Self) {
+            isa!({
+                let k = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(self.0, least.0);
+                (Self(_mm512_mask_mov_ps(least.0, k, self.0)), Self(_mm512_mask_mov_ps(at.0, k, row.0)))
             })
         }
         #[inline(always)]

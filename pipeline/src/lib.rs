@@ -1,4 +1,16 @@
-//! How stages are wired and run: manifest, plan, dataflow, run record.
+//! How stages are wired and run: manifest -> plan -> dataflow -> run record.
 
+pub mod account;
+pub mod error;
+pub mod execute;
+pub mod gather;
+pub mod guard;
+pub mod history;
+pub mod lock;
 pub mod manifest;
 pub mod plan;
+pub mod publish;
+pub mod report;
+pub mod run;
+pub mod score;
+pub mod screen;

@@ -145,11 +145,14 @@ impl Stage for Ingest {
             }
             _ => None,
         });
-        let dataset = self.dataset();
+        let (dataset, ledger) = (self.dataset(), cx.env.clone());
         let unusable = input.kept.clone().flat_map(move |found| {
             let id = format!("{dataset}/{}", found.key);
             match found.origin {
-                Origin::Unreadable(why) => Some(Dropped::failed(id, why)),
+                Origin::Unreadable(why) => {
+                    ledger.ledger.unreadable(format!("{id}: {why}"));
+                    Some(Dropped::failed(id, why))
+                }
                 Origin::Unusable(code, why) => Some(Dropped { id, code, why, failed: false }),
                 Origin::File { .. } | Origin::Piece { .. } => None,
             }

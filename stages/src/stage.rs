@@ -11,9 +11,9 @@ use datasets::{
     Digest, Key,
     row::{Clip, Codes, Dropped, Found, Pending, Shard, Track, Weights},
 };
-use differential_dataflow::VecCollection;
+use differential_dataflow::{AsCollection, VecCollection};
 use std::{path::Path, sync::Arc};
-use timely::dataflow::Scope;
+use timely::dataflow::{Scope, operators::ToStream};
 
 /// build << 32 | chunk.
 pub type Time = u64;
@@ -189,6 +189,12 @@ impl<'s> Context<'s> {
         let (env, stage) = (self.env.clone(), self.stage.clone());
         pending.inspect(move |(row, _, diff)| env.ledger.may(&stage, row, *diff))
     }
+
+    /// A collection of at most one row that is there from the start.
+    pub fn once<R: differential_dataflow::ExchangeData>(&self, row: Option<R>) -> Rows<'s, R> {
+        let first = if self.scope.index() == 0 { row } else { None };
+        first.map(|row| (row, 0, 1)).into_iter().collect::<Vec<(R, Time, isize)>>().to_stream(self.scope.clone()).as_collection()
+    }
 }
 
 /// No rows.
@@ -221,7 +227,7 @@ macro_rules! rows { ($($Row:ident),*) => {
     pub enum Flow<'s> { $(#[doc = concat!("[`", stringify!($Row), "`] rows.")] $Row(Input<'s, $Row>)),* }
 
     /// A row whose type is known only at run time.
-    #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
     pub enum AnyRow { $(#[doc = concat!("A [`", stringify!($Row), "`].")] $Row($Row)),* }
 
     impl AnyRow {
@@ -376,7 +382,7 @@ fn lower<S: Stage>(table: &Table, whole: At, complaints: &mut Vec<Complaint>) ->
 
 /// A stage with typed settings, ready to render on any worker.
 pub trait Ready: Send + Sync {
-    /// The digest of all its settings but `refresh`.
+    /// The digest of its settings but `refresh` and the paths of its sources.
     fn digest(&self) -> Digest;
     /// Every setting with its value in TOML.
     fn shown(&self) -> Vec<(&'static str, String)>;
@@ -407,7 +413,8 @@ struct Lowered<S>(S);
 
 impl<S: Stage> Ready for Lowered<S> {
     fn digest(&self) -> Digest {
-        let inner = self.0.digest(&["refresh"]);
+        // Where the files lie is not what they are.
+        let inner = self.0.digest(&["refresh", "root", "file"]);
         Key::new("stage").text(S::VERB).number(u64::from(S::REVISION)).digest(&inner).finish()
     }
     fn shown(&self) -> Vec<(&'static str, String)> {

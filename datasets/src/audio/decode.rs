@@ -12,7 +12,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use symphonia::core::audio::GenericAudioBufferRef;
-use symphonia::core::codecs::audio::well_known::{CODEC_ID_MP1, CODEC_ID_MP2, CODEC_ID_MP3};
+use symphonia::core::codecs::audio::well_known::{
+    CODEC_ID_AAC, CODEC_ID_FLAC, CODEC_ID_MP1, CODEC_ID_MP2, CODEC_ID_MP3,
+};
 use symphonia::core::codecs::audio::{AudioCodecId, AudioDecoder, AudioDecoderOptions, CODEC_ID_NULL_AUDIO};
 use symphonia::core::errors::Error;
 use symphonia::core::formats::{FormatReader, Track, TrackType};
@@ -21,7 +23,7 @@ use symphonia::core::packet::Packet;
 
 pub use super::refusal::{DecodeError, Reason, Refusal};
 use super::source::{Health, Source};
-use super::{names, trim};
+use super::{names, trim, view};
 
 /// The decoder's version, for memo keys: refusals and samples are a function of the bytes and of this.
 pub const DECODER: &str = "symphonia 0.6.1 + refrain 1";
@@ -88,11 +90,11 @@ pub fn decode_reader<R: Read + Seek + Send + Sync>(
     if length == 0 {
         return Err(DecodeError::refuse(Reason::Empty, "the file has no bytes"));
     }
-    names::refuse_known(&mut reader)?;
+    let view = view::survey(&mut reader, length)?;
     let edit = trim::mp4_edit(&mut reader).map_err(DecodeError::Failed)?;
-    reader.rewind().map_err(DecodeError::Failed)?;
-    let (source, health) = Source::new(reader, length);
-    let mut pass = Pass { health: &health, edit, total: Total::default(), sink };
+    let sound = view.end - view.start;
+    let (source, health) = Source::new(reader, view);
+    let mut pass = Pass { health: &health, edit, length: sound, total: Total::default(), sink };
     pass.run(MediaSourceStream::new(Box::new(source), Default::default()))
 }
 
@@ -111,6 +113,8 @@ fn guard<T>(call: impl FnOnce() -> T) -> Result<T, DecodeError> {
 struct Pass<'a> {
     health: &'a Health,
     edit: Option<trim::Edit>,
+    /// Bytes of the sound, tags in front cut away.
+    length: u64,
     total: Total,
     sink: Sink<'a>,
 }
@@ -127,7 +131,10 @@ impl Pass<'_> {
             other => self.because(other, "at the start"),
         })?;
         let (mut id, mut decoder) = self.open(format.as_ref())?;
+        let codec = decoder.codec_params().codec;
+        let stated = format.tracks().iter().find(|track| track.id == id).and_then(stated_frames);
         let mut empty = 0;
+        let mut bytes = 0;
         loop {
             let next = guard(|| format.next_packet())?;
             let packet = match next {
@@ -148,8 +155,24 @@ impl Pass<'_> {
                 }
             }
             if packet.track_id == id {
+                if codec == CODEC_ID_AAC && bytes == 0 && self.total.trim == trim::Trim::default() {
+                    self.total.trim.start = trim::faac_delay(&packet.data);
+                }
+                bytes += packet.data.len() as u64;
                 self.packet(decoder.as_mut(), &packet)?;
             }
+        }
+        // The reader of FLAC looks for the next frame that fits and passes over what does not, so a gap may lie
+        // anywhere. The header's count of frames shows it. Where it states none, the checksum of all samples does,
+        // if there is one, and so do bytes that are in no frame, beyond what tags at the end explain.
+        let damaged = codec == CODEC_ID_FLAC
+            && match stated {
+                Some(stated) => self.total.decoded < stated,
+                None => decoder.finalize().verify_ok == Some(false) || bytes < self.length / 8 * 7,
+            };
+        if damaged {
+            let message = format!("frames are missing or damaged: {} of them decode", self.total.decoded);
+            return Err(DecodeError::refuse(Reason::Corrupt, message));
         }
         self.total.finish(self.sink)
     }
@@ -166,7 +189,8 @@ impl Pass<'_> {
             if mpeg { trim::Trim::from_lame(track) } else { trim::Trim::from_edit(self.edit.as_ref(), track) };
         // The MPEG reader estimates the length of a stream without a Xing header from its first packets and cuts
         // what lies beyond; only the delay and padding that a header states are trimmed here.
-        let options = AudioDecoderOptions::default().gapless(!mpeg);
+        let verify = params.codec == CODEC_ID_FLAC && stated_frames(track).is_none();
+        let options = AudioDecoderOptions::default().gapless(!mpeg).verify(verify);
         let made = guard(|| symphonia::default::get_codecs().make_audio_decoder(params, &options))?;
         let decoder = made.map_err(|error| match error {
             Error::Unsupported(what) => DecodeError::refuse(
@@ -205,6 +229,11 @@ impl Pass<'_> {
             other => DecodeError::refuse(Reason::Corrupt, format!("{other}, {at}")),
         }
     }
+}
+
+/// The length that a header states; 0 stands for an unknown one.
+fn stated_frames(track: &Track) -> Option<u64> {
+    track.num_frames.filter(|frames| *frames > 0)
 }
 
 fn is_mpeg_audio(codec: AudioCodecId) -> bool {

@@ -10,4 +10,5 @@ pub mod refusal;
 pub mod resample;
 mod source;
 mod trim;
+mod view;
 pub mod wav;

@@ -1,11 +1,9 @@
 //! Names for what cannot be decoded: codecs that a container states, and formats known by their first bytes.
 
-use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+use std::io::{self, ErrorKind, Read};
 
 use symphonia::core::codecs::audio::AudioCodecId;
 use symphonia::core::codecs::audio::well_known as id;
-
-use super::refusal::{DecodeError, Reason};
 
 /// The name of a codec: its registered one, that of a codec without decoder, or its number.
 pub(super) fn codec(codec: AudioCodecId) -> String {
@@ -56,20 +54,9 @@ const FOREIGN: &[(&[u8], &str)] = &[
     (b"\x1f\x8b", "gzip"),
 ];
 
-/// Refuses a file whose first bytes, after an ID3v2 tag, are those of a format without a reader.
-pub(super) fn refuse_known<R: Read + Seek>(reader: &mut R) -> Result<(), DecodeError> {
-    let mut head = [0; 10];
-    let mut length = read_up_to(reader, &mut head).map_err(DecodeError::Failed)?;
-    if length == 10 && head.starts_with(b"ID3") && head[6..].iter().all(|byte| *byte < 0x80) {
-        let size = head[6..].iter().fold(0_u64, |size, byte| size << 7 | u64::from(*byte));
-        reader.seek(SeekFrom::Start(10 + size)).map_err(DecodeError::Failed)?;
-        length = read_up_to(reader, &mut head).map_err(DecodeError::Failed)?;
-    }
-    let head = &head[..length];
-    match FOREIGN.iter().find(|(magic, _)| head.starts_with(magic)) {
-        Some((_, name)) => Err(DecodeError::refuse(Reason::UnsupportedFormat, format!("no reader for {name}"))),
-        None => Ok(()),
-    }
+/// The name of the format without reader that begins like this.
+pub(super) fn foreign(head: &[u8]) -> Option<&'static str> {
+    FOREIGN.iter().find(|(magic, _)| head.starts_with(magic)).map(|(_, name)| *name)
 }
 
 /// Reads until the buffer is full or the source ends; returns how much was read.

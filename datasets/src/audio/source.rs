@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use symphonia::core::io::MediaSource;
 
+use super::view::View;
+
 /// How often a demuxer may read a whole file, and what it may read beyond that: reading it twice (once to scan,
 /// once to decode) is usual, and small files are read in blocks larger than themselves.
 const PASSES: u64 = 8;
@@ -44,51 +46,86 @@ impl Health {
     }
 }
 
-/// A seekable source of `length` bytes with a reading budget.
+/// A view of a seekable source, with a reading budget.
 pub(super) struct Source<R> {
     inner: R,
-    length: u64,
+    view: View,
+    /// Where the reader stands, from the start of the view's prefix.
+    at: u64,
+    /// Whether `inner` stands where `at` says.
+    aligned: bool,
     budget: u64,
     health: Arc<Health>,
 }
 
 impl<R: Read + Seek + Send + Sync> Source<R> {
-    pub(super) fn new(inner: R, length: u64) -> (Self, Arc<Health>) {
+    pub(super) fn new(inner: R, view: View) -> (Self, Arc<Health>) {
         let health = Arc::new(Health::default());
-        let budget = length.saturating_mul(PASSES).saturating_add(ALLOWANCE);
-        (Source { inner, length, budget, health: Arc::clone(&health) }, health)
+        let mut source = Source { inner, view, at: 0, aligned: false, budget: 0, health: Arc::clone(&health) };
+        source.budget = source.length().saturating_mul(PASSES).saturating_add(ALLOWANCE);
+        (source, health)
     }
 }
 
-impl<R: Read> Read for Source<R> {
+impl<R> Source<R> {
+    fn length(&self) -> u64 {
+        self.view.prefix.len() as u64 + (self.view.end - self.view.start)
+    }
+}
+
+impl<R: Read + Seek> Source<R> {
+    fn read_inner(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let offset = self.view.start + (self.at - self.view.prefix.len() as u64);
+        let room = buffer.len().min(usize::try_from(self.view.end.saturating_sub(offset)).unwrap_or(usize::MAX));
+        if room == 0 {
+            return Ok(0);
+        }
+        if !self.aligned {
+            self.inner.seek(SeekFrom::Start(offset))?;
+            self.aligned = true;
+        }
+        self.inner.read(&mut buffer[..room])
+    }
+}
+
+impl<R: Read + Seek> Read for Source<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.budget == 0 {
             self.health.exhausted.store(true, Ordering::Relaxed);
             return Err(io::Error::other("the demuxer reads the file over and over"));
         }
-        match self.inner.read(buffer) {
-            Ok(read) => {
-                self.budget = self.budget.saturating_sub(read as u64);
-                Ok(read)
-            }
-            Err(error) => {
-                if error.kind() != ErrorKind::Interrupted {
-                    self.health.record(&error);
+        let prefix = &self.view.prefix;
+        let read = match usize::try_from(self.at).ok().and_then(|at| prefix.get(at..)) {
+            Some(mut rest) if !rest.is_empty() => rest.read(buffer)?,
+            _ => match self.read_inner(buffer) {
+                Ok(read) => read,
+                Err(error) => {
+                    if error.kind() != ErrorKind::Interrupted {
+                        self.health.record(&error);
+                    }
+                    return Err(error);
                 }
-                Err(error)
-            }
-        }
+            },
+        };
+        self.at += read as u64;
+        self.budget = self.budget.saturating_sub(read as u64);
+        Ok(read)
     }
 }
 
-impl<R: Seek> Seek for Source<R> {
+impl<R> Seek for Source<R> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.inner.seek(to).inspect_err(|error| {
-            // A seek before the start is asked for by the bytes.
-            if error.kind() != ErrorKind::InvalidInput {
-                self.health.record(error);
-            }
-        })
+        let target = match to {
+            SeekFrom::Start(offset) => Some(offset),
+            SeekFrom::End(offset) => self.length().checked_add_signed(offset),
+            SeekFrom::Current(offset) => self.at.checked_add_signed(offset),
+        };
+        // Beyond the end there is nothing to read; such an offset stands in the bytes, and so does one before the
+        // start.
+        let target = target.filter(|target| i64::try_from(*target).is_ok());
+        self.at = target.ok_or_else(|| io::Error::from(ErrorKind::InvalidInput))?;
+        self.aligned = false;
+        Ok(self.at)
     }
 }
 
@@ -98,6 +135,6 @@ impl<R: Read + Seek + Send + Sync> MediaSource for Source<R> {
     }
 
     fn byte_len(&self) -> Option<u64> {
-        Some(self.length)
+        Some(self.length())
     }
 }

@@ -7,7 +7,7 @@ use std::ops::Range;
 use symphonia::core::codecs::CodecParameters;
 use symphonia::core::formats::Track;
 
-use super::names::read_up_to;
+use super::view::at as at_offset;
 
 /// Frames of the decoded stream that are no sound.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,8 +24,9 @@ impl Trim {
         let (Some(delay), Some(padding)) = (track.delay, track.padding) else { return Trim::default() };
         let start = u64::from(delay);
         let gap = match track.num_frames {
+            // A delay and a padding beyond the stated length cannot both be right.
+            Some(0) | None => 0..0,
             Some(frames) => start + frames..start + frames + u64::from(padding),
-            None => 0..0,
         };
         Trim { start, gap }
     }
@@ -94,9 +95,8 @@ const BOXES: u32 = 10_000;
 /// Only those of the source.
 pub(super) fn mp4_edit<R: Read + Seek>(reader: &mut R) -> io::Result<Option<Edit>> {
     let end = reader.seek(SeekFrom::End(0))?;
-    reader.rewind()?;
-    let mut head = [0; 8];
-    if read_up_to(reader, &mut head)? < 8 || &head[4..] != b"ftyp" {
+    let head: [u8; 8] = at_offset(reader, 0)?;
+    if &head[4..] != b"ftyp" {
         return Ok(None);
     }
     let mut walk = Walk { reader, edit: Edit::default(), left: BOXES, name: Vec::new() };
@@ -117,7 +117,7 @@ impl<R: Read + Seek> Walk<'_, R> {
     fn boxes(&mut self, mut at: u64, end: u64, depth: u32) -> io::Result<()> {
         while at.saturating_add(8) <= end && self.left > 0 {
             self.left -= 1;
-            let head = self.bytes::<16>(at)?;
+            let head = at_offset::<16, _>(self.reader, at)?;
             let (size, body) = match be32(&head, 0) {
                 0 => (end - at, at + 8),
                 1 => (be64(&head, 8), at + 16),
@@ -145,13 +145,13 @@ impl<R: Read + Seek> Walk<'_, R> {
                 self.boxes(body, stop, inner)
             }
             b"tkhd" => {
-                let head = self.bytes::<24>(body)?;
+                let head = at_offset::<24, _>(self.reader, body)?;
                 let id = if head[0] == 1 { be32(&head, 20) } else { be32(&head, 12) };
                 self.track(|track| track.id = id);
                 Ok(())
             }
             b"mdhd" => {
-                let head = self.bytes::<24>(body)?;
+                let head = at_offset::<24, _>(self.reader, body)?;
                 let timescale = if head[0] == 1 { be32(&head, 20) } else { be32(&head, 12) };
                 self.track(|track| track.timescale = timescale);
                 Ok(())
@@ -173,7 +173,7 @@ impl<R: Read + Seek> Walk<'_, R> {
     /// The first segment that shows media. A list of several segments rearranges the track; that is not followed,
     /// and neither is its trimming.
     fn edit_list(&mut self, body: u64, stop: u64) -> io::Result<()> {
-        let head = self.bytes::<8>(body)?;
+        let head = at_offset::<8, _>(self.reader, body)?;
         let long = head[0] == 1;
         let width = if long { 20 } else { 12 };
         let mut shown = Vec::new();
@@ -182,7 +182,7 @@ impl<R: Read + Seek> Walk<'_, R> {
             if at + width > stop {
                 break;
             }
-            let fields = self.bytes::<20>(at)?;
+            let fields = at_offset::<20, _>(self.reader, at)?;
             let time = if long { be64(&fields, 8).cast_signed() } else { i64::from(be32(&fields, 4).cast_signed()) };
             if let Ok(time) = u64::try_from(time) {
                 shown.push(time);
@@ -200,17 +200,9 @@ impl<R: Read + Seek> Walk<'_, R> {
         }
     }
 
-    /// `N` bytes at an offset; zeros beyond the end of the source.
-    fn bytes<const N: usize>(&mut self, at: u64) -> io::Result<[u8; N]> {
-        let mut bytes = [0; N];
-        self.reader.seek(SeekFrom::Start(at))?;
-        read_up_to(self.reader, &mut bytes)?;
-        Ok(bytes)
-    }
-
     /// The bytes between two offsets, at most 256.
     fn tail(&mut self, from: u64, to: u64) -> io::Result<Vec<u8>> {
-        let bytes = self.bytes::<256>(from)?;
+        let bytes = at_offset::<256, _>(self.reader, from)?;
         Ok(bytes[..to.saturating_sub(from).min(256) as usize].to_vec())
     }
 }
@@ -227,4 +219,11 @@ fn be64(bytes: &[u8], at: usize) -> u64 {
 fn gapless_delay(value: &[u8]) -> Option<u64> {
     let word = std::str::from_utf8(value).ok()?.split_ascii_whitespace().nth(1)?;
     u64::from_str_radix(word, 16).ok().filter(|delay| *delay < 1 << 16)
+}
+
+/// The delay in frames of the encoder FAAC, which states no delay but its name, in a fill element (ISO/IEC 14496-3,
+/// 4.4.2.7) at the start of its first packet. Other decoders drop a block of 1024 frames for it.
+pub(super) fn faac_delay(first_packet: &[u8]) -> u64 {
+    let fills = first_packet.first().is_some_and(|byte| byte >> 5 == 6);
+    if fills && first_packet.get(4..).is_some_and(|text| text.starts_with(b"libfaac ")) { 1024 } else { 0 }
 }

@@ -80,8 +80,8 @@ impl Drum {
             Self::Clap => noise(4, 0.10, Biquad::band(2400.0, 0.9), 0.002, 32.0, 0.16),
             Self::Hat => noise(5, 0.055, Biquad::high(7500.0, 0.8), 0.001, 60.0, 0.09),
             Self::Brush => noise(6, 0.05, Biquad::band(5200.0, 0.7), 0.006, 30.0, 0.16),
-            Self::Shaker => noise(7, 0.045, Biquad::band(6800.0, 1.1), 0.010, 45.0, 0.12),
-            Self::Cymbal => ring(0.018, &[4310.0, 6130.0, 9270.0], 5.0, 0.7),
+            Self::Shaker => noise(7, 0.065, Biquad::band(6800.0, 1.1), 0.010, 45.0, 0.12),
+            Self::Cymbal => ring(0.028, &[4310.0, 6130.0, 9270.0], 5.0, 0.7),
             Self::Triangle => ring(0.018, &[4720.0, 7010.0, 10_230.0], 7.0, 0.5),
         }
     }

@@ -29,6 +29,8 @@ pub(super) struct Style {
     pub(super) pulse: u32,
     /// Note lengths; a negative one is a rest.
     pub(super) rhythms: &'static [&'static [i32]],
+    /// The harmony at the end of the first half.
+    pub(super) half: Chord,
     /// The rhythm of half cadences.
     pub(super) pause: &'static [i32],
     /// The MIDI pitch about which the melody moves.
@@ -128,15 +130,35 @@ fn fill(rng: &mut Rng, notes: &mut [(u32, u32, i32, bool)]) {
     }
 }
 
+/// A cell that moves: the first of a few that has several pitches.
+fn lively(rng: &mut Rng, style: &Style) -> Cell {
+    let mut cell = Cell(Vec::new());
+    for _ in 0..16 {
+        let rhythm = *rng.pick(style.rhythms);
+        cell = Cell::new(rng, rhythm, style.pulse);
+        let mut pitches: Vec<i32> = cell.0.iter().map(|n| n.2).collect();
+        pitches.sort_unstable();
+        pitches.dedup();
+        if pitches.len() >= cell.0.len().clamp(2, 3) {
+            break;
+        }
+    }
+    cell
+}
+
 /// A melody over a progression, one chord a slot, and its motif (the first two cells as stated).
 ///
 /// The two halves make a period: a b a' c, with c a half cadence at the end of the first half;
 /// then a b, the motif inverted, and a long tonic.
 pub(super) fn period(rng: &mut Rng, key: Key, chords: &[Chord], style: &Style) -> (Vec<Tone>, Vec<Tone>) {
-    let first = *rng.pick(style.rhythms);
-    let a = Cell::new(rng, first, style.pulse);
-    let second = *rng.pick(style.rhythms);
-    let b = Cell::new(rng, second, style.pulse);
+    let a = lively(rng, style);
+    let mut b = lively(rng, style);
+    for _ in 0..8 {
+        if b != a {
+            break;
+        }
+        b = lively(rng, style);
+    }
     let c = Cell::new(rng, style.pause, style.pulse);
     let close = Cell(vec![(0, style.slot, 0, true)]);
     let (n, half) = (chords.len(), chords.len() / 2);

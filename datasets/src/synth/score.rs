@@ -43,11 +43,11 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// Composes `slots` harmonies (at least 4) and a melody over them: a phrase to the dominant,
-    /// a phrase home.
+    /// Composes `slots` harmonies (at least 4) and a melody over them: a phrase to the half
+    /// cadence, a phrase home by way of the dominant.
     pub(super) fn new(rng: &mut Rng, key: Key, slots: usize, style: &Style) -> Self {
         let half = slots / 2;
-        let mut chords = theory::walk(rng, key.mode, half, Chord::TONIC, Chord::DOMINANT);
+        let mut chords = theory::walk(rng, key.mode, half, Chord::TONIC, style.half);
         if slots - half > 2 {
             chords.extend(theory::walk(rng, key.mode, slots - half - 1, Chord::TONIC, Chord::DOMINANT));
         } else {

@@ -65,6 +65,7 @@ pub(super) struct Chord(pub(super) i32);
 
 impl Chord {
     pub(super) const TONIC: Self = Self(0);
+    pub(super) const SUBDOMINANT: Self = Self(3);
     pub(super) const DOMINANT: Self = Self(4);
 
     /// Pitch classes of root, third and fifth.

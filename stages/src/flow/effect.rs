@@ -216,6 +216,12 @@ fn perform<E: Effect>(
         return None;
     }
     let result = catch_unwind(AssertUnwindSafe(|| effect.run(work)));
+    if E::CORPUS
+        && let Some(failure) = corpus_failure(stage, &result)
+    {
+        env.ledger.fail(failure);
+        return None;
+    }
     let (outcome, receipt) = match result {
         Ok(Ok(output)) => (Outcome::Ok(output.clone()), Some(Receipt::Ok(output))),
         Ok(Err(Fault::Refused(refusal))) => (Outcome::Refused(refusal.clone()), Some(Receipt::Refused(refusal))),
@@ -239,13 +245,27 @@ fn perform<E: Effect>(
         }
     }
     match &outcome {
-        Outcome::Failed(why) => env.event(Event::Warning { stage: stage.into(), message: format!("{id}: {why}") }),
+        Outcome::Failed(why) => {
+            env.ledger.unreadable(format!("{id}: {why}"));
+            env.event(Event::Warning { stage: stage.into(), message: format!("{id}: {why}") });
+        }
         _ => {
             env.ledger.executed(stage, id.clone());
             env.event(Event::Executed { stage: stage.into(), id });
         }
     }
     Some(outcome)
+}
+
+/// A corpus-level effect that gives no result ends the build after the other branches; it is no dropped row.
+fn corpus_failure<O>(stage: &str, result: &Result<Result<O, Fault>, Box<dyn Any + Send>>) -> Option<Failure> {
+    let stage = stage.to_owned();
+    match result {
+        Ok(Err(Fault::Refused(refusal))) => Some(Failure::Stage { stage, why: refusal.why.clone() }),
+        Ok(Err(Fault::Failed(why))) => Some(Failure::Source { stage, why: why.clone() }),
+        Err(panic) => Some(Failure::Stage { stage, why: format!("it panicked: {}", message(&**panic)) }),
+        _ => None,
+    }
 }
 
 /// A failure of our own writes ends the run at once.

@@ -132,9 +132,20 @@ impl Observer for () {
 pub struct Ledger {
     stages: Mutex<BTreeMap<String, StageLedger>>,
     failures: Mutex<Vec<Failure>>,
+    unread: Mutex<BTreeSet<String>>,
 }
 
 impl Ledger {
+    /// A source could not be read: no model is trained on the rest.
+    pub fn unreadable(&self, why: String) {
+        lock(&self.unread).insert(why);
+    }
+
+    /// The first source that could not be read.
+    pub fn unread(&self) -> Option<String> {
+        lock(&self.unread).first().cloned()
+    }
+
     fn with(&self, stage: &str, change: impl FnOnce(&mut StageLedger)) {
         let mut stages = lock(&self.stages);
         match stages.get_mut(stage) {

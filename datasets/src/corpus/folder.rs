@@ -1,0 +1,222 @@
+//! The `"folder"` corpus: every regular file under a root.
+
+use super::sidecar::{SIDECARS, Sidecar, SidecarRow};
+use super::{Complaint, Entry, Metadata, Oddity, Scan, ScanError, key_of};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Lists every regular file under `root` but sidecars (`tracks.csv`, `.json`, `.jsonl`) and
+/// whatever has a name that begins with a dot, with what the sidecars state about it.
+///
+/// Links to files are followed. Links to folders are followed once all real folders are listed,
+/// in order of their keys, and each folder is listed once: a link to a folder that is already
+/// listed, or that holds the root, is a complaint. So loops end, and real paths go before links.
+///
+/// Of several sidecars that describe a file the one in the deeper folder wins, field by field;
+/// in one folder the order of [`SIDECARS`] decides.
+///
+/// # Errors
+/// A root that cannot be listed, or a sidecar that is broken. Everything else that is odd is a
+/// [`Complaint`], and the scan goes on.
+pub fn scan(root: &Path) -> Result<Scan, ScanError> {
+    let unreadable = |source| ScanError::Read { path: root.to_owned(), source };
+    if !fs::metadata(root).map_err(unreadable)?.is_dir() {
+        return Err(ScanError::NotAFolder(root.to_owned()));
+    }
+    fs::read_dir(root).map_err(unreadable)?;
+    let home = fs::canonicalize(root).map_err(unreadable)?;
+    let mut walk = Walk {
+        root,
+        home,
+        entries: Vec::new(),
+        sidecars: BTreeSet::new(),
+        links: BTreeMap::new(),
+        listed: BTreeSet::new(),
+        complaints: Vec::new(),
+    };
+    walk.folder(PathBuf::new());
+    while let Some((key, folder)) = walk.links.pop_first() {
+        walk.link(key, folder);
+    }
+    let mut scan = Scan { entries: walk.entries, complaints: walk.complaints };
+    scan.entries.sort();
+    for pair in scan.entries.windows(2) {
+        if pair[0].key == pair[1].key {
+            scan.complaints.push(Complaint {
+                key: pair[1].key.clone(),
+                oddity: Oddity::DuplicateKey,
+                sentence: "another file has this key once names are normalised".to_owned(),
+            });
+        }
+    }
+    describe(root, &walk.sidecars, &mut scan)?;
+    scan.complaints.sort();
+    Ok(scan)
+}
+
+struct Walk<'a> {
+    root: &'a Path,
+    /// The root without links.
+    home: PathBuf,
+    entries: Vec<Entry>,
+    /// Paths under the root, of sidecars.
+    sidecars: BTreeSet<PathBuf>,
+    /// Links to folders that wait for the real folders, by key, as paths under the root.
+    links: BTreeMap<String, PathBuf>,
+    /// Folders listed, without links.
+    listed: BTreeSet<PathBuf>,
+    complaints: Vec<Complaint>,
+}
+
+impl Walk<'_> {
+    fn complain(&mut self, key: String, oddity: Oddity, sentence: impl Into<String>) {
+        self.complaints.push(Complaint { key, oddity, sentence: sentence.into() });
+    }
+
+    fn link(&mut self, key: String, folder: PathBuf) {
+        let target = match fs::canonicalize(self.root.join(&folder)) {
+            Ok(target) => target,
+            Err(error) => {
+                return self.complain(key, Oddity::BrokenLink, error.to_string());
+            }
+        };
+        if self.home.starts_with(&target) {
+            let sentence = "the link leads to a folder that holds it";
+            return self.complain(key, Oddity::RepeatedFolder, sentence);
+        }
+        self.folder(folder);
+    }
+
+    /// Lists a folder and all real folders in it; `under` is its path under the root.
+    fn folder(&mut self, under: PathBuf) {
+        let mut pending = vec![under];
+        while let Some(under) = pending.pop() {
+            let path = self.root.join(&under);
+            let canonical = fs::canonicalize(&path);
+            let listing = canonical.and_then(|path| Ok((path.clone(), fs::read_dir(path)?)));
+            let (canonical, listing) = match listing {
+                Ok(found) => found,
+                Err(error) => {
+                    let key = key_of(&under);
+                    self.complain(key, Oddity::UnreadableFolder, error.to_string());
+                    continue;
+                }
+            };
+            if !self.listed.insert(canonical) {
+                let sentence = "the folder is listed under another name";
+                self.complain(key_of(&under), Oddity::RepeatedFolder, sentence);
+                continue;
+            }
+            for found in listing {
+                let found = found.and_then(|found| Ok((found.file_name(), found.file_type()?)));
+                let (name, kind) = match found {
+                    Ok(found) => found,
+                    Err(error) => {
+                        let key = key_of(&under);
+                        self.complain(key, Oddity::UnreadableFolder, error.to_string());
+                        continue;
+                    }
+                };
+                if name.as_encoded_bytes().starts_with(b".") {
+                    continue;
+                }
+                let child = under.join(name);
+                match kind.is_symlink() {
+                    false if kind.is_dir() => pending.push(child),
+                    false if kind.is_file() => self.file(child),
+                    false => self.not_a_file(&child),
+                    true => match fs::metadata(self.root.join(&child)) {
+                        Ok(target) if target.is_dir() => {
+                            self.links.insert(key_of(&child), child);
+                        }
+                        Ok(target) if target.is_file() => self.file(child),
+                        Ok(_) => self.not_a_file(&child),
+                        Err(error) => {
+                            let key = key_of(&child);
+                            self.complain(key, Oddity::BrokenLink, error.to_string());
+                        }
+                    },
+                }
+            }
+        }
+    }
+
+    fn not_a_file(&mut self, child: &Path) {
+        let sentence = "it is a pipe, socket or device";
+        self.complain(key_of(child), Oddity::NotAFile, sentence);
+    }
+
+    fn file(&mut self, under: PathBuf) {
+        let name = under.file_name().and_then(|name| name.to_str());
+        if name.is_some_and(|name| SIDECARS.contains(&name)) {
+            self.sidecars.insert(under);
+            return;
+        }
+        self.entries.push(Entry {
+            key: key_of(&under),
+            path: self.root.join(under),
+            metadata: Metadata::default(),
+            digest: None,
+        });
+    }
+}
+
+/// Reads the sidecars and gives their statements to the entries, which are sorted by key.
+fn describe(root: &Path, sidecars: &BTreeSet<PathBuf>, scan: &mut Scan) -> Result<(), ScanError> {
+    // Deeper folders first, then by precedence, so that the first to state a field wins.
+    let mut order: Vec<(Reverse<usize>, usize, &PathBuf)> = Vec::new();
+    for under in sidecars {
+        let name = under.file_name().and_then(|name| name.to_str());
+        let rank = SIDECARS.iter().position(|own| Some(*own) == name);
+        let depth = under.components().count();
+        order.push((Reverse(depth), rank.unwrap_or_default(), under));
+    }
+    order.sort();
+    for (_, _, under) in order {
+        let folder = under.parent().map(key_of).unwrap_or_default();
+        let sidecar = Sidecar::read(&root.join(under), &folder)?;
+        let name = key_of(under);
+        let mut seen: BTreeSet<String> = BTreeSet::new();
+        for row in sidecar.rows {
+            let place = match row.line {
+                Some(line) => format!("{name}:{line}"),
+                None => format!("{name}, row {}", row.row),
+            };
+            let mut complain = |key: &str, oddity, what: &str| {
+                scan.complaints.push(Complaint { key: key.to_owned(), oddity, sentence: format!("{place} {what}") });
+            };
+            let Some(key) = find(&scan.entries, &row, &folder) else {
+                match &row.key {
+                    Some(key) => complain(key, Oddity::MissingFile, "describes this file, which is not there"),
+                    None => complain(&row.path, Oddity::OutsideRoot, "describes a file outside the root"),
+                }
+                continue;
+            };
+            if !seen.insert(key.clone()) {
+                let what = "describes this file again; what came first holds";
+                complain(&key, Oddity::DuplicateRow, what);
+            }
+            let first = scan.entries.partition_point(|entry| entry.key < key);
+            for entry in &mut scan.entries[first..] {
+                if entry.key != key {
+                    break;
+                }
+                entry.metadata.fill_from(&row.metadata);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The key of the file that a row describes, if it is there. A path that is found neither as
+/// written nor in NFC may have been written on Windows.
+fn find(entries: &[Entry], row: &SidecarRow, folder: &str) -> Option<String> {
+    let there = |key: &String| entries.binary_search_by(|entry| entry.key.cmp(key)).is_ok();
+    let windows = || {
+        let path = row.path.contains('\\').then(|| row.path.replace('\\', "/"))?;
+        super::resolve(folder, &path)
+    };
+    row.key.clone().filter(there).or_else(|| windows().filter(there))
+}

@@ -1,0 +1,212 @@
+//! Corpora as they lie on disk: a folder with sidecars, or a table that names files.
+//!
+//! Reading a corpus lists its files with what is stated about them. It opens sidecars and tables,
+//! never the audio. Lists are sorted by key, so that the order in which a file system or a table
+//! lists files reaches no output.
+
+mod folder;
+mod key;
+mod rows;
+mod sidecar;
+mod table;
+
+pub use folder::scan;
+pub use key::{key_of, resolve};
+pub use sidecar::{SIDECARS, Sidecar, SidecarRow};
+pub use table::{RowError, Table, TableOptions};
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+/// What a corpus states about one file. Values are trimmed; an empty value is an absent one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Metadata {
+    /// The license as stated, to be read by [`crate::license::License::read`].
+    pub license: Option<String>,
+    /// Who made it.
+    pub artist: Option<String>,
+    /// Its title.
+    pub title: Option<String>,
+    /// Its genre, one label.
+    pub genre: Option<String>,
+    /// Where it came from, usually a URL.
+    pub source: Option<String>,
+    /// Every further column by its name.
+    pub extra: BTreeMap<String, String>,
+}
+
+impl Metadata {
+    /// The field of a standard name, in any case. `licence` is a spelling of `license`.
+    fn field(&mut self, name: &str) -> Option<&mut Option<String>> {
+        Some(match name.to_ascii_lowercase().as_str() {
+            "license" | "licence" => &mut self.license,
+            "artist" => &mut self.artist,
+            "title" => &mut self.title,
+            "genre" => &mut self.genre,
+            "source" => &mut self.source,
+            _ => return None,
+        })
+    }
+
+    /// Sets a field by its name, or an extra column. A field that is set stays as it is.
+    pub fn set(&mut self, name: &str, value: &str) {
+        let value = value.trim();
+        if value.is_empty() {
+            return;
+        }
+        match self.field(name) {
+            Some(field) => {
+                field.get_or_insert_with(|| value.to_owned());
+            }
+            None => {
+                let extra = self.extra.entry(name.to_owned());
+                extra.or_insert_with(|| value.to_owned());
+            }
+        }
+    }
+
+    /// Takes from `other` every field that is missing here.
+    pub fn fill_from(&mut self, other: &Metadata) {
+        let fields = [
+            (&mut self.license, &other.license),
+            (&mut self.artist, &other.artist),
+            (&mut self.title, &other.title),
+            (&mut self.genre, &other.genre),
+            (&mut self.source, &other.source),
+        ];
+        for (own, others) in fields {
+            if own.is_none() {
+                own.clone_from(others);
+            }
+        }
+        for (name, value) in &other.extra {
+            let extra = self.extra.entry(name.clone());
+            extra.or_insert_with(|| value.clone());
+        }
+    }
+}
+
+/// One file of a corpus.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Entry {
+    /// The corpus's own name for it: the path under the root, see [`key_of`].
+    pub key: String,
+    /// Where it lies.
+    pub path: PathBuf,
+    /// What is stated about it.
+    pub metadata: Metadata,
+    /// BLAKE3 of its bytes, where a table states it. It is a claim, not a finding.
+    pub digest: Option<[u8; 32]>,
+}
+
+/// What is odd about a folder, by kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Oddity {
+    /// A sidecar names a file that is not there.
+    MissingFile,
+    /// A sidecar names one file twice.
+    DuplicateRow,
+    /// A sidecar names something outside the root.
+    OutsideRoot,
+    /// Two files have one key.
+    DuplicateKey,
+    /// A folder that cannot be listed: its files are missing from the scan.
+    UnreadableFolder,
+    /// A link that leads nowhere.
+    BrokenLink,
+    /// A link to a folder that holds the link, or that the scan lists under another name.
+    RepeatedFolder,
+    /// A pipe, socket or device.
+    NotAFile,
+}
+
+impl Oddity {
+    /// The reason code in reports.
+    pub fn code(self) -> &'static str {
+        match self {
+            Oddity::MissingFile => "missing-file",
+            Oddity::DuplicateRow => "duplicate-row",
+            Oddity::OutsideRoot => "outside-root",
+            Oddity::DuplicateKey => "duplicate-key",
+            Oddity::UnreadableFolder => "unreadable-folder",
+            Oddity::BrokenLink => "broken-link",
+            Oddity::RepeatedFolder => "repeated-folder",
+            Oddity::NotAFile => "not-a-file",
+        }
+    }
+}
+
+/// Something that a scan found odd and went on from.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Complaint {
+    /// The key of the file or folder that it is about.
+    pub key: String,
+    /// What kind of thing it is.
+    pub oddity: Oddity,
+    /// The same for people, as a fragment; names sidecars by their key and line.
+    pub sentence: String,
+}
+
+impl fmt::Display for Complaint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.key, self.sentence)
+    }
+}
+
+/// The files under a root.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scan {
+    /// Sorted by key, then by path. Files with one key all stay; the caller keeps one of them.
+    pub entries: Vec<Entry>,
+    /// Sorted.
+    pub complaints: Vec<Complaint>,
+}
+
+/// Why a corpus cannot be read at all.
+#[derive(Debug, thiserror::Error)]
+pub enum ScanError {
+    /// The file system refused.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// What was to be read.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The root of a folder corpus is something else.
+    #[error("{} is not a folder", .0.display())]
+    NotAFolder(PathBuf),
+    /// A sidecar or table is broken.
+    #[error("{}{}: {reason}", path.display(), line.map(|l| format!(":{l}")).unwrap_or_default())]
+    Syntax {
+        /// The sidecar or table.
+        path: PathBuf,
+        /// Its line, from 1, where the format has lines.
+        line: Option<u64>,
+        /// What is wrong, as a fragment.
+        reason: String,
+    },
+    /// A table lacks a column that the settings name.
+    #[error(
+        "{} has no column `{name}`{}; it has {}",
+        path.display(),
+        suggestion.as_ref().map(|s| format!(", did you mean `{s}`?")).unwrap_or_default(),
+        columns.join(", ")
+    )]
+    Column {
+        /// The sidecar or table.
+        path: PathBuf,
+        /// The column that was looked for.
+        name: String,
+        /// The columns there are.
+        columns: Vec<String>,
+        /// The nearest of them.
+        suggestion: Option<String>,
+    },
+    /// The name of a table tells no format.
+    #[error("{}: tables are .csv, .tsv, .json, .jsonl, .ndjson or .parquet", .0.display())]
+    Format(PathBuf),
+}

@@ -1,0 +1,285 @@
+//! Rows of CSV, TSV, JSON, JSON lines and Parquet files under one reading.
+
+use super::ScanError;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use serde_json::Value;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+
+/// A file format that holds rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Format {
+    Csv,
+    Tsv,
+    /// An array of objects, an object of objects keyed by path, or an object of columns.
+    Json,
+    JsonLines,
+    Parquet,
+}
+
+impl Format {
+    /// The format that a file name's ending tells.
+    pub(super) fn of(path: &Path) -> Option<Format> {
+        let ending = path.extension()?.to_str()?.to_ascii_lowercase();
+        Some(match ending.as_str() {
+            "csv" => Format::Csv,
+            "tsv" | "tab" => Format::Tsv,
+            "json" => Format::Json,
+            "jsonl" | "ndjson" => Format::JsonLines,
+            "parquet" => Format::Parquet,
+            _ => return None,
+        })
+    }
+}
+
+/// Where a row stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct At {
+    /// From 1, headers not counted.
+    pub(super) row: u64,
+    /// The line it begins in, from 1, where the format tells.
+    pub(super) line: Option<u64>,
+}
+
+/// The values of the chosen columns, in the order chosen; or why the row cannot be read.
+pub(super) type Values<'a> = Result<&'a [Option<Cow<'a, str>>], String>;
+
+/// What a reader of rows does with them.
+pub(super) trait Sink {
+    /// Chooses columns, by index, from those there are.
+    fn choose(&mut self, columns: &[String]) -> Result<Vec<usize>, ScanError>;
+    /// Takes one row.
+    fn row(&mut self, at: At, values: Values<'_>) -> Result<(), ScanError>;
+}
+
+fn unreadable(path: &Path) -> impl Fn(std::io::Error) -> ScanError {
+    |source| ScanError::Read { path: path.to_owned(), source }
+}
+
+fn syntax(path: &Path, line: Option<u64>, reason: impl ToString) -> ScanError {
+    ScanError::Syntax { path: path.to_owned(), line, reason: reason.to_string() }
+}
+
+/// Reads a file's rows into `sink`. `path_column` is the column that the keys of a JSON object
+/// keyed by path go to, and by which an object of columns is told from it.
+pub(super) fn read(path: &Path, format: Format, path_column: &str, sink: &mut impl Sink) -> Result<(), ScanError> {
+    match format {
+        Format::Csv => read_csv(path, b',', sink),
+        Format::Tsv => read_csv(path, b'\t', sink),
+        Format::Json => {
+            let mut text = String::new();
+            let mut file = File::open(path).map_err(unreadable(path))?;
+            file.read_to_string(&mut text).map_err(unreadable(path))?;
+            let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+            let value: Value =
+                serde_json::from_str(text).map_err(|error| syntax(path, Some(error.line() as u64), error))?;
+            let rows = json_rows(value, path_column).map_err(|why| syntax(path, None, why))?;
+            let rows = rows.into_iter().map(|row| (None, Ok(row)));
+            objects(rows.collect(), sink)
+        }
+        Format::JsonLines => {
+            let file = File::open(path).map_err(unreadable(path))?;
+            let mut rows = Vec::new();
+            for (i, line) in BufReader::new(file).lines().enumerate() {
+                let line = line.map_err(unreadable(path))?;
+                let text = line.trim().trim_start_matches('\u{feff}');
+                if text.is_empty() {
+                    continue;
+                }
+                let row = match serde_json::from_str(text) {
+                    Ok(Value::Object(row)) => Ok(row.into_iter().collect()),
+                    Ok(_) => Err("the line is no JSON object".to_owned()),
+                    Err(error) => Err(format!("the line is no JSON: {error}")),
+                };
+                rows.push((Some(i as u64 + 1), row));
+            }
+            objects(rows, sink)
+        }
+        Format::Parquet => read_parquet(path, sink),
+    }
+}
+
+fn read_csv(path: &Path, delimiter: u8, sink: &mut impl Sink) -> Result<(), ScanError> {
+    let broken = |error: csv::Error| {
+        let line = error.position().map(csv::Position::line);
+        match error.into_kind() {
+            csv::ErrorKind::Io(source) => unreadable(path)(source),
+            csv::ErrorKind::Utf8 { err, .. } => syntax(path, line, err),
+            other => syntax(path, line, format!("{other:?}")),
+        }
+    };
+    let mut reader = csv::ReaderBuilder::new()
+        .delimiter(delimiter)
+        .flexible(true)
+        .buffer_capacity(1 << 18)
+        .from_path(path)
+        .map_err(broken)?;
+    let header = reader.headers().map_err(broken)?;
+    let columns: Vec<String> = header.iter().map(|name| name.trim().to_owned()).collect();
+    let chosen = sink.choose(&columns)?;
+    let mut record = csv::ByteRecord::new();
+    let mut row = 0;
+    while reader.read_byte_record(&mut record).map_err(broken)? {
+        row += 1;
+        let at = At { row, line: record.position().map(csv::Position::line) };
+        if record.len() != columns.len() {
+            let (is, want) = (record.len(), columns.len());
+            let why = format!("the row has {is} fields, the header {want}");
+            sink.row(at, Err(why))?;
+            continue;
+        }
+        let values: Result<Vec<_>, _> =
+            chosen.iter().map(|&i| std::str::from_utf8(&record[i]).map(|text| Some(Cow::Borrowed(text)))).collect();
+        match values {
+            Ok(values) => sink.row(at, Ok(&values))?,
+            Err(_) => sink.row(at, Err("the row is not UTF-8".to_owned()))?,
+        }
+    }
+    Ok(())
+}
+
+type Object = BTreeMap<String, Value>;
+
+/// Rows of a JSON document in any of its three shapes.
+fn json_rows(document: Value, path_column: &str) -> Result<Vec<Object>, String> {
+    match document {
+        Value::Array(rows) => rows
+            .into_iter()
+            .enumerate()
+            .map(|(i, row)| match row {
+                Value::Object(row) => Ok(row.into_iter().collect()),
+                _ => Err(format!("element {} is no object", i + 1)),
+            })
+            .collect(),
+        Value::Object(top) if top.values().any(Value::is_array) || top.contains_key(path_column) => {
+            json_columns(top.into_iter().collect())
+        }
+        Value::Object(top) => top
+            .into_iter()
+            .map(|(key, row)| match row {
+                Value::Object(row) => {
+                    let mut row: Object = row.into_iter().collect();
+                    row.entry(path_column.to_owned()).or_insert(Value::String(key));
+                    Ok(row)
+                }
+                _ => Err(format!("the value of {key:?} is no object")),
+            })
+            .collect(),
+        _ => Err("the document is neither an array nor an object".to_owned()),
+    }
+}
+
+/// `{column: [values]}`, or `{column: {index: value}}` as pandas writes it.
+fn json_columns(columns: Object) -> Result<Vec<Object>, String> {
+    // Indices in numeric order where they are numbers.
+    let mut rows: BTreeMap<(Option<u64>, String), Object> = BTreeMap::new();
+    let mut length = None;
+    for (name, column) in columns {
+        let cells: Vec<((Option<u64>, String), Value)> = match column {
+            Value::Array(cells) => {
+                if *length.get_or_insert(cells.len()) != cells.len() {
+                    return Err(format!("the column {name:?} differs in length"));
+                }
+                let index = |i: usize| (Some(i as u64), String::new());
+                let cells = cells.into_iter().enumerate();
+                cells.map(|(i, cell)| (index(i), cell)).collect()
+            }
+            Value::Object(cells) => {
+                cells.into_iter().map(|(index, cell)| ((index.parse().ok(), index), cell)).collect()
+            }
+            _ => return Err(format!("the column {name:?} is neither an array nor an object")),
+        };
+        for (index, cell) in cells {
+            rows.entry(index).or_default().insert(name.clone(), cell);
+        }
+    }
+    Ok(rows.into_values().collect())
+}
+
+/// The text of a JSON value; lists and objects stay JSON.
+fn json_text(value: &Value) -> Option<Cow<'_, str>> {
+    match value {
+        Value::Null => None,
+        Value::String(text) => Some(Cow::Borrowed(text)),
+        other => Some(Cow::Owned(other.to_string())),
+    }
+}
+
+fn objects(rows: Vec<(Option<u64>, Result<Object, String>)>, sink: &mut impl Sink) -> Result<(), ScanError> {
+    let names = rows.iter().filter_map(|(_, row)| row.as_ref().ok());
+    let columns: BTreeSet<&String> = names.flat_map(BTreeMap::keys).collect();
+    let columns: Vec<String> = columns.into_iter().cloned().collect();
+    // An empty list states nothing, so it lacks no column either.
+    if rows.is_empty() {
+        return Ok(());
+    }
+    // Where no row can be read there are no columns to choose from, and only errors to tell.
+    let chosen = match columns.is_empty() && rows.iter().all(|(_, row)| row.is_err()) {
+        true => Vec::new(),
+        false => sink.choose(&columns)?,
+    };
+    for (i, (line, row)) in rows.into_iter().enumerate() {
+        let at = At { row: i as u64 + 1, line };
+        match row {
+            Ok(row) => {
+                let values = chosen.iter().map(|&c| row.get(&columns[c]));
+                let values: Vec<_> = values.map(|value| value.and_then(json_text)).collect();
+                sink.row(at, Ok(&values))?;
+            }
+            Err(why) => sink.row(at, Err(why))?,
+        }
+    }
+    Ok(())
+}
+
+fn read_parquet(path: &Path, sink: &mut impl Sink) -> Result<(), ScanError> {
+    let file = File::open(path).map_err(unreadable(path))?;
+    let broken = |error: &dyn std::fmt::Display| syntax(path, None, error);
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| broken(&e))?;
+    let fields = builder.schema().fields().clone();
+    let columns: Vec<String> = fields.iter().map(|field| field.name().clone()).collect();
+    let chosen = sink.choose(&columns)?;
+    let mask = ProjectionMask::roots(builder.parquet_schema(), chosen.iter().copied());
+    // A projected batch holds the columns in the file's order, each once.
+    let present: BTreeSet<usize> = chosen.iter().copied().collect();
+    let place = |column: &usize| present.iter().position(|have| have == column);
+    let places: Vec<usize> = chosen.iter().filter_map(place).collect();
+    let reader = builder.with_projection(mask).build();
+    let options = FormatOptions::default();
+    let mut row = 0;
+    for batch in reader.map_err(|e| broken(&e))? {
+        let batch = batch.map_err(|e| broken(&e))?;
+        let formatters: Result<Vec<_>, _> =
+            places.iter().map(|&i| ArrayFormatter::try_new(batch.column(i).as_ref(), &options)).collect();
+        let formatters = formatters.map_err(|e| broken(&e))?;
+        for i in 0..batch.num_rows() {
+            row += 1;
+            let cell = |(&place, formatter): (&usize, &ArrayFormatter<'_>)| {
+                if batch.column(place).is_null(i) {
+                    return Ok(None);
+                }
+                let text = formatter.value(i).try_to_string();
+                text.map(|text| Some(Cow::Owned(text)))
+            };
+            let values: Result<Vec<_>, _> = places.iter().zip(&formatters).map(cell).collect();
+            let values = values.map_err(|error| error.to_string());
+            sink.row(At { row, line: None }, values.as_deref().map_err(Clone::clone))?;
+        }
+    }
+    Ok(())
+}
+
+/// The nearest name by edit distance, if it is near at all.
+pub(super) fn nearest<'a>(name: &str, names: &'a [String]) -> Option<&'a String> {
+    let folded = name.to_lowercase();
+    let distance = |other: &String| strsim::osa_distance(&folded, &other.to_lowercase());
+    let near = names.iter().map(|other| (distance(other), other));
+    near.min_by_key(|(distance, _)| *distance)
+        .filter(|(distance, other)| *distance <= (other.len().max(name.len()) / 2).max(1))
+        .map(|(_, other)| other)
+}

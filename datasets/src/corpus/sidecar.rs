@@ -1,0 +1,106 @@
+//! Sidecars: tables of metadata that lie beside the files they describe.
+
+use super::rows::{self, At, Format, Sink, Values};
+use super::{Metadata, ScanError, key};
+use std::path::{Path, PathBuf};
+
+/// The file names that are sidecars, in order of precedence within one folder.
+pub const SIDECARS: [&str; 3] = ["tracks.csv", "tracks.json", "tracks.jsonl"];
+
+/// One row of a sidecar.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SidecarRow {
+    /// The row's number, from 1.
+    pub row: u64,
+    /// Its line, from 1, where the format tells.
+    pub line: Option<u64>,
+    /// The path as written, relative to the sidecar's folder.
+    pub path: String,
+    /// The key under the root that this path leads to; `None` where it leads out of the root.
+    pub key: Option<String>,
+    /// What it states.
+    pub metadata: Metadata,
+}
+
+/// A sidecar and its rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sidecar {
+    /// Where it lies.
+    pub file: PathBuf,
+    /// In the file's order; of JSON objects in the order of their keys.
+    pub rows: Vec<SidecarRow>,
+}
+
+impl Sidecar {
+    /// Reads a sidecar that lies in the folder with key `folder` (empty for the root).
+    ///
+    /// `tracks.csv` has a header; `tracks.jsonl` one object a line; `tracks.json` is an array of
+    /// objects, an object keyed by path, or an object of columns. Column names are compared
+    /// without case; `path` is required, columns beside the standard ones go to
+    /// [`Metadata::extra`].
+    ///
+    /// # Errors
+    /// A file that cannot be read, is broken (with its line), or has no column `path`.
+    pub fn read(file: &Path, folder: &str) -> Result<Sidecar, ScanError> {
+        let format = Format::of(file).ok_or_else(|| ScanError::Format(file.to_owned()))?;
+        let mut gather = Gather { file, folder, path: 0, names: Vec::new(), rows: Vec::new() };
+        rows::read(file, format, "path", &mut gather)?;
+        Ok(Sidecar { file: file.to_owned(), rows: gather.rows })
+    }
+}
+
+struct Gather<'a> {
+    file: &'a Path,
+    folder: &'a str,
+    path: usize,
+    names: Vec<String>,
+    rows: Vec<SidecarRow>,
+}
+
+impl Sink for Gather<'_> {
+    fn choose(&mut self, columns: &[String]) -> Result<Vec<usize>, ScanError> {
+        let path = columns.iter().position(|c| c.eq_ignore_ascii_case("path"));
+        self.path = path.ok_or_else(|| ScanError::Column {
+            path: self.file.to_owned(),
+            name: "path".to_owned(),
+            columns: columns.to_vec(),
+            suggestion: rows::nearest("path", columns).cloned(),
+        })?;
+        self.names = columns.to_vec();
+        Ok((0..columns.len()).collect())
+    }
+
+    fn row(&mut self, at: At, values: Values<'_>) -> Result<(), ScanError> {
+        let broken = |reason: String| {
+            Err(ScanError::Syntax {
+                path: self.file.to_owned(),
+                line: at.line,
+                reason: match at.line {
+                    Some(_) => reason,
+                    None => format!("row {}: {reason}", at.row),
+                },
+            })
+        };
+        let values = match values {
+            Ok(values) => values,
+            Err(reason) => return broken(reason),
+        };
+        let Some(path) = values[self.path].as_deref().filter(|path| !path.is_empty()) else {
+            return broken("the row names no path".to_owned());
+        };
+        let mut metadata = Metadata::default();
+        for (i, value) in values.iter().enumerate() {
+            if let Some(value) = value.as_deref().filter(|_| i != self.path) {
+                metadata.set(&self.names[i], value);
+            }
+        }
+        self.rows.push(SidecarRow {
+            row: at.row,
+            line: at.line,
+            path: path.to_owned(),
+            key: key::resolve(self.folder, path),
+            metadata,
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,95 @@
+//! Shards: discrete codes with their provenance, as Parquet files whose bytes follow from their
+//! rows alone.
+//!
+//! One row is one clip. A file opens as it is in pyarrow, DuckDB, pandas and Hugging Face
+//! `datasets`, whose feature types stand in the footer under the key `huggingface`.
+
+mod curves;
+mod read;
+mod schema;
+mod view;
+mod write;
+
+pub use curves::{Column, table};
+pub use read::{ShardReader, read};
+pub use schema::ShardMeta;
+pub use view::{ClipView, clip_view, view, view_of};
+pub use write::{Written, write};
+
+use serde::{Deserialize, Serialize};
+
+/// One clip and its codes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ShardRow {
+    /// Track id.
+    pub track: String,
+    /// Clip id.
+    pub clip: String,
+    /// The split that the track is in.
+    pub split: String,
+    /// First frame of the clip in its track, at `rate`.
+    pub start: u64,
+    /// Frames of the clip, at `rate`.
+    pub frames: u64,
+    /// Frames per second, after resampling.
+    pub rate: u32,
+    /// Canonical license expression.
+    pub license: String,
+    /// The credit line.
+    pub attribution: String,
+    /// Artist, where known.
+    pub artist: Option<String>,
+    /// Title, where known.
+    pub title: Option<String>,
+    /// Genre, where known.
+    pub genre: Option<String>,
+    /// Where the track came from.
+    pub source: Option<String>,
+    /// BLAKE3 of the source file's bytes.
+    pub content: [u8; 32],
+    /// BLAKE3 of the decoded samples.
+    pub samples: [u8; 32],
+    /// Digest of the codec's weights.
+    pub codec: [u8; 32],
+    /// Codes by level, level 0 at the bottom (the smallest hop).
+    pub codes: Vec<Vec<u16>>,
+}
+
+/// Why a shard cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum ShardError {
+    /// A shard without rows is no file.
+    #[error("a shard needs at least one row")]
+    Empty,
+    /// The settings of the file contradict themselves.
+    #[error("a shard needs one hop and one number of codewords (1 to 65536) a level: {0}")]
+    Levels(String),
+    /// A row does not fit the file's settings.
+    #[error("clip {clip:?}: {reason}")]
+    Row {
+        /// The clip's id.
+        clip: String,
+        /// What does not fit, as a fragment.
+        reason: String,
+    },
+    /// Columns of a table differ in length, or two have one name.
+    #[error("column {0:?} has another length than the first, or a name that is taken")]
+    Columns(String),
+    /// A file is no shard.
+    #[error("not a shard: {0}")]
+    NotAShard(String),
+    /// Parquet's own error.
+    #[error("parquet: {0}")]
+    Parquet(#[from] parquet::errors::ParquetError),
+    /// Arrow's own error.
+    #[error("arrow: {0}")]
+    Arrow(#[from] arrow::error::ArrowError),
+    /// The file system's.
+    #[error("cannot read the shard: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// Lower-case hexadecimal, the form of digests in columns and metadata.
+fn hex(digest: &[u8; 32]) -> String {
+    blake3::Hash::from(*digest).to_hex().to_string()
+}

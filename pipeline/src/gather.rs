@@ -1,0 +1,334 @@
+//! From an outcome to the report's data: what the page says follows from plan and inputs alone.
+
+use crate::{
+    error::Error,
+    execute::Outcome,
+    plan::Plan,
+    report::{Attribution, Audio, Codebook, CurvePoint, CurveSet, Reason, Reconstruction, Report, Sample, ScoreColumn, ScoreRow, ScoreTable, StageView, TrackView},
+    score::{Decoder, Scored, median, original},
+};
+use datasets::{
+    Digest,
+    codes::unpack,
+    effect::Fault,
+    row::{Codes, Track, Weights},
+    training,
+};
+use stages::{flow::Env, stage::AnyRow};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+/// Held-out clips scored for each genre.
+const PER_GENRE: usize = 8;
+/// Held-out clips scored in all.
+const SCORED: usize = 64;
+/// Clips with players on the page.
+const PLAYERS: usize = 4;
+/// Seconds of each player.
+const SECONDS: u64 = 6;
+/// Points of a training curve on the page.
+const POINTS: usize = 400;
+
+fn fault(fault: Fault) -> Error {
+    match fault {
+        Fault::Store(error) => error.into(),
+        Fault::Interrupted => Error::Interrupted,
+        other => Error::Source(format!("while writing the report: {other}")),
+    }
+}
+
+/// Everything that the page says.
+///
+/// # Errors
+/// When an object is missing from the store or a source cannot be read any more.
+pub fn report(plan: &Plan, outcome: &Outcome, env: &Env, run: &str) -> Result<Report, Error> {
+    let codes = all_codes(outcome);
+    let tracks = tracks(outcome);
+    let weights = weights(plan, outcome);
+    let mut report = Report {
+        name: plan.name.clone(),
+        run_id: run.to_owned(),
+        manifest_text: plan.text.clone(),
+        seed: plan.seed,
+        clips: count(outcome, |row| matches!(row, AnyRow::Clip(_))),
+        codes: (!codes.is_empty()).then(|| codes.iter().map(|c| code_count(c)).sum()),
+        stages: stages_view(plan, outcome),
+        corpus: tracks.iter().map(|track| track_view(track)).collect(),
+        attribution: attribution(&tracks),
+        notes: notes(plan, outcome, &tracks),
+        ..Report::default()
+    };
+    if let Some(weights) = weights.first() {
+        report.curves = curves(weights, env)?;
+        let own: Vec<&Codes> = codes.iter().copied().filter(|c| c.codec == weights.digest).collect();
+        report.codebooks = codebooks(weights, &own, env)?;
+        if !own.is_empty() {
+            let decoder = Decoder::load(env, weights.digest).map_err(fault)?;
+            let chosen = held_out(&own);
+            let scored = decoder.score(env, &chosen).map_err(fault)?;
+            report.scores = vec![scores(weights, &scored)];
+            report.players = players(&decoder, &scored, env)?;
+        }
+    }
+    Ok(report)
+}
+
+fn all_codes(outcome: &Outcome) -> Vec<&Codes> {
+    let rows = outcome.stages.iter().flat_map(|s| &s.kept);
+    let codes: BTreeSet<&Codes> = rows.filter_map(|row| if let AnyRow::Codes(codes) = &**row { Some(codes) } else { None }).collect();
+    codes.into_iter().collect()
+}
+
+fn code_count(codes: &Codes) -> u64 {
+    codes.hops.iter().map(|hop| codes.clip.frames.div_ceil(u64::from(*hop))).sum()
+}
+
+fn count(outcome: &Outcome, which: fn(&AnyRow) -> bool) -> Option<u64> {
+    let counts = outcome.stages.iter().filter(|s| s.kept.first().is_some_and(|row| which(row)));
+    counts.map(|s| s.kept.len() as u64).next_back()
+}
+
+fn weights(plan: &Plan, outcome: &Outcome) -> Vec<Weights> {
+    let rows = plan.stages.iter().zip(&outcome.stages).flat_map(|(_, own)| &own.kept);
+    rows.filter_map(|row| if let AnyRow::Weights(weights) = &**row { Some(weights.clone()) } else { None }).collect()
+}
+
+/// The corpus: the tracks of the last stages that still speak of tracks.
+pub fn tracks(outcome: &Outcome) -> Vec<Arc<Track>> {
+    let mut last: BTreeMap<String, Arc<Track>> = BTreeMap::new();
+    let clips: BTreeMap<&str, &Arc<Track>> = outcome
+        .stages
+        .iter()
+        .flat_map(|s| &s.kept)
+        .filter_map(|row| match &**row {
+            AnyRow::Clip(clip) => Some((clip.track.id.as_str(), &clip.track)),
+            AnyRow::Codes(codes) => Some((codes.clip.track.id.as_str(), &codes.clip.track)),
+            _ => None,
+        })
+        .collect();
+    if !clips.is_empty() {
+        return clips.into_values().cloned().collect();
+    }
+    let stage = outcome.stages.iter().rev().find(|s| s.kept.first().is_some_and(|row| matches!(**row, AnyRow::Track(_))));
+    for row in stage.map(|s| s.kept.as_slice()).unwrap_or_default() {
+        if let AnyRow::Track(track) = &**row {
+            last.insert(track.id.clone(), Arc::new(track.clone()));
+        }
+    }
+    last.into_values().collect()
+}
+
+fn stages_view(plan: &Plan, outcome: &Outcome) -> Vec<StageView> {
+    plan.stages
+        .iter()
+        .zip(&outcome.stages)
+        .map(|(stage, own)| {
+            let mut reasons: BTreeMap<&str, Reason> = BTreeMap::new();
+            for row in &own.dropped {
+                let reason = reasons.entry(&row.code).or_insert_with(|| Reason {
+                    code: row.code.clone(),
+                    count: 0,
+                    example: format!("{}: {}", row.id, row.why),
+                });
+                reason.count += 1;
+            }
+            StageView {
+                name: stage.name.clone(),
+                verb: stage.entry.verb.to_owned(),
+                from: stage.inputs.iter().flatten().map(|i| plan.stages[*i].name.clone()).collect(),
+                kept: own.kept.len() as u64,
+                dropped: own.dropped.len() as u64,
+                unit: stage.entry.unit.to_owned(),
+                reasons: reasons.into_values().collect(),
+            }
+        })
+        .collect()
+}
+
+fn track_view(track: &Track) -> TrackView {
+    TrackView {
+        id: track.id.clone(),
+        title: track.labels.title.clone(),
+        artist: track.labels.artist.clone(),
+        license: track.license.clone(),
+        split: track.split.clone(),
+        genre: track.labels.genre.clone(),
+        seconds: track.recording.as_ref().map(|r| r.frames as f64 / f64::from(r.rate.max(1))),
+    }
+}
+
+fn attribution(tracks: &[Arc<Track>]) -> Vec<Attribution> {
+    let mut lines: BTreeMap<(String, String, String, String), u64> = BTreeMap::new();
+    for track in tracks {
+        let text = |label: &Option<String>| label.clone().unwrap_or_default();
+        let title = track.labels.title.clone().unwrap_or_else(|| track.id.clone());
+        let key = (text(&track.license), text(&track.labels.artist), title, text(&track.labels.source));
+        *lines.entry(key).or_default() += 1;
+    }
+    let line = |((license, artist, title, source), tracks)| Attribution { title, artist, license, license_url: None, source, tracks };
+    lines.into_iter().map(line).collect()
+}
+
+fn notes(plan: &Plan, outcome: &Outcome, tracks: &[Arc<Track>]) -> Vec<String> {
+    let mut notes: Vec<String> = outcome.stages.iter().flat_map(|s| s.ledger.notes.iter().cloned()).collect();
+    let alone = tracks.iter().filter(|t| t.split.is_some() && t.labels.artist.is_none()).count();
+    if alone > 0 && plan.stages.iter().any(|s| s.entry.verb == "split") {
+        notes.push(format!("{alone} tracks without an artist were split each on its own"));
+    }
+    let failed = outcome.stages.iter().flat_map(|s| &s.dropped).filter(|row| row.failed).count();
+    if failed > 0 {
+        notes.push(format!("{failed} sources could not be read; the next run tries them again"));
+    }
+    notes
+}
+
+fn curves(weights: &Weights, env: &Env) -> Result<Vec<CurveSet>, Error> {
+    let Some(digest) = weights.curves else { return Ok(Vec::new()) };
+    let bytes = env.store.get(&digest)?;
+    let steps = training::read(&bytes).map_err(|e| Error::Bug(format!("the training curves cannot be read: {e}")))?;
+    let mut sets: BTreeMap<u32, CurveSet> = BTreeMap::new();
+    for step in steps {
+        let hop = weights.hops.get(step.level as usize).copied().unwrap_or_default();
+        let set = sets.entry(step.level as u32).or_insert_with(|| CurveSet { level: step.level as u32, hop, points: Vec::new() });
+        set.points.push(CurvePoint {
+            step: step.step,
+            reconstruction: step.reconstruction,
+            spectral: step.spectral,
+            commitment: step.commitment,
+            used: step.used as u32,
+            perplexity: step.perplexity,
+        });
+    }
+    for set in sets.values_mut() {
+        let every = set.points.len().div_ceil(POINTS).max(1);
+        let last = set.points.len().saturating_sub(1);
+        let mut index = 0;
+        set.points.retain(|_| {
+            let keep = index % every == 0 || index == last;
+            index += 1;
+            keep
+        });
+    }
+    Ok(sets.into_values().collect())
+}
+
+/// How often each codeword was used over the train split.
+fn codebooks(weights: &Weights, codes: &[&Codes], env: &Env) -> Result<Vec<Codebook>, Error> {
+    let mut books: Vec<Codebook> = (weights.hops.iter().zip(&weights.codewords).enumerate())
+        .map(|(level, (hop, codewords))| Codebook { level: level as u32, hop: *hop, counts: vec![0; *codewords as usize] })
+        .collect();
+    let train = codes.iter().filter(|c| c.clip.track.split.as_deref().is_none_or(|split| split == "train"));
+    for blob in train.map(|c| c.blob).collect::<BTreeSet<Digest>>() {
+        let levels = unpack(&env.store.get(&blob)?).unwrap_or_default();
+        for (book, level) in books.iter_mut().zip(levels) {
+            for code in level {
+                if let Some(count) = book.counts.get_mut(usize::from(code)) {
+                    *count += 1;
+                }
+            }
+        }
+    }
+    if codes.is_empty() { Ok(Vec::new()) } else { Ok(books) }
+}
+
+/// The first clips of held-out tracks of each genre; of all tracks where nothing is held out.
+fn held_out(codes: &[&Codes]) -> Vec<Codes> {
+    let outside = |c: &Codes| c.clip.track.split.as_deref().is_some_and(|split| split != "train");
+    let any = codes.iter().any(|c| outside(c));
+    let mut genres: BTreeMap<Option<&str>, BTreeMap<&str, &Codes>> = BTreeMap::new();
+    for codes in codes.iter().filter(|c| !any || outside(c)) {
+        let track = &codes.clip.track;
+        let first = genres.entry(track.labels.genre.as_deref()).or_default().entry(&track.id).or_insert(codes);
+        if codes.clip.start < first.clip.start {
+            *first = codes;
+        }
+    }
+    let per_genre = genres.into_values().flat_map(|tracks| tracks.into_values().take(PER_GENRE).cloned().collect::<Vec<_>>());
+    per_genre.take(SCORED).collect()
+}
+
+fn scores(weights: &Weights, scored: &[Scored]) -> ScoreTable {
+    let levels = 0..weights.hops.len();
+    let column = |name: String, decimals| ScoreColumn { name, decimals };
+    let columns = levels
+        .clone()
+        .flat_map(|l| {
+            let hop = weights.hops[l];
+            [column(format!("SI-SDR dB, hop {hop}"), 1), column(format!("log-mel, hop {hop}"), 2)]
+        })
+        .chain([column("log-mel of the mean spectrum".into(), 2)])
+        .collect();
+    let mut groups: BTreeMap<String, Vec<&Scored>> = BTreeMap::new();
+    for one in scored {
+        let genre = one.codes.clip.track.labels.genre.clone().unwrap_or_else(|| "no genre".into());
+        groups.entry(genre).or_default().push(one);
+    }
+    let row = |label: String, of: &[&Scored]| ScoreRow {
+        label,
+        values: levels
+            .clone()
+            .flat_map(|l| {
+                let ratios = of.iter().filter_map(|s| s.levels[l].si_sdr);
+                [median(ratios), median(of.iter().map(|s| s.levels[l].log_mel))]
+            })
+            .chain([median(of.iter().filter_map(|s| Some(s.levels.first()?.mean_spectrum)))])
+            .collect(),
+    };
+    let all: Vec<&Scored> = scored.iter().collect();
+    let mut rows: Vec<ScoreRow> =
+        groups.iter().map(|(genre, of)| row(format!("{genre} ({} clips)", of.len()), of)).collect();
+    rows.push(row(format!("all ({} clips)", all.len()), &all));
+    let worst = levels.clone().flat_map(|l| {
+        let least = all.iter().filter_map(|s| s.levels[l].si_sdr).min_by(f64::total_cmp);
+        [least, all.iter().map(|s| s.levels[l].log_mel).max_by(f64::total_cmp)]
+    });
+    let worst = worst.chain([None]).collect();
+    rows.push(ScoreRow { label: "worst clip".into(), values: worst });
+    ScoreTable {
+        title: "Reconstruction of held-out clips".into(),
+        note: "Medians over the first clip of each held-out track. A higher SI-SDR and a lower log-mel distance are closer \
+               to the original; the last column is what the clip's own mean spectrum would score."
+            .into(),
+        rows_are: "Genre".into(),
+        columns,
+        rows,
+    }
+}
+
+/// One clip of each genre, with players.
+fn players(decoder: &Decoder, scored: &[Scored], env: &Env) -> Result<Vec<Sample>, Error> {
+    let mut genres = BTreeSet::new();
+    let chosen = scored.iter().filter(|s| genres.insert(s.codes.clip.track.labels.genre.clone())).take(PLAYERS);
+    chosen
+        .map(|one| {
+            let (codes, track) = (&one.codes, &one.codes.clip.track);
+            let rate = track.chain.as_ref().map_or(0, |c| c.rate);
+            let frames = codes.clip.frames.min(SECONDS * u64::from(rate));
+            let reconstructions = one
+                .levels
+                .iter()
+                .enumerate()
+                .map(|(level, score)| {
+                    let samples = decoder.sound(env, codes, level, frames).map_err(fault)?;
+                    Ok(Reconstruction {
+                        level: level as u32,
+                        hop: codes.hops[level],
+                        audio: Audio { rate, samples },
+                        si_sdr_db: score.si_sdr,
+                        log_mel: Some(score.log_mel),
+                    })
+                })
+                .collect::<Result<Vec<_>, Error>>()?;
+            Ok(Sample {
+                track: track.labels.title.clone().unwrap_or_else(|| track.id.clone()),
+                genre: track.labels.genre.clone(),
+                held_out: track.split.as_deref().is_some_and(|split| split != "train"),
+                note: String::new(),
+                original: Audio { rate, samples: original(env, codes, frames).map_err(fault)? },
+                reconstructions,
+            })
+        })
+        .collect()
+}

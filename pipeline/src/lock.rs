@@ -1,0 +1,101 @@
+//! The lock file beside a manifest: which weights each pinned stage uses.
+//!
+//! `<manifest file stem>.lock`, a line per stage and settings: stage, digest of the settings, digest of
+//! the weights. Written when a run publishes.
+
+use datasets::{
+    Digest,
+    store::{StoreError, write_atomic},
+};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+/// The lock file of one manifest.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lock {
+    path: PathBuf,
+    lines: BTreeMap<(String, Digest), Digest>,
+}
+
+const HEAD: &str = "# Weights in use by stages with refresh = \"pinned\": stage, digest of its settings, digest of the weights.\n\
+                    # Written by refrain; `refrain run MANIFEST --refresh STAGE` trains anew.\n";
+
+impl Lock {
+    /// Reads the lock of a manifest; an absent one is empty.
+    ///
+    /// # Errors
+    /// A sentence where it cannot be read or a line is not one of ours.
+    pub fn read(manifest: &Path) -> Result<Lock, String> {
+        let path = manifest.with_extension("lock");
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Lock { path, lines: BTreeMap::new() }),
+            Err(error) => return Err(format!("cannot read {}: {error}", path.display())),
+        };
+        let mut lines = BTreeMap::new();
+        for (number, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty() && !l.starts_with('#')) {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let entry = match words[..] {
+                [stage, settings, weights] => {
+                    settings.parse().and_then(|settings| Ok(((stage.to_owned(), settings), weights.parse()?)))
+                }
+                _ => Err("expected a stage and two digests".to_owned()),
+            };
+            let (key, weights) =
+                entry.map_err(|why| format!("{}:{}: {why}; mend the line or delete it", path.display(), number + 1))?;
+            lines.insert(key, weights);
+        }
+        Ok(Lock { path, lines })
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The weights of a stage with these settings.
+    pub fn get(&self, stage: &str, settings: &Digest) -> Option<Digest> {
+        self.lines.get(&(stage.to_owned(), *settings)).copied()
+    }
+
+    /// Sets the weights of a stage; true where that changes something.
+    pub fn set(&mut self, stage: &str, settings: Digest, weights: Digest) -> bool {
+        self.lines.insert((stage.to_owned(), settings), weights) != Some(weights)
+    }
+
+    /// Writes it.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn write(&self) -> Result<(), StoreError> {
+        let lines = self.lines.iter().map(|((stage, settings), weights)| format!("{stage} {settings} {weights}\n"));
+        let text: String = std::iter::once(HEAD.to_owned()).chain(lines).collect();
+        write_atomic(&self.path, text.as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_it_wrote_and_says_what_is_wrong() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let manifest = folder.path().join("m.toml");
+        let mut lock = Lock::read(&manifest).expect("an empty lock");
+        let (settings, weights) = (Digest::of(b"s"), Digest::of(b"w"));
+        assert!(lock.set("codec", settings, weights));
+        assert!(!lock.set("codec", settings, weights));
+        lock.write().expect("written");
+        let again = Lock::read(&manifest).expect("a lock");
+        assert_eq!(again, lock);
+        assert_eq!(again.get("codec", &settings), Some(weights));
+        assert_eq!(again.get("codec", &Digest::of(b"other")), None);
+        fs::write(lock.path(), "codec abc\n").expect("written");
+        let why = Lock::read(&manifest).expect_err("broken");
+        assert!(why.ends_with("m.lock:1: expected a stage and two digests; mend the line or delete it"), "{why}");
+    }
+}

@@ -1,0 +1,247 @@
+//! Publishing: a run's tree appears whole or not at all, under a name that follows from plan and inputs.
+
+use crate::{
+    error::Error,
+    execute::Outcome,
+    gather,
+    history::{History, Published},
+    plan::Plan,
+    report::{self, attribution_md, html},
+};
+use datasets::{
+    Digest,
+    store::{Store, StoreError, sync_folder, write_atomic},
+};
+use serde_json::{Value, json};
+use stages::{flow::Env, stage::AnyRow};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    process,
+    time::Instant,
+};
+
+/// Everything that publishing needs.
+pub struct Run<'a> {
+    /// The plan.
+    pub plan: &'a Plan,
+    /// What became of it.
+    pub outcome: &'a Outcome,
+    /// Store and sources.
+    pub env: &'a Env,
+    /// The run's digest.
+    pub id: Digest,
+    /// Rows added and retracted at each stage.
+    pub changes: &'a [(u64, u64)],
+    /// Workers.
+    pub workers: usize,
+    /// When the run started.
+    pub started: Instant,
+}
+
+/// The file of a run's record; a tree is whole when it holds the record that belongs to it.
+const RECORD: &str = "run.json";
+
+/// Writes the tree of a run, or finds it there.
+///
+/// # Errors
+/// When the store refuses, or a source of the report's sounds is gone.
+pub fn publish(run: &Run<'_>) -> Result<Published, Error> {
+    let store = &run.env.store;
+    let name = format!("{}-{}", run.plan.name, run.id.short(12));
+    let folder = store.runs().join(&name);
+    let files = files(run.outcome);
+    let record = pretty(&record(run, &name, &files));
+    let known = fs::read_to_string(folder.join(RECORD)).is_ok_and(|text| text == record) && whole(&folder, &files);
+    if !known {
+        let report = gather::report(run.plan, run.outcome, run.env, &name)?;
+        write_tree(store, &folder, &files, &report, &record)?;
+    }
+    write_atomic(&folder.join("timing.json"), pretty(&timing(run, &name)).as_bytes())?;
+    point_latest(&store.runs(), &name)?;
+    History::record(store, run.plan, run.outcome)?;
+    Ok(Published { run: name, folder, known })
+}
+
+/// Files of the tree that are objects of the store: path under the tree, object.
+fn files(outcome: &Outcome) -> BTreeMap<PathBuf, Digest> {
+    let mut files = BTreeMap::new();
+    let mut models = 0;
+    for row in outcome.stages.iter().flat_map(|s| &s.kept) {
+        match &**row {
+            AnyRow::Shard(shard) => {
+                files.insert(PathBuf::from("codes").join(format!("{}.parquet", shard.id())), shard.file);
+            }
+            AnyRow::Weights(weights) => {
+                let stem = if models == 0 { "codec".to_owned() } else { format!("codec-{}", weights.digest.short(12)) };
+                models += 1;
+                let model = Path::new("model");
+                files.insert(model.join(format!("{stem}.safetensors")), weights.digest);
+                if let Some(curves) = weights.curves {
+                    files.insert(model.join(format!("{stem}-curves.parquet")), curves);
+                }
+            }
+            _ => {}
+        }
+    }
+    files
+}
+
+fn whole(folder: &Path, files: &BTreeMap<PathBuf, Digest>) -> bool {
+    let written = ["report.html", "ATTRIBUTION.md"].map(PathBuf::from);
+    files.keys().chain(&written).all(|path| folder.join(path).is_file())
+}
+
+fn write_tree(
+    store: &Store,
+    folder: &Path,
+    files: &BTreeMap<PathBuf, Digest>,
+    report: &report::Report,
+    record: &str,
+) -> Result<(), StoreError> {
+    let runs = store.runs();
+    // A tree under way is hidden; what a killed run left of one is in nobody's way.
+    let temp = runs.join(format!(".{}.tmp", process::id()));
+    let _ = fs::remove_dir_all(&temp);
+    create(&temp)?;
+    for (path, digest) in files {
+        let target = temp.join(path);
+        if let Some(parent) = target.parent() {
+            create(parent)?;
+        }
+        link(&store.path(digest), &target)?;
+    }
+    let attribution = attribution_md(report);
+    write_atomic(&temp.join("report.html"), html(report).as_bytes())?;
+    write_atomic(&temp.join("ATTRIBUTION.md"), attribution.as_bytes())?;
+    if files.keys().any(|path| path.starts_with("model")) {
+        write_atomic(&temp.join("model").join("ATTRIBUTION.md"), attribution.as_bytes())?;
+    }
+    write_atomic(&temp.join(RECORD), record.as_bytes())?;
+    if folder.exists() {
+        // A damaged tree of the same run: out of the way first, so that at no time half of each is seen.
+        let old = runs.join(format!(".{}.old", process::id()));
+        rename(folder, &old)?;
+        rename(&temp, folder)?;
+        let _ = fs::remove_dir_all(&old);
+    } else {
+        rename(&temp, folder)?;
+    }
+    sync_folder(&runs)
+}
+
+fn create(folder: &Path) -> Result<(), StoreError> {
+    datasets::fault::point("write").and_then(|()| fs::create_dir_all(folder)).map_err(StoreError::io("create", folder))
+}
+
+fn rename(from: &Path, to: &Path) -> Result<(), StoreError> {
+    datasets::fault::point("rename").and_then(|()| fs::rename(from, to)).map_err(StoreError::io("rename", to))
+}
+
+/// A second name for an object; a copy where the disk has no second names.
+fn link(object: &Path, target: &Path) -> Result<(), StoreError> {
+    let linked = datasets::fault::point("write").and_then(|()| match fs::hard_link(object, target) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => fs::copy(object, target).map(|_| ()),
+        other => other,
+    });
+    linked.map_err(StoreError::io("write", target))
+}
+
+fn point_latest(runs: &Path, name: &str) -> Result<(), StoreError> {
+    let latest = runs.join("latest");
+    if fs::read_link(&latest).is_ok_and(|target| target == Path::new(name)) {
+        return Ok(());
+    }
+    let temp = runs.join(format!(".{}.latest", process::id()));
+    let _ = fs::remove_file(&temp);
+    symlink(name, &temp).map_err(StoreError::io("write", &temp))?;
+    rename(&temp, &latest)
+}
+
+fn pretty(value: &Value) -> String {
+    // Keys are sorted by serde_json's map; a value of our own always prints.
+    format!("{value:#}\n")
+}
+
+/// What follows from plan and inputs.
+fn record(run: &Run<'_>, name: &str, files: &BTreeMap<PathBuf, Digest>) -> Value {
+    let stages: Vec<Value> = run
+        .plan
+        .stages
+        .iter()
+        .zip(&run.outcome.stages)
+        .map(|(stage, own)| {
+            let mut reasons: BTreeMap<&str, u64> = BTreeMap::new();
+            own.dropped.iter().for_each(|row| *reasons.entry(&row.code).or_default() += 1);
+            // Where the files lie is not what they are: a moved corpus is the same run.
+            let settings: BTreeMap<&str, String> =
+                stage.ready.shown().into_iter().filter(|(field, _)| !["root", "file"].contains(field)).collect();
+            json!({
+                "name": stage.name,
+                "verb": stage.entry.verb,
+                "revision": stage.entry.revision,
+                "from": stage.inputs.iter().flatten().map(|i| &run.plan.stages[*i].name).collect::<Vec<_>>(),
+                "settings": settings,
+                "kept": own.kept.len(),
+                "dropped": own.dropped.len(),
+                "reasons": reasons,
+                "notes": own.ledger.notes,
+            })
+        })
+        .collect();
+    let dropped: Vec<Value> = run
+        .plan
+        .stages
+        .iter()
+        .zip(&run.outcome.stages)
+        .flat_map(|(stage, own)| own.dropped.iter().map(|row| json!({ "stage": stage.name, "id": row.id, "code": row.code })))
+        .collect();
+    let files: BTreeMap<String, &Digest> = files.iter().map(|(path, digest)| (path.display().to_string(), digest)).collect();
+    let views: BTreeMap<String, Digest> = run
+        .outcome
+        .stages
+        .iter()
+        .flat_map(|s| &s.kept)
+        .filter_map(|row| if let AnyRow::Shard(shard) = &**row { Some((shard.id(), shard.view)) } else { None })
+        .collect();
+    json!({
+        "format": 1,
+        "name": run.plan.name,
+        "run": name,
+        "seed": run.plan.seed,
+        "refrain": env!("CARGO_PKG_VERSION"),
+        "numerics": datasets::effect::numerics(),
+        "stages": stages,
+        "dropped": dropped,
+        "files": files,
+        "views": views,
+    })
+}
+
+/// What this time was like.
+fn timing(run: &Run<'_>, name: &str) -> Value {
+    let stages: BTreeMap<&str, Value> = run
+        .plan
+        .stages
+        .iter()
+        .zip(&run.outcome.stages)
+        .zip(run.changes)
+        .map(|((stage, own), (added, retracted))| {
+            let value = json!({
+                "executed": own.ledger.executed.len(),
+                "cached": own.ledger.cached,
+                "added": added,
+                "retracted": retracted,
+            });
+            (stage.name.as_str(), value)
+        })
+        .collect();
+    json!({
+        "run": name,
+        "workers": run.workers,
+        "seconds": run.started.elapsed().as_secs_f64(),
+        "stages": stages,
+    })
+}

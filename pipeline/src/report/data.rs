@@ -1,0 +1,267 @@
+//! What a report says, as plain data: no dataflow, no store, no clock.
+
+use serde::{Deserialize, Serialize};
+
+/// Everything the page and `ATTRIBUTION.md` are made from. An empty list leaves its section out.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// The manifest's name.
+    pub name: String,
+    /// The run's id, as it is printed.
+    pub run_id: String,
+    /// The manifest as it was typed.
+    pub manifest_text: String,
+    /// The manifest's seed.
+    pub seed: u64,
+    /// Clips cut by the run; `None` where no stage cuts any.
+    pub clips: Option<u64>,
+    /// Codes written by the run, all levels together; `None` where no stage encodes.
+    pub codes: Option<u64>,
+    /// The stages, in any order.
+    pub stages: Vec<StageView>,
+    /// The tracks that were kept to the end.
+    pub corpus: Vec<TrackView>,
+    /// How training went, one entry per level.
+    pub curves: Vec<CurveSet>,
+    /// How often each codeword was used over the train split, one entry per level.
+    pub codebooks: Vec<Codebook>,
+    /// Originals and their reconstructions.
+    pub players: Vec<Sample>,
+    /// Figures in tables of any shape.
+    pub scores: Vec<ScoreTable>,
+    /// To whom the corpus is owed.
+    pub attribution: Vec<Attribution>,
+    /// Sentences the reader must see first, such as "codec pinned, 12 tracks newer than it".
+    pub notes: Vec<String>,
+}
+
+/// One stage of the plan and what became of its rows.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StageView {
+    /// The stage's name in the manifest.
+    pub name: String,
+    /// What it does: `ingest`, `license`, ...
+    pub verb: String,
+    /// The names of the stages it reads.
+    pub from: Vec<String>,
+    /// Rows that left it.
+    pub kept: u64,
+    /// Rows it dropped.
+    pub dropped: u64,
+    /// What its kept rows are: `tracks`, `clips`, `shards`, ...
+    pub unit: String,
+    /// Why rows were dropped; the counts add up to `dropped`.
+    pub reasons: Vec<Reason>,
+}
+
+/// One reason for dropping rows.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Reason {
+    /// The reason's code, such as `license-denied`.
+    pub code: String,
+    /// How many rows it dropped.
+    pub count: u64,
+    /// One of those rows, as a sentence.
+    pub example: String,
+}
+
+/// One track of the corpus, as far as the run came to know it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TrackView {
+    /// Track id: `dataset/key`.
+    pub id: String,
+    /// Title, where stated.
+    pub title: Option<String>,
+    /// Artist, where stated.
+    pub artist: Option<String>,
+    /// License, as an SPDX expression where it is one.
+    pub license: Option<String>,
+    /// Split, where the plan has one.
+    pub split: Option<String>,
+    /// Genre, where stated.
+    pub genre: Option<String>,
+    /// Length in seconds, known once the track was decoded.
+    pub seconds: Option<f64>,
+}
+
+/// The training of one level of a codec.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CurveSet {
+    /// Level; 0 is the bottom.
+    pub level: u32,
+    /// Samples per code.
+    pub hop: u32,
+    /// The recorded steps, in order.
+    pub points: Vec<CurvePoint>,
+}
+
+/// What was recorded at one training step. A figure that is not finite is left out of its chart.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CurvePoint {
+    /// Optimiser step.
+    pub step: u64,
+    /// Mean squared error of the waveform.
+    pub reconstruction: f64,
+    /// Distance of the STFT magnitudes.
+    pub spectral: f64,
+    /// Mean squared distance of latents to their codewords.
+    pub commitment: f64,
+    /// Distinct codewords in use.
+    pub used: u32,
+    /// Exponential of the entropy of codeword use.
+    pub perplexity: f64,
+}
+
+/// Use of one level's codebook over the train split.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Codebook {
+    /// Level; 0 is the bottom.
+    pub level: u32,
+    /// Samples per code.
+    pub hop: u32,
+    /// How often each codeword occurs, `[codewords]`.
+    pub counts: Vec<u64>,
+}
+
+impl Codebook {
+    /// Codewords that occur at least once.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.counts.iter().filter(|&&count| count > 0).count()
+    }
+
+    /// All occurrences together.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// Exponential of the entropy of the codewords' shares: the number of equally likely codewords that would be
+    /// as hard to guess. 0 for a codebook nobody used.
+    #[must_use]
+    pub fn perplexity(&self) -> f64 {
+        let total = self.total() as f64;
+        if total == 0.0 {
+            return 0.0;
+        }
+        let entropy: f64 = self
+            .counts
+            .iter()
+            .filter(|&&count| count > 0)
+            .map(|&count| {
+                let share = count as f64 / total;
+                -share * libm::log(share)
+            })
+            .sum();
+        libm::exp(entropy)
+    }
+}
+
+/// Mono sound.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Audio {
+    /// Samples per second.
+    pub rate: u32,
+    /// The samples, nominally within -1..=1.
+    pub samples: Vec<f32>,
+}
+
+impl Audio {
+    /// Length in seconds; 0 where the rate is 0.
+    #[must_use]
+    pub fn seconds(&self) -> f64 {
+        if self.rate == 0 {
+            return 0.0;
+        }
+        self.samples.len() as f64 / f64::from(self.rate)
+    }
+
+    /// The first `seconds` of it.
+    #[must_use]
+    pub fn excerpt(&self, seconds: f64) -> &[f32] {
+        let frames = (seconds.max(0.0) * f64::from(self.rate)) as usize;
+        &self.samples[..frames.min(self.samples.len())]
+    }
+}
+
+/// One original with its reconstructions.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    /// What it is called: a title, or the track's id.
+    pub track: String,
+    /// Genre, where stated.
+    pub genre: Option<String>,
+    /// Whether training never saw it.
+    pub held_out: bool,
+    /// Anything else to say about it; empty for nothing.
+    pub note: String,
+    /// The original.
+    pub original: Audio,
+    /// What each level makes of it.
+    pub reconstructions: Vec<Reconstruction>,
+}
+
+/// What one level of a codec makes of an original.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Reconstruction {
+    /// Level; 0 is the bottom.
+    pub level: u32,
+    /// Samples per code.
+    pub hop: u32,
+    /// The reconstruction.
+    pub audio: Audio,
+    /// Scale-invariant signal-to-distortion ratio in dB (higher is closer).
+    pub si_sdr_db: Option<f64>,
+    /// Distance of the log-mel spectra (lower is closer).
+    pub log_mel: Option<f64>,
+}
+
+/// A table of figures.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ScoreTable {
+    /// Heading.
+    pub title: String,
+    /// A sentence on how to read it; empty for none.
+    pub note: String,
+    /// Heading of the first column, which holds the rows' labels.
+    pub rows_are: String,
+    /// The other columns.
+    pub columns: Vec<ScoreColumn>,
+    /// The rows.
+    pub rows: Vec<ScoreRow>,
+}
+
+/// A column of a table of figures.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ScoreColumn {
+    /// Heading, with its unit.
+    pub name: String,
+    /// Digits after the point.
+    pub decimals: u8,
+}
+
+/// A row of a table of figures.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ScoreRow {
+    /// What the row is about.
+    pub label: String,
+    /// One figure per column; `None` where there is none.
+    pub values: Vec<Option<f64>>,
+}
+
+/// One work that the corpus holds.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Attribution {
+    /// The work's title.
+    pub title: String,
+    /// Who made it; empty where nobody is named.
+    pub artist: String,
+    /// Its license as an SPDX expression; empty where none is stated.
+    pub license: String,
+    /// The license's text or deed, where the source names one.
+    pub license_url: Option<String>,
+    /// Where it came from: an address or a sentence; empty where not stated.
+    pub source: String,
+    /// How many tracks of the corpus this line covers.
+    pub tracks: u64,
+}

@@ -1,0 +1,257 @@
+//! One run of a manifest: look at the sources, execute, check, guard, publish.
+
+use crate::{
+    account,
+    error::Error,
+    execute::{Outcome, execute},
+    guard,
+    history::{History, Published},
+    lock::Lock,
+    plan::Plan,
+    publish,
+};
+use datasets::{Digest, Key, row::{Found, Origin}, store::Store};
+use stages::{
+    flow::{Cancel, Env, Failure, Ledger, Observer, Pool, Sources},
+    stage::{AnyRow, Refresh, SourceError},
+};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Once},
+    time::{Duration, Instant},
+};
+
+/// What the command line says beside the manifest.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The store's folder.
+    pub store: PathBuf,
+    /// Timely workers, slots of the pool, threads of the engine.
+    pub workers: usize,
+    /// Stages to train anew although they are pinned.
+    pub refresh: Vec<String>,
+    /// Read every file again.
+    pub rehash: bool,
+    /// Publish although the corpus shrank or much was dropped.
+    pub allow_shrink: bool,
+    /// Size limit of the cache of decoded samples, in bytes.
+    pub pcm_cache: u64,
+}
+
+/// A finished run.
+#[derive(Debug)]
+pub struct Finished {
+    /// Its plan.
+    pub plan: Arc<Plan>,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Where it was published; none for a dry run.
+    pub published: Option<Published>,
+    /// Rows added and retracted at each stage against the last published run of this name.
+    pub changes: Vec<(u64, u64)>,
+    /// How long it took.
+    pub wall: Duration,
+    /// The lock file, where this run wrote it.
+    pub locked: Option<PathBuf>,
+}
+
+/// A plan with everything that is known before it executes.
+struct Prepared {
+    env: Arc<Env>,
+    lock: Lock,
+    pins: Vec<Option<Digest>>,
+    found: Vec<Vec<Found>>,
+}
+
+/// The engine's threads are the process's: sized once, before the first use.
+fn size_engine(workers: usize) {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        if let Err(error) = rayon::ThreadPoolBuilder::new().num_threads(workers.max(1)).build_global() {
+            tracing::warn!("the engine's threads were set up before: {error}");
+        }
+    });
+}
+
+fn prepare(plan: &Plan, options: &Options, dry: bool, cancel: Cancel, observer: Box<dyn Observer>) -> Result<Prepared, Error> {
+    size_engine(options.workers);
+    let refreshable = |name: &str| plan.stages.iter().any(|s| s.name == name && s.ready.refresh().is_some());
+    if let Some(wrong) = options.refresh.iter().find(|name| !refreshable(name)) {
+        let can: Vec<String> =
+            plan.stages.iter().filter(|s| s.ready.refresh().is_some()).map(|s| format!("`{}`", s.name)).collect();
+        let can = if can.is_empty() { "no stage of this plan can be".to_owned() } else { format!("these can be: {}", can.join(", ")) };
+        return Err(Error::Usage(format!("--refresh names `{wrong}`, which cannot be refreshed; {can}")));
+    }
+    let store = Store::open(&options.store)?;
+    let lock = Lock::read(&plan.file).map_err(Error::Lock)?;
+    let mut pins = Vec::new();
+    for stage in &plan.stages {
+        let pinned = stage.ready.refresh() == Some(Refresh::Pinned) && !options.refresh.contains(&stage.name);
+        let pin = if pinned { lock.get(&stage.name, &stage.ready.digest()) } else { None };
+        if let Some(weights) = pin.filter(|weights| !store.has(weights)) {
+            return Err(Error::Lock(format!(
+                "{} pins `{}` to the weights {}, which the store {} does not hold: use the store in which they were trained, \
+                 or train anew with --refresh {}",
+                lock.path().display(),
+                stage.name,
+                weights.short(12),
+                store.root().display(),
+                stage.name
+            )));
+        }
+        pins.push(pin);
+    }
+    let env = Arc::new(Env {
+        store,
+        sources: Sources::default(),
+        pool: Pool::new(options.workers),
+        ledger: Ledger::default(),
+        dry,
+        cancel,
+        rehash: options.rehash,
+        pcm_cache: options.pcm_cache,
+        observer,
+    });
+    let mut found = Vec::new();
+    let mut unreadable = Vec::new();
+    for stage in &plan.stages {
+        match stage.ready.scan(&plan.base, &env) {
+            Ok(rows) => found.push(rows),
+            Err(SourceError::Store(error)) => return Err(error.into()),
+            Err(SourceError::Unreadable(why)) => {
+                unreadable.push(format!("stage `{}`: {why}", stage.name));
+                found.push(Vec::new());
+            }
+        }
+    }
+    if !unreadable.is_empty() {
+        return Err(Error::Source(unreadable.join("\n")));
+    }
+    Ok(Prepared { env, lock, pins, found })
+}
+
+/// Looks what a run would do, without doing it.
+///
+/// # Errors
+/// See [`Error`].
+pub fn dry(plan: Plan, options: &Options, cancel: Cancel) -> Result<Finished, Error> {
+    let started = Instant::now();
+    let plan = Arc::new(plan);
+    let prepared = prepare(&plan, options, true, cancel, Box::new(()))?;
+    let outcome = execute(&plan, &prepared.env, prepared.found, prepared.pins, options.workers).map_err(Error::Bug)?;
+    let changes = vec![(0, 0); plan.stages.len()];
+    Ok(Finished { plan, outcome, published: None, changes, wall: started.elapsed(), locked: None })
+}
+
+/// Runs a plan and publishes what came of it.
+///
+/// # Errors
+/// See [`Error`]. Whatever was finished before is kept.
+pub fn run(plan: Plan, options: &Options, cancel: Cancel, observer: Box<dyn Observer>) -> Result<Finished, Error> {
+    let started = Instant::now();
+    let plan = Arc::new(plan);
+    let Prepared { env, mut lock, pins, found } = prepare(&plan, options, false, cancel.clone(), observer)?;
+    let history = History::of(&env.store, &plan.name);
+    if !options.allow_shrink {
+        guard::sources(&plan, &found, &history).map_err(Error::Guard)?;
+    }
+    let counts: Vec<usize> = found.iter().map(Vec::len).collect();
+    let inputs = inputs(&found);
+    let outcome = execute(&plan, &env, found, pins.clone(), options.workers).map_err(Error::Bug)?;
+    env.store.flush()?;
+    if let Some(error) = failure(outcome.failures) {
+        return Err(error);
+    }
+    if cancel.cancelled() {
+        return Err(Error::Interrupted);
+    }
+    let outcome = Outcome { stages: outcome.stages, failures: Vec::new() };
+    account::check(&plan, &outcome, &counts).map_err(|wrong| Error::Bug(format!("rows were lost: {}", wrong.join("; "))))?;
+    if !options.allow_shrink {
+        guard::dropped(&plan, &outcome).map_err(Error::Guard)?;
+    }
+    let id = run_id(&plan, &inputs, &pins, &outcome);
+    let changes = history.changes(&plan, &outcome);
+    let published = publish::publish(&publish::Run {
+        plan: &plan,
+        outcome: &outcome,
+        env: &env,
+        id,
+        changes: &changes,
+        workers: options.workers,
+        started,
+    })?;
+    let locked = write_lock(&plan, &outcome, &mut lock)?;
+    env.store.flush()?;
+    Ok(Finished { plan, outcome, published: Some(published), changes, wall: started.elapsed(), locked })
+}
+
+/// Everything outside the manifest that a run depends on, without paths and times.
+fn inputs(found: &[Vec<Found>]) -> Digest {
+    let mut key = Key::new("inputs");
+    for rows in found {
+        let mut lines: Vec<String> = rows
+            .iter()
+            .map(|row| {
+                let origin = match &row.origin {
+                    // The sentence of a failure names a path.
+                    Origin::Unreadable(_) => "unreadable".to_owned(),
+                    other => format!("{other:?}"),
+                };
+                format!("{:?} {origin} {:?} {:?}", row.key, row.license, row.labels)
+            })
+            .collect();
+        lines.sort();
+        key.add(&(lines.len() as u64).to_le_bytes());
+        lines.iter().for_each(|line| key.add(line.as_bytes()));
+    }
+    key.finish()
+}
+
+fn run_id(plan: &Plan, inputs: &Digest, pins: &[Option<Digest>], outcome: &Outcome) -> Digest {
+    let mut key = Key::new("run").digest(&plan.digest()).digest(inputs).text(datasets::effect::numerics());
+    for pin in pins {
+        key = match pin {
+            Some(weights) => key.number(1).digest(weights),
+            None => key.number(0),
+        };
+    }
+    for (stage, own) in plan.stages.iter().zip(&outcome.stages) {
+        for row in own.dropped.iter().filter(|row| row.failed) {
+            key = key.text(&stage.name).text(&row.id);
+        }
+    }
+    key.finish()
+}
+
+/// The gravest failure decides the exit code; all are told.
+fn failure(failures: Vec<Failure>) -> Option<Error> {
+    let (mut stages, mut sources) = (Vec::new(), Vec::new());
+    for failure in failures {
+        match failure {
+            Failure::Store(error) => return Some(error.into()),
+            Failure::Stage { stage, why } => stages.push(format!("stage `{stage}` failed: {why}")),
+            Failure::Source { stage, why } => sources.push(format!("stage `{stage}` did not start: {why}")),
+        }
+    }
+    if !stages.is_empty() {
+        stages.extend(sources);
+        return Some(Error::Stage(stages.join("\n")));
+    }
+    (!sources.is_empty()).then(|| Error::Source(sources.join("\n")))
+}
+
+fn write_lock(plan: &Plan, outcome: &Outcome, lock: &mut Lock) -> Result<Option<PathBuf>, Error> {
+    let mut changed = false;
+    for (stage, own) in plan.stages.iter().zip(&outcome.stages) {
+        if stage.ready.refresh() == Some(Refresh::Pinned)
+            && let Some(AnyRow::Weights(weights)) = own.kept.first().map(|row| &**row)
+        {
+            changed |= lock.set(&stage.name, stage.ready.digest(), weights.digest);
+        }
+    }
+    if changed {
+        lock.write()?;
+    }
+    Ok(changed.then(|| lock.path().to_owned()))
+}

@@ -1,0 +1,290 @@
+//! What a person sees: progress while it runs, a table when it is done; or one JSON event a line.
+
+use crate::run::Finished;
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::json;
+use stages::flow::{Event, Observer};
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    io::{self, IsTerminal, Write},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// Plain lines come at most this often for one stage.
+const PACE: Duration = Duration::from_secs(5);
+
+#[derive(Default)]
+struct Count {
+    queued: u64,
+    done: u64,
+    said: Option<Instant>,
+}
+
+enum Mode {
+    Json,
+    Bars(MultiProgress, Mutex<BTreeMap<String, ProgressBar>>),
+    Plain,
+}
+
+/// Shows events as progress bars on a terminal, as plain lines elsewhere, or as JSON.
+pub struct Screen {
+    mode: Mode,
+    counts: Mutex<BTreeMap<String, Count>>,
+}
+
+impl Screen {
+    /// JSON goes to standard output, everything else to standard error.
+    pub fn new(json: bool) -> Screen {
+        let mode = match (json, io::stderr().is_terminal()) {
+            (true, _) => Mode::Json,
+            (false, true) => {
+                Mode::Bars(MultiProgress::with_draw_target(ProgressDrawTarget::stderr()), Mutex::default())
+            }
+            (false, false) => Mode::Plain,
+        };
+        Screen { mode, counts: Mutex::default() }
+    }
+
+    fn progress(&self, stage: &str, done: u64, total: u64, text: &str) {
+        match &self.mode {
+            Mode::Json => {}
+            Mode::Bars(all, bars) => {
+                let mut bars = lock(bars);
+                let bar = bars.entry(stage.to_owned()).or_insert_with(|| {
+                    let style = ProgressStyle::with_template("{prefix:>12} {bar:32} {pos}/{len} {elapsed} {msg}");
+                    let bar = all.add(ProgressBar::new(total));
+                    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+                    bar.set_prefix(stage.to_owned());
+                    bar
+                });
+                bar.set_length(total);
+                bar.set_position(done);
+                bar.set_message(text.to_owned());
+                if done == total {
+                    bar.finish();
+                }
+            }
+            Mode::Plain => {
+                let mut counts = lock(&self.counts);
+                let count = counts.entry(stage.to_owned()).or_default();
+                let due = count.said.is_none_or(|said| said.elapsed() >= PACE) || done == total;
+                if due {
+                    count.said = Some(Instant::now());
+                    let dot = if text.is_empty() { "" } else { ", " };
+                    eprintln!("{stage}: {done} of {total}{dot}{text}");
+                }
+            }
+        }
+    }
+
+    fn line(&self, text: &str) {
+        match &self.mode {
+            Mode::Bars(all, _) => {
+                let _ = all.println(text);
+            }
+            _ => eprintln!("{text}"),
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Observer for Screen {
+    fn event(&self, event: Event) {
+        if let Mode::Json = self.mode {
+            if !matches!(event, Event::Queued { .. })
+                && let Ok(line) = serde_json::to_string(&event)
+            {
+                let _ = writeln!(io::stdout().lock(), "{line}");
+            }
+            return;
+        }
+        match event {
+            Event::Queued { stage } => {
+                let (done, queued) = {
+                    let mut counts = lock(&self.counts);
+                    let count = counts.entry(stage.clone()).or_default();
+                    count.queued += 1;
+                    (count.done, count.queued)
+                };
+                if let Mode::Bars(..) = self.mode {
+                    self.progress(&stage, done, queued, "");
+                }
+            }
+            Event::Executed { stage, .. } => {
+                let (done, queued) = {
+                    let mut counts = lock(&self.counts);
+                    let count = counts.entry(stage.clone()).or_default();
+                    count.done += 1;
+                    (count.done, count.queued)
+                };
+                // A training that is done has shown its steps.
+                if queued > 1 {
+                    self.progress(&stage, done, queued, "");
+                }
+            }
+            Event::Warning { stage, message } => self.line(&format!("warning: {stage}: {message}")),
+            Event::Step { stage, done, total, level, reconstruction, perplexity, .. } => {
+                let text = format!("level {level}: reconstruction {reconstruction:.3}, perplexity {perplexity:.0}");
+                self.progress(&stage, done, total, &text);
+            }
+            Event::Resumed { stage, done, total } => {
+                self.line(&format!("{stage}: goes on from a checkpoint, {done} of {total} steps are done"));
+            }
+            Event::Checkpoint { .. } => {}
+        }
+    }
+}
+
+/// The table of a finished run, and where its results are.
+pub fn summary(finished: &Finished) -> String {
+    let mut text = String::new();
+    let width = finished.plan.stages.iter().map(|s| s.name.len()).max().unwrap_or(0).max(5);
+    let _ = writeln!(
+        text,
+        "{:width$}  {:>8} {:>8} {:>8} {:>8} {:>8} {:>9}",
+        "stage", "executed", "cached", "kept", "dropped", "added", "retracted"
+    );
+    let rows = finished.plan.stages.iter().zip(&finished.outcome.stages).zip(&finished.changes);
+    for ((stage, own), (added, retracted)) in rows {
+        let _ = writeln!(
+            text,
+            "{:width$}  {:>8} {:>8} {:>8} {:>8} {:>8} {:>9}",
+            stage.name,
+            own.ledger.executed.len(),
+            own.ledger.cached,
+            own.kept.len(),
+            own.dropped.len(),
+            added,
+            retracted
+        );
+    }
+    for (stage, own) in finished.plan.stages.iter().zip(&finished.outcome.stages) {
+        let mut reasons: BTreeMap<&str, (u64, String)> = BTreeMap::new();
+        for row in &own.dropped {
+            let entry = reasons.entry(&row.code).or_insert_with(|| (0, format!("{}: {}", row.id, row.why)));
+            entry.0 += 1;
+        }
+        for (code, (count, example)) in reasons {
+            let _ = writeln!(text, "{} dropped {count} ({code}), such as {example}", stage.name);
+        }
+        for note in &own.ledger.notes {
+            let _ = writeln!(text, "note: {note}");
+        }
+    }
+    if let Some(published) = &finished.published {
+        let folder = published.folder.display();
+        let has = |name: &str| published.folder.join(name).exists();
+        let _ = writeln!(text, "run     {} ({:.1} s)", published.run, finished.wall.as_secs_f64());
+        if has("codes") {
+            let _ = writeln!(text, "codes   {folder}/codes");
+        }
+        if has("model") {
+            let _ = writeln!(text, "model   {folder}/model");
+        }
+        let _ = writeln!(text, "report  {folder}/report.html");
+    }
+    if let Some(lock) = &finished.locked {
+        let _ = writeln!(text, "lock    {}", lock.display());
+    }
+    text
+}
+
+/// The last event of a run with `--json`.
+pub fn done(finished: &Finished) -> String {
+    let stages: BTreeMap<&str, serde_json::Value> = finished
+        .plan
+        .stages
+        .iter()
+        .zip(&finished.outcome.stages)
+        .zip(&finished.changes)
+        .map(|((stage, own), (added, retracted))| {
+            let value = json!({
+                "executed": own.ledger.executed.len(),
+                "cached": own.ledger.cached,
+                "kept": own.kept.len(),
+                "dropped": own.dropped.len(),
+                "added": added,
+                "retracted": retracted,
+            });
+            (stage.name.as_str(), value)
+        })
+        .collect();
+    let published = finished.published.as_ref();
+    json!({
+        "event": "done",
+        "stages": stages,
+        "run": published.map(|p| &p.run),
+        "folder": published.map(|p| p.folder.display().to_string()),
+    })
+    .to_string()
+}
+
+/// How many ids a plan spells out for each stage.
+const EXAMPLES: usize = 5;
+
+/// What a dry run found: what would run, what may run, and behind what.
+pub fn plan(finished: &Finished) -> String {
+    let mut text = String::new();
+    let (mut will, mut may) = (0, 0);
+    for (stage, own) in finished.plan.stages.iter().zip(&finished.outcome.stages) {
+        let ledger = &own.ledger;
+        will += ledger.will.len();
+        may += ledger.may.len();
+        let fresh = if ledger.will.is_empty() && ledger.may.is_empty() { "nothing to do" } else { "" };
+        let _ = writeln!(
+            text,
+            "{} ({}): {} will run, {} may run, {} remembered, {} rows known{}{fresh}",
+            stage.name,
+            stage.entry.verb,
+            ledger.will.len(),
+            ledger.may.len(),
+            ledger.cached,
+            own.kept.len(),
+            if fresh.is_empty() { "" } else { ": " },
+        );
+        for id in ledger.will.iter().take(EXAMPLES) {
+            let _ = writeln!(text, "    will  {id}");
+        }
+        for row in ledger.may.keys().take(EXAMPLES) {
+            let _ = writeln!(text, "    may   {} (waits for `{}` of {})", row.id, row.behind, row.cause);
+        }
+        let more = ledger.will.len().saturating_sub(EXAMPLES) + ledger.may.len().saturating_sub(EXAMPLES);
+        if more > 0 {
+            let _ = writeln!(text, "    and {more} more");
+        }
+    }
+    let _ = writeln!(text, "in all: {will} items will run, {may} may run (a track stands for its clips until it is decoded)");
+    text
+}
+
+/// The same as one JSON event.
+pub fn plan_json(finished: &Finished) -> String {
+    let stages: BTreeMap<&str, serde_json::Value> = finished
+        .plan
+        .stages
+        .iter()
+        .zip(&finished.outcome.stages)
+        .map(|(stage, own)| {
+            let may: Vec<_> = own
+                .ledger
+                .may
+                .keys()
+                .map(|row| json!({ "id": row.id, "behind": row.behind, "cause": row.cause }))
+                .collect();
+            let value = json!({
+                "will": own.ledger.will,
+                "may": may,
+                "cached": own.ledger.cached,
+                "kept": own.kept.len(),
+                "dropped": own.dropped.len(),
+            });
+            (stage.name.as_str(), value)
+        })
+        .collect();
+    json!({ "event": "plan", "stages": stages }).to_string()
+}

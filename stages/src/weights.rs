@@ -1,0 +1,115 @@
+//! `weights`: loads a codec from a safetensors file.
+//!
+//! Refrain's own files carry their configuration; of Jukebox's published tensor names the configuration
+//! is read off the shapes.
+
+use crate::{
+    flow::{Env, memoised},
+    model::codec::Codec,
+    settings::PathSetting,
+    stage::{Context, Input, Port, Shape, SourceError, Split, Stage},
+};
+use datasets::{
+    Digest,
+    effect::{Effect, Fault, Load, Refusal, key},
+    row::{self, Dropped, Found, Labels, Origin, Pending},
+};
+use std::{fs, path::Path, sync::Arc};
+
+crate::settings! {
+    /// Settings of `weights`.
+    pub struct Weights {
+        /// The safetensors file.
+        file: PathSetting,
+    }
+}
+
+/// What a row says about a codec's file that lies in the store.
+pub(crate) fn describe(codec: &Codec, digest: Digest) -> row::Weights {
+    let config = codec.config();
+    row::Weights {
+        digest,
+        rate: config.rate,
+        hops: config.levels.iter().map(|l| l.hop() as u32).collect(),
+        codewords: config.levels.iter().map(|l| l.codewords as u32).collect(),
+        curves: None,
+        lineage: None,
+    }
+}
+
+/// Copies the file into the store and reads what it is.
+struct Import {
+    env: Arc<Env>,
+}
+
+impl Effect for Import {
+    type Work = Digest;
+    type Output = row::Weights;
+    const LOAD: Load = Load::Light;
+    const CORPUS: bool = true;
+
+    fn key(&self, content: &Digest) -> Digest {
+        key(Weights::VERB, Weights::REVISION).digest(content).finish()
+    }
+
+    fn objects(&self, weights: &row::Weights) -> Vec<Digest> {
+        vec![weights.digest]
+    }
+
+    fn run(&self, content: &Digest) -> Result<row::Weights, Fault> {
+        let path = self.env.sources.path(content).ok_or_else(|| Fault::Failed("its file is gone".into()))?;
+        let bytes = fs::read(&path).map_err(|e| Fault::failed(&path.display().to_string(), &e))?;
+        if Digest::of(&bytes) != *content {
+            return Err(Fault::Failed(format!("{} changed while it was read; run again", path.display())));
+        }
+        let codec = Codec::load(&bytes).map_err(|e| {
+            let why = format!("{} is no codec: {e}", path.display());
+            Fault::Refused(Refusal { code: "not-a-codec".into(), why })
+        })?;
+        let digest = self.env.store.put(&bytes)?;
+        Ok(describe(&codec, digest))
+    }
+}
+
+impl Stage for Weights {
+    const VERB: &'static str = "weights";
+    const ABOUT: &'static str = "loads a codec from a safetensors file, Refrain's or with Jukebox's published tensor names";
+    const REVISION: u32 = 1;
+    const PORTS: &'static [Port] = &[];
+    const SHAPE: Shape = Shape::Source;
+    const UNIT: &'static str = "models";
+    type In = Found;
+    type Out = row::Weights;
+
+    fn scan(&self, base: &Path, env: &Env) -> Result<Vec<Found>, SourceError> {
+        let path = self.file.resolve(base);
+        let read = |path: &Path| -> std::io::Result<(Digest, u64)> {
+            let mut hasher = blake3::Hasher::new();
+            hasher.update_reader(fs::File::open(path)?)?;
+            Ok((Digest(*hasher.finalize().as_bytes()), hasher.count()))
+        };
+        let (content, bytes) =
+            read(&path).map_err(|e| SourceError::Unreadable(format!("cannot read the weights {}: {e}", path.display())))?;
+        env.sources.add(content, &path);
+        Ok(vec![Found {
+            key: content.short(12),
+            origin: Origin::File { content, bytes },
+            license: None,
+            labels: Labels::default(),
+        }])
+    }
+
+    fn render<'s>(self, cx: &Context<'s>, input: Input<'s, Found>) -> Split<'s, row::Weights> {
+        let files = input.kept.flat_map(|found| match found.origin {
+            Origin::File { content, .. } => Some((content, found.key)),
+            _ => None,
+        });
+        let done = memoised(cx, Import { env: cx.env.clone() }, files, String::clone);
+        let stage = cx.stage.to_string();
+        Split {
+            kept: done.ok.map(|(_, weights)| weights),
+            dropped: done.refused.map(|(id, refusal)| Dropped { id, code: refusal.code, why: refusal.why, failed: false }),
+            pending: done.pending.map(move |(id, cause)| Pending { id, behind: stage.clone(), cause, track: None }),
+        }
+    }
+}
