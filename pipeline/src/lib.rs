@@ -12,5 +12,6 @@ pub mod plan;
 pub mod publish;
 pub mod report;
 pub mod run;
+pub mod schema;
 pub mod score;
 pub mod screen;
