@@ -15,5 +15,6 @@ pub mod row;
 pub mod shard;
 pub mod store;
 pub mod synth;
+pub mod training;
 
 pub use digest::{Digest, Key};

@@ -55,10 +55,13 @@ impl Noise {
     }
 }
 
+/// Format tag, bits, four stored samples and what they stand for.
+type Case = (u16, u16, Vec<Vec<u8>>, [f32; 4]);
+
 #[test]
 fn every_width_and_channel_count_of_wav() {
     // Full scale, half, zero and the smallest negative step, at each width.
-    let cases: [(u16, u16, Vec<Vec<u8>>, [f32; 4]); 5] = [
+    let cases: [Case; 5] = [
         (1, 8, vec![vec![0], vec![192], vec![128], vec![127]], [-1.0, 0.5, 0.0, -1.0 / 128.0]),
         (1, 16, bytes([-32768_i16, 16384, 0, -1].map(i16::to_le_bytes)), [-1.0, 0.5, 0.0, -1.0 / 32768.0]),
         (

@@ -60,11 +60,20 @@ fn percussion_marks_the_time_above_four_kilohertz() {
     }
 }
 
+/// What the pieces of a genre have in common.
+#[derive(Default)]
+struct Seen {
+    tempi: Vec<f64>,
+    metres: BTreeSet<(u8, u8)>,
+    voices: BTreeSet<&'static str>,
+    pieces: u32,
+}
+
 #[test]
 fn every_piece_has_voices_percussion_and_a_genre_of_its_own() {
     let synth = Synth::default();
     assert!(synth.pieces >= 32);
-    let mut genres: BTreeMap<String, (Vec<f64>, BTreeSet<(u8, u8)>, BTreeSet<&str>, u32)> = BTreeMap::new();
+    let mut genres: BTreeMap<String, Seen> = BTreeMap::new();
     for index in 0..synth.pieces {
         let piece = synth.piece(index);
         let heard: BTreeSet<usize> = synth.notes(index).iter().map(|note| note.voice).collect();
@@ -72,24 +81,24 @@ fn every_piece_has_voices_percussion_and_a_genre_of_its_own() {
         assert!(piece.voices.len() >= 2 && !piece.percussion.is_empty(), "{}", piece.key);
         assert_eq!(piece.license, "CC0-1.0");
         let genre = genres.entry(piece.genre).or_default();
-        genre.0.push(piece.tempo_bpm);
-        genre.1.insert(piece.metre);
-        genre.2.extend(piece.voices);
-        genre.3 += 1;
+        genre.tempi.push(piece.tempo_bpm);
+        genre.metres.insert(piece.metre);
+        genre.voices.extend(piece.voices);
+        genre.pieces += 1;
     }
     assert!(genres.len() >= 3);
     let ranges: Vec<(f64, f64)> = genres
         .values()
-        .map(|g| (g.0.iter().copied().fold(f64::MAX, f64::min), g.0.iter().copied().fold(0.0, f64::max)))
+        .map(|g| (g.tempi.iter().copied().fold(f64::MAX, f64::min), g.tempi.iter().copied().fold(0.0, f64::max)))
         .collect();
-    let metres: BTreeSet<(u8, u8)> = genres.values().flat_map(|g| g.1.clone()).collect();
+    let metres: BTreeSet<(u8, u8)> = genres.values().flat_map(|g| g.metres.clone()).collect();
     assert!(metres.len() >= 3, "{metres:?}");
     let genres: Vec<_> = genres.values().collect();
     for (i, one) in genres.iter().enumerate() {
-        assert!(one.3 >= synth.pieces / 4, "a genre has {} pieces", one.3);
+        assert!(one.pieces >= synth.pieces / 4, "a genre has {} pieces", one.pieces);
         for (j, other) in genres.iter().enumerate().skip(i + 1) {
             assert!(ranges[i].1 < ranges[j].0 || ranges[j].1 < ranges[i].0, "tempi overlap: {ranges:?}");
-            assert!(one.2.is_disjoint(&other.2), "two genres share an instrument");
+            assert!(one.voices.is_disjoint(&other.voices), "two genres share an instrument");
         }
     }
 }

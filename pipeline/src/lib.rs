@@ -1,8 +1,10 @@
 //! How stages are wired and run: manifest -> plan -> dataflow -> run record.
 
 pub mod account;
+pub mod cli;
 pub mod error;
 pub mod execute;
+pub mod files;
 pub mod gather;
 pub mod guard;
 pub mod history;
@@ -12,6 +14,7 @@ pub mod plan;
 pub mod publish;
 pub mod report;
 pub mod run;
+pub mod runs;
 pub mod schema;
 pub mod score;
 pub mod screen;

@@ -1,2 +1,5 @@
 //! The binary `refrain`.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    pipeline::cli::main().into()
+}

@@ -92,9 +92,8 @@ pub fn decode_reader<R: Read + Seek + Send + Sync>(
     }
     let view = view::survey(&mut reader, length)?;
     let edit = trim::mp4_edit(&mut reader).map_err(DecodeError::Failed)?;
-    let sound = view.end - view.start;
     let (source, health) = Source::new(reader, view);
-    let mut pass = Pass { health: &health, edit, length: sound, total: Total::default(), sink };
+    let mut pass = Pass { health: &health, edit, total: Total::default(), sink };
     pass.run(MediaSourceStream::new(Box::new(source), Default::default()))
 }
 
@@ -113,8 +112,6 @@ fn guard<T>(call: impl FnOnce() -> T) -> Result<T, DecodeError> {
 struct Pass<'a> {
     health: &'a Health,
     edit: Option<trim::Edit>,
-    /// Bytes of the sound, tags in front cut away.
-    length: u64,
     total: Total,
     sink: Sink<'a>,
 }
@@ -134,7 +131,7 @@ impl Pass<'_> {
         let codec = decoder.codec_params().codec;
         let stated = format.tracks().iter().find(|track| track.id == id).and_then(stated_frames);
         let mut empty = 0;
-        let mut bytes = 0;
+        let (mut first, mut oversized) = (true, false);
         loop {
             let next = guard(|| format.next_packet())?;
             let packet = match next {
@@ -155,20 +152,21 @@ impl Pass<'_> {
                 }
             }
             if packet.track_id == id {
-                if codec == CODEC_ID_AAC && bytes == 0 && self.total.trim == trim::Trim::default() {
+                if codec == CODEC_ID_AAC && first && self.total.trim == trim::Trim::default() {
                     self.total.trim.start = trim::faac_delay(&packet.data);
                 }
-                bytes += packet.data.len() as u64;
+                first = false;
+                oversized |= packet.data.len() as u64 > self.total.most_bytes(&packet);
                 self.packet(decoder.as_mut(), &packet)?;
             }
         }
         // The reader of FLAC looks for the next frame that fits and passes over what does not, so a gap may lie
         // anywhere. The header's count of frames shows it. Where it states none, the checksum of all samples does,
-        // if there is one, and so do bytes that are in no frame, beyond what tags at the end explain.
+        // if there is one, and so does a packet too large for its frame, beyond what tags at the end explain.
         let damaged = codec == CODEC_ID_FLAC
             && match stated {
                 Some(stated) => self.total.decoded < stated,
-                None => decoder.finalize().verify_ok == Some(false) || bytes < self.length / 8 * 7,
+                None => oversized || decoder.finalize().verify_ok == Some(false),
             };
         if damaged {
             let message = format!("frames are missing or damaged: {} of them decode", self.total.decoded);
@@ -278,6 +276,12 @@ impl Total {
     fn at(&self) -> String {
         let rate = self.form.map_or(1, |(rate, _)| rate);
         format!("at second {:.2}", self.decoded as f64 / f64::from(rate))
+    }
+
+    /// More bytes than a FLAC packet needs: 33 bits for each sample, and room for tags at the end.
+    fn most_bytes(&self, packet: &Packet) -> u64 {
+        let channels = self.form.map_or(u64::from(MAX_CHANNELS), |(_, channels)| u64::from(channels));
+        packet.block_dur().get().saturating_mul(channels).saturating_mul(5).saturating_add(1 << 16)
     }
 
     fn take(&mut self, buffer: &GenericAudioBufferRef<'_>, sink: Sink<'_>) -> Result<(), DecodeError> {

@@ -9,6 +9,8 @@ pub mod pcm;
 pub mod refusal;
 pub mod resample;
 mod source;
+pub mod spectrogram;
+pub mod tags;
 mod trim;
 mod view;
 pub mod wav;

@@ -58,8 +58,8 @@ pub fn resolve(folder: &str, path: &str) -> Option<String> {
     if folder.is_empty() && path.split('/').all(plain) {
         return Some(nfc(path).into_owned());
     }
-    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
-    for part in path.split('/') {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in folder.split('/').chain(path.split('/')) {
         match part {
             "" | "." => {}
             ".." => {

@@ -41,13 +41,14 @@ pub struct Metadata {
 impl Metadata {
     /// The field of a standard name, in any case. `licence` is a spelling of `license`.
     fn field(&mut self, name: &str) -> Option<&mut Option<String>> {
-        Some(match name.to_ascii_lowercase().as_str() {
-            "license" | "licence" => &mut self.license,
-            "artist" => &mut self.artist,
-            "title" => &mut self.title,
-            "genre" => &mut self.genre,
-            "source" => &mut self.source,
-            _ => return None,
+        let is = |own: &str| name.eq_ignore_ascii_case(own);
+        Some(match () {
+            () if is("license") || is("licence") => &mut self.license,
+            () if is("artist") => &mut self.artist,
+            () if is("title") => &mut self.title,
+            () if is("genre") => &mut self.genre,
+            () if is("source") => &mut self.source,
+            () => return None,
         })
     }
 

@@ -134,11 +134,12 @@ impl Sink for Gather<'_> {
                 }
             }
             let path = path.ok_or("the row names no path")?;
-            let under = match Path::new(path).strip_prefix(self.root) {
-                // A table may hold absolute paths, as long as they lie under the root.
-                Ok(under) if path.starts_with('/') => under.to_str().unwrap_or(path),
-                _ => path,
+            // A table may hold absolute paths, as long as they lie under the root.
+            let under = match path.starts_with('/') {
+                true => Path::new(path).strip_prefix(self.root).ok(),
+                false => None,
             };
+            let under = under.and_then(Path::to_str).unwrap_or(path);
             let key = key::resolve("", under).ok_or_else(|| format!("the path {path:?} is not under the root"))?;
             Ok(Entry { key, path: self.root.join(under), metadata, digest })
         });

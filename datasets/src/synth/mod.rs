@@ -29,7 +29,7 @@ pub use write::{SIDECAR, Written};
 /// Frames a second of every piece.
 pub const SAMPLE_RATE: u32 = 44_100;
 /// Raised whenever any sample or fact of any piece changes.
-pub const REVISION: u32 = 1;
+pub const REVISION: u32 = 2;
 
 const RATE: f64 = SAMPLE_RATE as f64;
 /// Silence before the first note, in frames.
@@ -158,6 +158,18 @@ impl Synth {
     /// multiple of 2^-15, so that a 16-bit file holds them exactly.
     pub fn render(&self, index: u32) -> Vec<f32> {
         self.pcm(index).iter().map(|&s| f32::from(s) / 32768.0).collect()
+    }
+
+    /// Piece `index` as a WAV file, 16-bit PCM, with its title, artist, genre and license as tags.
+    pub fn wav(&self, index: u32) -> Vec<u8> {
+        let piece = self.piece(index);
+        let info: &wav::Info = &[
+            (b"INAM", &piece.title),
+            (b"IART", &piece.artist),
+            (b"IGNR", &piece.genre),
+            (b"ICOP", &piece.license),
+        ];
+        wav::encode(&self.pcm(index), SAMPLE_RATE, info)
     }
 
     /// The samples of piece `index` as 16-bit integers.

@@ -20,9 +20,9 @@ fn equal_reports_give_equal_bytes_on_any_number_of_threads() {
     };
     let page = with(1);
     assert!(page == with(4), "the page depends on the number of threads");
-    let text = serde_json::to_string(&report).expect("plain data");
-    let again: Report = serde_json::from_str(&text).expect("plain data");
-    assert_eq!(again, report);
+    let stored = postcard::to_stdvec(&report).expect("plain data");
+    let again: Report = postcard::from_bytes(&stored).expect("plain data");
+    assert!(again == report, "the data does not survive being stored");
     assert!(page == html(&again), "the page depends on more than the data");
     assert_eq!(attribution_md(&report), attribution_md(&again));
 }

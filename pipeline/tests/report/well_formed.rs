@@ -34,7 +34,10 @@ pub(crate) fn fault(page: &str) -> Option<String> {
         if let Some(text) = bad_text(tag, false) {
             return Some(text);
         }
-        if tag.matches('"').count() % 2 != 0 || tag.matches("=\"").count() * 2 != tag.matches('"').count() {
+        // Outside the quotes, every part but the last must end in the equals sign of its attribute.
+        let outside: Vec<&str> = tag.split('"').step_by(2).collect();
+        let values = outside.len() - 1;
+        if tag.matches('"').count() != 2 * values || outside[..values].iter().any(|part| !part.ends_with('=')) {
             return Some(format!("quotes of <{tag:.60}>"));
         }
         if let Some(id) = tag.split(" id=\"").nth(1).and_then(|id| id.split('"').next()) {

@@ -1,0 +1,140 @@
+//! What a file says about itself: title, artist, licence and the like, read without decoding sound.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Cursor, Read, Seek};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use symphonia::core::io::MediaSourceStream;
+use symphonia::core::meta::{MetadataRevision, StandardTag, Tag};
+
+use super::source::Source;
+use super::view::View;
+
+/// The tags of a file, as written there but for surrounding space; `None` where there is none.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Tags {
+    /// Title of the track.
+    pub title: Option<String>,
+    /// Performer of the track or, failing that, of the album.
+    pub artist: Option<String>,
+    /// Title of the album.
+    pub album: Option<String>,
+    /// Genre as text.
+    pub genre: Option<String>,
+    /// Date of release or recording: a year, or a date as written.
+    pub date: Option<String>,
+    /// The licence: a licence tag, terms of use or, failing those, the copyright notice.
+    pub license: Option<String>,
+    /// Where the licence stands or, failing that, the page of the track.
+    pub url: Option<String>,
+}
+
+/// Reads the tags of the file at `path`: ID3, APE, Vorbis comments, MP4 and RIFF. Never fails: tags that cannot be
+/// read are empty.
+pub fn read(path: &Path) -> Tags {
+    let Ok(file) = File::open(path) else { return Tags::default() };
+    match file.metadata() {
+        Ok(metadata) => read_from(file, metadata.len()),
+        Err(_) => Tags::default(),
+    }
+}
+
+/// Reads the tags of a file that lies in memory, like [`read`].
+pub fn read_bytes(bytes: &[u8]) -> Tags {
+    read_from(Cursor::new(bytes), bytes.len() as u64)
+}
+
+fn read_from<R: Read + Seek + Send + Sync>(reader: R, length: u64) -> Tags {
+    let view = View { prefix: Vec::new(), start: 0, end: length };
+    let (source, _) = Source::new(reader, view);
+    let stream = MediaSourceStream::new(Box::new(source), Default::default());
+    // A panic over a damaged tag leaves the file without tags.
+    let found = catch_unwind(AssertUnwindSafe(move || {
+        let probe = symphonia::default::get_probe();
+        let mut found = Found::default();
+        if let Ok(mut format) = probe.probe(&Default::default(), stream, Default::default(), Default::default()) {
+            let mut log = format.metadata();
+            loop {
+                if let Some(revision) = log.current() {
+                    found.revision(revision);
+                }
+                if log.pop().is_none() {
+                    break;
+                }
+            }
+        }
+        found
+    }));
+    found.unwrap_or_default().tags()
+}
+
+/// The values found for each field, by preference: of one preference the first found stays.
+#[derive(Default)]
+struct Found(BTreeMap<(Field, u8), String>);
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Field {
+    Title,
+    Artist,
+    Album,
+    Genre,
+    Date,
+    License,
+    Url,
+}
+
+impl Found {
+    fn revision(&mut self, revision: &MetadataRevision) {
+        let per_track = revision.per_track.iter().flat_map(|track| &track.metadata.tags);
+        for tag in revision.media.tags.iter().chain(per_track) {
+            self.tag(tag);
+        }
+    }
+
+    fn tag(&mut self, tag: &Tag) {
+        let Some(standard) = &tag.std else { return };
+        let year = |year: &u16| year.to_string();
+        let (field, preference, text) = match standard {
+            StandardTag::TrackTitle(text) => (Field::Title, 0, text.to_string()),
+            StandardTag::Artist(text) => (Field::Artist, 0, text.to_string()),
+            StandardTag::Performer(text) => (Field::Artist, 1, text.to_string()),
+            StandardTag::AlbumArtist(text) => (Field::Artist, 2, text.to_string()),
+            StandardTag::Album(text) => (Field::Album, 0, text.to_string()),
+            StandardTag::Genre(text) => (Field::Genre, 0, text.to_string()),
+            StandardTag::ReleaseDate(text) => (Field::Date, 0, text.to_string()),
+            StandardTag::ReleaseYear(number) => (Field::Date, 1, year(number)),
+            StandardTag::RecordingDate(text) => (Field::Date, 2, text.to_string()),
+            StandardTag::RecordingYear(number) => (Field::Date, 3, year(number)),
+            StandardTag::OriginalReleaseDate(text) => (Field::Date, 4, text.to_string()),
+            StandardTag::OriginalReleaseYear(number) => (Field::Date, 5, year(number)),
+            StandardTag::License(text) => (Field::License, 0, text.to_string()),
+            StandardTag::TermsOfUse(text) => (Field::License, 1, text.to_string()),
+            StandardTag::Copyright(text) => (Field::License, 2, text.to_string()),
+            StandardTag::UrlCopyright(text) => (Field::Url, 0, text.to_string()),
+            StandardTag::UrlOfficial(text) => (Field::Url, 1, text.to_string()),
+            StandardTag::UrlSource(text) => (Field::Url, 2, text.to_string()),
+            StandardTag::Url(text) => (Field::Url, 3, text.to_string()),
+            _ => return,
+        };
+        let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\0');
+        if !text.is_empty() {
+            self.0.entry((field, preference)).or_insert_with(|| text.to_owned());
+        }
+    }
+
+    fn tags(self) -> Tags {
+        let best = |field| self.0.iter().find(|((of, _), _)| *of == field).map(|(_, text)| text.clone());
+        Tags {
+            title: best(Field::Title),
+            artist: best(Field::Artist),
+            album: best(Field::Album),
+            genre: best(Field::Genre),
+            date: best(Field::Date),
+            license: best(Field::License),
+            url: best(Field::Url),
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! The command line.
+
+use crate::{
+    error::Error,
+    files,
+    plan::load,
+    run::{self, Options},
+    runs, schema, screen,
+};
+use clap::{Args, Parser, Subcommand};
+use stages::flow::Cancel;
+use std::{
+    io::{self, IsTerminal, Write},
+    num::NonZeroUsize,
+    path::PathBuf,
+    thread,
+};
+
+/// Builds music corpora and the generative models that stand on them, as one incremental dataflow.
+#[derive(Parser)]
+#[command(name = "refrain", version, about, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 done, 1 a bug of refrain, 2 manifest or usage, 3 source missing, 4 store, \
+                        5 stopped by a guard, 6 a corpus-level stage failed, 130 interrupted.")]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a manifest: do exactly what has changed, then publish
+    Run(RunArgs),
+    /// Show what a run would do, and behind what, without doing it
+    Plan(PlanArgs),
+    /// Say everything that is wrong with a manifest
+    Check(ManifestArgs),
+    /// List the stages with their settings
+    Stages {
+        /// One verb only
+        verb: Option<String>,
+    },
+    /// Print the JSON schema of a manifest, for editors
+    Schema,
+    /// List the published runs of a store
+    Runs(StoreArgs),
+    /// Print where the report of a run lies
+    Report {
+        /// An id or a prefix of one, a folder, or `latest`
+        #[arg(default_value = "latest")]
+        run: String,
+        #[command(flatten)]
+        store: StoreArgs,
+    },
+    /// Encode sound files to codes in Parquet with a model
+    Encode(EncodeArgs),
+    /// Decode codes in Parquet to WAV files with a model
+    Decode(DecodeArgs),
+}
+
+#[derive(Args)]
+struct ManifestArgs {
+    /// The manifest
+    manifest: PathBuf,
+    /// Set a value as if it stood in the manifest: stage.NAME.FIELD=VALUE, seed=.., name=..
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    sets: Vec<String>,
+    /// Only this stage and what it rests on
+    #[arg(long, value_name = "STAGE")]
+    to: Option<String>,
+}
+
+#[derive(Args)]
+struct StoreArgs {
+    /// The folder of the store
+    #[arg(long, default_value = ".refrain", value_name = "DIR")]
+    store: PathBuf,
+}
+
+#[derive(Args)]
+struct WorkArgs {
+    /// Timely workers, slots of the pool and threads of the engine; by default the cores
+    #[arg(short = 'w', long, value_name = "N")]
+    workers: Option<NonZeroUsize>,
+    /// Train this stage anew although it is pinned
+    #[arg(long, value_name = "STAGE")]
+    refresh: Vec<String>,
+    /// Read every file again rather than trust its times
+    #[arg(long)]
+    rehash: bool,
+    /// Size limit of the cache of decoded samples, in MiB
+    #[arg(long, default_value_t = 8192, value_name = "MIB")]
+    pcm_cache: u64,
+    /// One JSON event a line on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct RunArgs {
+    #[command(flatten)]
+    manifest: ManifestArgs,
+    #[command(flatten)]
+    store: StoreArgs,
+    #[command(flatten)]
+    work: WorkArgs,
+    /// Publish although a source shrank or a stage dropped more than its limit
+    #[arg(long)]
+    allow_shrink: bool,
+}
+
+#[derive(Args)]
+struct PlanArgs {
+    #[command(flatten)]
+    manifest: ManifestArgs,
+    #[command(flatten)]
+    store: StoreArgs,
+    #[command(flatten)]
+    work: WorkArgs,
+}
+
+#[derive(Args)]
+struct EncodeArgs {
+    /// Sound files
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// A bundle (a run's `model` folder) or a safetensors file
+    #[arg(long, short, value_name = "MODEL")]
+    model: PathBuf,
+    /// The folder for the Parquet files
+    #[arg(long, short, value_name = "DIR")]
+    out: PathBuf,
+}
+
+#[derive(Args)]
+struct DecodeArgs {
+    /// Parquet files with codes
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// A bundle (a run's `model` folder) or a safetensors file
+    #[arg(long, short, value_name = "MODEL")]
+    model: PathBuf,
+    /// The folder for the WAV files
+    #[arg(long, short, value_name = "DIR")]
+    out: PathBuf,
+    /// The level whose decoder makes the sound; 0, the bottom, is the closest
+    #[arg(long, default_value_t = 0, value_name = "LEVEL")]
+    level: usize,
+}
+
+impl WorkArgs {
+    fn options(&self, store: &StoreArgs, allow_shrink: bool) -> Options {
+        let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        Options {
+            store: store.store.clone(),
+            workers: self.workers.map_or(cores, NonZeroUsize::get),
+            refresh: self.refresh.clone(),
+            rehash: self.rehash,
+            allow_shrink,
+            pcm_cache: self.pcm_cache << 20,
+        }
+    }
+}
+
+/// Standard output; a reader that went away, such as `head`, is no error of ours.
+fn print(text: &str) {
+    let _ = io::stdout().lock().write_all(text.as_bytes());
+}
+
+/// Ctrl-C asks once for a clean stop; a second one ends the process as ever.
+fn cancel_on_interrupt() -> Cancel {
+    let cancel = Cancel::default();
+    let asked = cancel.clone();
+    let handled = ctrlc::set_handler(move || {
+        if asked.cancelled() {
+            std::process::exit(130);
+        }
+        eprintln!("stopping; again to stop at once");
+        asked.cancel();
+    });
+    if let Err(error) = handled {
+        tracing::warn!("Ctrl-C will stop at once: {error}");
+    }
+    cancel
+}
+
+impl Cli {
+    /// Does what was asked.
+    ///
+    /// # Errors
+    /// See [`Error`]; its code is the exit code.
+    pub fn perform(self) -> Result<(), Error> {
+        match self.command {
+            Command::Run(args) => {
+                let plan = load(&args.manifest.manifest, &args.manifest.sets, args.manifest.to.as_deref()).map_err(Error::Manifest)?;
+                let options = args.work.options(&args.store, args.allow_shrink);
+                let observer = Box::new(screen::Screen::new(args.work.json));
+                let finished = run::run(plan, &options, cancel_on_interrupt(), observer)?;
+                match args.work.json {
+                    true => print(&(screen::done(&finished) + "\n")),
+                    false => print(&screen::summary(&finished)),
+                }
+            }
+            Command::Plan(args) => {
+                let plan = load(&args.manifest.manifest, &args.manifest.sets, args.manifest.to.as_deref()).map_err(Error::Manifest)?;
+                let finished = run::dry(plan, &args.work.options(&args.store, false), cancel_on_interrupt())?;
+                match args.work.json {
+                    true => print(&(screen::plan_json(&finished) + "\n")),
+                    false => print(&screen::plan(&finished)),
+                }
+            }
+            Command::Check(args) => {
+                let plan = load(&args.manifest, &args.sets, args.to.as_deref()).map_err(Error::Manifest)?;
+                print(&format!("{}: {} stages, nothing to complain about\n", plan.name, plan.stages.len()));
+            }
+            Command::Stages { verb } => print(&schema::stages_text(verb.as_deref()).map_err(Error::Usage)?),
+            Command::Schema => print(&format!("{:#}\n", schema::json_schema())),
+            Command::Runs(args) => print(&runs::list(&args.store)?),
+            Command::Report { run, store } => {
+                let folder = runs::find(&store.store, &run)?;
+                print(&format!("{}\n", folder.join("report.html").display()));
+            }
+            Command::Encode(args) => print(&files::encode(&args.files, &args.model, &args.out, &cancel_on_interrupt())?),
+            Command::Decode(args) => {
+                print(&files::decode(&args.files, &args.model, &args.out, args.level, &cancel_on_interrupt())?);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Parses the command line, does what it says, and returns the exit code.
+pub fn main() -> u8 {
+    tracing_subscriber::fmt().with_writer(io::stderr).with_max_level(tracing::Level::WARN).without_time().init();
+    match Cli::parse().perform() {
+        Ok(()) => 0,
+        Err(Error::Manifest(complaints)) => {
+            let _ = write!(io::stderr(), "{}", complaints.render(io::stderr().is_terminal()));
+            2
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            error.code()
+        }
+    }
+}

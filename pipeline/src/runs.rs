@@ -1,0 +1,98 @@
+//! Published runs: what there is, and which one is meant.
+
+use crate::error::Error;
+use serde_json::Value;
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+/// The record of a published run.
+fn record(folder: &Path) -> Option<Value> {
+    serde_json::from_str(&fs::read_to_string(folder.join("run.json")).ok()?).ok()
+}
+
+/// All published runs of a store, by name.
+fn all(store: &Path) -> Result<Vec<(String, PathBuf, Value)>, Error> {
+    let folder = store.join("runs");
+    let entries = match fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(Error::Usage(format!("there is no store at {}: run a manifest first, or name another with --store", store.display())));
+        }
+        Err(error) => return Err(datasets::store::StoreError::io("read", &folder)(error).into()),
+    };
+    let mut runs: Vec<(String, PathBuf, Value)> = entries
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            let name = entry.file_name().into_string().ok()?;
+            if name.starts_with('.') || entry.file_type().ok()?.is_symlink() {
+                return None;
+            }
+            Some((name, entry.path(), record(&entry.path())?))
+        })
+        .collect();
+    runs.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(runs)
+}
+
+/// Bytes of all files under a folder.
+fn size(folder: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(folder) else { return 0 };
+    entries
+        .filter_map(Result::ok)
+        .map(|entry| match entry.file_type() {
+            Ok(kind) if kind.is_dir() => size(&entry.path()),
+            Ok(kind) if kind.is_file() => entry.metadata().map_or(0, |facts| facts.len()),
+            _ => 0,
+        })
+        .sum()
+}
+
+/// A table of the published runs of a store.
+///
+/// # Errors
+/// When there is no store, or it cannot be read.
+pub fn list(store: &Path) -> Result<String, Error> {
+    let runs = all(store)?;
+    let latest = fs::read_link(store.join("runs").join("latest")).ok();
+    let width = runs.iter().map(|(name, ..)| name.len()).max().unwrap_or(3).max(3);
+    let mut text = format!("{:width$}  {:>8} {:>8} {:>10}\n", "run", "tracks", "shards", "MiB");
+    for (name, folder, record) in &runs {
+        let stages = record["stages"].as_array().cloned().unwrap_or_default();
+        let of = |verb: &str| stages.iter().filter(|s| s["verb"] == verb).filter_map(|s| s["kept"].as_u64()).sum::<u64>();
+        let mark = if latest.as_deref() == Some(Path::new(name)) { "  latest" } else { "" };
+        let mib = size(folder) as f64 / f64::from(1 << 20);
+        text += &format!("{name:width$}  {:>8} {:>8} {mib:>10.1}{mark}\n", of("ingest"), of("shard"));
+    }
+    if runs.is_empty() {
+        text += "no run was published yet\n";
+    }
+    Ok(text)
+}
+
+/// The folder of a run: a path, `latest`, a name, or a prefix of a name or of an id.
+///
+/// # Errors
+/// When nothing, or more than one run, goes by that word.
+pub fn find(store: &Path, word: &str) -> Result<PathBuf, Error> {
+    if Path::new(word).join("run.json").is_file() {
+        return Ok(PathBuf::from(word));
+    }
+    let latest = store.join("runs").join("latest");
+    if word == "latest" && latest.join("run.json").is_file() {
+        return Ok(fs::canonicalize(&latest).unwrap_or(latest));
+    }
+    let runs = all(store)?;
+    let id = |name: &str| name.rsplit_once('-').map(|(_, id)| id.to_owned()).unwrap_or_default();
+    let hits: Vec<&(String, PathBuf, Value)> =
+        runs.iter().filter(|(name, ..)| name.starts_with(word) || id(name).starts_with(word)).collect();
+    match hits[..] {
+        [(_, folder, _)] => Ok(folder.clone()),
+        [] => Err(Error::Usage(format!("no run goes by `{word}`; `refrain runs` lists them"))),
+        _ => {
+            let names: Vec<&str> = hits.iter().map(|(name, ..)| name.as_str()).collect();
+            Err(Error::Usage(format!("`{word}` may be any of {}", names.join(", "))))
+        }
+    }
+}
