@@ -168,23 +168,19 @@ fn wrap(text: &str, first: usize, rest: usize) -> String {
     out
 }
 
-/// The text of `refrain stages`: every verb with its inputs, its rows and its settings.
-pub fn stages_text() -> String {
-    let mut out = String::new();
-    for entry in STAGES {
-        out.push_str(&stage_text(entry));
-        out.push('\n');
-    }
-    out.push_str("Every stage also takes `do`, `from` (all but sources) and `max_dropped`. See docs/manifest.md.\n");
-    out
-}
-
-/// The text of `refrain stages VERB`.
+/// The text of `refrain stages`: every verb, or the one named, with its inputs, its rows and its settings.
 ///
 /// # Errors
 /// A sentence about a verb that does not exist.
-pub fn verb_text(verb: &str) -> Result<String, String> {
+pub fn stages_text(verb: Option<&str>) -> Result<String, String> {
     let verbs = || STAGES.iter().map(|entry| entry.verb);
+    let Some(verb) = verb else {
+        let mut out: String = STAGES.iter().map(|entry| stage_text(entry) + "\n").collect();
+        out.push_str(
+            "Every stage also takes `do`, `from` (all but sources) and `max_dropped`. See docs/manifest.md.\n",
+        );
+        return Ok(out);
+    };
     match (STAGES.iter().find(|entry| entry.verb == verb), suggest(verb, verbs())) {
         (Some(entry), _) => Ok(stage_text(entry)),
         (None, Some(near)) => Err(format!("unknown verb `{verb}`; did you mean `{near}`?")),
@@ -219,18 +215,18 @@ mod tests {
 
     #[test]
     fn the_list_is_readable() {
-        let text = stages_text();
+        let text = stages_text(None).expect("all verbs");
         for line in text.lines() {
             assert!(line.chars().count() <= WIDTH || !line.trim().contains(' '), "{line}");
         }
         for entry in STAGES {
-            assert!(text.contains(&verb_text(entry.verb).expect("a verb")));
+            assert!(text.contains(&stages_text(Some(entry.verb)).expect("a verb")));
             for field in (entry.fields)() {
                 assert!(text.contains(&format!("    {}: ", field.name)), "{}", field.name);
                 assert!(field.default.as_deref().is_none_or(str::is_empty) || default(&field).is_some(), "{field:?}");
             }
         }
-        assert_eq!(verb_text("ingset").expect_err("no verb"), "unknown verb `ingset`; did you mean `ingest`?");
+        assert_eq!(stages_text(Some("ingset")).expect_err("no verb"), "unknown verb `ingset`; did you mean `ingest`?");
     }
 
     #[test]
