@@ -6,7 +6,7 @@
 
 use std::time::Instant;
 
-use burn::module::{Module, Param};
+use burn::module::{AutodiffModule, Module, Param};
 use burn::nn::PaddingConfig1d;
 use burn::nn::conv::{Conv1d, Conv1dConfig, ConvTranspose1d, ConvTranspose1dConfig};
 use burn::optim::{AdamConfig, GradientsParams, Optimizer};
@@ -32,7 +32,7 @@ fn bias<B: Backend>(b: &Option<Param<Tensor<B, 1>>>) -> Tensor<B, 1> {
 }
 
 fn conv<B: Kernels>(c: &Conv1d<B>, x: Tensor<B, 3>, mode: Mode) -> Tensor<B, 3> {
-    let padding = match c.padding.0 {
+    let padding = match c.padding {
         PaddingConfig1d::Explicit(p, _) => p,
         _ => 0,
     };

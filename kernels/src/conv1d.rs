@@ -86,3 +86,36 @@ pub(crate) fn weight_grad(level: Level, x: &[f32], dy: &[f32], s: Shape) -> (Vec
     }
     (dw, sums[terms * outputs..].to_vec())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{forward, weight_grad};
+    use crate::conv_transpose1d::adjoint;
+    use crate::convolve::{Geometry, Shape};
+    use crate::simd::Level;
+
+    /// Every instruction set computes the same bits, for whole and for cut register tiles.
+    #[test]
+    fn instruction_sets_agree() {
+        let value = |i: usize| ((i as u32).wrapping_mul(2_654_435_761) >> 8) as f32 / (1 << 23) as f32 - 1.0;
+        for (inputs, outputs, frames, stride, dilation) in
+            [(32, 32, 1000, 1, 3), (1, 33, 777, 2, 1), (17, 1, 65, 1, 9), (5, 6, 91, 3, 2)]
+        {
+            let geometry = Geometry { stride, padding: dilation, dilation };
+            let s = Shape { batch: 2, inputs, frames, outputs, taps: 3, geometry };
+            let x: Vec<f32> = (0..2 * inputs * frames).map(value).collect();
+            let w: Vec<f32> = (0..outputs * inputs * 3).map(|i| value(i + 7)).collect();
+            let b: Vec<f32> = (0..outputs).map(value).collect();
+            let run = |level| {
+                let y = forward(level, &x, &w, Some(&b), s);
+                let dx = adjoint(level, &y, &w, None, s);
+                let dw = weight_grad(level, &x, &y, s);
+                (y, dx, dw)
+            };
+            let portable = run(Level::Portable);
+            for level in Level::available() {
+                assert!(run(level) == portable, "{level:?}: {inputs} to {outputs} channels");
+            }
+        }
+    }
+}

@@ -4,6 +4,9 @@
 //! with gradients, for `Autodiff` over any backend that has them. On the CPU every result is the same bits for any
 //! number of threads, for any batch around an item, and for any instruction set. This crate is where `unsafe` lives.
 
+#[cfg(feature = "cuda")]
+pub mod cuda;
+
 mod conv1d;
 mod conv_transpose1d;
 mod convolve;

@@ -27,7 +27,7 @@ impl<'a> Nearest<'a> {
     /// If `dim` is 0, there is no codeword, or the length is no multiple of `dim`.
     pub fn new(codebook: &'a [f32], dim: usize) -> Self {
         assert!(
-            dim > 0 && !codebook.is_empty() && codebook.len() % dim == 0,
+            dim > 0 && !codebook.is_empty() && codebook.len().is_multiple_of(dim),
             "nearest: codebook of {} floats, dim {dim}",
             codebook.len()
         );

@@ -56,7 +56,7 @@ impl Stft {
     /// If `fft` is odd or 0, `hop` is 0, or the window is longer than `fft`.
     pub fn new(fft: usize, hop: usize, window: &[f32]) -> Self {
         static PLANNER: LazyLock<Mutex<RealFftPlanner<f32>>> = LazyLock::new(|| Mutex::new(RealFftPlanner::new()));
-        assert!(fft > 0 && fft % 2 == 0 && hop > 0, "stft: size {fft} must be even and hop {hop} positive");
+        assert!(fft > 0 && fft.is_multiple_of(2) && hop > 0, "stft: size {fft} must be even and hop {hop} positive");
         assert!(window.len() <= fft, "stft: window of {} in a transform of {fft}", window.len());
         let mut padded = vec![0.0; fft];
         padded[(fft - window.len()) / 2..][..window.len()].copy_from_slice(window);

@@ -1,5 +1,6 @@
 //! The fused residual block, the spectrum and the nearest codeword, each against its plain twin.
 
+#[expect(dead_code, reason = "this test uses a part of the plain twins")]
 mod plain;
 
 use burn::tensor::backend::Backend;
@@ -9,6 +10,7 @@ use burn_flex::Flex;
 use kernels::{Nearest, Stft, accumulate, hann_window, nearest, nearest_plain, residual_block, residual_block_plain};
 use plain::{Conv, Noise, to_f64};
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 type A = Autodiff<Flex>;
 type A2 = Autodiff<A>;
@@ -128,7 +130,7 @@ fn any_block() -> impl Strategy<Value = Block> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 80, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 80, failure_persistence: None, rng_seed: RngSeed::Fixed(1), ..ProptestConfig::default() })]
 
     #[test]
     fn residual_block_is_its_parts(b in any_block(), seed in any::<u64>()) {

@@ -1,4 +1,5 @@
 //! Plain loops, in any float: the twins that the kernels are compared with.
+#![expect(unreachable_pub, reason = "a module of several tests")]
 
 use core::ops::{Add, AddAssign, Mul};
 

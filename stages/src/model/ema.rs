@@ -1,5 +1,7 @@
 //! A codebook learned by exponential moving averages (van den Oord et al. 2017, appendix A.1), with revival.
-use super::quantise::{accumulate, nearest};
+use kernels::accumulate;
+
+use super::quantise::nearest;
 use super::random::Random;
 
 /// How a codebook is kept.
@@ -61,7 +63,7 @@ impl Codebook {
             centres.extend(row.iter().map(|v| if first { *v } else { v + (noise * random.normal()) as f32 }));
         }
         for _ in 0..iterations {
-            let (counts, sums) = accumulate(rows, &nearest(rows, &centres, dim), dim, codewords);
+            let (counts, sums) = accumulate(rows, &nearest(rows, &centres, dim), codewords, dim);
             let mut spare = random.distinct(codewords, n).into_iter();
             for ((centre, sum), count) in centres.chunks_mut(dim).zip(sums.chunks(dim)).zip(&counts) {
                 if *count > 0 {
@@ -71,7 +73,7 @@ impl Codebook {
                 }
             }
         }
-        let (counts, _) = accumulate(rows, &nearest(rows, &centres, dim), dim, codewords);
+        let (counts, _) = accumulate(rows, &nearest(rows, &centres, dim), codewords, dim);
         let share = per_step as f32 / n as f32;
         // At least what one vector in `n` gives, so that no count is zero.
         let counts: Vec<f32> = counts.iter().map(|c| (*c).max(1) as f32 * share).collect();
@@ -88,7 +90,7 @@ impl Codebook {
     pub(crate) fn update(&mut self, rows: &[f32], codes: &[u32], rule: Rule, random: &mut Random) -> Usage {
         let (dim, codewords) = (self.dim, self.counts.len());
         let n = codes.len();
-        let (counts, sums) = accumulate(rows, codes, dim, codewords);
+        let (counts, sums) = accumulate(rows, codes, codewords, dim);
         let (keep, take) = (rule.decay as f32, (1.0 - rule.decay) as f32);
         for (average, count) in self.counts.iter_mut().zip(&counts) {
             *average = keep * *average + take * *count as f32;

@@ -318,13 +318,13 @@ fn step_levels(
 fn measure(crop: usize, excerpts: &Excerpts, seed: &[u8; 32], spectral: &Spectral) -> Result<Bandwidth, FitError> {
     let batch = excerpts.batch(seed, "bandwidth", 0, MEASURED, crop)?;
     let power = batch.iter().map(|v| f64::from(*v) * f64::from(*v)).sum::<f64>() / batch.len() as f64;
-    let norm = batch.chunks(crop).map(|x| spectral.norm(x)).sum::<f64>() / MEASURED as f64;
+    let norm = spectral.norm(&batch, crop);
     if power == 0.0 {
         return Err(FitError::Silent);
     }
     Ok(Bandwidth {
         power,
-        // Crops shorter than every window have no spectrum, and then no spectral loss either.
+        // Crops shorter than every transform have no spectrum, and then no spectral loss either.
         spectral: if norm > 0.0 { norm } else { 1.0 },
     })
 }

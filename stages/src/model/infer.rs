@@ -182,9 +182,15 @@ fn advance<B: Kernels>(
         (Kind::Up { .. }, _) => kernels::conv_transpose1d(buffer, weight, bias, 2, 3),
         (Kind::Same { .. }, _) | (Kind::Residual { .. }, None) => kernels::conv1d(buffer, weight, bias, 1, 0, 1),
         (Kind::Residual { dilation, .. }, Some(second)) => {
-            let x = buffer.clone().narrow(2, dilation, tile_in);
-            let h = kernels::conv1d(relu(buffer), weight, bias, 1, 0, dilation);
-            x + kernels::conv1d(relu(h), second.weight.clone(), second.bias.clone(), 1, 0, 1)
+            let Affine { weight: outer, bias: last } = second.clone();
+            if 4 * dilation <= tile_in {
+                kernels::residual_block(buffer, weight, bias, outer, last, dilation).narrow(2, dilation, tile_in)
+            } else {
+                // The fused block would compute the whole context as well, and here that is most of the buffer.
+                let x = buffer.clone().narrow(2, dilation, tile_in);
+                let h = kernels::conv1d(relu(buffer), weight, bias, 1, 0, dilation);
+                x + kernels::conv1d(relu(h), outer, last, 1, 0, 1)
+            }
         }
     };
     if inside == (0..cut.tile) {
@@ -259,31 +265,55 @@ impl<B: Kernels> Coder<B> {
         read: &mut dyn FnMut(u64, &mut [f32]) -> Result<(), E>,
         put: &mut dyn FnMut(usize, &[u16]),
     ) -> Result<(), E> {
-        let padded = frames.next_multiple_of(self.align);
         for (number, level) in self.levels.iter().enumerate() {
-            let tile = level.encoder.tile;
-            level.encoder.run(
-                padded,
-                &self.device,
-                |i| {
-                    let first = i * tile as u64;
-                    let mut samples = vec![0.0; tile];
-                    let real = frames.saturating_sub(first).min(tile as u64) as usize;
-                    if real > 0 {
-                        read(first, &mut samples[..real])?;
-                    }
-                    Ok(Tensor::from_data(TensorData::new(samples, [1, 1, tile]), &self.device))
-                },
-                |z, inside| {
-                    let codes: Vec<u16> = nearest(&rows(z), &level.codebook, self.dim)[inside]
-                        .iter()
-                        .map(|c| *c as u16)
-                        .collect();
-                    put(number, &codes);
-                },
-            )?;
+            self.encoded(number, frames, read, &mut |vectors| {
+                let codes = nearest(vectors, &level.codebook, self.dim);
+                let codes: Vec<u16> = codes.iter().map(|c| *c as u16).collect();
+                put(number, &codes);
+            })?;
         }
         Ok(())
+    }
+
+    /// What the encoder of `level` makes of a clip, as rows of `dim`, tile by tile.
+    fn encoded<E>(
+        &self,
+        level: usize,
+        frames: u64,
+        read: &mut dyn FnMut(u64, &mut [f32]) -> Result<(), E>,
+        put: &mut dyn FnMut(&[f32]),
+    ) -> Result<(), E> {
+        let encoder = &self.levels[level].encoder;
+        let tile = encoder.tile;
+        encoder.run(
+            frames.next_multiple_of(self.align),
+            &self.device,
+            |i| {
+                let first = i * tile as u64;
+                let mut samples = vec![0.0; tile];
+                let real = frames.saturating_sub(first).min(tile as u64) as usize;
+                if real > 0 {
+                    read(first, &mut samples[..real])?;
+                }
+                Ok(Tensor::from_data(TensorData::new(samples, [1, 1, tile]), &self.device))
+            },
+            |z, inside| put(&rows(z)[inside.start * self.dim..inside.end * self.dim]),
+        )
+    }
+
+    /// The encoder's output before quantisation for a clip held in memory, `[codes, dim]` in row-major order.
+    ///
+    /// Panics if there is no such level.
+    pub fn latents(&self, level: usize, samples: &[f32]) -> Vec<f32> {
+        let mut latents = Vec::new();
+        let read = &mut |first: u64, out: &mut [f32]| {
+            out.copy_from_slice(&samples[first as usize..][..out.len()]);
+            Ok::<(), std::convert::Infallible>(())
+        };
+        match self.encoded(level, samples.len() as u64, read, &mut |rows| latents.extend_from_slice(rows)) {
+            Ok(()) => latents,
+            Err(never) => match never {},
+        }
     }
 
     /// The codes of every level of a clip held in memory.

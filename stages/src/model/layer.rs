@@ -2,7 +2,6 @@
 //!
 //! Names and order are those of Jukebox's VQ-VAE (Dhariwal et al. 2020) as published in its `transformers` port, so that
 //! a published file and a file of ours are read by the same code.
-use burn::tensor::activation::relu;
 use burn::tensor::{Tensor, TensorData};
 use kernels::Kernels;
 
@@ -195,8 +194,8 @@ impl<B: Kernels> Loaded<B> {
             (Kind::Up { .. }, _) => kernels::conv_transpose1d(x, weight, bias, 2, 1),
             (Kind::Same { .. }, _) | (Kind::Residual { .. }, None) => kernels::conv1d(x, weight, bias, 1, 1, 1),
             (Kind::Residual { dilation, .. }, Some(second)) => {
-                let h = kernels::conv1d(relu(x.clone()), weight, bias, 1, dilation, dilation);
-                x + kernels::conv1d(relu(h), second.weight.clone(), second.bias.clone(), 1, 0, 1)
+                let Affine { weight: outer, bias: last } = second.clone();
+                kernels::residual_block(x, weight, bias, outer, last, dilation)
             }
         }
     }

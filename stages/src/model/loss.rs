@@ -2,26 +2,19 @@
 //!
 //! The spectral distance is the multi-resolution one of Jukebox (Dhariwal et al. 2020, after Yamamoto et al. 2020): per
 //! item the Frobenius norm of the difference of linear STFT magnitudes, averaged over three resolutions.
-use std::f64::consts::TAU;
-use std::sync::Arc;
-
+use burn::tensor::{Tensor, TensorData, TensorPrimitive};
+use burn_flex::Flex;
+use kernels::{Spectral as _, Stft, hann_window};
 use rayon::prelude::*;
-use realfft::num_complex::Complex;
-use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
+
+use super::infer::values;
 
 /// FFT length, hop and Hann window length of each resolution.
 const RESOLUTIONS: [(usize, usize, usize); 3] = [(2048, 240, 1200), (1024, 120, 600), (512, 50, 240)];
 
-struct Resolution {
-    hop: usize,
-    window: Vec<f32>,
-    forward: Arc<dyn RealToComplex<f32>>,
-    inverse: Arc<dyn ComplexToReal<f32>>,
-}
-
 /// Plans for the transforms of the spectral distance.
 pub(crate) struct Spectral {
-    resolutions: Vec<Resolution>,
+    resolutions: Vec<Stft>,
 }
 
 /// Averages over the data by which losses are divided, so that they mean the same on loud and on quiet corpora.
@@ -41,132 +34,103 @@ pub(crate) struct Loss {
     pub(crate) gradient: Vec<f32>,
 }
 
-/// One spectrum for each frame of the window, one after the other.
-struct Spectra {
-    bins: Vec<Complex<f32>>,
-    frames: usize,
+/// The spectra of `x`, `[batch, times, 2, bins]` (real parts, then imaginary), where `x` is `[batch, length]`.
+fn spectra(stft: &Stft, x: &[f32], length: usize) -> Vec<f32> {
+    let data = TensorData::new(x.to_vec(), [x.len() / length, length]);
+    let x = Tensor::<Flex, 2>::from_data(data, &Default::default());
+    let spectra = Flex::spectrum(x.into_primitive().tensor(), stft);
+    values(Tensor::<Flex, 3>::from_primitive(TensorPrimitive::Float(spectra)))
 }
 
-impl Resolution {
-    fn frames(&self, length: usize) -> usize {
-        if length < self.window.len() {
-            return 0;
-        }
-        (length - self.window.len()) / self.hop + 1
-    }
+/// The adjoint of [`spectra`] for a batch of `items`.
+fn adjoint(stft: &Stft, g: Vec<f32>, items: usize, length: usize) -> Vec<f32> {
+    let data = TensorData::new(g, [items, stft.times(length), 2 * stft.bins()]);
+    let g = Tensor::<Flex, 3>::from_data(data, &Default::default());
+    let x = Flex::spectrum_adjoint(g.into_primitive().tensor(), length, stft);
+    values(Tensor::<Flex, 2>::from_primitive(TensorPrimitive::Float(x)))
+}
 
-    fn spectra(&self, x: &[f32]) -> Spectra {
-        let size = self.forward.len();
-        let each = size / 2 + 1;
-        let frames = self.frames(x.len());
-        let mut bins = vec![Complex::default(); frames * each];
-        let (mut time, mut scratch) = (vec![0.0; size], self.forward.make_scratch_vec());
-        for (frame, out) in bins.chunks_exact_mut(each).enumerate() {
-            let at = &x[frame * self.hop..];
-            time[self.window.len()..].fill(0.0);
-            for ((t, w), v) in time.iter_mut().zip(&self.window).zip(at) {
-                *t = w * v;
-            }
-            let done = self.forward.process_with_scratch(&mut time, out, &mut scratch);
-            debug_assert!(done.is_ok(), "buffers have the planned lengths");
-        }
-        Spectra { bins, frames }
-    }
-
-    /// The norm of the difference of magnitudes, and its gradient with respect to `y` times `scale` added to `gradient`.
-    fn distance(&self, x: &[f32], y: &[f32], scale: f64, gradient: &mut [f32]) -> f64 {
-        let (x, mut y) = (self.spectra(x), self.spectra(y));
-        let mut sum = 0.0;
-        for (a, b) in x.bins.iter().zip(&y.bins) {
-            let d = f64::from(b.norm() - a.norm());
+/// For one item the norm of the difference of magnitudes; `y` becomes the gradient with respect to it, times `scale`.
+fn distance(x: &[f32], y: &mut [f32], bins: usize, scale: f64) -> f64 {
+    let magnitude = |re: f32, im: f32| (re * re + im * im).sqrt();
+    let mut sum = 0.0;
+    for (x, y) in x.chunks_exact(2 * bins).zip(y.chunks_exact(2 * bins)) {
+        for k in 0..bins {
+            let d = f64::from(magnitude(y[k], y[bins + k]) - magnitude(x[k], x[bins + k]));
             sum += d * d;
         }
-        let norm = sum.sqrt();
-        if norm == 0.0 || y.frames == 0 {
-            return norm;
-        }
-        let scale = (scale / norm) as f32;
-        for (a, b) in x.bins.iter().zip(&mut y.bins) {
-            let size = b.norm();
-            // A magnitude of zero has no direction; any subgradient will do.
-            *b = if size > 1e-12 { *b * (scale * (size - a.norm()) / size) } else { Complex::default() };
-        }
-        let size = self.inverse.len();
-        let each = size / 2 + 1;
-        let (mut time, mut scratch) = (vec![0.0; size], self.inverse.make_scratch_vec());
-        for (frame, bins) in y.bins.chunks_exact_mut(each).enumerate() {
-            // The inverse counts every bin but the first and last twice; the adjoint of the transform counts them once.
-            for b in &mut bins[1..each - 1] {
-                *b *= 0.5;
-            }
-            (bins[0].im, bins[each - 1].im) = (0.0, 0.0);
-            let done = self.inverse.process_with_scratch(bins, &mut time, &mut scratch);
-            debug_assert!(done.is_ok(), "buffers have the planned lengths");
-            for ((g, w), t) in gradient[frame * self.hop..].iter_mut().zip(&self.window).zip(&time) {
-                *g += w * t;
-            }
-        }
-        norm
     }
+    let norm = sum.sqrt();
+    let scale = if norm > 0.0 { (scale / norm) as f32 } else { 0.0 };
+    for (x, y) in x.chunks_exact(2 * bins).zip(y.chunks_exact_mut(2 * bins)) {
+        for k in 0..bins {
+            let size = magnitude(y[k], y[bins + k]);
+            // A magnitude of zero has no direction; any subgradient will do.
+            let factor = if size > 1e-12 { scale * (1.0 - magnitude(x[k], x[bins + k]) / size) } else { 0.0 };
+            y[k] *= factor;
+            y[bins + k] *= factor;
+        }
+    }
+    norm
 }
 
 impl Spectral {
     pub(crate) fn new() -> Self {
-        let mut planner = RealFftPlanner::new();
-        let resolutions = RESOLUTIONS
-            .iter()
-            .map(|&(size, hop, length)| Resolution {
-                hop,
-                window: (0..length)
-                    .map(|i| (0.5 - 0.5 * libm::cos(TAU * i as f64 / length as f64)) as f32)
-                    .collect(),
-                forward: planner.plan_fft_forward(size),
-                inverse: planner.plan_fft_inverse(size),
-            })
-            .collect();
-        Self { resolutions }
+        let plan = |&(size, hop, window): &(usize, usize, usize)| Stft::new(size, hop, &hann_window(window));
+        Self { resolutions: RESOLUTIONS.iter().map(plan).collect() }
     }
 
-    /// Mean over the resolutions of the Frobenius norm of the magnitudes of `x`.
-    pub(crate) fn norm(&self, x: &[f32]) -> f64 {
-        let norm = |r: &Resolution| {
-            let power = r.spectra(x).bins.iter().map(|b| f64::from(b.norm_sqr()));
-            power.sum::<f64>().sqrt()
+    /// The resolutions that signals of `length` are long enough for.
+    fn usable(&self, length: usize) -> impl Iterator<Item = &Stft> {
+        self.resolutions.iter().filter(move |r| length >= r.bins())
+    }
+
+    /// Mean over the resolutions, and over the items of `x` (`[batch, length]`), of the Frobenius norm of the magnitudes.
+    pub(crate) fn norm(&self, x: &[f32], length: usize) -> f64 {
+        let norm = |stft: &Stft, x: &[f32]| {
+            let power = spectra(stft, x, length).iter().map(|v| f64::from(*v) * f64::from(*v)).sum::<f64>();
+            power.sqrt()
         };
-        self.resolutions.iter().map(norm).sum::<f64>() / self.resolutions.len() as f64
+        let items = x.chunks_exact(length);
+        let total: f64 = items.map(|x| self.usable(length).map(|r| norm(r, x)).sum::<f64>()).sum();
+        total / (x.len() / length * self.usable(length).count().max(1)) as f64
     }
 
     /// The losses between `x` and `y`, each `[batch, length]`, and the gradient of `reconstruction + weight * spectral`.
     pub(crate) fn loss(&self, x: &[f32], y: &[f32], length: usize, weight: f64, bandwidth: Bandwidth) -> Loss {
-        let items = (x.len() / length).max(1) as f64;
+        let items = x.len() / length;
         let per_sample = 1.0 / (bandwidth.power * x.len() as f64);
-        let per_norm = 1.0 / (bandwidth.spectral * items * self.resolutions.len() as f64);
         let mut gradient = vec![0.0; x.len()];
-        let losses: Vec<(f64, f64)> = x
-            .par_chunks(length)
-            .zip(y.par_chunks(length))
-            .zip(gradient.par_chunks_mut(length))
-            .map(|((x, y), gradient)| {
+        let squares: Vec<f64> = gradient
+            .par_chunks_mut(length)
+            .zip(x.par_chunks(length).zip(y.par_chunks(length)))
+            .map(|(gradient, (x, y))| {
                 let mut square = 0.0;
-                for ((a, b), g) in x.iter().zip(y).zip(gradient.iter_mut()) {
+                for ((a, b), g) in x.iter().zip(y).zip(gradient) {
                     let d = f64::from(b - a);
                     square += d * d;
                     *g = (2.0 * d * per_sample) as f32;
                 }
-                let mut norm = 0.0;
-                if weight > 0.0 {
-                    for r in &self.resolutions {
-                        norm += r.distance(x, y, weight * per_norm, gradient);
-                    }
-                }
-                (square * per_sample, norm * per_norm)
+                square
             })
             .collect();
-        Loss {
-            reconstruction: losses.iter().map(|l| l.0).sum(),
-            spectral: losses.iter().map(|l| l.1).sum(),
-            gradient,
+        let mut spectral = 0.0;
+        if weight > 0.0 {
+            let count = self.usable(length).count().max(1);
+            let per_norm = 1.0 / (bandwidth.spectral * (items * count) as f64);
+            for stft in self.usable(length) {
+                let (x, mut y) = (spectra(stft, x, length), spectra(stft, y, length));
+                let each = x.len() / items;
+                let norms: Vec<f64> = y
+                    .par_chunks_mut(each)
+                    .zip(x.par_chunks(each))
+                    .map(|(y, x)| distance(x, y, stft.bins(), weight * per_norm))
+                    .collect();
+                spectral += norms.iter().sum::<f64>() * per_norm;
+                gradient.iter_mut().zip(adjoint(stft, y, items, length)).for_each(|(g, a)| *g += a);
+            }
         }
+        Loss { reconstruction: squares.iter().sum::<f64>() * per_sample, spectral, gradient }
     }
 }
 

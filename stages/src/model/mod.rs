@@ -3,6 +3,7 @@ mod adam;
 mod batch;
 mod checkpoint;
 pub mod codec;
+pub mod cost;
 mod ema;
 pub mod fit;
 pub mod infer;

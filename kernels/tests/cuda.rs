@@ -1,0 +1,62 @@
+//! nearest.cu without a GPU: compiled by NVRTC where it is found; on a GPU where there is one.
+#![cfg(feature = "cuda")]
+
+#[expect(dead_code, reason = "this test uses a part of the plain twins")]
+mod plain;
+
+use kernels::cuda::{self, CudaError};
+use plain::Noise;
+
+#[test]
+fn compiles_for_sm_80_and_sm_90() {
+    if let Err(e) = cuda::compiler() {
+        println!("skipped: {e}");
+        return;
+    }
+    let cache = tempfile::tempdir().expect("folder");
+    for arch in ["sm_80", "sm_90"] {
+        let built = cuda::cubin(cuda::NEAREST, arch, Some(cache.path())).expect("compiles");
+        assert!(built.starts_with(b"\x7fELF"));
+        assert_eq!(cuda::cubin(cuda::NEAREST, arch, Some(cache.path())).expect("cached"), built);
+    }
+    assert_eq!(std::fs::read_dir(cache.path()).expect("folder").count(), 2);
+    let refused = cuda::cubin("extern \"C\" __global__ void f() { unknown(); }", "sm_90", None);
+    assert!(matches!(refused, Err(CudaError::Compile { log, .. }) if log.contains("unknown")));
+}
+
+#[test]
+fn device_agrees_with_the_cpu() {
+    match cuda::probe() {
+        Ok(n) => println!("{n} devices"),
+        Err(e) => {
+            println!("skipped: {e}");
+            let mut out = [0];
+            assert!(cuda::nearest_cuda(0, None, &[0.0], 1, &[0.0], &mut out, None).is_err());
+            return;
+        }
+    }
+    let mut noise = Noise::new(11);
+    for (n, k, dim) in [(1, 1, 1), (1000, 2048, 64), (65, 65, 33), (7, 3, 5)] {
+        let (z, codebook) = (noise.floats(n * dim), noise.floats(k * dim));
+        let (mut got, mut want, mut distance) = (vec![9; n], vec![9; n], vec![-1.0; n]);
+        cuda::nearest_cuda(0, None, &z, dim, &codebook, &mut got, Some(&mut distance)).expect("runs");
+        kernels::nearest_plain(&z, dim, &codebook, &mut want);
+        let square = |i: usize, c: u32| {
+            (0..dim).map(|d| (z[i * dim + d] as f64 - codebook[c as usize * dim + d] as f64).powi(2)).sum::<f64>()
+        };
+        for i in 0..n {
+            assert!(square(i, got[i]) <= square(i, want[i]) + 1e-5 * dim as f64, "{i} of {n}, {k}, {dim}");
+            assert!((distance[i] as f64 - square(i, got[i])).abs() < 1e-4);
+        }
+    }
+}
+
+#[test]
+fn wrong_lengths_are_errors() {
+    let mut out = [0; 2];
+    for (z, dim, codebook) in [(&[0.0; 3][..], 1, &[0.0; 2][..]), (&[0.0; 2], 0, &[0.0; 2]), (&[0.0; 4], 2, &[0.0; 3])]
+    {
+        let e = cuda::nearest_cuda(0, None, z, dim, codebook, &mut out, None);
+        assert!(matches!(e, Err(CudaError::Arguments(_))));
+    }
+}

@@ -1,0 +1,188 @@
+//! Training: it learns, and neither threads nor interruptions change its bytes.
+use std::io;
+
+use stages::model::codec::{Codec, CodecConfig, LevelConfig};
+use stages::model::cost::{check, cost};
+use stages::model::fit::{Clips, FitError, FitSettings, FitSink, LevelFit, Schedule, StepRecord, fit};
+
+/// Tones with a few partials.
+struct Tones(Vec<Vec<f32>>);
+
+impl Tones {
+    fn new() -> Self {
+        let tone = |i: usize| -> Vec<f32> {
+            let pitch = 0.02 * (1.0 + i as f64 * 0.13);
+            (0..6000 + 500 * i)
+                .map(|t| (1..4).map(|h| libm::sin(pitch * (h * t) as f64) / (2 * h) as f64).sum::<f64>() as f32)
+                .collect()
+        };
+        Self((0..5).map(tone).collect())
+    }
+}
+
+impl Clips for Tones {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+    fn frames(&self, i: usize) -> u64 {
+        self.0[i].len() as u64
+    }
+    fn read(&self, i: usize, first: u64, out: &mut [f32]) -> Result<(), String> {
+        out.copy_from_slice(&self.0[i][first as usize..][..out.len()]);
+        Ok(())
+    }
+}
+
+/// Keeps everything; a checkpoint after each multiple of `every` rounds, a stop after `last`.
+#[derive(Default)]
+struct Keep {
+    records: Vec<StepRecord>,
+    checkpoints: Vec<(u64, Vec<u8>)>,
+    every: u64,
+    last: Option<u64>,
+    rounds: u64,
+}
+
+impl FitSink for Keep {
+    fn step(&mut self, record: &StepRecord) {
+        self.records.push(*record);
+    }
+    fn due(&mut self) -> bool {
+        self.every > 0 && self.rounds % self.every == 0
+    }
+    fn checkpoint(&mut self, step: u64, bytes: &[u8]) -> io::Result<()> {
+        self.checkpoints.push((step, bytes.to_vec()));
+        Ok(())
+    }
+    fn stop(&mut self) -> bool {
+        self.rounds += 1;
+        self.last == Some(self.rounds)
+    }
+}
+
+fn settings() -> FitSettings {
+    let level = |downs: &[u32], codewords| LevelConfig { downs: downs.to_vec(), width: 8, depth: 1, dilation_growth: 3, codewords };
+    let fit = |steps| LevelFit { steps, batch: 2, crop: 2048, spectral: 0.1 };
+    FitSettings {
+        codec: CodecConfig { rate: 44_100, dim: 8, levels: vec![level(&[2], 32), level(&[2, 1], 16)] },
+        levels: vec![fit(30), fit(20)],
+        learning_rate: 3e-3,
+        warmup: 2,
+        schedule: Schedule::Cosine,
+        final_rate: 0.1,
+        commitment: 0.25,
+        unquantised: 0.4,
+        ema_decay: 0.9,
+        revival: 0.1,
+        kmeans: 2,
+    }
+}
+
+fn run(threads: usize, resume: Option<&[u8]>, sink: &mut Keep) -> Result<Vec<u8>, FitError> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+    pool.install(|| fit(&settings(), [3; 32], &Tones::new(), resume, sink))
+}
+
+#[test]
+fn learns_and_is_the_same_for_any_threads_and_interruptions() {
+    let mut whole = Keep { every: 7, ..Keep::default() };
+    let bytes = run(1, None, &mut whole).expect("a codec");
+    assert_eq!(Codec::load(&bytes).expect("a codec").config(), &settings().codec);
+    let of = |level: usize| -> Vec<StepRecord> { whole.records.iter().filter(|r| r.level == level).copied().collect() };
+    assert_eq!((of(0).len(), of(1).len()), (30, 20));
+    for level in 0..2 {
+        let records = of(level);
+        assert!(records.iter().enumerate().all(|(i, r)| r.step == i as u64));
+        let unquantised = records.iter().filter(|r| r.unquantised).count();
+        assert_eq!(unquantised, records.len() * 4 / 10);
+        assert!(records.iter().all(|r| r.unquantised == (r.used == 0) && r.unquantised == (r.perplexity == 0.0)));
+        let (first, last) = (records[0].reconstruction, records[records.len() - 1].reconstruction);
+        assert!(last < 0.8 * first, "level {level}: {first} to {last}");
+    }
+
+    let mut other = Keep::default();
+    assert_eq!(run(2, None, &mut other).expect("a codec"), bytes);
+    assert_eq!(other.records, whole.records);
+
+    // From every checkpoint, before and after the codebook is made.
+    assert_eq!(whole.checkpoints.iter().map(|c| c.0).collect::<Vec<_>>(), [7, 14, 21, 28]);
+    for (round, checkpoint) in &whole.checkpoints {
+        let mut rest = Keep::default();
+        assert_eq!(run(2, Some(checkpoint), &mut rest).expect("a codec"), bytes, "from round {round}");
+        assert_eq!(rest.rounds, 30 - round);
+        assert_eq!(rest.records[..], whole.records[whole.records.len() - rest.records.len()..]);
+    }
+
+    // Stopped, it leaves a checkpoint.
+    let mut stopped = Keep { last: Some(13), ..Keep::default() };
+    assert!(matches!(run(1, None, &mut stopped), Err(FitError::Stopped(13))));
+    let (round, checkpoint) = stopped.checkpoints.pop().expect("a checkpoint");
+    assert_eq!(round, 13);
+    assert_eq!(run(1, Some(&checkpoint), &mut Keep::default()).expect("a codec"), bytes);
+}
+
+#[test]
+fn checkpoints_of_another_training_are_refused() {
+    let mut some = Keep { last: Some(2), ..Keep::default() };
+    assert!(run(1, None, &mut some).is_err());
+    let checkpoint = &some.checkpoints[0].1;
+    let refusal = |settings: &FitSettings, seed: u8, bytes: &[u8]| {
+        match fit(settings, [seed; 32], &Tones::new(), Some(bytes), &mut Keep::default()) {
+            Err(e) => e.to_string(),
+            Ok(_) => panic!("resumed"),
+        }
+    };
+    let foreign = "the checkpoint cannot be resumed: it belongs to other settings, another seed or other clips";
+    assert_eq!(refusal(&settings(), 4, checkpoint), foreign);
+    let mut changed = settings();
+    changed.levels[1].steps += 1;
+    assert_eq!(refusal(&changed, 3, checkpoint), foreign);
+    assert!(refusal(&settings(), 3, &checkpoint[..checkpoint.len() - 4]).starts_with("not a safetensors file"));
+}
+
+#[test]
+fn settings_and_data_that_cannot_train_are_refused() {
+    let refusal = |change: &dyn Fn(&mut FitSettings), clips: &Tones| {
+        let mut settings = settings();
+        change(&mut settings);
+        match fit(&settings, [3; 32], clips, None, &mut Keep::default()) {
+            Err(e) => e.to_string(),
+            Ok(_) => panic!("trained"),
+        }
+    };
+    let tones = Tones::new();
+    assert_eq!(refusal(&|s| s.levels[1].crop = 2044, &tones), "crop 2044 of level 1 is no multiple of its hop 8");
+    assert_eq!(refusal(&|s| s.levels.truncate(1), &tones), "training is given for 1 levels, the codec has 2");
+    assert_eq!(refusal(&|s| s.unquantised = 1.5, &tones), "unquantised is 1.5, expected 0 to 1");
+    assert_eq!(refusal(&|_| {}, &Tones(vec![])), "no audio to train on");
+    assert_eq!(refusal(&|_| {}, &Tones(vec![vec![0.0; 9000]])), "the audio to train on is silent");
+    assert_eq!(
+        refusal(&|s| s.learning_rate = f64::INFINITY, &tones),
+        "learning_rate is inf, expected a number that is not negative"
+    );
+    let diverged = refusal(&|s| s.learning_rate = 1e12, &tones);
+    assert!(diverged.contains("diverged at step"), "{diverged}");
+}
+
+#[test]
+fn clips_shorter_than_a_crop_will_do() {
+    let short = Tones(Tones::new().0.into_iter().map(|c| c[..1500].to_vec()).collect());
+    let mut settings = settings();
+    settings.levels.iter_mut().for_each(|l| l.steps = 3);
+    assert!(fit(&settings, [3; 32], &short, None, &mut Keep::default()).is_ok());
+}
+
+#[test]
+fn settings_that_cannot_fit_say_what_would() {
+    let mut large = settings();
+    large.levels[0].batch = 4096;
+    let needed = cost(&large).total();
+    assert!(check(&large, needed).is_ok());
+    let Err(error) = check(&large, needed / 3) else { panic!("accepted") };
+    assert!(error.to_string().ends_with("level 0 with a batch of 1024 x 2048 frames would fit"), "{error}");
+    let mut fits = large.clone();
+    fits.levels[0].batch = 1024;
+    assert!(check(&fits, needed / 3).is_ok());
+    let Err(error) = check(&large, 1000) else { panic!("accepted") };
+    assert!(error.to_string().ends_with("the network has to be narrower or less deep"), "{error}");
+}
