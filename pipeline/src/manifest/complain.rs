@@ -122,11 +122,9 @@ fn within(text: &str, at: At) -> (usize, usize) {
         offset
     };
     let mut start = floor(at.start as usize);
-    // The end of a text is shown at the end of its last line.
-    if start == text.len() {
-        start = text.trim_end_matches(['\n', '\r']).len();
-    }
-    let end = floor(at.end as usize).max(start);
+    // The end of a text is shown at the end of its last line, and so are the blanks before it.
+    start = start.min(text.trim_end().len());
+    let end = floor(at.end as usize).min(text.trim_end().len()).max(start);
     let line = text[start..end].find(['\n', '\r']).map_or(end, |length| start + length);
     (start, line)
 }
@@ -146,7 +144,8 @@ impl Shown {
         Shown {
             message: complaint.message.clone(),
             help: complaint.help.clone(),
-            source: source.map(|source| NamedSource::new(place(source, complaint.at), source.text.clone())),
+            // Without a last line break, miette underlines nothing at the very end.
+            source: source.map(|s| NamedSource::new(place(s, complaint.at), format!("{}\n", s.text.trim_end()))),
             span: (start, end - start),
         }
     }

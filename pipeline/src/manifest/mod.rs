@@ -212,6 +212,16 @@ fn plain(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
+/// Whether stages stand here, or were meant to: what is wrong with them is said elsewhere.
+pub(crate) fn may_hold_stages(word: &Word, value: &Value) -> bool {
+    match (&value.data, word.text.as_str()) {
+        (Data::Table(stages), "stage") => !stages.0.is_empty(),
+        (_, "stage") => true,
+        (Data::Table(_), key) => key != "sweep",
+        _ => false,
+    }
+}
+
 fn missing(key: &str, help: String) -> Complaint {
     Complaint::new(At::default(), format!("missing `{key}`")).help(help)
 }
@@ -226,8 +236,9 @@ fn unknown_key(word: &Word, value: &Value) -> Complaint {
             .help("until then copy the stages of the other manifest into this one"),
         _ => match suggest(key, TOP) {
             Some(near) => complaint(format!("unknown key `{key}`, expected `{near}`")),
-            None if matches!(value.data, Data::Table(_)) => complaint(format!("unknown table `{key}`"))
-                .help(format!("a stage is written `[stage.{key}]`")),
+            None if matches!(value.data, Data::Table(_)) => {
+                complaint(format!("unknown table `{key}`")).help(format!("a stage is written `[stage.{key}]`"))
+            }
             None => complaint(format!("unknown key `{key}`"))
                 .help(format!("a manifest has `{}` and its stages", TOP[..3].join("`, `"))),
         },

@@ -12,8 +12,25 @@ use toml::{
 pub(crate) fn document(source: u16, text: &str, complaints: &mut Vec<Complaint>) -> Table {
     let (table, errors) = DeTable::parse_recoverable(text);
     let mut reader = Reader { source, offset: 0, complaints };
+    // One slip makes the parser stumble over the rest of its line; a table that is there already makes it
+    // stumble over each of its keys.
+    let mut last_line = None;
+    let mut repeated = None;
     for error in errors {
         let span = error.span().unwrap_or(0..0);
+        let before = text.get(..span.start).unwrap_or(text);
+        let line = before.matches('\n').count();
+        let duplicate = error.message().starts_with("duplicate key");
+        let header = |line: &str| line.trim_start().starts_with('[');
+        if last_line == Some(line)
+            || (duplicate && repeated.is_some_and(|from| !text.lines().take(line + 1).skip(from + 1).any(header)))
+        {
+            continue;
+        }
+        if duplicate && text.lines().nth(line).is_some_and(header) {
+            repeated = Some(line);
+        }
+        last_line = Some(line);
         let at = reader.at(span.clone());
         reader.complaints.push(syntax(at, error.message(), text, span));
     }
@@ -39,17 +56,25 @@ fn syntax(at: At, message: &str, text: &str, span: Range<usize>) -> Complaint {
     let complaint = Complaint::new(at, message);
     if message.starts_with("duplicate key") {
         let name = text.get(span).unwrap_or_default();
-        return Complaint::new(at, format!("`{name}` is given twice")).help("keep one of the two");
+        return Complaint::new(at, format!("`{name}` is given twice")).help("keep one of the two, or rename one");
     }
     let line = text.get(..span.start).and_then(|before| before.rsplit('\n').next()).unwrap_or_default();
     let rest = text.get(span.start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
     let written = rest.trim().trim_matches(['"', '\'', ',']);
-    match line.split_once('=') {
-        Some((key, before)) if message.starts_with("string values must be quoted") && before.trim().is_empty() => {
-            complaint.help(format!("write `{} = \"{written}\"`", key.trim()))
-        }
-        _ => complaint,
+    // A bare word that starts like `true` or `false` is taken for one.
+    if message.starts_with("string values must be quoted") || message.starts_with("invalid boolean") {
+        let complaint = Complaint::new(at, "string values must be quoted");
+        return match line.split_once('=') {
+            Some((key, before)) if before.trim().is_empty() => {
+                complaint.help(format!("write `{} = \"{written}\"`", key.trim()))
+            }
+            _ => complaint,
+        };
     }
+    if message.starts_with("missing comma") && rest.contains('=') {
+        return complaint.help("or close the list before it with `]`");
+    }
+    complaint
 }
 
 struct Reader<'c> {
@@ -85,10 +110,11 @@ impl Reader<'_> {
             DeValue::Integer(n) => match i64::from_str_radix(n.as_str(), n.radix()) {
                 Ok(n) => Data::Integer(n),
                 Err(_) => {
-                    self.complaints.push(
-                        Complaint::new(at, format!("{n} is too large"))
-                            .help(format!("whole numbers go from {} to {}", i64::MIN, i64::MAX)),
-                    );
+                    self.complaints.push(Complaint::new(at, format!("{n} is too large")).help(format!(
+                        "whole numbers go from {} to {}",
+                        i64::MIN,
+                        i64::MAX
+                    )));
                     return None;
                 }
             },

@@ -24,7 +24,7 @@ pub(super) fn apply(text: &mut Text, complaints: &mut Vec<Complaint>) {
     };
     let offset = key.len() + 1;
     let blank = written.len() - written.trim_start().len();
-    let value = match parse::value(source, offset, written, complaints) {
+    let value = match parse::value(source, offset + blank, written.trim(), complaints) {
         Ok(Some(value)) => value,
         Ok(None) => return,
         Err(said) => {

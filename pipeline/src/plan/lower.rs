@@ -178,7 +178,7 @@ impl Text {
         let Some((at, said)) = self.strings.iter().find(|(at, _)| holds(at)) else { return complaint };
         let text = &self.sources[usize::from(at.source)].text;
         let meant = text.get(at.start as usize..).is_some_and(|value| value.starts_with(['[', '{', '"', '\'']));
-        if meant && complaint.help.is_none() {
+        if meant && complaint.message.ends_with("found a string") {
             complaint.help(format!("the value is no TOML ({said}), so it was taken as a string"))
         } else {
             complaint

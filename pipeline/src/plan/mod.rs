@@ -87,7 +87,7 @@ pub fn load_from(
     let mut text = manifest::read(path, sets)?;
     let mut complaints = Vec::new();
     let manifest = Manifest::read(&text.table, &mut complaints);
-    if manifest.stages.is_empty() && complaints.is_empty() {
+    if !text.table.0.iter().any(|(word, value)| manifest::may_hold_stages(word, value)) {
         complaints.push(
             Complaint::new(At::default(), "the manifest has no stages")
                 .help("add a first one: `[stage.NAME]` with `do = \"..\"`; `refrain stages` lists the verbs"),
@@ -175,7 +175,7 @@ impl Plan {
         };
         let help = match suggest(name, pinnable.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
-            None if pinnable.is_empty() => "no stage of this plan has".to_owned(),
+            None if pinnable.is_empty() => "no stage of this plan has anything to refresh".to_owned(),
             None => format!("it can refresh `{}`", pinnable.join("`, `")),
         };
         Err(Complaints::new(vec![source], vec![complaint.help(help)]))

@@ -112,7 +112,10 @@ impl<'m> Wirer<'_, 'm> {
         let index: BTreeMap<&str, usize> =
             self.stages.iter().enumerate().map(|(i, stage)| (stage.name.text.as_str(), i)).collect();
         for (stage, lowered) in self.stages.iter().enumerate() {
+            // A source's `from` has to go as a whole.
+            let source = lowered.entry.is_some_and(|entry| entry.ports.is_empty());
             let words: Vec<(Option<&'m Word>, &'m Word)> = match lowered.from {
+                _ if source => Vec::new(),
                 From::Names(_, words) => words.iter().map(|word| (None, word)).collect(),
                 From::Ports(_, ports) => {
                     ports.iter().flat_map(|(port, words)| words.iter().map(move |word| (Some(port), word))).collect()
@@ -123,11 +126,7 @@ impl<'m> Wirer<'_, 'm> {
             for (port, word) in words {
                 match index.get(word.text.as_str()) {
                     Some(&from) if edges.iter().any(|edge| edge.from == from && edge.port == port) => {
-                        self.complain(
-                            word.at,
-                            format!("`from` names `{}` twice", word.text),
-                            "name it once".into(),
-                        );
+                        self.complain(word.at, format!("`from` names `{}` twice", word.text), "name it once".into());
                     }
                     Some(&from) => edges.push(Edge { word, port, from }),
                     None => {
@@ -160,7 +159,10 @@ impl<'m> Wirer<'_, 'm> {
                 Some(port) => bound.push(Bound { port, from: edge.from, at: edge.word.at }),
                 None => broken = true,
             }
-            self.edges[stage].push(edge);
+            // An edge that does not fit closes no circle. That of an unknown verb may well fit.
+            if bound.last().is_some_and(|b| b.at == edge.word.at) || self.stages[edge.from].entry.is_none() {
+                self.edges[stage].push(edge);
+            }
         }
         if let From::Ports(_, ports) = lowered.from {
             for (word, _) in ports.iter().filter(|(word, _)| entry.ports.iter().all(|port| port.name != word.text)) {
@@ -177,7 +179,8 @@ impl<'m> Wirer<'_, 'm> {
             let fed: Vec<&Bound> = bound.iter().filter(|b| b.port == index).collect();
             if let [_, second, ..] = fed.as_slice() {
                 let names = quoted(fed.iter().map(|b| self.name(b.from)), "and");
-                let message = format!("`{}` takes one stage that gives {}, `from` names {names}", entry.verb, port.kind);
+                let message =
+                    format!("`{}` takes one stage that gives {}, `from` names {names}", entry.verb, port.kind);
                 let (at, kept) = (second.at, self.name(fed[0].from));
                 self.complain(at, message, format!("keep one of them, such as `{kept}`"));
             }
@@ -351,9 +354,17 @@ impl<'m> Wirer<'_, 'm> {
         let least = (0..circle.len()).min_by_key(|&i| circle[i]).unwrap_or(0);
         circle.rotate_left(least);
         let (Some(&first), Some(&last)) = (circle.first(), circle.last()) else { return };
-        let names: Vec<String> = circle.iter().chain([&first]).map(|&stage| format!("`{}`", self.name(stage))).collect();
+        let names: Vec<String> =
+            circle.iter().chain([&first]).map(|&stage| format!("`{}`", self.name(stage))).collect();
         let at = self.edges[first].iter().find(|edge| edge.from == last);
         let at = at.map_or(self.stages[first].name.at, |edge| edge.word.at);
+        if circle.len() == 1 {
+            let others = self.stages[first].entry.map_or(&[][..], |entry| entry.ports);
+            let other = others.iter().find_map(|port| self.candidate(first, port.kind));
+            let help = other
+                .map_or("name another stage".into(), |o| format!("name another stage, such as `{}`", self.name(o)));
+            return self.complain(at, format!("`{}` names itself in `from`", self.name(first)), help);
+        }
         let message = format!("stages feed each other in a circle: {}", names.join(" -> "));
         self.complain(at, message, "take one of these names out of a `from`".into());
     }
@@ -380,15 +391,20 @@ impl<'m> Wirer<'_, 'm> {
                 if !verbs.is_empty() {
                     let lacks: Vec<&str> =
                         entry.needs.iter().filter(|need| !has.contains(need)).map(|need| word(*need)).collect();
+                    let not = match lacks.as_slice() {
+                        [one] => format!("not {one}"),
+                        several => format!("neither {}", several.join(" nor ")),
+                    };
                     let lacks = lacks.join(" and ");
                     let what = if entry.ports[edge.port].kind == Kind::Clip { "clips" } else { "tracks" };
                     let from = self.name(edge.from);
                     let message =
-                        format!("`{}` needs {lacks} {what}, `{from}` gives {what} that are not {lacks}", entry.verb);
-                    let verbs = quoted(verbs.iter().copied(), "and then");
+                        format!("`{}` needs {lacks} {what}, `{from}` gives {what} that are {not}", entry.verb);
+                    let verbs: Vec<String> = verbs.iter().map(|verb| format!("{} `{verb}`", article(verb))).collect();
+                    let verbs = listed(&verbs, "and then");
                     let between = match what {
-                        "clips" => format!("put a {verbs} stage before the clips are cut"),
-                        _ => format!("put a {verbs} stage between `{from}` and `{}`", self.name(stage)),
+                        "clips" => format!("put {verbs} stage before the clips are cut"),
+                        _ => format!("put {verbs} stage between `{from}` and `{}`", self.name(stage)),
                     };
                     self.complain(edge.at, message, between);
                 }

@@ -8,7 +8,19 @@ use std::{
 };
 
 fn wrong<T: Setting>(value: &Value) -> Vec<Complaint> {
-    vec![Complaint::new(value.at, format!("expected {}, found {}", T::kind(), value.data.kind()))]
+    let complaint = Complaint::new(value.at, format!("expected {}, found {}", T::kind(), value.data.kind()));
+    // A number in quotes is a common slip.
+    let Data::String(text) = &value.data else { return vec![complaint] };
+    let plain = match (text.parse(), text.parse(), text.parse()) {
+        (Ok(n), ..) => Data::Integer(n),
+        (_, Ok(x), _) => Data::Float(x),
+        (.., Ok(b)) => Data::Boolean(b),
+        _ => return vec![complaint],
+    };
+    match T::read(&Value { data: plain, at: value.at }) {
+        Ok(_) => vec![complaint.help(format!("write it without quotes: `{text}`"))],
+        Err(_) => vec![complaint],
+    }
 }
 
 macro_rules! whole { ($($ty:ty),*) => { $(impl Setting for $ty {
@@ -153,7 +165,11 @@ impl<T: Setting> Setting for Option<T> {
 
 impl<T: Setting> Setting for Vec<T> {
     fn read(value: &Value) -> Result<Self, Vec<Complaint>> {
-        let Data::Array(items) = &value.data else { return Err(wrong::<Self>(value)) };
+        let Data::Array(items) = &value.data else {
+            // One item without its brackets is a common slip.
+            let written = T::read(value).ok().map(|item| format!("write it as a list: `[{}]`", item.show()));
+            return Err(wrong::<Self>(value).into_iter().map(|c| Complaint { help: written.clone(), ..c }).collect());
+        };
         let (mut read, mut complaints) = (Vec::new(), Vec::new());
         for item in items {
             match T::read(item) {
