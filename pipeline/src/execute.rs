@@ -123,7 +123,7 @@ pub fn execute(
                         .collect(),
                 };
                 let cx = Context {
-                    scope: *scope,
+                    scope,
                     stage: stage.name.as_str().into(),
                     seed: seed(plan.seed, stage.entry.verb, &stage.salt),
                     pinned: pins[index],

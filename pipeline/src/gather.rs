@@ -4,7 +4,10 @@ use crate::{
     error::Error,
     execute::Outcome,
     plan::Plan,
-    report::{Attribution, Audio, Codebook, CurvePoint, CurveSet, Reason, Reconstruction, Report, Sample, ScoreColumn, ScoreRow, ScoreTable, StageView, TrackView},
+    report::data::{
+        Attribution, Audio, Codebook, CurvePoint, CurveSet, Reason, Reconstruction, Report, Sample, ScoreColumn, ScoreRow,
+        ScoreTable, StageView, TrackView,
+    },
     score::{Decoder, Scored, median, original},
 };
 use datasets::{

@@ -100,7 +100,7 @@ impl Stage for License {
             let list = if wrong.list == List::Allow { "allow" } else { "deny" };
             let complaint = Complaint::new(
                 at.item(list, wrong.index),
-                format!("`{list}`: \"{}\" {}", wrong.pattern, wrong.reason),
+                format!("`{list}` names \"{}\", {}", wrong.pattern, wrong.reason),
             );
             complaints.push(match wrong.suggestion {
                 Some(near) => complaint.help(format!("did you mean \"{near}\"?")),
