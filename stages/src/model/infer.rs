@@ -83,13 +83,7 @@ fn cuts<B: Kernels>(layers: &[Loaded<B>], tile: usize) -> Vec<Cut> {
                     (lag, channels) = (lag + dilation, width);
                 }
             }
-            Cut {
-                context,
-                trim,
-                channels,
-                tile,
-                lag,
-            }
+            Cut { context, trim, channels, tile, lag }
         })
         .collect()
 }
@@ -258,12 +252,7 @@ impl<B: Kernels> Coder<B> {
                 })
             })
             .collect::<Result<_, WeightsError>>()?;
-        Ok(Self {
-            dim: config.dim,
-            align: config.align() as u64,
-            device,
-            levels,
-        })
+        Ok(Self { dim: config.dim, align: config.align() as u64, device, levels })
     }
 
     /// Codes of each level for a clip of `frames` frames: the clip is padded with zeros to a multiple of the largest hop.
@@ -358,12 +347,7 @@ impl<B: Kernels> Coder<B> {
         let codewords = chosen.codebook.len() / self.dim;
         if let Some(at) = codes.iter().position(|c| usize::from(*c) >= codewords) {
             let code = codes[at];
-            return Err(DecodeError::Code {
-                level,
-                at,
-                code,
-                codewords,
-            });
+            return Err(DecodeError::Code { level, at, code, codewords });
         }
         let tile = chosen.decoder.tile;
         chosen.decoder.run(
