@@ -61,7 +61,13 @@ impl FitSink for Keep {
 }
 
 fn settings() -> FitSettings {
-    let level = |downs: &[u32], codewords| LevelConfig { downs: downs.to_vec(), width: 8, depth: 1, dilation_growth: 3, codewords };
+    let level = |downs: &[u32], codewords| LevelConfig {
+        downs: downs.to_vec(),
+        width: 8,
+        depth: 1,
+        dilation_growth: 3,
+        codewords,
+    };
     let fit = |steps| LevelFit { steps, batch: 2, crop: 2048, spectral: 0.1 };
     FitSettings {
         codec: CodecConfig { rate: 44_100, dim: 8, levels: vec![level(&[2], 32), level(&[2, 1], 16)] },
@@ -126,11 +132,15 @@ fn checkpoints_of_another_training_are_refused() {
     let mut some = Keep { last: Some(2), ..Keep::default() };
     assert!(run(1, None, &mut some).is_err());
     let checkpoint = &some.checkpoints[0].1;
-    let refusal = |settings: &FitSettings, seed: u8, bytes: &[u8]| {
-        match fit(settings, [seed; 32], &Tones::new(), Some(bytes), &mut Keep::default()) {
-            Err(e) => e.to_string(),
-            Ok(_) => panic!("resumed"),
-        }
+    let refusal = |settings: &FitSettings, seed: u8, bytes: &[u8]| match fit(
+        settings,
+        [seed; 32],
+        &Tones::new(),
+        Some(bytes),
+        &mut Keep::default(),
+    ) {
+        Err(e) => e.to_string(),
+        Ok(_) => panic!("resumed"),
     };
     let foreign = "the checkpoint cannot be resumed: it belongs to other settings, another seed or other clips";
     assert_eq!(refusal(&settings(), 4, checkpoint), foreign);

@@ -5,13 +5,7 @@ use stages::model::infer::{Coder, DecodeError};
 use stages::model::weights::{Array, Arrays};
 
 fn level(downs: &[u32], depth: usize) -> LevelConfig {
-    LevelConfig {
-        downs: downs.to_vec(),
-        width: 4,
-        depth,
-        dilation_growth: 3,
-        codewords: 32,
-    }
+    LevelConfig { downs: downs.to_vec(), width: 4, depth, dilation_growth: 3, codewords: 32 }
 }
 
 /// Numbers that look random, the same everywhere.
@@ -28,11 +22,8 @@ fn noise(n: usize, seed: u64, scale: f32) -> Vec<f32> {
 
 /// A codec with arbitrary weights, made through the published names.
 fn codec() -> Codec {
-    let config = CodecConfig {
-        rate: 44_100,
-        dim: 3,
-        levels: vec![level(&[1], 2), level(&[1, 2], 3), level(&[3, 1, 2], 1)],
-    };
+    let config =
+        CodecConfig { rate: 44_100, dim: 3, levels: vec![level(&[1], 2), level(&[1, 2], 3), level(&[3, 1, 2], 1)] };
     let mut arrays = Arrays::new();
     // Shapes come from the complaints about a codec without tensors: every name in turn.
     loop {
@@ -112,7 +103,10 @@ fn tiles_compute_what_the_whole_network_computes() {
             for (t, row) in plain.iter().enumerate() {
                 for (c, want) in row.iter().enumerate() {
                     let have = f64::from(tiled[t * 3 + c]);
-                    assert!((have - want).abs() < 1e-4 * want.abs().max(1.0), "{frames} {level} {t} {c}: {have} {want}");
+                    assert!(
+                        (have - want).abs() < 1e-4 * want.abs().max(1.0),
+                        "{frames} {level} {t} {c}: {have} {want}"
+                    );
                 }
             }
         }
@@ -162,15 +156,7 @@ fn one_result_for_any_reader_neighbour_and_number_of_threads() {
 fn bad_codes_and_failing_readers_are_errors() {
     let coder = Coder::<Flex>::new(&codec(), Default::default()).expect("a coder");
     let error = coder.decode(2, &[1, 32], &mut |_| {}).expect_err("code 32 of 32");
-    assert_eq!(
-        error,
-        DecodeError::Code {
-            level: 2,
-            at: 1,
-            code: 32,
-            codewords: 32
-        }
-    );
+    assert_eq!(error, DecodeError::Code { level: 2, at: 1, code: 32, codewords: 32 });
     assert_eq!(coder.decode(3, &[], &mut |_| {}), Err(DecodeError::Level { level: 3, levels: 3 }));
     let failing = coder.encode(100, &mut |_, _| Err("gone"), &mut |_, _| {});
     assert_eq!(failing, Err("gone"));

@@ -53,8 +53,7 @@ fn codes_and_reconstructions_are_those_of_the_reference() {
         assert!(wrong.len() as f64 <= 0.002 * want.len() as f64, "level {level}: {}", wrong.len());
         // A code may differ only where two codewords are as near as each other but for rounding.
         let book = codec.codebook(level);
-        let latents: Vec<f32> =
-            input.chunks(65_536).flat_map(|clip| coder.latents(level, clip)).collect();
+        let latents: Vec<f32> = input.chunks(65_536).flat_map(|clip| coder.latents(level, clip)).collect();
         for at in wrong {
             let z = &latents[at * 64..][..64];
             let distance = |code: u16| -> f64 {

@@ -6,13 +6,7 @@ fn config() -> CodecConfig {
     CodecConfig {
         rate: 8000,
         dim: 2,
-        levels: vec![LevelConfig {
-            downs: vec![1],
-            width: 2,
-            depth: 1,
-            dilation_growth: 3,
-            codewords: 4,
-        }],
+        levels: vec![LevelConfig { downs: vec![1], width: 2, depth: 1, dilation_growth: 3, codewords: 4 }],
     }
 }
 
@@ -84,10 +78,7 @@ fn complaints_name_what_is_wrong() {
 
     let mut some = arrays();
     some.insert("decoders.0.out.bias".into(), Array::zeros(&[2]));
-    assert_eq!(
-        complaint(&bytes(&some, &header(1))),
-        "tensor `decoders.0.out.bias` has shape [2], expected [1]"
-    );
+    assert_eq!(complaint(&bytes(&some, &header(1))), "tensor `decoders.0.out.bias` has shape [2], expected [1]");
 
     let mut some = arrays();
     some.insert("more".into(), Array::zeros(&[2]));

@@ -1,5 +1,6 @@
 //! Log-mel spectra and distances between them.
 use std::f64::consts::TAU;
+use std::ops::Range;
 
 use realfft::RealFftPlanner;
 use realfft::num_complex::Complex;
@@ -10,8 +11,9 @@ pub const FFT: usize = 2048;
 pub const HOP: usize = 512;
 /// Bands between 0 and half the rate.
 pub const BANDS: usize = 80;
-/// Magnitudes below this count as this: 100 dB under a full-scale band.
-pub const FLOOR: f64 = 1e-5;
+/// Magnitudes below this count as this: 60 dB under a full-scale sine. Lower, a metric of logarithms mostly compares what
+/// is under the threshold of hearing beside the music.
+pub const FLOOR: f64 = 1e-3;
 
 /// Log-mel spectra, `[spectra, BANDS]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,6 +57,13 @@ impl LogMel {
     /// Magnitudes are scaled so that a full-scale sine at a bin's centre has magnitude 1 there.
     pub fn new(samples: &[f32], rate: u32) -> Self {
         let bank = bank(rate);
+        let live: Vec<Range<usize>> = bank
+            .chunks_exact(FFT / 2 + 1)
+            .map(|row| {
+                let first = row.iter().position(|w| *w > 0.0).unwrap_or(0);
+                first..row.iter().rposition(|w| *w > 0.0).map_or(first, |last| last + 1)
+            })
+            .collect();
         let plan = RealFftPlanner::<f64>::new().plan_fft_forward(FFT);
         let window: Vec<f64> = (0..FFT).map(|i| 0.5 - 0.5 * libm::cos(TAU * i as f64 / FFT as f64)).collect();
         let (mut time, mut bins) = (vec![0.0; FFT], vec![Complex::default(); FFT / 2 + 1]);
@@ -68,8 +77,9 @@ impl LogMel {
             }
             let done = plan.process_with_scratch(&mut time, &mut bins, &mut scratch);
             debug_assert!(done.is_ok(), "buffers have the planned lengths");
-            for row in bank.chunks_exact(bins.len()) {
-                let sum: f64 = row.iter().zip(&bins).map(|(w, b)| w * b.norm()).sum();
+            let magnitudes: Vec<f64> = bins.iter().map(|b| b.norm_sqr().sqrt()).collect();
+            for (row, live) in bank.chunks_exact(bins.len()).zip(&live) {
+                let sum: f64 = row[live.clone()].iter().zip(&magnitudes[live.clone()]).map(|(w, m)| w * m).sum();
                 values.push(libm::log((sum * 4.0 / FFT as f64).max(FLOOR)));
             }
         }
@@ -98,11 +108,8 @@ impl LogMel {
 
     /// Mean absolute difference to one spectrum (`[BANDS]`) that stays the same.
     pub fn distance_to(&self, spectrum: &[f64]) -> f64 {
-        let sum: f64 = self
-            .values
-            .chunks_exact(BANDS)
-            .flat_map(|row| row.iter().zip(spectrum).map(|(a, b)| (a - b).abs()))
-            .sum();
+        let sum: f64 =
+            self.values.chunks_exact(BANDS).flat_map(|row| row.iter().zip(spectrum).map(|(a, b)| (a - b).abs())).sum();
         sum / self.values.len() as f64
     }
 }

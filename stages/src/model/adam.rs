@@ -17,10 +17,7 @@ pub(crate) struct Adam {
 impl Adam {
     pub(crate) fn new(parameters: &Arrays) -> Self {
         let zeros: Arrays = parameters.iter().map(|(n, a)| (n.clone(), Array::zeros(&a.shape))).collect();
-        Self {
-            first: zeros.clone(),
-            second: zeros,
-        }
+        Self { first: zeros.clone(), second: zeros }
     }
 
     /// One update of `parameters` by `gradients` (both in the order of names). `step` counts from 1.
@@ -48,10 +45,7 @@ mod tests {
 
     #[test]
     fn first_step_is_the_rate_against_the_gradient_and_minimum_is_found() {
-        let array = Array {
-            shape: vec![2],
-            data: vec![5.0, -3.0],
-        };
+        let array = Array { shape: vec![2], data: vec![5.0, -3.0] };
         let mut parameters = Arrays::from([("x".to_owned(), array)]);
         let mut adam = Adam::new(&parameters);
         for step in 1..=2000 {

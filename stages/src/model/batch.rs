@@ -43,9 +43,7 @@ impl<'a> Excerpts<'a> {
             let room = frames.saturating_sub(crop as u64);
             let first = random.below(room + 1);
             let real = frames.min(crop as u64) as usize;
-            self.clips
-                .read(clip, first, &mut excerpt[..real])
-                .map_err(|message| FitError::Clip { clip, message })?;
+            self.clips.read(clip, first, &mut excerpt[..real]).map_err(|message| FitError::Clip { clip, message })?;
         }
         Ok(out)
     }

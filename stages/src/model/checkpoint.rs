@@ -44,21 +44,15 @@ pub(crate) fn write(
 ) -> Result<Vec<u8>, FitError> {
     let mut arrays = Arrays::new();
     for (level, state) in states.iter().enumerate() {
-        let groups = [
-            ("weights", &state.parameters),
-            ("adam_first", &state.adam.first),
-            ("adam_second", &state.adam.second),
-        ];
+        let groups =
+            [("weights", &state.parameters), ("adam_first", &state.adam.first), ("adam_second", &state.adam.second)];
         for (group, members) in groups {
             arrays.extend(members.iter().map(|(n, a)| (format!("{level}.{group}.{n}"), a.clone())));
         }
         if let Some(book) = &state.codebook {
             let words = book.counts.len();
             let mut insert = |name: &str, shape: &[usize], data: &[f32]| {
-                let array = Array {
-                    shape: shape.to_vec(),
-                    data: data.to_vec(),
-                };
+                let array = Array { shape: shape.to_vec(), data: data.to_vec() };
                 arrays.insert(format!("{level}.codebook.{name}"), array);
             };
             insert("centres", &[words, book.dim], &book.centres);
@@ -120,17 +114,12 @@ pub(crate) fn read(
             Some(book) => Some(codebook(book, settings, level).ok_or_else(|| broken("a codebook is incomplete"))?),
             None => None,
         };
-        states.push(LevelState {
-            step: *step,
-            parameters,
-            adam: Adam { first, second },
-            codebook,
-        });
+        states.push(LevelState { step: *step, parameters, adam: Adam { first, second }, codebook });
     }
-    let bandwidths = header.bandwidths.iter().map(|[power, spectral]| Bandwidth {
-        power: f64::from_bits(*power),
-        spectral: f64::from_bits(*spectral),
-    });
+    let bandwidths = header
+        .bandwidths
+        .iter()
+        .map(|[power, spectral]| Bandwidth { power: f64::from_bits(*power), spectral: f64::from_bits(*spectral) });
     Ok((states, bandwidths.collect(), header.rounds))
 }
 

@@ -80,9 +80,8 @@ impl CodecConfig {
             if level.codewords == 0 || level.codewords > 1 << 16 {
                 return complain(format!("level {i} has {} codewords, expected 1 to 65536", level.codewords));
             }
-            let widest = u32::try_from(level.depth.saturating_sub(1))
-                .ok()
-                .and_then(|d| level.dilation_growth.checked_pow(d));
+            let widest =
+                u32::try_from(level.depth.saturating_sub(1)).ok().and_then(|d| level.dilation_growth.checked_pow(d));
             if level.depth > 64 || level.dilation_growth == 0 || widest.is_none_or(|d| d > 1 << 16) {
                 return complain(format!(
                     "level {i} has {} residual blocks with dilations growing by {}, expected at most 64 and a dilation of at \
@@ -153,11 +152,7 @@ impl Codec {
         for (name, expected) in (0..config.levels.len()).flat_map(|l| config.shapes(l)) {
             let array = arrays.get(&name).ok_or_else(|| WeightsError::Missing(name.clone()))?;
             if array.shape != expected {
-                return Err(WeightsError::Shape {
-                    name,
-                    found: array.shape.clone(),
-                    expected,
-                });
+                return Err(WeightsError::Shape { name, found: array.shape.clone(), expected });
             }
             known.insert(name);
         }
@@ -180,10 +175,7 @@ impl Codec {
         let metadata = |e: serde_json::Error| WeightsError::Metadata(e.to_string());
         let Version { version } = serde_json::from_str(&text).map_err(metadata)?;
         if version > VERSION {
-            return Err(WeightsError::Newer {
-                found: version,
-                known: VERSION,
-            });
+            return Err(WeightsError::Newer { found: version, known: VERSION });
         }
         let header: Header = serde_json::from_str(&text).map_err(metadata)?;
         Self::new(header.config, arrays)
@@ -191,10 +183,7 @@ impl Codec {
 
     /// The bytes of the codec's file: equal codecs give equal bytes, whose digest is the codec's identity.
     pub fn to_bytes(&self) -> Result<Vec<u8>, WeightsError> {
-        let header = Header {
-            version: VERSION,
-            config: self.config.clone(),
-        };
+        let header = Header { version: VERSION, config: self.config.clone() };
         let text = serde_json::to_string(&header).map_err(|e| WeightsError::Metadata(e.to_string()))?;
         weights::to_bytes(&self.arrays, (ENTRY, text))
     }
@@ -235,11 +224,7 @@ fn published(arrays: Arrays) -> Arrays {
 fn infer_config(arrays: &Arrays) -> Result<CodecConfig, WeightsError> {
     let shape = |name: String| match arrays.get(&name) {
         Some(array) if array.shape.len() > 1 => Ok(array.shape.clone()),
-        Some(array) => Err(WeightsError::Shape {
-            name,
-            found: array.shape.clone(),
-            expected: vec![0, 0],
-        }),
+        Some(array) => Err(WeightsError::Shape { name, found: array.shape.clone(), expected: vec![0, 0] }),
         None => Err(WeightsError::Missing(name)),
     };
     let count = |name: &dyn Fn(usize) -> String| (0..).take_while(|i| arrays.contains_key(&name(*i))).count();
@@ -248,9 +233,8 @@ fn infer_config(arrays: &Arrays) -> Result<CodecConfig, WeightsError> {
     while arrays.keys().any(|n| n.starts_with(&format!("encoders.{}.", levels.len()))) {
         let base = format!("encoders.{}.level_blocks", levels.len());
         let blocks = count(&|b| format!("{base}.{b}.proj_out.weight"));
-        let downs = (0..blocks)
-            .map(|b| count(&|i| format!("{base}.{b}.downsample_block.{}.weight", 2 * i)) as u32)
-            .collect();
+        let downs =
+            (0..blocks).map(|b| count(&|i| format!("{base}.{b}.downsample_block.{}.weight", 2 * i)) as u32).collect();
         let codebook = shape(layer::codebook_name(levels.len()))?;
         dim = codebook[1];
         levels.push(LevelConfig {
@@ -264,9 +248,5 @@ fn infer_config(arrays: &Arrays) -> Result<CodecConfig, WeightsError> {
     if levels.is_empty() {
         return Err(WeightsError::NotACodec);
     }
-    Ok(CodecConfig {
-        rate: 44_100,
-        dim,
-        levels,
-    })
+    Ok(CodecConfig { rate: 44_100, dim, levels })
 }

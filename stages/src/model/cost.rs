@@ -84,8 +84,9 @@ pub fn check(settings: &FitSettings, limit: u64) -> Result<(), FitError> {
         }
     }
     let changes = settings.levels.iter().zip(&smaller.levels).enumerate().filter(|(_, (a, b))| a != b);
-    let changes: Vec<String> =
-        changes.map(|(level, (_, b))| format!("level {level} with a batch of {} x {} frames", b.batch, b.crop)).collect();
+    let changes: Vec<String> = changes
+        .map(|(level, (_, b))| format!("level {level} with a batch of {} x {} frames", b.batch, b.crop))
+        .collect();
     let remedy = format!("{} would fit", changes.join(" and "));
     Err(FitError::Memory { needed, limit, remedy })
 }

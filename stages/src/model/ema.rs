@@ -78,12 +78,7 @@ impl Codebook {
         // At least what one vector in `n` gives, so that no count is zero.
         let counts: Vec<f32> = counts.iter().map(|c| (*c).max(1) as f32 * share).collect();
         let sums = centres.chunks(dim).zip(&counts).flat_map(|(c, n)| c.iter().map(move |v| v * n)).collect();
-        Self {
-            dim,
-            centres,
-            counts,
-            sums,
-        }
+        Self { dim, centres, counts, sums }
     }
 
     /// Moves the codewords towards the vectors `rows` (`[n, dim]`) whose `codes` they are, and revives those out of use.
@@ -130,10 +125,7 @@ impl Codebook {
 mod tests {
     use super::*;
 
-    const RULE: Rule = Rule {
-        decay: 0.5,
-        revival: 0.1,
-    };
+    const RULE: Rule = Rule { decay: 0.5, revival: 0.1 };
 
     #[test]
     fn initial_averages_agree_with_the_centres() {
@@ -151,12 +143,7 @@ mod tests {
 
     #[test]
     fn used_words_move_to_their_vectors_and_dead_ones_are_revived_for_good() {
-        let mut book = Codebook {
-            dim: 1,
-            centres: vec![0.0, 100.0],
-            counts: vec![1.0, 1e-3],
-            sums: vec![0.0, 0.1],
-        };
+        let mut book = Codebook { dim: 1, centres: vec![0.0, 100.0], counts: vec![1.0, 1e-3], sums: vec![0.0, 0.1] };
         let mut random = Random::new(&[1; 32], "test", 0);
         let rows = [2.0, 2.0, 2.0, 2.0];
         let usage = book.update(&rows, &[0; 4], RULE, &mut random);

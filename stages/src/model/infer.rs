@@ -5,13 +5,15 @@
 //! its taps. Positions outside the clip are set to zero after every layer, which is the zero padding of a network that
 //! takes the whole clip at once. Tiles are laid from the clip's first frame and all have the same shape: the codes of a
 //! clip do not depend on what is encoded beside it, on how it is read, or on the number of threads.
+use std::ops::Range;
+
 use burn::tensor::activation::relu;
 use burn::tensor::{Tensor, TensorData};
 use kernels::Kernels;
 
 use super::codec::Codec;
 use super::layer::{self, Affine, Kind, Loaded};
-use super::quantise::{nearest, rows};
+use super::quantise::nearest;
 use super::weights::WeightsError;
 
 /// Frames of audio in a tile, where the hop allows it.
@@ -81,13 +83,7 @@ fn cuts<B: Kernels>(layers: &[Loaded<B>], tile: usize) -> Vec<Cut> {
                     (lag, channels) = (lag + dilation, width);
                 }
             }
-            Cut {
-                context,
-                trim,
-                channels,
-                tile,
-                lag,
-            }
+            Cut { context, trim, channels, tile, lag }
         })
         .collect()
 }
@@ -116,13 +112,13 @@ impl<B: Kernels> Chain<B> {
         &self,
         length: u64,
         device: &B::Device,
-        mut next: impl FnMut(u64) -> Result<Tensor<B, 3>, E>,
-        mut put: impl FnMut(Tensor<B, 3>, std::ops::Range<usize>),
+        mut next: impl FnMut(u64) -> Result<Vec<f32>, E>,
+        mut put: impl FnMut(Vec<f32>, Range<usize>),
     ) -> Result<(), E> {
         let (tile_out, lag_out) = self.out();
         let length_out = length * tile_out as u64 / self.tile as u64;
         let tiles_in = length.div_ceil(self.tile as u64);
-        let mut contexts: Vec<Option<Tensor<B, 3>>> = vec![None; self.layers.len()];
+        let mut contexts: Vec<Option<Vec<f32>>> = vec![None; self.layers.len()];
         for i in 0..(length_out + lag_out as u64).div_ceil(tile_out as u64) {
             let mut x = if i < tiles_in { Some(next(i)?) } else { None };
             for ((layer, cut), context) in self.layers.iter().zip(&self.cuts).zip(&mut contexts) {
@@ -139,7 +135,7 @@ impl<B: Kernels> Chain<B> {
 }
 
 /// Which positions of output tile `i` lie in a sequence of `length`.
-fn inside(i: u64, tile: usize, lag: usize, length: u64) -> std::ops::Range<usize> {
+fn inside(i: u64, tile: usize, lag: usize, length: u64) -> Range<usize> {
     let (start, end) = (i * tile as u64, (i + 1) * tile as u64);
     let lag = lag as u64;
     let first = lag.saturating_sub(start).min(tile as u64);
@@ -147,15 +143,18 @@ fn inside(i: u64, tile: usize, lag: usize, length: u64) -> std::ops::Range<usize
     first as usize..last as usize
 }
 
-/// One layer, one tile. A tile of zeros, outside the sequence, is `None` and costs nothing.
+/// One layer, one tile, `[channels, tile]`. A tile of zeros, outside the sequence, is `None` and costs nothing.
+///
+/// Tiles are put together on the host: the CPU engine copies slices element by element, and on narrow layers that costs
+/// more than the products.
 fn advance<B: Kernels>(
     layer: &Loaded<B>,
     cut: &Cut,
-    context: &mut Option<Tensor<B, 3>>,
-    x: Option<Tensor<B, 3>>,
-    inside: std::ops::Range<usize>,
+    context: &mut Option<Vec<f32>>,
+    x: Option<Vec<f32>>,
+    inside: Range<usize>,
     device: &B::Device,
-) -> Option<Tensor<B, 3>> {
+) -> Option<Vec<f32>> {
     if x.is_none() && context.is_none() && inside.is_empty() {
         return None;
     }
@@ -164,47 +163,59 @@ fn advance<B: Kernels>(
         Kind::Up { .. } => cut.tile / 2,
         Kind::Same { .. } | Kind::Residual { .. } => cut.tile,
     };
-    let zeros = |n: usize| Tensor::zeros([1, cut.channels, n], device);
-    let before = context.take().unwrap_or_else(|| zeros(cut.context));
-    let buffer = Tensor::cat(vec![before, x.unwrap_or_else(|| zeros(tile_in))], 2);
     let all = cut.context + tile_in;
-    *context = Some(buffer.clone().narrow(2, tile_in, cut.context));
+    let mut buffer = Vec::with_capacity(cut.channels * all);
+    for channel in 0..cut.channels {
+        for (part, n) in [(&*context, cut.context), (&x, tile_in)] {
+            match part {
+                Some(rows) => buffer.extend_from_slice(&rows[channel * n..][..n]),
+                None => buffer.resize(buffer.len() + n, 0.0),
+            }
+        }
+    }
+    *context = Some(columns(&buffer, all, tile_in..all));
     if inside.is_empty() {
         return None;
     }
+    let input = |rows: Vec<f32>, length: usize| {
+        Tensor::<B, 3>::from_data(TensorData::new(rows, [1, cut.channels, length]), device)
+    };
     let Affine { weight, bias } = layer.first.clone();
-    let y = match (layer.kind, &layer.second) {
+    let mut y = match (layer.kind, &layer.second) {
         (Kind::Down { .. }, _) => {
-            let seen = if cut.trim > 0 { buffer.narrow(2, 0, all - cut.trim) } else { buffer };
-            kernels::conv1d(seen, weight, bias, 2, 0, 1)
+            let seen = all - cut.trim;
+            values(kernels::conv1d(input(columns(&buffer, all, 0..seen), seen), weight, bias, 2, 0, 1))
         }
         // Padding 3: the two positions of context reach six outputs that belong to the tiles beside this one.
-        (Kind::Up { .. }, _) => kernels::conv_transpose1d(buffer, weight, bias, 2, 3),
-        (Kind::Same { .. }, _) | (Kind::Residual { .. }, None) => kernels::conv1d(buffer, weight, bias, 1, 0, 1),
+        (Kind::Up { .. }, _) => values(kernels::conv_transpose1d(input(buffer, all), weight, bias, 2, 3)),
+        (Kind::Same { .. }, _) | (Kind::Residual { .. }, None) => {
+            values(kernels::conv1d(input(buffer, all), weight, bias, 1, 0, 1))
+        }
         (Kind::Residual { dilation, .. }, Some(second)) => {
             let Affine { weight: outer, bias: last } = second.clone();
             if 4 * dilation <= tile_in {
-                kernels::residual_block(buffer, weight, bias, outer, last, dilation).narrow(2, dilation, tile_in)
+                let y = kernels::residual_block(input(buffer, all), weight, bias, outer, last, dilation);
+                columns(&values(y), all, dilation..dilation + tile_in)
             } else {
                 // The fused block would compute the whole context as well, and here that is most of the buffer.
-                let x = buffer.clone().narrow(2, dilation, tile_in);
-                let h = kernels::conv1d(relu(buffer), weight, bias, 1, 0, dilation);
-                x + kernels::conv1d(relu(h), outer, last, 1, 0, 1)
+                let x = input(columns(&buffer, all, dilation..dilation + tile_in), tile_in);
+                let h = kernels::conv1d(relu(input(buffer, all)), weight, bias, 1, 0, dilation);
+                values(x + kernels::conv1d(relu(h), outer, last, 1, 0, 1))
             }
         }
     };
-    if inside == (0..cut.tile) {
-        return Some(y);
+    for row in y.chunks_exact_mut(cut.tile) {
+        row[..inside.start].fill(0.0);
+        row[inside.end..].fill(0.0);
     }
-    let channels = y.dims()[1];
-    let mut parts = vec![y.narrow(2, inside.start, inside.len())];
-    if inside.start > 0 {
-        parts.insert(0, Tensor::zeros([1, channels, inside.start], device));
-    }
-    if inside.end < cut.tile {
-        parts.push(Tensor::zeros([1, channels, cut.tile - inside.end], device));
-    }
-    Some(Tensor::cat(parts, 2))
+    Some(y)
+}
+
+/// The columns `range` of rows of `length`.
+fn columns(rows: &[f32], length: usize, range: Range<usize>) -> Vec<f32> {
+    let mut out = Vec::with_capacity(rows.len() / length * range.len());
+    rows.chunks_exact(length).for_each(|row| out.extend_from_slice(&row[range.clone()]));
+    out
 }
 
 #[derive(Debug, Clone)]
@@ -241,12 +252,7 @@ impl<B: Kernels> Coder<B> {
                 })
             })
             .collect::<Result<_, WeightsError>>()?;
-        Ok(Self {
-            dim: config.dim,
-            align: config.align() as u64,
-            device,
-            levels,
-        })
+        Ok(Self { dim: config.dim, align: config.align() as u64, device, levels })
     }
 
     /// Codes of each level for a clip of `frames` frames: the clip is padded with zeros to a multiple of the largest hop.
@@ -295,9 +301,14 @@ impl<B: Kernels> Coder<B> {
                 if real > 0 {
                     read(first, &mut samples[..real])?;
                 }
-                Ok(Tensor::from_data(TensorData::new(samples, [1, 1, tile]), &self.device))
+                Ok(samples)
             },
-            |z, inside| put(&rows(z)[inside.start * self.dim..inside.end * self.dim]),
+            |z, inside| {
+                let length = z.len() / self.dim;
+                let vectors: Vec<f32> =
+                    inside.flat_map(|t| (0..self.dim).map(move |c| c * length + t)).map(|i| z[i]).collect();
+                put(&vectors);
+            },
         )
     }
 
@@ -336,12 +347,7 @@ impl<B: Kernels> Coder<B> {
         let codewords = chosen.codebook.len() / self.dim;
         if let Some(at) = codes.iter().position(|c| usize::from(*c) >= codewords) {
             let code = codes[at];
-            return Err(DecodeError::Code {
-                level,
-                at,
-                code,
-                codewords,
-            });
+            return Err(DecodeError::Code { level, at, code, codewords });
         }
         let tile = chosen.decoder.tile;
         chosen.decoder.run(
@@ -356,9 +362,9 @@ impl<B: Kernels> Coder<B> {
                         z[c * tile + t] = *v;
                     }
                 }
-                Ok(Tensor::from_data(TensorData::new(z, [1, self.dim, tile]), &self.device))
+                Ok(z)
             },
-            |y, inside| put(&values(y)[inside]),
+            |y, inside| put(&y[inside]),
         )
     }
 }

@@ -33,10 +33,7 @@ impl Layer {
     /// The layer's tensors in a fixed order: name, shape, and the number of inputs that feed one output.
     pub(crate) fn tensors(&self) -> Vec<(String, Vec<usize>, usize)> {
         let affine = |name: &str, shape: [usize; 3], channels: usize, fan: usize| {
-            [
-                (format!("{name}.weight"), shape.to_vec(), fan),
-                (format!("{name}.bias"), vec![channels], fan),
-            ]
+            [(format!("{name}.weight"), shape.to_vec(), fan), (format!("{name}.bias"), vec![channels], fan)]
         };
         match self.kind {
             Kind::Down { input, output } => affine(&self.name, [output, input, 4], output, input * 4).into(),
@@ -64,29 +61,17 @@ pub(crate) fn encoder(level: usize, config: &LevelConfig, dim: usize) -> Vec<Lay
                 _ => config.width,
             };
             layers.push(Layer {
-                kind: Kind::Down {
-                    input,
-                    output: config.width,
-                },
+                kind: Kind::Down { input, output: config.width },
                 name: format!("{base}.downsample_block.{}", 2 * i),
             });
             for depth in 0..config.depth {
                 layers.push(Layer {
-                    kind: Kind::Residual {
-                        width: config.width,
-                        dilation: config.dilation(depth),
-                    },
+                    kind: Kind::Residual { width: config.width, dilation: config.dilation(depth) },
                     name: format!("{base}.downsample_block.{}.resnet_block.{depth}", 2 * i + 1),
                 });
             }
         }
-        layers.push(Layer {
-            kind: Kind::Same {
-                input: config.width,
-                output: dim,
-            },
-            name: format!("{base}.proj_out"),
-        });
+        layers.push(Layer { kind: Kind::Same { input: config.width, output: dim }, name: format!("{base}.proj_out") });
     }
     layers
 }
@@ -96,36 +81,21 @@ pub(crate) fn decoder(level: usize, config: &LevelConfig, dim: usize) -> Vec<Lay
     let mut layers = Vec::new();
     for (block, &halvings) in config.downs.iter().enumerate().rev() {
         let base = format!("decoders.{level}.level_blocks.{block}");
-        layers.push(Layer {
-            kind: Kind::Same {
-                input: dim,
-                output: config.width,
-            },
-            name: format!("{base}.proj_in"),
-        });
+        layers.push(Layer { kind: Kind::Same { input: dim, output: config.width }, name: format!("{base}.proj_in") });
         for i in 0..halvings {
             for depth in 0..config.depth {
                 layers.push(Layer {
-                    kind: Kind::Residual {
-                        width: config.width,
-                        dilation: config.dilation(config.depth - 1 - depth),
-                    },
+                    kind: Kind::Residual { width: config.width, dilation: config.dilation(config.depth - 1 - depth) },
                     name: format!("{base}.upsample_block.{}.resnet_block.{depth}", 2 * i),
                 });
             }
             layers.push(Layer {
-                kind: Kind::Up {
-                    input: config.width,
-                    output: if i + 1 < halvings { config.width } else { dim },
-                },
+                kind: Kind::Up { input: config.width, output: if i + 1 < halvings { config.width } else { dim } },
                 name: format!("{base}.upsample_block.{}", 2 * i + 1),
             });
         }
     }
-    layers.push(Layer {
-        kind: Kind::Same { input: dim, output: 1 },
-        name: format!("decoders.{level}.out"),
-    });
+    layers.push(Layer { kind: Kind::Same { input: dim, output: 1 }, name: format!("decoders.{level}.out") });
     layers
 }
 
@@ -158,10 +128,7 @@ pub(crate) fn load<B: Kernels>(
 ) -> Result<Vec<Loaded<B>>, WeightsError> {
     let find = |name: &str| arrays.get(name).ok_or_else(|| WeightsError::Missing(name.to_owned()));
     let affine = |tensors: &[(String, Vec<usize>, usize)]| -> Result<Affine<B>, WeightsError> {
-        Ok(Affine {
-            weight: tensor(find(&tensors[0].0)?, device),
-            bias: tensor(find(&tensors[1].0)?, device),
-        })
+        Ok(Affine { weight: tensor(find(&tensors[0].0)?, device), bias: tensor(find(&tensors[1].0)?, device) })
     };
     layers
         .iter()
@@ -170,11 +137,7 @@ pub(crate) fn load<B: Kernels>(
             Ok(Loaded {
                 kind: layer.kind,
                 first: affine(&tensors[..2])?,
-                second: if tensors.len() > 2 {
-                    Some(affine(&tensors[2..])?)
-                } else {
-                    None
-                },
+                second: if tensors.len() > 2 { Some(affine(&tensors[2..])?) } else { None },
             })
         })
         .collect()

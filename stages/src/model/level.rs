@@ -47,12 +47,7 @@ impl LevelState {
                 parameters.insert(name, Array { shape, data });
             }
         }
-        Self {
-            step: 0,
-            adam: Adam::new(&parameters),
-            parameters,
-            codebook: None,
-        }
+        Self { step: 0, adam: Adam::new(&parameters), parameters, codebook: None }
     }
 }
 
@@ -141,13 +136,9 @@ impl<'a> Trainer<'a> {
                     q.copy_from_slice(&book.centres[*code as usize * book.dim..][..book.dim]);
                 }
                 let away: Vec<f32> = vectors.iter().zip(&quantised).map(|(z, q)| z - q).collect();
-                record.commitment =
-                    away.iter().map(|d| f64::from(*d) * f64::from(*d)).sum::<f64>() / away.len() as f64;
+                record.commitment = away.iter().map(|d| f64::from(*d) * f64::from(*d)).sum::<f64>() / away.len() as f64;
                 let weight = (2.0 * self.settings.commitment / away.len() as f64) as f32;
-                let rule = Rule {
-                    decay: self.settings.ema_decay,
-                    revival: self.settings.revival,
-                };
+                let rule = Rule { decay: self.settings.ema_decay, revival: self.settings.revival };
                 let mut random = Random::new(&self.seed, &format!("revival {}", self.level), step);
                 let usage = book.update(&vectors, &codes, rule, &mut random);
                 record.perplexity = usage.perplexity;
@@ -168,7 +159,8 @@ impl<'a> Trainer<'a> {
             let level = self.level;
             return Err(FitError::Diverged { level, step });
         }
-        let back = backward(y, Tensor::from_data(TensorData::new(loss.gradient, [fit.batch, 1, fit.crop]), &self.device));
+        let back =
+            backward(y, Tensor::from_data(TensorData::new(loss.gradient, [fit.batch, 1, fit.crop]), &self.device));
         let mut towards = leaf.grad(&back).unwrap_or_else(|| Tensor::zeros(shape, &self.device));
         if let Some(commit) = commit {
             towards = towards + commit;
@@ -217,18 +209,9 @@ impl<'a> Trainer<'a> {
 
 /// The layers with gradients wanted.
 fn track(layers: Vec<Loaded<Engine>>) -> Vec<Loaded<Engine>> {
-    let affine = |a: layer::Affine<Engine>| layer::Affine {
-        weight: a.weight.require_grad(),
-        bias: a.bias.require_grad(),
-    };
-    layers
-        .into_iter()
-        .map(|l| Loaded {
-            kind: l.kind,
-            first: affine(l.first),
-            second: l.second.map(affine),
-        })
-        .collect()
+    let affine =
+        |a: layer::Affine<Engine>| layer::Affine { weight: a.weight.require_grad(), bias: a.bias.require_grad() };
+    layers.into_iter().map(|l| Loaded { kind: l.kind, first: affine(l.first), second: l.second.map(affine) }).collect()
 }
 
 /// The gradients of everything behind `y`, given that of `y`.
@@ -250,10 +233,7 @@ fn collect(
     for (layer, loaded) in layers.iter().zip(loaded) {
         let mut names = layer.tensors().into_iter();
         for affine in [Some(&loaded.first), loaded.second.as_ref()].into_iter().flatten() {
-            let pair = [
-                gradient(&affine.weight, gradients),
-                gradient(&affine.bias, gradients),
-            ];
+            let pair = [gradient(&affine.weight, gradients), gradient(&affine.bias, gradients)];
             out.extend(names.by_ref().zip(pair).map(|((name, _, _), g)| (name, g)));
         }
     }

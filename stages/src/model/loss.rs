@@ -141,12 +141,10 @@ mod tests {
     #[test]
     fn gradient_is_that_of_finite_differences() {
         let spectral = Spectral::new();
-        let wave = |f: f64, n: usize| -> Vec<f32> { (0..n).map(|i| libm::sin(f * i as f64 * i as f64) as f32).collect() };
+        let wave =
+            |f: f64, n: usize| -> Vec<f32> { (0..n).map(|i| libm::sin(f * i as f64 * i as f64) as f32).collect() };
         let (x, y) = (wave(1e-5, 4096), wave(2.3e-5, 4096));
-        let bandwidth = Bandwidth {
-            power: 0.3,
-            spectral: 20.0,
-        };
+        let bandwidth = Bandwidth { power: 0.3, spectral: 20.0 };
         let total = |y: &[f32]| {
             let l = spectral.loss(&x, y, 2048, 0.7, bandwidth);
             l.reconstruction + 0.7 * l.spectral
@@ -166,10 +164,7 @@ mod tests {
     #[test]
     fn equal_signals_cost_nothing() {
         let x: Vec<f32> = (0..2000).map(|i| libm::sinf(i as f32)).collect();
-        let bandwidth = Bandwidth {
-            power: 1.0,
-            spectral: 1.0,
-        };
+        let bandwidth = Bandwidth { power: 1.0, spectral: 1.0 };
         let loss = Spectral::new().loss(&x, &x, 2000, 1.0, bandwidth);
         assert_eq!((loss.reconstruction, loss.spectral), (0.0, 0.0));
         assert!(loss.gradient.iter().all(|g| *g == 0.0));

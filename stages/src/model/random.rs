@@ -14,11 +14,7 @@ impl Random {
         let mut hasher = blake3::Hasher::new_keyed(seed);
         hasher.update(&counter.to_le_bytes());
         hasher.update(purpose.as_bytes());
-        Self {
-            reader: hasher.finalize_xof(),
-            block: [0; 512],
-            at: 512,
-        }
+        Self { reader: hasher.finalize_xof(), block: [0; 512], at: 512 }
     }
 
     fn bits(&mut self) -> u64 {
@@ -69,12 +65,7 @@ mod tests {
     #[test]
     fn streams_differ_by_seed_purpose_and_counter() {
         let first = |seed: u8, purpose: &str, counter| Random::new(&[seed; 32], purpose, counter).bits();
-        let all = [
-            first(0, "a", 0),
-            first(1, "a", 0),
-            first(0, "b", 0),
-            first(0, "a", 1),
-        ];
+        let all = [first(0, "a", 0), first(1, "a", 0), first(0, "b", 0), first(0, "a", 1)];
         for i in 0..4 {
             assert!(all[i + 1..].iter().all(|v| *v != all[i]));
         }

@@ -71,10 +71,7 @@ pub struct Array {
 impl Array {
     /// An array of zeros.
     pub fn zeros(shape: &[usize]) -> Self {
-        Self {
-            shape: shape.to_vec(),
-            data: vec![0.0; shape.iter().product()],
-        }
+        Self { shape: shape.to_vec(), data: vec![0.0; shape.iter().product()] }
     }
 }
 
@@ -115,17 +112,11 @@ pub fn from_bytes(bytes: &[u8], key: &str) -> Result<(Arrays, Option<String>), W
     let mut arrays = Arrays::new();
     for (name, view) in file.iter() {
         if view.dtype() != Dtype::F32 {
-            return Err(WeightsError::Type {
-                name: name.to_owned(),
-                found: format!("{:?}", view.dtype()),
-            });
+            return Err(WeightsError::Type { name: name.to_owned(), found: format!("{:?}", view.dtype()) });
         }
         let (words, _) = view.data().as_chunks::<4>();
         let data: Vec<f32> = words.iter().map(|w| f32::from_le_bytes(*w)).collect();
-        let array = Array {
-            shape: view.shape().to_vec(),
-            data,
-        };
+        let array = Array { shape: view.shape().to_vec(), data };
         arrays.insert(name.to_owned(), array);
     }
     // In the order of names, so that the same file always gets the same complaint.
