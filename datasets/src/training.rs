@@ -95,7 +95,13 @@ mod tests {
     #[test]
     fn goes_both_ways() {
         let steps: Vec<Step> = (0..2500)
-            .map(|i| Step { level: i % 3, step: i / 3, reconstruction: 1.0 / (i + 1) as f64, used: i, ..Step::default() })
+            .map(|i| Step {
+                level: i % 3,
+                step: i / 3,
+                reconstruction: 1.0 / (i + 1) as f64,
+                used: i,
+                ..Step::default()
+            })
             .collect();
         let bytes = write(&steps).expect("written");
         assert_eq!(bytes, write(&steps).expect("written"));

@@ -191,7 +191,8 @@ impl Cli {
     pub fn perform(self) -> Result<(), Error> {
         match self.command {
             Command::Run(args) => {
-                let plan = load(&args.manifest.manifest, &args.manifest.sets, args.manifest.to.as_deref()).map_err(Error::Manifest)?;
+                let plan = load(&args.manifest.manifest, &args.manifest.sets, args.manifest.to.as_deref())
+                    .map_err(Error::Manifest)?;
                 let options = args.work.options(&args.store, args.allow_shrink);
                 let observer = Box::new(screen::Screen::new(args.work.json));
                 let finished = run::run(plan, &options, cancel_on_interrupt(), observer)?;
@@ -201,7 +202,8 @@ impl Cli {
                 }
             }
             Command::Plan(args) => {
-                let plan = load(&args.manifest.manifest, &args.manifest.sets, args.manifest.to.as_deref()).map_err(Error::Manifest)?;
+                let plan = load(&args.manifest.manifest, &args.manifest.sets, args.manifest.to.as_deref())
+                    .map_err(Error::Manifest)?;
                 let finished = run::dry(plan, &args.work.options(&args.store, false), cancel_on_interrupt())?;
                 match args.work.json {
                     true => print(&(screen::plan_json(&finished) + "\n")),
@@ -219,7 +221,9 @@ impl Cli {
                 let folder = runs::find(&store.store, &run)?;
                 print(&format!("{}\n", folder.join("report.html").display()));
             }
-            Command::Encode(args) => print(&files::encode(&args.files, &args.model, &args.out, &cancel_on_interrupt())?),
+            Command::Encode(args) => {
+                print(&files::encode(&args.files, &args.model, &args.out, &cancel_on_interrupt())?)
+            }
             Command::Decode(args) => {
                 print(&files::decode(&args.files, &args.model, &args.out, args.level, &cancel_on_interrupt())?);
             }

@@ -7,8 +7,7 @@ use datasets::{
     audio::{
         decode::{DecodeError, decode as decode_file},
         resample::Resampler,
-        tags,
-        wav,
+        tags, wav,
     },
     license::License,
     shard::{self, ShardMeta, ShardRow},
@@ -130,7 +129,8 @@ pub fn encode(files: &[PathBuf], path: &Path, out: &Path, cancel: &Cancel) -> Re
             source: tags.url,
             extra: BTreeMap::new(),
         };
-        let track = format!("file/{}", file.file_name().map_or_else(|| "sound".into(), |n| n.to_string_lossy().into_owned()));
+        let track =
+            format!("file/{}", file.file_name().map_or_else(|| "sound".into(), |n| n.to_string_lossy().into_owned()));
         let row = ShardRow {
             clip: format!("{track}@0+{frames}"),
             track,
@@ -201,7 +201,8 @@ pub fn decode(files: &[PathBuf], path: &Path, out: &Path, level: usize, cancel: 
             let written = wav::write(&mut temp, &sound, row.rate, 1, wav::Encoding::Pcm16);
             let written = written.and_then(|w| temp.flush().map(|()| w)).map_err(StoreError::io("write", &target))?;
             temp.commit(&target)?;
-            let clipped = if written.clipped > 0 { format!(", {} samples clipped", written.clipped) } else { String::new() };
+            let clipped =
+                if written.clipped > 0 { format!(", {} samples clipped", written.clipped) } else { String::new() };
             let seconds = row.frames as f64 / f64::from(row.rate);
             text += &format!("{}  {seconds:.2} s{clipped}\n", target.display());
         }

@@ -5,8 +5,8 @@ use crate::{
     execute::Outcome,
     plan::Plan,
     report::data::{
-        Attribution, Audio, Codebook, CurvePoint, CurveSet, Reason, Reconstruction, Report, Sample, ScoreColumn, ScoreRow,
-        ScoreTable, StageView, TrackView,
+        Attribution, Audio, Codebook, CurvePoint, CurveSet, Reason, Reconstruction, Report, Sample, ScoreColumn,
+        ScoreRow, ScoreTable, StageView, TrackView,
     },
     score::{Decoder, Scored, median, original},
 };
@@ -23,9 +23,9 @@ use std::{
     sync::Arc,
 };
 
-/// Held-out clips scored for each genre.
+/// Clips scored for each genre.
 const PER_GENRE: usize = 8;
-/// Held-out clips scored in all.
+/// Clips scored in all.
 const SCORED: usize = 64;
 /// Clips with players on the page.
 const PLAYERS: usize = 4;
@@ -69,8 +69,7 @@ pub fn report(plan: &Plan, outcome: &Outcome, env: &Env, run: &str) -> Result<Re
         report.codebooks = codebooks(weights, &own, env)?;
         if !own.is_empty() {
             let decoder = Decoder::load(env, weights.digest).map_err(fault)?;
-            let chosen = held_out(&own);
-            let scored = decoder.score(env, &chosen).map_err(fault)?;
+            let scored = decoder.score(env, &first_clips(&own, false), &first_clips(&own, true)).map_err(fault)?;
             report.scores = vec![scores(weights, &scored)];
             report.players = players(&decoder, &scored, env)?;
         }
@@ -80,7 +79,8 @@ pub fn report(plan: &Plan, outcome: &Outcome, env: &Env, run: &str) -> Result<Re
 
 fn all_codes(outcome: &Outcome) -> Vec<&Codes> {
     let rows = outcome.stages.iter().flat_map(|s| &s.kept);
-    let codes: BTreeSet<&Codes> = rows.filter_map(|row| if let AnyRow::Codes(codes) = &**row { Some(codes) } else { None }).collect();
+    let codes: BTreeSet<&Codes> =
+        rows.filter_map(|row| if let AnyRow::Codes(codes) = &**row { Some(codes) } else { None }).collect();
     codes.into_iter().collect()
 }
 
@@ -114,7 +114,8 @@ pub fn tracks(outcome: &Outcome) -> Vec<Arc<Track>> {
     if !clips.is_empty() {
         return clips.into_values().cloned().collect();
     }
-    let stage = outcome.stages.iter().rev().find(|s| s.kept.first().is_some_and(|row| matches!(**row, AnyRow::Track(_))));
+    let stage =
+        outcome.stages.iter().rev().find(|s| s.kept.first().is_some_and(|row| matches!(**row, AnyRow::Track(_))));
     for row in stage.map(|s| s.kept.as_slice()).unwrap_or_default() {
         if let AnyRow::Track(track) = &**row {
             last.insert(track.id.clone(), Arc::new(track.clone()));
@@ -170,7 +171,14 @@ fn attribution(tracks: &[Arc<Track>]) -> Vec<Attribution> {
         let key = (text(&track.license), text(&track.labels.artist), title, text(&track.labels.source));
         *lines.entry(key).or_default() += 1;
     }
-    let line = |((license, artist, title, source), tracks)| Attribution { title, artist, license, license_url: None, source, tracks };
+    let line = |((license, artist, title, source), tracks)| Attribution {
+        title,
+        artist,
+        license,
+        license_url: None,
+        source,
+        tracks,
+    };
     lines.into_iter().map(line).collect()
 }
 
@@ -194,7 +202,11 @@ fn curves(weights: &Weights, env: &Env) -> Result<Vec<CurveSet>, Error> {
     let mut sets: BTreeMap<u32, CurveSet> = BTreeMap::new();
     for step in steps {
         let hop = weights.hops.get(step.level as usize).copied().unwrap_or_default();
-        let set = sets.entry(step.level as u32).or_insert_with(|| CurveSet { level: step.level as u32, hop, points: Vec::new() });
+        let set = sets.entry(step.level as u32).or_insert_with(|| CurveSet {
+            level: step.level as u32,
+            hop,
+            points: Vec::new(),
+        });
         set.points.push(CurvePoint {
             step: step.step,
             reconstruction: step.reconstruction,
@@ -220,7 +232,11 @@ fn curves(weights: &Weights, env: &Env) -> Result<Vec<CurveSet>, Error> {
 /// How often each codeword was used over the train split.
 fn codebooks(weights: &Weights, codes: &[&Codes], env: &Env) -> Result<Vec<Codebook>, Error> {
     let mut books: Vec<Codebook> = (weights.hops.iter().zip(&weights.codewords).enumerate())
-        .map(|(level, (hop, codewords))| Codebook { level: level as u32, hop: *hop, counts: vec![0; *codewords as usize] })
+        .map(|(level, (hop, codewords))| Codebook {
+            level: level as u32,
+            hop: *hop,
+            counts: vec![0; *codewords as usize],
+        })
         .collect();
     let train = codes.iter().filter(|c| c.clip.track.split.as_deref().is_none_or(|split| split == "train"));
     for blob in train.map(|c| c.blob).collect::<BTreeSet<Digest>>() {
@@ -236,20 +252,21 @@ fn codebooks(weights: &Weights, codes: &[&Codes], env: &Env) -> Result<Vec<Codeb
     if codes.is_empty() { Ok(Vec::new()) } else { Ok(books) }
 }
 
-/// The first clips of held-out tracks of each genre; of all tracks where nothing is held out.
-fn held_out(codes: &[&Codes]) -> Vec<Codes> {
-    let outside = |c: &Codes| c.clip.track.split.as_deref().is_some_and(|split| split != "train");
-    let any = codes.iter().any(|c| outside(c));
+/// The first clips of tracks that are held out, or of tracks that are trained on, some of each genre; of all
+/// tracks where there are none.
+fn first_clips(codes: &[&Codes], held_out: bool) -> Vec<Codes> {
+    let wanted = |c: &Codes| c.clip.track.split.as_deref().is_some_and(|split| split != "train") == held_out;
+    let any = codes.iter().any(|c| wanted(c));
     let mut genres: BTreeMap<Option<&str>, BTreeMap<&str, &Codes>> = BTreeMap::new();
-    for codes in codes.iter().filter(|c| !any || outside(c)) {
+    for codes in codes.iter().filter(|c| !any || wanted(c)) {
         let track = &codes.clip.track;
         let first = genres.entry(track.labels.genre.as_deref()).or_default().entry(&track.id).or_insert(codes);
         if codes.clip.start < first.clip.start {
             *first = codes;
         }
     }
-    let per_genre = genres.into_values().flat_map(|tracks| tracks.into_values().take(PER_GENRE).cloned().collect::<Vec<_>>());
-    per_genre.take(SCORED).collect()
+    let some = |tracks: BTreeMap<&str, &Codes>| tracks.into_values().take(PER_GENRE).cloned().collect::<Vec<_>>();
+    genres.into_values().flat_map(some).take(SCORED).collect()
 }
 
 fn scores(weights: &Weights, scored: &[Scored]) -> ScoreTable {
@@ -292,7 +309,7 @@ fn scores(weights: &Weights, scored: &[Scored]) -> ScoreTable {
     ScoreTable {
         title: "Reconstruction of held-out clips".into(),
         note: "Medians over the first clip of each held-out track. A higher SI-SDR and a lower log-mel distance are closer \
-               to the original; the last column is what the clip's own mean spectrum would score."
+               to the original; the last column is what the mean spectrum of the training clips would score."
             .into(),
         rows_are: "Genre".into(),
         columns,

@@ -196,9 +196,12 @@ fn record(run: &Run<'_>, name: &str, files: &BTreeMap<PathBuf, Digest>) -> Value
         .stages
         .iter()
         .zip(&run.outcome.stages)
-        .flat_map(|(stage, own)| own.dropped.iter().map(|row| json!({ "stage": stage.name, "id": row.id, "code": row.code })))
+        .flat_map(|(stage, own)| {
+            own.dropped.iter().map(|row| json!({ "stage": stage.name, "id": row.id, "code": row.code }))
+        })
         .collect();
-    let files: BTreeMap<String, &Digest> = files.iter().map(|(path, digest)| (path.display().to_string(), digest)).collect();
+    let files: BTreeMap<String, &Digest> =
+        files.iter().map(|(path, digest)| (path.display().to_string(), digest)).collect();
     let views: BTreeMap<String, Digest> = run
         .outcome
         .stages

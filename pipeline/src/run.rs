@@ -10,7 +10,11 @@ use crate::{
     plan::Plan,
     publish,
 };
-use datasets::{Digest, Key, row::{Found, Origin}, store::Store};
+use datasets::{
+    Digest, Key,
+    row::{Found, Origin},
+    store::Store,
+};
 use stages::{
     flow::{Cancel, Env, Failure, Ledger, Observer, Pool, Sources},
     stage::{AnyRow, Refresh, SourceError},
@@ -73,13 +77,23 @@ fn size_engine(workers: usize) {
     });
 }
 
-fn prepare(plan: &Plan, options: &Options, dry: bool, cancel: Cancel, observer: Box<dyn Observer>) -> Result<Prepared, Error> {
+fn prepare(
+    plan: &Plan,
+    options: &Options,
+    dry: bool,
+    cancel: Cancel,
+    observer: Box<dyn Observer>,
+) -> Result<Prepared, Error> {
     size_engine(options.workers);
     let refreshable = |name: &str| plan.stages.iter().any(|s| s.name == name && s.ready.refresh().is_some());
     if let Some(wrong) = options.refresh.iter().find(|name| !refreshable(name)) {
         let can: Vec<String> =
             plan.stages.iter().filter(|s| s.ready.refresh().is_some()).map(|s| format!("`{}`", s.name)).collect();
-        let can = if can.is_empty() { "no stage of this plan can be".to_owned() } else { format!("these can be: {}", can.join(", ")) };
+        let can = if can.is_empty() {
+            "no stage of this plan can be".to_owned()
+        } else {
+            format!("these can be: {}", can.join(", "))
+        };
         return Err(Error::Usage(format!("--refresh names `{wrong}`, which cannot be refreshed; {can}")));
     }
     let store = Store::open(&options.store)?;
@@ -166,7 +180,8 @@ pub fn run(plan: Plan, options: &Options, cancel: Cancel, observer: Box<dyn Obse
         return Err(Error::Interrupted);
     }
     let outcome = Outcome { stages: outcome.stages, failures: Vec::new() };
-    account::check(&plan, &outcome, &counts).map_err(|wrong| Error::Bug(format!("rows were lost: {}", wrong.join("; "))))?;
+    account::check(&plan, &outcome, &counts)
+        .map_err(|wrong| Error::Bug(format!("rows were lost: {}", wrong.join("; "))))?;
     if !options.allow_shrink {
         guard::dropped(&plan, &outcome).map_err(Error::Guard)?;
     }

@@ -18,7 +18,10 @@ fn all(store: &Path) -> Result<Vec<(String, PathBuf, Value)>, Error> {
     let entries = match fs::read_dir(&folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(Error::Usage(format!("there is no store at {}: run a manifest first, or name another with --store", store.display())));
+            return Err(Error::Usage(format!(
+                "there is no store at {}: run a manifest first, or name another with --store",
+                store.display()
+            )));
         }
         Err(error) => return Err(datasets::store::StoreError::io("read", &folder)(error).into()),
     };
@@ -60,7 +63,8 @@ pub fn list(store: &Path) -> Result<String, Error> {
     let mut text = format!("{:width$}  {:>8} {:>8} {:>10}\n", "run", "tracks", "shards", "MiB");
     for (name, folder, record) in &runs {
         let stages = record["stages"].as_array().cloned().unwrap_or_default();
-        let of = |verb: &str| stages.iter().filter(|s| s["verb"] == verb).filter_map(|s| s["kept"].as_u64()).sum::<u64>();
+        let of =
+            |verb: &str| stages.iter().filter(|s| s["verb"] == verb).filter_map(|s| s["kept"].as_u64()).sum::<u64>();
         let mark = if latest.as_deref() == Some(Path::new(name)) { "  latest" } else { "" };
         let mib = size(folder) as f64 / f64::from(1 << 20);
         text += &format!("{name:width$}  {:>8} {:>8} {mib:>10.1}{mark}\n", of("ingest"), of("shard"));

@@ -18,7 +18,6 @@ use stages::{
 };
 use std::sync::Arc;
 
-
 /// What one level makes of one clip.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LevelScore {
@@ -26,7 +25,8 @@ pub struct LevelScore {
     pub si_sdr: Option<f64>,
     /// Mean distance of log-mel spectra.
     pub log_mel: f64,
-    /// The distance of the original's log-mel spectra to their own mean: what a steady tone colour would score.
+    /// The distance of the original's log-mel spectra to the training clips' mean spectrum: what knowing nothing
+    /// but the average would score.
     pub mean_spectrum: f64,
 }
 
@@ -76,26 +76,32 @@ impl Decoder {
         Ok(sound)
     }
 
-    /// Scores clips, in parallel; the order of the result is the order of the clips.
+    /// Scores clips, in parallel; the order of the result is the order of the clips. `train` are the clips whose
+    /// mean spectrum is the measure of knowing nothing.
     ///
     /// # Errors
     /// When a clip cannot be read.
-    pub fn score(&self, env: &Env, clips: &[Codes]) -> Result<Vec<Scored>, Fault> {
-        let scored: Vec<Result<Scored, Fault>> = clips.par_iter().map(|codes| self.one(env, codes)).collect();
+    pub fn score(&self, env: &Env, train: &[Codes], clips: &[Codes]) -> Result<Vec<Scored>, Fault> {
+        let spectra: Vec<Result<LogMel, Fault>> = train
+            .par_iter()
+            .map(|codes| Ok(LogMel::new(&original(env, codes, codes.clip.frames)?, Excerpt::of(&codes.clip).rate)))
+            .collect();
+        let mean = LogMel::mean(&spectra.into_iter().collect::<Result<Vec<_>, _>>()?);
+        let scored: Vec<Result<Scored, Fault>> = clips.par_iter().map(|codes| self.one(env, codes, &mean)).collect();
         scored.into_iter().collect()
     }
 
-    fn one(&self, env: &Env, codes: &Codes) -> Result<Scored, Fault> {
+    fn one(&self, env: &Env, codes: &Codes, mean: &[f64]) -> Result<Scored, Fault> {
         let excerpt = Excerpt::of(&codes.clip);
         let key = Key::new("score").number(REVISION).text(numerics()).text(&chain_version()).digest(&self.digest);
+        let key = mean.iter().fold(key, |key, band| key.number(band.to_bits()));
         let key = excerpt.key(key).digest(&codes.blob).finish();
         if let Some(levels) = env.store.receipt(&key).and_then(|bytes| postcard::from_bytes(&bytes).ok()) {
             return Ok(Scored { codes: codes.clone(), levels });
         }
         let original = original(env, codes, codes.clip.frames)?;
         let spectra = LogMel::new(&original, excerpt.rate);
-        let mean = LogMel::mean(std::slice::from_ref(&spectra));
-        let mean_spectrum = spectra.distance_to(&mean);
+        let mean_spectrum = spectra.distance_to(mean);
         let levels = (0..codes.hops.len())
             .map(|level| {
                 let sound = self.sound(env, codes, level, codes.clip.frames)?;

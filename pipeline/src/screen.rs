@@ -258,7 +258,10 @@ pub fn plan(finished: &Finished) -> String {
             let _ = writeln!(text, "    and {more} more");
         }
     }
-    let _ = writeln!(text, "in all: {will} items will run, {may} may run (a track stands for its clips until it is decoded)");
+    let _ = writeln!(
+        text,
+        "in all: {will} items will run, {may} may run (a track stands for its clips until it is decoded)"
+    );
     text
 }
 

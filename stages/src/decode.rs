@@ -86,12 +86,10 @@ impl Stage for Decode {
     type Out = Track;
 
     fn render<'s>(self, cx: &Context<'s>, input: Input<'s, Track>) -> Split<'s, Track> {
-        let done = memoised(
-            cx,
-            Pass { env: cx.env.clone() },
-            input.kept.map(|track| (track.content, track)),
-            |track| track.id.clone(),
-        );
+        let done =
+            memoised(cx, Pass { env: cx.env.clone() }, input.kept.map(|track| (track.content, track)), |track| {
+                track.id.clone()
+            });
         let waits = cx.may(input.pending);
         let stage = cx.stage.to_string();
         Split {

@@ -129,9 +129,9 @@ impl Stage for Encode {
             );
             Dropped { id: clip.id(), code: "wrong-rate".into(), why, failed: false }
         });
-        let work = pairs.filter(move |pair| fits(pair)).map(|(clip, weights)| {
-            ((Excerpt::of(&clip), weights.digest), (clip, weights))
-        });
+        let work = pairs
+            .filter(move |pair| fits(pair))
+            .map(|(clip, weights)| ((Excerpt::of(&clip), weights.digest), (clip, weights)));
         let effect = Work { env: cx.env.clone(), coder: Mutex::new(None) };
         let done = memoised(cx, effect, work, |(clip, _)| clip.row_id());
         // Without weights every clip waits for them; a track that waits itself is counted once, as itself.
@@ -152,14 +152,14 @@ impl Stage for Encode {
                 hops: weights.hops,
                 codewords: weights.codewords,
             }),
-            dropped: wrong
-                .concat(done.failed.map(|((clip, _), why)| Dropped::failed(clip.id(), why)))
-                .concat(done.refused.map(|((clip, _), refusal)| Dropped {
+            dropped: wrong.concat(done.failed.map(|((clip, _), why)| Dropped::failed(clip.id(), why))).concat(
+                done.refused.map(|((clip, _), refusal)| Dropped {
                     id: clip.id(),
                     code: refusal.code,
                     why: refusal.why,
                     failed: false,
-                })),
+                }),
+            ),
             pending: waits.concat(done.pending.map(move |((clip, _), cause)| Pending {
                 id: clip.id(),
                 behind: stage.clone(),

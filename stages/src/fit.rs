@@ -59,7 +59,10 @@ impl Stage for Fit {
         // result remembered.
         let waits = input.pending.delay(seal).map(|row| ((), row));
         let open = group(waits, &format!("{}: open", cx.stage), |(), rows: &[(Pending, isize)]| {
-            rows.first().map(|(row, _)| (Pending { id: ALL.into(), track: None, ..row.clone() }, 1)).into_iter().collect()
+            rows.first()
+                .map(|(row, _)| (Pending { id: ALL.into(), track: None, ..row.clone() }, 1))
+                .into_iter()
+                .collect()
         });
         let closed = without(corpus.map(|corpus| ((), corpus)), open.clone().map(|(key, _)| key));
         let effect = work::Train::new(self, cx);
@@ -67,7 +70,12 @@ impl Stage for Fit {
         let stage = cx.stage.to_string();
         Split {
             kept: done.ok.map(|(_, weights)| weights),
-            dropped: done.refused.map(|(id, refusal)| Dropped { id, code: refusal.code, why: refusal.why, failed: false }),
+            dropped: done.refused.map(|(id, refusal)| Dropped {
+                id,
+                code: refusal.code,
+                why: refusal.why,
+                failed: false,
+            }),
             pending: cx.may(open.map(|(_, row)| row)).concat(done.pending.map(move |(id, cause)| Pending {
                 id,
                 behind: stage.clone(),

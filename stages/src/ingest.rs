@@ -104,7 +104,9 @@ impl Stage for Ingest {
         for field in ["root", "file", "path", "columns", "pieces", "seconds", "compose"] {
             if at.table.get(field).is_some() && !belongs(field) {
                 let message = format!("`{field}` means nothing for corpus = \"{}\"", self.corpus.word());
-                complaints.push(Complaint::new(at.of(field), message).help("leave it out, or choose the corpus it belongs to"));
+                complaints.push(
+                    Complaint::new(at.of(field), message).help("leave it out, or choose the corpus it belongs to"),
+                );
             }
         }
         let missing = match self.corpus {
@@ -120,7 +122,8 @@ impl Stage for Ingest {
             complaints.push(Complaint::new(at.of("dataset"), "`dataset` must be a name without `/`"));
         }
         if self.corpus == Corpus::Synth && !(1..=10_000).contains(&self.pieces) {
-            complaints.push(Complaint::new(at.of("pieces"), format!("`pieces`: {} is not from 1 to 10000", self.pieces)));
+            complaints
+                .push(Complaint::new(at.of("pieces"), format!("`pieces`: {} is not from 1 to 10000", self.pieces)));
         }
         if self.corpus == Corpus::Synth && !(2.0..=600.0).contains(&self.seconds) {
             let message = format!("`seconds`: {} is not from 2 to 600", self.seconds);

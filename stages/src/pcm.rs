@@ -59,7 +59,11 @@ impl Excerpt {
     /// Adds all but the hint to a key.
     #[must_use]
     pub fn key(&self, key: Key) -> Key {
-        key.digest(&self.samples).number(self.start).number(self.frames).number(self.rate.into()).number(self.channels.into())
+        key.digest(&self.samples)
+            .number(self.start)
+            .number(self.frames)
+            .number(self.rate.into())
+            .number(self.channels.into())
     }
 }
 

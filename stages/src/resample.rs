@@ -56,7 +56,8 @@ impl Known {
 
 impl Stage for Resample {
     const VERB: &'static str = "resample";
-    const ABOUT: &'static str = "settles sample rate and channels: the length in frames follows, samples are made on demand";
+    const ABOUT: &'static str =
+        "settles sample rate and channels: the length in frames follows, samples are made on demand";
     const REVISION: u32 = 1;
     const PORTS: &'static [Port] = &[Port { name: "tracks", kind: Kind::Track, many: true }];
     const NEEDS: &'static [Trait] = &[Trait::Decoded];

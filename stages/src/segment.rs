@@ -100,7 +100,8 @@ impl Stage for Segment {
 
     fn check(&self, at: &Places<'_>, complaints: &mut Vec<Complaint>) {
         if self.align == 0 {
-            complaints.push(Complaint::new(at.of("align"), "`align`: 0 frames").help("128 holds one code of the top level"));
+            complaints
+                .push(Complaint::new(at.of("align"), "`align`: 0 frames").help("128 holds one code of the top level"));
         }
         let positive = [("seconds", Some(self.seconds)), ("stride", self.stride)];
         for (name, value) in positive {
@@ -111,7 +112,8 @@ impl Stage for Segment {
         }
         if self.minimum < 0.0 || self.minimum > self.seconds {
             let message = format!("`minimum`: {} s is not between 0 and `seconds` ({})", self.minimum, self.seconds);
-            complaints.push(Complaint::new(at.of("minimum"), message).help("a whole clip must be long enough to be kept"));
+            complaints
+                .push(Complaint::new(at.of("minimum"), message).help("a whole clip must be long enough to be kept"));
         }
     }
 

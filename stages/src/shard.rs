@@ -6,8 +6,8 @@
 
 use crate::{
     flow::{Env, group, memoised, once_each, pair, without},
-    stage::{Context, Input, Kind, Places, Port, Row, Shape, Split, Stage},
     settings::Complaint,
+    stage::{Context, Input, Kind, Places, Port, Row, Shape, Split, Stage},
 };
 use datasets::{
     Digest, Key,
@@ -117,19 +117,15 @@ impl Effect for Pack {
         let start = key(Shard::VERB, Shard::REVISION);
         let add = |key: Key, codes: &Codes| {
             let row = shard_row(codes, Vec::new());
-            let texts = [Some(&row.track), Some(&row.clip), Some(&row.split), Some(&row.license), Some(&row.attribution)];
+            let texts =
+                [Some(&row.track), Some(&row.clip), Some(&row.split), Some(&row.license), Some(&row.attribution)];
             let labels = [row.artist.as_ref(), row.title.as_ref(), row.genre.as_ref(), row.source.as_ref()];
             let key = texts.into_iter().chain(labels).fold(key, |key, text| match text {
                 Some(text) => key.number(1).text(text),
                 None => key.number(0),
             });
             let shape = codes.hops.iter().chain(&codes.codewords).fold(key, |key, n| key.number((*n).into()));
-            shape
-                .number(row.rate.into())
-                .bytes(&row.content)
-                .bytes(&row.samples)
-                .bytes(&row.codec)
-                .digest(&codes.blob)
+            shape.number(row.rate.into()).bytes(&row.content).bytes(&row.samples).bytes(&row.codec).digest(&codes.blob)
         };
         contents.rows.iter().fold(start, add).finish()
     }
@@ -171,7 +167,9 @@ impl Stage for Shard {
 
     fn check(&self, at: &Places<'_>, complaints: &mut Vec<Complaint>) {
         if self.megabytes == 0 {
-            complaints.push(Complaint::new(at.of("megabytes"), "`megabytes`: a shard needs some room").help("128 is the default"));
+            complaints.push(
+                Complaint::new(at.of("megabytes"), "`megabytes`: a shard needs some room").help("128 is the default"),
+            );
         }
     }
 

@@ -101,7 +101,10 @@ impl Stage for Split {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use datasets::{Digest, row::{Labels, Recording}};
+    use datasets::{
+        Digest,
+        row::{Labels, Recording},
+    };
 
     fn track(artist: Option<&str>, n: u32) -> Track {
         let samples = Digest::of(&n.to_le_bytes());
@@ -110,7 +113,13 @@ mod tests {
             content: samples,
             bytes: 0,
             license: None,
-            labels: Labels { title: None, artist: artist.map(Into::into), genre: None, source: None, extra: Default::default() },
+            labels: Labels {
+                title: None,
+                artist: artist.map(Into::into),
+                genre: None,
+                source: None,
+                extra: Default::default(),
+            },
             recording: Some(Recording { frames: 1, rate: 1, channels: 1, samples }),
             chain: None,
             split: None,

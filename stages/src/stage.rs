@@ -193,16 +193,17 @@ impl<'s> Context<'s> {
     /// A collection of at most one row that is there from the start.
     pub fn once<R: differential_dataflow::ExchangeData>(&self, row: Option<R>) -> Rows<'s, R> {
         let first = if self.scope.index() == 0 { row } else { None };
-        first.map(|row| (row, 0, 1)).into_iter().collect::<Vec<(R, Time, isize)>>().to_stream(self.scope.clone()).as_collection()
+        first
+            .map(|row| (row, 0, 1))
+            .into_iter()
+            .collect::<Vec<(R, Time, isize)>>()
+            .to_stream(self.scope)
+            .as_collection()
     }
 }
 
 /// No rows.
-pub fn none<'s, A: 'static, R: 'static>(like: &Rows<'s, A>) -> Rows<'s, R>
-where
-    A: Clone,
-    R: Clone,
-{
+pub fn none<'s, A: Clone + 'static, R: Clone + 'static>(like: &Rows<'s, A>) -> Rows<'s, R> {
     like.clone().flat_map(|_| None)
 }
 

@@ -73,7 +73,8 @@ impl Effect for Import {
 
 impl Stage for Weights {
     const VERB: &'static str = "weights";
-    const ABOUT: &'static str = "loads a codec from a safetensors file, Refrain's or with Jukebox's published tensor names";
+    const ABOUT: &'static str =
+        "loads a codec from a safetensors file, Refrain's or with Jukebox's published tensor names";
     const REVISION: u32 = 1;
     const PORTS: &'static [Port] = &[];
     const SHAPE: Shape = Shape::Source;
@@ -88,8 +89,8 @@ impl Stage for Weights {
             hasher.update_reader(fs::File::open(path)?)?;
             Ok((Digest(*hasher.finalize().as_bytes()), hasher.count()))
         };
-        let (content, bytes) =
-            read(&path).map_err(|e| SourceError::Unreadable(format!("cannot read the weights {}: {e}", path.display())))?;
+        let (content, bytes) = read(&path)
+            .map_err(|e| SourceError::Unreadable(format!("cannot read the weights {}: {e}", path.display())))?;
         env.sources.add(content, &path);
         Ok(vec![Found {
             key: content.short(12),
@@ -108,7 +109,12 @@ impl Stage for Weights {
         let stage = cx.stage.to_string();
         Split {
             kept: done.ok.map(|(_, weights)| weights),
-            dropped: done.refused.map(|(id, refusal)| Dropped { id, code: refusal.code, why: refusal.why, failed: false }),
+            dropped: done.refused.map(|(id, refusal)| Dropped {
+                id,
+                code: refusal.code,
+                why: refusal.why,
+                failed: false,
+            }),
             pending: done.pending.map(move |(id, cause)| Pending { id, behind: stage.clone(), cause, track: None }),
         }
     }

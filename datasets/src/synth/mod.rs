@@ -163,12 +163,8 @@ impl Synth {
     /// Piece `index` as a WAV file, 16-bit PCM, with its title, artist, genre and license as tags.
     pub fn wav(&self, index: u32) -> Vec<u8> {
         let piece = self.piece(index);
-        let info: &wav::Info = &[
-            (b"INAM", &piece.title),
-            (b"IART", &piece.artist),
-            (b"IGNR", &piece.genre),
-            (b"ICOP", &piece.license),
-        ];
+        let info: &wav::Info =
+            &[(b"INAM", &piece.title), (b"IART", &piece.artist), (b"IGNR", &piece.genre), (b"ICOP", &piece.license)];
         wav::encode(&self.pcm(index), SAMPLE_RATE, info)
     }
 

@@ -62,7 +62,11 @@ impl Effect for Train {
     const CORPUS: bool = true;
 
     fn key(&self, corpus: &Vec<Excerpt>) -> Digest {
-        let key = key(Fit::VERB, Fit::REVISION).digest(&self.digest).digest(&self.seed).text(numerics()).text(&chain_version());
+        let key = key(Fit::VERB, Fit::REVISION)
+            .digest(&self.digest)
+            .digest(&self.seed)
+            .text(numerics())
+            .text(&chain_version());
         corpus.iter().fold(key, |key, excerpt| excerpt.key(key)).finish()
     }
 
@@ -95,7 +99,8 @@ impl Effect for Train {
         let path = self.env.store.checkpoint(&self.key(corpus));
         let saved = fs::read(&path).ok().and_then(|bytes| unpack(&bytes));
         let total = self.settings.levels.iter().map(|l| l.steps).sum();
-        let mut sink = Sink { train: self, path: path.clone(), records: Vec::new(), total, last: Instant::now(), failed: None };
+        let mut sink =
+            Sink { train: self, path: path.clone(), records: Vec::new(), total, last: Instant::now(), failed: None };
         let resume = saved.map(|(records, state)| {
             sink.records = records;
             let done = sink.records.len() as u64;

@@ -15,7 +15,7 @@ use differential_dataflow::AsCollection;
 use serde::{Deserialize, Serialize};
 use std::{
     any::Any,
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, VecDeque, hash_map::Entry},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
@@ -156,13 +156,13 @@ fn operator<'s>(cx: &Context<'s>, effect: Arc<dyn Erased>, work: Rows<'s, Job>) 
                             others.push((cap.delayed(&time, 0), time, diff));
                             continue;
                         }
-                        if !live.contains_key(&key) {
+                        if let Entry::Vacant(slot) = live.entry(key) {
                             if let Some(outcome) = recall(&*effect, &env, &key) {
                                 env.ledger.cached(&stage);
-                                live.insert(key, (outcome, 0));
+                                slot.insert((outcome, 0));
                             } else if env.dry {
                                 env.ledger.will(&stage, id.clone());
-                                live.insert(key, (Outcome::Pending(id), 0));
+                                slot.insert((Outcome::Pending(id), 0));
                             } else {
                                 waiting.insert(key, vec![(cap.delayed(&time, 0), time, diff)]);
                                 queue.push_back((key, (id, work)));

@@ -56,7 +56,10 @@ pub fn group<'s, K: Travels, V: Travels, O: Travels>(
 }
 
 /// Every pair of rows that share a key.
-pub fn pair<'s, K: Travels, A: Travels, B: Travels>(left: Rows<'s, (K, A)>, right: Rows<'s, (K, B)>) -> Rows<'s, (K, A, B)> {
+pub fn pair<'s, K: Travels, A: Travels, B: Travels>(
+    left: Rows<'s, (K, A)>,
+    right: Rows<'s, (K, B)>,
+) -> Rows<'s, (K, A, B)> {
     pair_raw(raw(left), raw(right)).map(|(key, left, right)| (unpack(&key), unpack(&left), unpack(&right)))
 }
 

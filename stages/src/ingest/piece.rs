@@ -68,7 +68,9 @@ impl Effect for Render {
     }
 
     fn run(&self, work: &Origin) -> Result<(Digest, u64), Fault> {
-        let Origin::Piece { index, pieces, milliseconds, seed } = work else { unreachable!("only pieces are rendered") };
+        let Origin::Piece { index, pieces, milliseconds, seed } = work else {
+            unreachable!("only pieces are rendered")
+        };
         let synth = Synth { pieces: *pieces, seed: *seed, seconds: *milliseconds as f64 / 1000.0 };
         let wav = synth.wav(*index);
         Ok((self.env.store.put(&wav)?, wav.len() as u64))
