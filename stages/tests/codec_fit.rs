@@ -48,7 +48,7 @@ impl FitSink for Keep {
         self.records.push(*record);
     }
     fn due(&mut self) -> bool {
-        self.every > 0 && self.rounds % self.every == 0
+        self.every > 0 && self.rounds.is_multiple_of(self.every)
     }
     fn checkpoint(&mut self, step: u64, bytes: &[u8]) -> io::Result<()> {
         self.checkpoints.push((step, bytes.to_vec()));
