@@ -15,6 +15,7 @@ use std::{
     path::PathBuf,
     thread,
 };
+use tracing_subscriber::{filter::{LevelFilter, Targets}, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// Builds music corpora and the generative models that stand on them, as one incremental dataflow.
 #[derive(Parser)]
@@ -234,7 +235,9 @@ impl Cli {
 
 /// Parses the command line, does what it says, and returns the exit code.
 pub fn main() -> u8 {
-    tracing_subscriber::fmt().with_writer(io::stderr).with_max_level(tracing::Level::WARN).without_time().init();
+    // Readers that look whether a file is theirs say so as an error; a refused file has its row and its reason.
+    let levels = Targets::new().with_default(LevelFilter::WARN).with_target("symphonia", LevelFilter::OFF);
+    tracing_subscriber::registry().with(fmt::layer().with_writer(io::stderr).without_time()).with(levels).init();
     match Cli::parse().perform() {
         Ok(()) => 0,
         Err(Error::Manifest(complaints)) => {

@@ -31,14 +31,17 @@ impl Stage for Dedup {
         let judged = group(keyed, &format!("{}: same samples", cx.stage), |_, tracks: &[(Track, isize)]| {
             let mut judged: Vec<(Result<Track, Dropped>, isize)> = Vec::with_capacity(tracks.len());
             for (i, (track, count)) in tracks.iter().enumerate() {
-                let why = || format!("has exactly the samples of {}", tracks[0].0.id);
-                judged.push(match i {
-                    0 => (Ok(track.clone()), *count),
-                    _ => {
-                        let id = track.id.clone();
-                        (Err(Dropped { id, code: "duplicate".into(), why: why(), failed: false }), *count)
-                    }
-                });
+                let first = &tracks[0].0;
+                if i == 0 {
+                    judged.push((Ok(track.clone()), 1));
+                }
+                // The same row may come in several times, from two stages that read one folder.
+                let others = if i == 0 { count - 1 } else { *count };
+                if others > 0 {
+                    let why = format!("has exactly the samples of {}", first.id);
+                    let id = track.id.clone();
+                    judged.push((Err(Dropped { id, code: "duplicate".into(), why, failed: false }), others));
+                }
             }
             judged
         });

@@ -1,7 +1,7 @@
 //! `ingest`: one row per recording of a corpus.
 //!
 //! A scan lists the files, digests their bytes and reads their tags, and nothing else. Labels come from
-//! sidecars or the table first, then from the settings, then from the file's tags. The built-in corpus
+//! sidecars or the table first, then from the file's tags, then from the settings. The built-in corpus
 //! `synth` has no files: its pieces are rendered into the store.
 
 mod piece;
@@ -178,14 +178,19 @@ impl Stage for Ingest {
         let judged = group(named, &format!("{}: one per id", cx.stage), |id, tracks: &[(Track, isize)]| {
             let mut tracks = tracks.to_vec();
             tracks.sort_by_key(|(track, _)| track.content);
-            let judge = |(i, (track, count)): (usize, (Track, isize))| match i {
-                0 => (Ok(track), count),
-                _ => {
-                    let why = "another file of this corpus has the same id".to_owned();
-                    (Err(Dropped { id: id.clone(), code: "same-id".into(), why, failed: false }), count)
+            let mut judged = Vec::with_capacity(tracks.len());
+            for (i, (track, count)) in tracks.into_iter().enumerate() {
+                // A table may say the same twice: a row counts once.
+                let others = if i == 0 { count - 1 } else { count };
+                if i == 0 {
+                    judged.push((Ok(track), 1));
                 }
-            };
-            tracks.into_iter().enumerate().map(judge).collect()
+                if others > 0 {
+                    let why = "another file or row of this corpus has the same id".to_owned();
+                    judged.push((Err(Dropped { id: id.clone(), code: "same-id".into(), why, failed: false }), others));
+                }
+            }
+            judged
         });
         Split {
             kept: judged.clone().flat_map(|(_, judged)| judged.ok()),

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use symphonia::core::io::MediaSourceStream;
-use symphonia::core::meta::{MetadataRevision, StandardTag, Tag};
+use symphonia::core::meta::{MetadataRevision, RawValue, StandardTag, Tag};
 
 use super::source::Source;
 use super::view::View;
@@ -95,7 +95,7 @@ impl Found {
     }
 
     fn tag(&mut self, tag: &Tag) {
-        let Some(standard) = &tag.std else { return };
+        let Some(standard) = &tag.std else { return self.riff(tag) };
         let year = |year: &u16| year.to_string();
         let (field, preference, text) = match standard {
             StandardTag::TrackTitle(text) => (Field::Title, 0, text.to_string()),
@@ -119,6 +119,27 @@ impl Found {
             StandardTag::Url(text) => (Field::Url, 3, text.to_string()),
             _ => return,
         };
+        self.note(field, preference, &text);
+    }
+
+    /// Tags of a RIFF `INFO` list: symphonia 0.6.1 looks their upper-case names up among lower-case ones and leaves
+    /// them without a meaning.
+    fn riff(&mut self, tag: &Tag) {
+        let field = match tag.raw.key.as_str() {
+            "INAM" => Field::Title,
+            "IART" => Field::Artist,
+            "IPRD" => Field::Album,
+            "IGNR" => Field::Genre,
+            "ICRD" => Field::Date,
+            "ICOP" => Field::License,
+            _ => return,
+        };
+        if let RawValue::String(text) = &tag.raw.value {
+            self.note(field, 9, text);
+        }
+    }
+
+    fn note(&mut self, field: Field, preference: u8, text: &str) {
         let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\0');
         if !text.is_empty() {
             self.0.entry((field, preference)).or_insert_with(|| text.to_owned());
@@ -136,5 +157,22 @@ impl Found {
             license: best(Field::License),
             url: best(Field::Url),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::synth::Synth;
+
+    #[test]
+    fn a_wav_of_our_own_says_what_it_is() {
+        let synth = Synth { pieces: 4, seed: 1, seconds: 2.0 };
+        let piece = synth.piece(1);
+        let tags = read_bytes(&synth.wav(1));
+        assert_eq!(tags.title, Some(piece.title));
+        assert_eq!(tags.artist, Some(piece.artist));
+        assert_eq!(tags.genre, Some(piece.genre));
+        assert_eq!(tags.license.as_deref(), Some("CC0-1.0"));
     }
 }
