@@ -100,8 +100,7 @@ fn one_more_recording_with_the_codec_pinned() {
     let ran = place.run(&[]);
     planned.holds(&ran.executed());
     let clips = clips(&ran.folder());
-    let own: BTreeSet<String> =
-        clips.keys().filter(|(track, _)| *track == id).map(|(_, clip)| clip.clone()).collect();
+    let own: BTreeSet<String> = clips.keys().filter(|(track, _)| *track == id).map(|(_, clip)| clip.clone()).collect();
     assert_eq!(own.len(), 3, "2.5 s are three clips: {own:?}");
     let expected = [("decoded", set(&[&id])), ("codes", own), ("shards", set(&["train/all"]))];
     assert_eq!(ran.executed(), expected.map(|(stage, ids)| (stage.to_owned(), ids)).into());
@@ -190,7 +189,8 @@ fn a_recording_withdrawn() {
     planned.holds(&ran.executed());
     // What is left of its shard, and no training: it was not trained on.
     let left = held.iter().any(|((t, _), s)| *t != track && *s == split);
-    let expected = if left { BTreeMap::from([("shards".to_owned(), set(&[&format!("{split}/all")]))]) } else { BTreeMap::new() };
+    let expected =
+        if left { BTreeMap::from([("shards".to_owned(), set(&[&format!("{split}/all")]))]) } else { BTreeMap::new() };
     assert_eq!(ran.executed(), expected);
     assert!(clips(&ran.folder()).keys().all(|(t, _)| *t != track));
 

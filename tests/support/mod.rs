@@ -142,7 +142,8 @@ impl Place {
 
     /// Writes the table about the recordings.
     pub fn table(&self, rows: &str) {
-        fs::write(self.music().join("tracks.csv"), format!("path,license,artist,title,genre\n{rows}")).expect("a table");
+        fs::write(self.music().join("tracks.csv"), format!("path,license,artist,title,genre\n{rows}"))
+            .expect("a table");
     }
 
     /// The rows of the table.
@@ -266,7 +267,8 @@ impl Plan {
         }
         for (stage, ids) in ran {
             let (will, may) = (self.will.get(stage).unwrap_or(&none), self.may.get(stage).unwrap_or(&none));
-            let wild: Vec<_> = ids.iter().filter(|id| !will.contains(*id) && !may.iter().any(|m| covers(m, id))).collect();
+            let wild: Vec<_> =
+                ids.iter().filter(|id| !will.contains(*id) && !may.iter().any(|m| covers(m, id))).collect();
             assert!(wild.is_empty(), "{stage}: ran and was not planned: {wild:?}; will {will:?}, may {may:?}");
         }
     }
