@@ -15,7 +15,12 @@ use std::{
     path::PathBuf,
     thread,
 };
-use tracing_subscriber::{filter::{LevelFilter, Targets}, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{
+    filter::{LevelFilter, Targets},
+    fmt,
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
 /// Builds music corpora and the generative models that stand on them, as one incremental dataflow.
 #[derive(Parser)]

@@ -105,7 +105,21 @@ fn write_tree(
     // A tree under way is hidden; what a killed run left of one is in nobody's way.
     let temp = runs.join(format!(".{}.tmp", process::id()));
     let _ = fs::remove_dir_all(&temp);
-    create(&temp)?;
+    let written = fill(store, &temp, files, report, record).and_then(|()| settle(&runs, &temp, folder));
+    if written.is_err() {
+        let _ = fs::remove_dir_all(&temp);
+    }
+    written
+}
+
+fn fill(
+    store: &Store,
+    temp: &Path,
+    files: &BTreeMap<PathBuf, Digest>,
+    report: &report::Report,
+    record: &str,
+) -> Result<(), StoreError> {
+    create(temp)?;
     for (path, digest) in files {
         let target = temp.join(path);
         if let Some(parent) = target.parent() {
@@ -119,17 +133,21 @@ fn write_tree(
     if files.keys().any(|path| path.starts_with("model")) {
         write_atomic(&temp.join("model").join("ATTRIBUTION.md"), attribution.as_bytes())?;
     }
-    write_atomic(&temp.join(RECORD), record.as_bytes())?;
+    write_atomic(&temp.join(RECORD), record.as_bytes())
+}
+
+/// Gives a whole tree its name.
+fn settle(runs: &Path, temp: &Path, folder: &Path) -> Result<(), StoreError> {
     if folder.exists() {
         // A damaged tree of the same run: out of the way first, so that at no time half of each is seen.
         let old = runs.join(format!(".{}.old", process::id()));
         rename(folder, &old)?;
-        rename(&temp, folder)?;
+        rename(temp, folder)?;
         let _ = fs::remove_dir_all(&old);
     } else {
-        rename(&temp, folder)?;
+        rename(temp, folder)?;
     }
-    sync_folder(&runs)
+    sync_folder(runs)
 }
 
 fn create(folder: &Path) -> Result<(), StoreError> {

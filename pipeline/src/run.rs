@@ -7,7 +7,7 @@ use crate::{
     guard,
     history::{History, Published},
     lock::Lock,
-    plan::Plan,
+    plan::{Plan, PlannedStage},
     publish,
 };
 use datasets::{
@@ -171,7 +171,7 @@ pub fn run(plan: Plan, options: &Options, cancel: Cancel, observer: Box<dyn Obse
     }
     let counts: Vec<usize> = found.iter().map(Vec::len).collect();
     let inputs = inputs(&found);
-    let outcome = execute(&plan, &env, found, pins.clone(), options.workers).map_err(Error::Bug)?;
+    let outcome = execute(&plan, &env, found, pins, options.workers).map_err(Error::Bug)?;
     env.store.flush()?;
     if let Some(error) = failure(outcome.failures) {
         return Err(error);
@@ -185,7 +185,7 @@ pub fn run(plan: Plan, options: &Options, cancel: Cancel, observer: Box<dyn Obse
     if !options.allow_shrink {
         guard::dropped(&plan, &outcome).map_err(Error::Guard)?;
     }
-    let id = run_id(&plan, &inputs, &pins, &outcome);
+    let id = run_id(&plan, &inputs, &outcome);
     let changes = history.changes(&plan, &outcome);
     let published = publish::publish(&publish::Run {
         plan: &plan,
@@ -223,13 +223,21 @@ fn inputs(found: &[Vec<Found>]) -> Digest {
     key.finish()
 }
 
-fn run_id(plan: &Plan, inputs: &Digest, pins: &[Option<Digest>], outcome: &Outcome) -> Digest {
+/// The weights of each stage whose weights are pinned, now or by this run: the run that trains them and the next one,
+/// which finds them in the lock, are the same run.
+fn pinned<'a>(plan: &'a Plan, outcome: &'a Outcome) -> impl Iterator<Item = (&'a PlannedStage, Digest)> {
+    plan.stages.iter().zip(&outcome.stages).filter_map(|(stage, own)| match own.kept.first().map(|row| &**row) {
+        Some(AnyRow::Weights(weights)) if stage.ready.refresh() == Some(Refresh::Pinned) => {
+            Some((stage, weights.digest))
+        }
+        _ => None,
+    })
+}
+
+fn run_id(plan: &Plan, inputs: &Digest, outcome: &Outcome) -> Digest {
     let mut key = Key::new("run").digest(&plan.digest()).digest(inputs).text(datasets::effect::numerics());
-    for pin in pins {
-        key = match pin {
-            Some(weights) => key.number(1).digest(weights),
-            None => key.number(0),
-        };
+    for (stage, weights) in pinned(plan, outcome) {
+        key = key.text(&stage.name).digest(&weights);
     }
     for (stage, own) in plan.stages.iter().zip(&outcome.stages) {
         for row in own.dropped.iter().filter(|row| row.failed) {
@@ -258,12 +266,8 @@ fn failure(failures: Vec<Failure>) -> Option<Error> {
 
 fn write_lock(plan: &Plan, outcome: &Outcome, lock: &mut Lock) -> Result<Option<PathBuf>, Error> {
     let mut changed = false;
-    for (stage, own) in plan.stages.iter().zip(&outcome.stages) {
-        if stage.ready.refresh() == Some(Refresh::Pinned)
-            && let Some(AnyRow::Weights(weights)) = own.kept.first().map(|row| &**row)
-        {
-            changed |= lock.set(&stage.name, stage.ready.digest(), weights.digest);
-        }
+    for (stage, weights) in pinned(plan, outcome) {
+        changed |= lock.set(&stage.name, stage.ready.digest(), weights);
     }
     if changed {
         lock.write()?;

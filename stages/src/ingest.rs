@@ -8,7 +8,7 @@ mod piece;
 mod scan;
 
 use crate::{
-    flow::{Env, group, memoised},
+    flow::{Env, Event, group, memoised},
     settings::{Complaint, PathSetting},
     stage::{Context, Input, Places, Port, Shape, SourceError, Split, Stage},
 };
@@ -148,12 +148,13 @@ impl Stage for Ingest {
             }
             _ => None,
         });
-        let (dataset, ledger) = (self.dataset(), cx.env.clone());
+        let (dataset, env, stage) = (self.dataset(), cx.env.clone(), cx.stage.to_string());
         let unusable = input.kept.clone().flat_map(move |found| {
             let id = format!("{dataset}/{}", found.key);
             match found.origin {
                 Origin::Unreadable(why) => {
-                    ledger.ledger.unreadable(format!("{id}: {why}"));
+                    env.ledger.unreadable(format!("{id}: {why}"));
+                    env.event(Event::Warning { stage: stage.clone(), message: format!("{id}: {why}") });
                     Some(Dropped::failed(id, why))
                 }
                 Origin::Unusable(code, why) => Some(Dropped { id, code, why, failed: false }),

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Cursor, Read, Seek};
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use symphonia::core::io::MediaSourceStream;
-use symphonia::core::meta::{MetadataRevision, RawValue, StandardTag, Tag};
+use symphonia::core::meta::{MetadataRevision, StandardTag, Tag};
 
 use super::source::Source;
 use super::view::View;
@@ -35,19 +35,74 @@ pub struct Tags {
 /// Reads the tags of the file at `path`: ID3, APE, Vorbis comments, MP4 and RIFF. Never fails: tags that cannot be
 /// read are empty.
 pub fn read(path: &Path) -> Tags {
-    let Ok(file) = File::open(path) else { return Tags::default() };
-    match file.metadata() {
-        Ok(metadata) => read_from(file, metadata.len()),
+    let Ok(mut file) = File::open(path) else { return Tags::default() };
+    let Ok(metadata) = file.metadata() else { return Tags::default() };
+    let info = riff_info(&mut file).unwrap_or_default();
+    match file.seek(SeekFrom::Start(0)) {
+        Ok(_) => read_from(file, metadata.len(), info),
         Err(_) => Tags::default(),
     }
 }
 
 /// Reads the tags of a file that lies in memory, like [`read`].
 pub fn read_bytes(bytes: &[u8]) -> Tags {
-    read_from(Cursor::new(bytes), bytes.len() as u64)
+    let info = riff_info(&mut Cursor::new(bytes)).unwrap_or_default();
+    read_from(Cursor::new(bytes), bytes.len() as u64, info)
 }
 
-fn read_from<R: Read + Seek + Send + Sync>(reader: R, length: u64) -> Tags {
+/// The bytes of an `INFO` list that are read at most.
+const INFO_BYTES: u32 = 1 << 16;
+/// The chunks of a file that are looked at in search of one.
+const CHUNKS: usize = 64;
+
+/// The fields of a WAV's `INFO` list (Multimedia Programming Interface and Data Specifications 1.0, 1991), which
+/// symphonia 0.6.1 does not pass on.
+fn riff_info<R: Read + Seek>(reader: &mut R) -> io::Result<Vec<(Field, String)>> {
+    let mut head = [0; 12];
+    reader.read_exact(&mut head)?;
+    if &head[..4] != b"RIFF" || &head[8..] != b"WAVE" {
+        return Ok(Vec::new());
+    }
+    let mut found = Vec::new();
+    let mut chunk = [0; 8];
+    for _ in 0..CHUNKS {
+        if reader.read_exact(&mut chunk).is_err() {
+            break;
+        }
+        let size = u32::from_le_bytes([chunk[4], chunk[5], chunk[6], chunk[7]]);
+        if &chunk[..4] == b"LIST" && size <= INFO_BYTES {
+            let mut list = vec![0; size as usize];
+            reader.read_exact(&mut list)?;
+            if let Some(fields) = list.strip_prefix(b"INFO") {
+                info_fields(fields, &mut found);
+            }
+            reader.seek(SeekFrom::Current(i64::from(size % 2)))?;
+        } else {
+            reader.seek(SeekFrom::Current(i64::from(size) + i64::from(size % 2)))?;
+        }
+    }
+    Ok(found)
+}
+
+fn info_fields(mut rest: &[u8], found: &mut Vec<(Field, String)>) {
+    while let Some((head, body)) = rest.split_first_chunk::<8>() {
+        let size = u32::from_le_bytes([head[4], head[5], head[6], head[7]]) as usize;
+        let Some(text) = body.get(..size) else { return };
+        let field = match &head[..4] {
+            b"INAM" => Some(Field::Title),
+            b"IART" => Some(Field::Artist),
+            b"IPRD" => Some(Field::Album),
+            b"IGNR" => Some(Field::Genre),
+            b"ICRD" => Some(Field::Date),
+            b"ICOP" => Some(Field::License),
+            _ => None,
+        };
+        found.extend(field.map(|field| (field, String::from_utf8_lossy(text).into_owned())));
+        rest = body.get(size + size % 2..).unwrap_or_default();
+    }
+}
+
+fn read_from<R: Read + Seek + Send + Sync>(reader: R, length: u64, info: Vec<(Field, String)>) -> Tags {
     let view = View { prefix: Vec::new(), start: 0, end: length };
     let (source, _) = Source::new(reader, view);
     let stream = MediaSourceStream::new(Box::new(source), Default::default());
@@ -68,7 +123,11 @@ fn read_from<R: Read + Seek + Send + Sync>(reader: R, length: u64) -> Tags {
         }
         found
     }));
-    found.unwrap_or_default().tags()
+    let mut found = found.unwrap_or_default();
+    for (field, text) in info {
+        found.note(field, u8::MAX, &text);
+    }
+    found.tags()
 }
 
 /// The values found for each field, by preference: of one preference the first found stays.
@@ -95,7 +154,7 @@ impl Found {
     }
 
     fn tag(&mut self, tag: &Tag) {
-        let Some(standard) = &tag.std else { return self.riff(tag) };
+        let Some(standard) = &tag.std else { return };
         let year = |year: &u16| year.to_string();
         let (field, preference, text) = match standard {
             StandardTag::TrackTitle(text) => (Field::Title, 0, text.to_string()),
@@ -120,23 +179,6 @@ impl Found {
             _ => return,
         };
         self.note(field, preference, &text);
-    }
-
-    /// Tags of a RIFF `INFO` list: symphonia 0.6.1 looks their upper-case names up among lower-case ones and leaves
-    /// them without a meaning.
-    fn riff(&mut self, tag: &Tag) {
-        let field = match tag.raw.key.as_str() {
-            "INAM" => Field::Title,
-            "IART" => Field::Artist,
-            "IPRD" => Field::Album,
-            "IGNR" => Field::Genre,
-            "ICRD" => Field::Date,
-            "ICOP" => Field::License,
-            _ => return,
-        };
-        if let RawValue::String(text) = &tag.raw.value {
-            self.note(field, 9, text);
-        }
     }
 
     fn note(&mut self, field: Field, preference: u8, text: &str) {

@@ -24,14 +24,20 @@ use datasets::{
 use rayon::prelude::*;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs, io,
+    env, fs, io,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-/// The state is saved this far apart.
+/// The state is saved this far apart. `REFRAIN_CHECKPOINT_SECONDS`, a number of seconds, says otherwise: a test
+/// cannot wait for the second checkpoint of a training that takes minutes. It is in no key, as it changes no byte.
 const CHECKPOINTS: Duration = Duration::from_secs(12);
+
+fn pace(said: Option<String>) -> Duration {
+    let seconds = said.and_then(|text| text.parse().ok()).map(Duration::try_from_secs_f64);
+    seconds.and_then(Result::ok).unwrap_or(CHECKPOINTS)
+}
 
 /// Trains on a whole corpus.
 pub(super) struct Train {
@@ -99,8 +105,15 @@ impl Effect for Train {
         let path = self.env.store.checkpoint(&self.key(corpus));
         let saved = fs::read(&path).ok().and_then(|bytes| unpack(&bytes));
         let total = self.settings.levels.iter().map(|l| l.steps).sum();
-        let mut sink =
-            Sink { train: self, path: path.clone(), records: Vec::new(), total, last: Instant::now(), failed: None };
+        let mut sink = Sink {
+            train: self,
+            path: path.clone(),
+            records: Vec::new(),
+            total,
+            last: Instant::now(),
+            pace: pace(env::var("REFRAIN_CHECKPOINT_SECONDS").ok()),
+            failed: None,
+        };
         let resume = saved.map(|(records, state)| {
             sink.records = records;
             let done = sink.records.len() as u64;
@@ -190,6 +203,7 @@ struct Sink<'a> {
     records: Vec<StepRecord>,
     total: u64,
     last: Instant,
+    pace: Duration,
     failed: Option<StoreError>,
 }
 
@@ -211,7 +225,7 @@ impl FitSink for Sink<'_> {
         });
     }
     fn due(&mut self) -> bool {
-        self.last.elapsed() >= CHECKPOINTS
+        self.last.elapsed() >= self.pace
     }
     fn checkpoint(&mut self, _: u64, state: &[u8]) -> io::Result<()> {
         let packed = pack(&self.records, state)?;
@@ -297,6 +311,12 @@ fn remember(store: &Store, weights: &Weights) -> Result<(), StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_pace_of_checkpoints_can_be_set() {
+        assert_eq!(pace(Some("0.2".into())), Duration::from_millis(200));
+        assert_eq!([pace(None), pace(Some("soon".into())), pace(Some("-1".into()))], [CHECKPOINTS; 3]);
+    }
 
     #[test]
     fn a_checkpoint_holds_records_and_state() {
