@@ -242,7 +242,10 @@ impl Cli {
 pub fn main() -> u8 {
     // Readers that look whether a file is theirs say so as an error; a refused file has its row and its reason.
     let levels = Targets::new().with_default(LevelFilter::WARN).with_target("symphonia", LevelFilter::OFF);
-    tracing_subscriber::registry().with(fmt::layer().with_writer(io::stderr).without_time()).with(levels).init();
+    tracing_subscriber::registry()
+        .with(fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal()).without_time())
+        .with(levels)
+        .init();
     match Cli::parse().perform() {
         Ok(()) => 0,
         Err(Error::Manifest(complaints)) => {
