@@ -1,6 +1,6 @@
 #!/bin/sh
 # A training step and an encoding against PyTorch, at 1 and 2 threads, one after the other on the same machine.
-# PYTHON names an interpreter that has torch (pip install torch --index-url https://download.pytorch.org/whl/cpu).
+# PYTHON names an interpreter that has torch (pip install torch).
 set -eu
 cd "$(dirname "$0")/../.."
 python=${PYTHON:-python3}
