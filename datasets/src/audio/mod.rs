@@ -1,4 +1,4 @@
-//! Audio files: decoding, tags, resampling, PCM blobs, WAV output and mel spectrograms.
+//! Audio files: decoding, tags, resampling, PCM blobs and WAV output.
 //!
 //! Samples are `f32` at a nominal full scale of ±1. "Frame" means one sample of every channel; interleaved
 //! buffers hold frame after frame.
@@ -9,7 +9,6 @@ pub mod pcm;
 pub mod refusal;
 pub mod resample;
 mod source;
-pub mod spectrogram;
 pub mod tags;
 mod trim;
 mod view;
