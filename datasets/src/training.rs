@@ -16,6 +16,8 @@ pub struct Step {
     pub reconstruction: f64,
     /// Distance of the STFT magnitudes over the data's mean norm of them.
     pub spectral: f64,
+    /// Mean distance of the logarithms of STFT magnitudes; 0 where it had no weight.
+    pub log_spectral: f64,
     /// Mean squared distance of latents and their codewords; 0 while nothing is quantised.
     pub commitment: f64,
     /// Perplexity of the step's codes; 0 while nothing is quantised.
@@ -38,6 +40,7 @@ pub fn write(steps: &[Step]) -> Result<Vec<u8>, ShardError> {
         ("step", whole(|s| s.step)),
         ("reconstruction", real(|s| s.reconstruction)),
         ("spectral", real(|s| s.spectral)),
+        ("log_spectral", real(|s| s.log_spectral)),
         ("commitment", real(|s| s.commitment)),
         ("perplexity", real(|s| s.perplexity)),
         ("used", whole(|s| s.used)),
@@ -59,6 +62,7 @@ pub fn read(bytes: &[u8]) -> Result<Vec<Step>, ShardError> {
         let batch = batch?;
         let (level, step) = (whole(&batch, "level")?, whole(&batch, "step")?);
         let (reconstruction, spectral) = (real(&batch, "reconstruction")?, real(&batch, "spectral")?);
+        let log_spectral = real(&batch, "log_spectral")?;
         let (commitment, perplexity) = (real(&batch, "commitment")?, real(&batch, "perplexity")?);
         let (used, revived) = (whole(&batch, "used")?, whole(&batch, "revived")?);
         steps.extend((0..batch.num_rows()).map(|i| Step {
@@ -66,6 +70,7 @@ pub fn read(bytes: &[u8]) -> Result<Vec<Step>, ShardError> {
             step: step.value(i),
             reconstruction: reconstruction.value(i),
             spectral: spectral.value(i),
+            log_spectral: log_spectral.value(i),
             commitment: commitment.value(i),
             perplexity: perplexity.value(i),
             used: used.value(i),

@@ -211,6 +211,7 @@ fn curves(weights: &Weights, env: &Env) -> Result<Vec<CurveSet>, Error> {
             step: step.step,
             reconstruction: step.reconstruction,
             spectral: step.spectral,
+            log_spectral: step.log_spectral,
             commitment: step.commitment,
             used: step.used as u32,
             perplexity: step.perplexity,

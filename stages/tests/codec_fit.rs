@@ -68,7 +68,7 @@ fn settings() -> FitSettings {
         dilation_growth: 3,
         codewords,
     };
-    let fit = |steps| LevelFit { steps, batch: 2, crop: 2048, spectral: 0.1 };
+    let fit = |steps| LevelFit { steps, batch: 2, crop: 2048, spectral: 0.1, log_spectral: 0.1, unquantised: 0.4 };
     FitSettings {
         codec: CodecConfig { rate: 44_100, dim: 8, levels: vec![level(&[2], 32), level(&[2, 1], 16)] },
         levels: vec![fit(30), fit(20)],
@@ -77,7 +77,6 @@ fn settings() -> FitSettings {
         schedule: Schedule::Cosine,
         final_rate: 0.1,
         commitment: 0.25,
-        unquantised: 0.4,
         ema_decay: 0.9,
         revival: 0.1,
         kmeans: 2,
@@ -163,7 +162,7 @@ fn settings_and_data_that_cannot_train_are_refused() {
     let tones = Tones::new();
     assert_eq!(refusal(&|s| s.levels[1].crop = 2044, &tones), "crop 2044 of level 1 is no multiple of its hop 8");
     assert_eq!(refusal(&|s| s.levels.truncate(1), &tones), "training is given for 1 levels, the codec has 2");
-    assert_eq!(refusal(&|s| s.unquantised = 1.5, &tones), "unquantised is 1.5, expected 0 to 1");
+    assert_eq!(refusal(&|s| s.levels[0].unquantised = 1.5, &tones), "unquantised of level 0 is 1.5, expected 0 to 1");
     assert_eq!(refusal(&|_| {}, &Tones(vec![])), "no audio to train on");
     assert_eq!(refusal(&|_| {}, &Tones(vec![vec![0.0; 9000]])), "the audio to train on is silent");
     assert_eq!(

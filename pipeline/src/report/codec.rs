@@ -16,9 +16,10 @@ pub(super) fn training(report: &Report) -> Option<String> {
         sets.iter().map(|set| (set.level as usize, format!("level {} (hop {})", set.level, set.hop))).collect();
     let mut out = legend(&named);
     out.push_str("<div class=\"pairs\">");
-    let losses: [(&str, &str, Field); 3] = [
+    let losses: [(&str, &str, Field); 4] = [
         ("Reconstruction", "mean squared error of the waveform", |p| p.reconstruction),
         ("Spectral", "distance of STFT magnitudes", |p| p.spectral),
+        ("Log-spectral", "distance of their logarithms", |p| p.log_spectral),
         ("Commitment", "squared distance of latents to codewords", |p| p.commitment),
     ];
     for (title, note, field) in losses {

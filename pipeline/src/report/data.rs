@@ -104,6 +104,8 @@ pub struct CurvePoint {
     pub reconstruction: f64,
     /// Distance of the STFT magnitudes.
     pub spectral: f64,
+    /// Distance of their logarithms; 0 where it had no weight.
+    pub log_spectral: f64,
     /// Mean squared distance of latents to their codewords.
     pub commitment: f64,
     /// Distinct codewords in use.

@@ -114,6 +114,7 @@ pub(crate) fn curves() -> Vec<CurveSet> {
                         step: u64::from(i) * 2,
                         reconstruction: (0.004 * scale + 0.12 * ease) * wobble,
                         spectral: (0.3 * scale + 2.0 * ease) * wobble,
+                        log_spectral: (0.4 * scale + 1.5 * ease) * wobble,
                         commitment: (0.002 * scale + 0.004 * t) * wobble,
                         used: (2048.0 / scale * (1.0 - ease * 0.9)) as u32,
                         perplexity: 1400.0 / scale * (1.0 - ease) * (0.95 + 0.1 * noise.next()),

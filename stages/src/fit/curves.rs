@@ -14,6 +14,7 @@ pub(super) fn parquet(records: &[StepRecord]) -> Result<Vec<u8>, Fault> {
             step: r.step,
             reconstruction: r.reconstruction,
             spectral: r.spectral,
+            log_spectral: r.log_spectral,
             commitment: r.commitment,
             perplexity: r.perplexity,
             used: r.used as u64,

@@ -1,4 +1,6 @@
 //! The settings of `fit`; the defaults are the codec as specified.
+//!
+//! What is said of each level is a list, the bottom first; a list of one item holds for all levels.
 
 use crate::{
     model::{
@@ -50,6 +52,10 @@ crate::settings! {
         crop: Vec<u32> = vec![440_960, 440_960, 440_960],
         /// Of each level: weight of the L2 distance of STFT magnitudes.
         spectral: Vec<f64> = vec![1.0, 1.0, 1.0],
+        /// Of each level: weight of the mean distance of the logarithms of STFT magnitudes.
+        log_spectral: Vec<f64> = vec![0.0],
+        /// Of each level: the share of the steps, from the start, in which latents go to the decoder as they are.
+        unquantised: Vec<f64> = vec![0.0],
         /// Weight of the commitment loss.
         commitment: f64 = 0.25,
         /// Adam's learning rate.
@@ -60,8 +66,6 @@ crate::settings! {
         schedule: Fall = Fall::Constant,
         /// The share of the learning rate that is left at the end of its fall.
         final_rate: f64 = 0.1,
-        /// The share of the steps, from the start, in which latents go to the decoder as they are.
-        unquantised: f64 = 0.0,
         /// The share that the averages of the codebook keep in each step.
         ema_decay: f64 = 0.99,
         /// A codeword that is used less than this share of the mean is made anew from the data.
@@ -71,8 +75,13 @@ crate::settings! {
     }
 }
 
+/// What a list says of a level.
+fn at<T: Copy>(list: &[T], level: usize) -> T {
+    if list.len() == 1 { list[0] } else { list[level] }
+}
+
 impl Fit {
-    /// As the trainer takes them; the lists must be of one length.
+    /// As the trainer takes them; the lists must have one item or one for each level.
     pub(super) fn training(&self) -> FitSettings {
         let levels = 0..self.downs.len();
         FitSettings {
@@ -83,19 +92,21 @@ impl Fit {
                     .clone()
                     .map(|i| LevelConfig {
                         downs: self.downs[i].clone(),
-                        width: self.width[i] as usize,
-                        depth: self.depth[i] as usize,
+                        width: at(&self.width, i) as usize,
+                        depth: at(&self.depth, i) as usize,
                         dilation_growth: self.dilation_growth as usize,
-                        codewords: self.codewords[i] as usize,
+                        codewords: at(&self.codewords, i) as usize,
                     })
                     .collect(),
             },
             levels: levels
                 .map(|i| LevelFit {
-                    steps: self.steps[i],
-                    batch: self.batch[i] as usize,
-                    crop: self.crop[i] as usize,
-                    spectral: self.spectral[i],
+                    steps: at(&self.steps, i),
+                    batch: at(&self.batch, i) as usize,
+                    crop: at(&self.crop, i) as usize,
+                    spectral: at(&self.spectral, i),
+                    log_spectral: at(&self.log_spectral, i),
+                    unquantised: at(&self.unquantised, i),
                 })
                 .collect(),
             learning_rate: self.learning_rate,
@@ -107,7 +118,6 @@ impl Fit {
             },
             final_rate: self.final_rate,
             commitment: self.commitment,
-            unquantised: self.unquantised,
             ema_decay: self.ema_decay,
             revival: self.revival,
             kmeans: self.kmeans as usize,
@@ -124,13 +134,15 @@ impl Fit {
             ("batch", self.batch.len()),
             ("crop", self.crop.len()),
             ("spectral", self.spectral.len()),
+            ("log_spectral", self.log_spectral.len()),
+            ("unquantised", self.unquantised.len()),
         ];
         let mut even = true;
         for (name, length) in lists {
-            if length != levels {
+            if length != levels && length != 1 {
                 even = false;
                 let message = format!("`{name}` is given for {length} levels, `downs` for {levels}");
-                complaints.push(Complaint::new(at.of(name), message).help("one item for each level, the bottom first"));
+                complaints.push(Complaint::new(at.of(name), message).help("one item for each level, the bottom first, or one for all"));
             }
         }
         if even && let Err(wrong) = self.training().validate() {

@@ -90,6 +90,8 @@ pub enum Event {
         reconstruction: f64,
         /// Spectral loss.
         spectral: f64,
+        /// Distance of logarithms of STFT magnitudes.
+        log_spectral: f64,
         /// Commitment loss.
         commitment: f64,
         /// Codebook perplexity in the batch.

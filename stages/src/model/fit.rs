@@ -42,6 +42,8 @@ pub struct StepRecord {
     pub reconstruction: f64,
     /// Distance of the STFT magnitudes over the data's mean norm of them.
     pub spectral: f64,
+    /// Mean distance of the logarithms of STFT magnitudes; 0 where it has no weight.
+    pub log_spectral: f64,
     /// Mean squared distance of latents and their codewords; 0 while nothing is quantised.
     pub commitment: f64,
     /// Two to the power of the entropy of the step's codes; 0 while nothing is quantised.
@@ -90,6 +92,10 @@ pub struct LevelFit {
     pub crop: usize,
     /// Weight of the spectral distance.
     pub spectral: f64,
+    /// Weight of the distance of logarithms of STFT magnitudes.
+    pub log_spectral: f64,
+    /// The share of the steps, from the start, in which latents go to the decoder as they are.
+    pub unquantised: f64,
 }
 
 /// Everything on which the outcome of training depends besides the audio and the seed.
@@ -110,8 +116,6 @@ pub struct FitSettings {
     pub final_rate: f64,
     /// Weight of the commitment loss.
     pub commitment: f64,
-    /// The share of the steps, from the start, in which latents go to the decoder as they are.
-    pub unquantised: f64,
     /// The share that the codebook's averages keep in each step.
     pub ema_decay: f64,
     /// The share of mean use under which a codeword is revived.
@@ -139,13 +143,17 @@ impl FitSettings {
             if fit.crop == 0 || fit.crop % level.hop() != 0 {
                 return complain(format!("crop {} of level {i} is no multiple of its hop {}", fit.crop, level.hop()));
             }
-            if !(fit.spectral.is_finite() && fit.spectral >= 0.0) {
-                return complain(format!("spectral weight {} of level {i}", fit.spectral));
+            for (name, weight) in [("spectral", fit.spectral), ("log_spectral", fit.log_spectral)] {
+                if !(weight.is_finite() && weight >= 0.0) {
+                    return complain(format!("{name} weight {weight} of level {i}"));
+                }
+            }
+            if !(0.0..=1.0).contains(&fit.unquantised) {
+                return complain(format!("unquantised of level {i} is {}, expected 0 to 1", fit.unquantised));
             }
         }
         let shares = [
             ("final_rate", self.final_rate),
-            ("unquantised", self.unquantised),
             ("ema_decay", self.ema_decay),
             ("revival", self.revival),
         ];

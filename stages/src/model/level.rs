@@ -11,7 +11,7 @@ use super::ema::{Codebook, Rule};
 use super::fit::{FitError, FitSettings, StepRecord};
 use super::infer::values;
 use super::layer::{self, Layer, Loaded};
-use super::loss::{Bandwidth, Spectral};
+use super::loss::{Bandwidth, Mix, Spectral};
 use super::quantise::{nearest, rows};
 use super::random::Random;
 use super::weights::{Array, Arrays};
@@ -94,7 +94,8 @@ impl<'a> Trainer<'a> {
 
     /// Steps at the start of which nothing is quantised.
     fn unquantised(&self) -> u64 {
-        (self.settings.levels[self.level].steps as f64 * self.settings.unquantised) as u64
+        let level = &self.settings.levels[self.level];
+        (level.steps as f64 * level.unquantised) as u64
     }
 
     /// Makes one step.
@@ -117,6 +118,7 @@ impl<'a> Trainer<'a> {
             level: self.level,
             reconstruction: 0.0,
             spectral: 0.0,
+            log_spectral: 0.0,
             commitment: 0.0,
             perplexity: 0.0,
             used: 0,
@@ -152,10 +154,12 @@ impl<'a> Trainer<'a> {
         let leaf = Tensor::<Engine, 3>::from_inner(leaf).require_grad();
         let y = layer::forward(&decoder, leaf.clone());
         let out = values(y.clone().inner());
-        let loss = self.spectral.loss(&x, &out, fit.crop, fit.spectral, self.bandwidth);
+        let mix = Mix { spectral: fit.spectral, log_spectral: fit.log_spectral };
+        let loss = self.spectral.loss(&x, &out, fit.crop, mix, self.bandwidth);
         record.reconstruction = loss.reconstruction;
         record.spectral = loss.spectral;
-        if !(loss.reconstruction + loss.spectral + record.commitment).is_finite() {
+        record.log_spectral = loss.log_spectral;
+        if !(loss.reconstruction + loss.spectral + loss.log_spectral + record.commitment).is_finite() {
             let level = self.level;
             return Err(FitError::Diverged { level, step });
         }

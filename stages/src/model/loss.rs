@@ -14,7 +14,8 @@ const RESOLUTIONS: [(usize, usize, usize); 3] = [(2048, 240, 1200), (1024, 120, 
 
 /// Plans for the transforms of the spectral distance.
 pub(crate) struct Spectral {
-    resolutions: Vec<Stft>,
+    /// Each with the magnitude of a full-scale sine in it, times [`FLOOR`].
+    resolutions: Vec<(Stft, f32)>,
 }
 
 /// Averages over the data by which losses are divided, so that they mean the same on loud and on quiet corpora.
@@ -26,10 +27,24 @@ pub(crate) struct Bandwidth {
     pub(crate) spectral: f64,
 }
 
+/// Magnitudes of logarithms below this share of a full-scale sine's count as this: 60 dB, as in the log-mel metric.
+const FLOOR: f64 = 1e-3;
+
+/// Weights of the spectral losses beside the waveform's.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Mix {
+    /// Of the norm of the difference of magnitudes.
+    pub(crate) spectral: f64,
+    /// Of the mean absolute difference of their logarithms (after Engel et al. 2020, DDSP).
+    pub(crate) log_spectral: f64,
+}
+
 /// The losses of a batch, divided by the bandwidths, and the gradient of their weighted sum.
 pub(crate) struct Loss {
     pub(crate) reconstruction: f64,
     pub(crate) spectral: f64,
+    /// In natural-logarithm units; it has no bandwidth.
+    pub(crate) log_spectral: f64,
     /// With respect to the output, `[batch, time]`.
     pub(crate) gradient: Vec<f32>,
 }
@@ -50,9 +65,13 @@ fn adjoint(stft: &Stft, g: Vec<f32>, items: usize, length: usize) -> Vec<f32> {
     values(Tensor::<Flex, 2>::from_primitive(TensorPrimitive::Float(x)))
 }
 
-/// For one item the norm of the difference of magnitudes; `y` becomes the gradient with respect to it, times `scale`.
-fn distance(x: &[f32], y: &mut [f32], bins: usize, scale: f64) -> f64 {
-    let magnitude = |re: f32, im: f32| (re * re + im * im).sqrt();
+fn magnitude(re: f32, im: f32) -> f32 {
+    (re * re + im * im).sqrt()
+}
+
+/// For one item the norm of the difference of magnitudes, and the mean absolute difference of their logarithms above
+/// `floor` where `weights` asks for it; `y` becomes the gradient of their sum with these weights.
+fn distance(x: &[f32], y: &mut [f32], bins: usize, weights: Mix, floor: f32) -> [f64; 2] {
     let mut sum = 0.0;
     for (x, y) in x.chunks_exact(2 * bins).zip(y.chunks_exact(2 * bins)) {
         for k in 0..bins {
@@ -61,28 +80,42 @@ fn distance(x: &[f32], y: &mut [f32], bins: usize, scale: f64) -> f64 {
         }
     }
     let norm = sum.sqrt();
-    let scale = if norm > 0.0 { (scale / norm) as f32 } else { 0.0 };
+    let scale = if norm > 0.0 { (weights.spectral / norm) as f32 } else { 0.0 };
+    let each = 2.0 / x.len() as f64;
+    let step = (weights.log_spectral * each) as f32;
+    let (floor_log, mut logs) = (libm::logf(floor), 0.0);
     for (x, y) in x.chunks_exact(2 * bins).zip(y.chunks_exact_mut(2 * bins)) {
         for k in 0..bins {
-            let size = magnitude(y[k], y[bins + k]);
+            let (a, b) = (magnitude(x[k], x[bins + k]), magnitude(y[k], y[bins + k]));
             // A magnitude of zero has no direction; any subgradient will do.
-            let factor = if size > 1e-12 { scale * (1.0 - magnitude(x[k], x[bins + k]) / size) } else { 0.0 };
+            let mut factor = if b > 1e-12 { scale * (1.0 - a / b) } else { 0.0 };
+            if weights.log_spectral > 0.0 {
+                let log = |m: f32| if m > floor { libm::logf(m) } else { floor_log };
+                let d = log(b) - log(a);
+                logs += f64::from(d.abs());
+                if b > floor && d != 0.0 {
+                    factor += step.copysign(d) / (b * b);
+                }
+            }
             y[k] *= factor;
             y[bins + k] *= factor;
         }
     }
-    norm
+    [norm, logs * each]
 }
 
 impl Spectral {
     pub(crate) fn new() -> Self {
-        let plan = |&(size, hop, window): &(usize, usize, usize)| Stft::new(size, hop, &hann_window(window));
+        let plan = |&(size, hop, window): &(usize, usize, usize)| {
+            // A sine's peak is half the sum of the window, which is half its length.
+            (Stft::new(size, hop, &hann_window(window)), (FLOOR * window as f64 / 4.0) as f32)
+        };
         Self { resolutions: RESOLUTIONS.iter().map(plan).collect() }
     }
 
     /// The resolutions that signals of `length` are long enough for.
-    fn usable(&self, length: usize) -> impl Iterator<Item = &Stft> {
-        self.resolutions.iter().filter(move |r| length >= r.bins())
+    fn usable(&self, length: usize) -> impl Iterator<Item = &(Stft, f32)> {
+        self.resolutions.iter().filter(move |(stft, _)| length >= stft.bins())
     }
 
     /// Mean over the resolutions, and over the items of `x` (`[batch, length]`), of the Frobenius norm of the magnitudes.
@@ -92,12 +125,13 @@ impl Spectral {
             power.sqrt()
         };
         let items = x.chunks_exact(length);
-        let total: f64 = items.map(|x| self.usable(length).map(|r| norm(r, x)).sum::<f64>()).sum();
+        let total: f64 = items.map(|x| self.usable(length).map(|(stft, _)| norm(stft, x)).sum::<f64>()).sum();
         total / (x.len() / length * self.usable(length).count().max(1)) as f64
     }
 
-    /// The losses between `x` and `y`, each `[batch, length]`, and the gradient of `reconstruction + weight * spectral`.
-    pub(crate) fn loss(&self, x: &[f32], y: &[f32], length: usize, weight: f64, bandwidth: Bandwidth) -> Loss {
+    /// The losses between `x` and `y`, each `[batch, length]`, and the gradient of `reconstruction` and the spectral
+    /// losses with the weights of `mix`.
+    pub(crate) fn loss(&self, x: &[f32], y: &[f32], length: usize, mix: Mix, bandwidth: Bandwidth) -> Loss {
         let items = x.len() / length;
         let per_sample = 1.0 / (bandwidth.power * x.len() as f64);
         let mut gradient = vec![0.0; x.len()];
@@ -114,23 +148,26 @@ impl Spectral {
                 square
             })
             .collect();
-        let mut spectral = 0.0;
-        if weight > 0.0 {
+        let (mut spectral, mut log_spectral) = (0.0, 0.0);
+        if mix.spectral > 0.0 || mix.log_spectral > 0.0 {
             let count = self.usable(length).count().max(1);
-            let per_norm = 1.0 / (bandwidth.spectral * (items * count) as f64);
-            for stft in self.usable(length) {
+            let per_log = 1.0 / (items * count) as f64;
+            let per_norm = per_log / bandwidth.spectral;
+            let weights = Mix { spectral: mix.spectral * per_norm, log_spectral: mix.log_spectral * per_log };
+            for (stft, floor) in self.usable(length) {
                 let (x, mut y) = (spectra(stft, x, length), spectra(stft, y, length));
                 let each = x.len() / items;
-                let norms: Vec<f64> = y
+                let sums: Vec<[f64; 2]> = y
                     .par_chunks_mut(each)
                     .zip(x.par_chunks(each))
-                    .map(|(y, x)| distance(x, y, stft.bins(), weight * per_norm))
+                    .map(|(y, x)| distance(x, y, stft.bins(), weights, *floor))
                     .collect();
-                spectral += norms.iter().sum::<f64>() * per_norm;
+                spectral += sums.iter().map(|s| s[0]).sum::<f64>() * per_norm;
+                log_spectral += sums.iter().map(|s| s[1]).sum::<f64>() * per_log;
                 gradient.iter_mut().zip(adjoint(stft, y, items, length)).for_each(|(g, a)| *g += a);
             }
         }
-        Loss { reconstruction: squares.iter().sum::<f64>() * per_sample, spectral, gradient }
+        Loss { reconstruction: squares.iter().sum::<f64>() * per_sample, spectral, log_spectral, gradient }
     }
 }
 
@@ -145,11 +182,12 @@ mod tests {
             |f: f64, n: usize| -> Vec<f32> { (0..n).map(|i| libm::sin(f * i as f64 * i as f64) as f32).collect() };
         let (x, y) = (wave(1e-5, 4096), wave(2.3e-5, 4096));
         let bandwidth = Bandwidth { power: 0.3, spectral: 20.0 };
+        let mix = Mix { spectral: 0.7, log_spectral: 0.4 };
         let total = |y: &[f32]| {
-            let l = spectral.loss(&x, y, 2048, 0.7, bandwidth);
-            l.reconstruction + 0.7 * l.spectral
+            let l = spectral.loss(&x, y, 2048, mix, bandwidth);
+            l.reconstruction + 0.7 * l.spectral + 0.4 * l.log_spectral
         };
-        let gradient = spectral.loss(&x, &y, 2048, 0.7, bandwidth).gradient;
+        let gradient = spectral.loss(&x, &y, 2048, mix, bandwidth).gradient;
         for at in [3, 700, 1500, 2047, 2048, 3000] {
             let step = 1e-2;
             let (mut more, mut less) = (y.clone(), y.clone());
@@ -165,8 +203,9 @@ mod tests {
     fn equal_signals_cost_nothing() {
         let x: Vec<f32> = (0..2000).map(|i| libm::sinf(i as f32)).collect();
         let bandwidth = Bandwidth { power: 1.0, spectral: 1.0 };
-        let loss = Spectral::new().loss(&x, &x, 2000, 1.0, bandwidth);
-        assert_eq!((loss.reconstruction, loss.spectral), (0.0, 0.0));
+        let mix = Mix { spectral: 1.0, log_spectral: 1.0 };
+        let loss = Spectral::new().loss(&x, &x, 2000, mix, bandwidth);
+        assert_eq!((loss.reconstruction, loss.spectral, loss.log_spectral), (0.0, 0.0, 0.0));
         assert!(loss.gradient.iter().all(|g| *g == 0.0));
     }
 }
