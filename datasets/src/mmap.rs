@@ -1,4 +1,4 @@
-//! Read-only memory maps of PCM blobs: the one place of this crate that uses `unsafe`.
+//! Read-only memory maps of PCM blobs and of tokens: the one place of this crate that uses `unsafe`.
 #![expect(
     unsafe_code,
     reason = "a memory map is sound only while nobody shortens or rewrites the file, which no type can state"
@@ -88,6 +88,53 @@ impl Samples {
     }
 }
 
+/// A file of little-endian 16-bit words, memory-mapped. As for [`Samples`], the file must not be changed while it is
+/// mapped; it may be unlinked.
+#[derive(Debug)]
+pub struct Words(Option<Mmap>);
+
+impl Words {
+    /// Maps the file at `path`.
+    ///
+    /// # Errors
+    /// Where the file cannot be opened or mapped, or is no whole number of words (`InvalidData`).
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        let length = file.metadata()?.len();
+        if !length.is_multiple_of(2) {
+            return Err(io::Error::new(ErrorKind::InvalidData, format!("{length} bytes are no 16-bit words")));
+        }
+        if length == 0 {
+            return Ok(Words(None));
+        }
+        // SAFETY: as in `Samples::open`: read-only, private to this value, and nobody writes to a file that has its name.
+        let map = unsafe { Mmap::map(&file)? };
+        if map.len() as u64 != length {
+            return Err(io::Error::new(ErrorKind::InvalidData, "the file changed while it was opened"));
+        }
+        Ok(Words(Some(map)))
+    }
+
+    /// Number of words.
+    pub fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |map| map.len() / 2)
+    }
+
+    /// Whether there is no word.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Copies the words from `first` on; `None` beyond the end.
+    pub fn read(&self, first: usize, out: &mut [u16]) -> Option<()> {
+        let bytes: &[u8] = self.0.as_deref().unwrap_or_default();
+        let (words, _) = bytes.as_chunks::<2>();
+        let words = words.get(first..first.checked_add(out.len())?)?;
+        out.iter_mut().zip(words).for_each(|(o, w)| *o = u16::from_le_bytes(*w));
+        Some(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,6 +157,22 @@ mod tests {
         assert_eq!(samples.frames(), 3_000);
         assert_eq!(samples.channels(), 2);
         assert_eq!(samples.as_slice(), written);
+    }
+
+    #[test]
+    fn words_are_read_anywhere() {
+        let bytes: Vec<u8> = (0..500u16).flat_map(|n| (n * 131).to_le_bytes()).collect();
+        let (_folder, path) = blob(&bytes);
+        let words = Words::open(&path).unwrap();
+        assert_eq!(words.len(), 500);
+        let mut out = [0; 3];
+        assert!(words.read(497, &mut out).is_some());
+        assert_eq!(out, [497 * 131, 498 * 131, 499 * 131]);
+        assert!(words.read(498, &mut out).is_none());
+        let (_folder, path) = blob(&[1, 2, 3]);
+        assert_eq!(Words::open(&path).unwrap_err().kind(), ErrorKind::InvalidData);
+        let (_folder, path) = blob(&[]);
+        assert!(Words::open(&path).unwrap().is_empty());
     }
 
     #[test]

@@ -128,6 +128,64 @@ row! {
         pub lineage: Option<Digest>,
     }
 
+    /// A trained model of one level's codes.
+    pub struct Prior {
+        /// Digest of the safetensors file: the object in the store.
+        pub digest: Digest,
+        /// The level whose codes it predicts, 0 at the bottom.
+        pub level: u32,
+        /// Digest of the codec whose codes they are.
+        pub codec: Digest,
+        /// Sample rate of the audio.
+        pub rate: u32,
+        /// Hop of each level of the codec in frames, the bottom first.
+        pub hops: Vec<u32>,
+        /// Codewords of each level, the bottom first.
+        pub codewords: Vec<u32>,
+        /// The genres that it can be asked for, sorted.
+        pub genres: Vec<String>,
+        /// How well it predicts.
+        pub bits: Bits,
+        /// Training curves, a Parquet object.
+        pub curves: Digest,
+        /// What it was trained on, an object that lists sample digests.
+        pub lineage: Digest,
+    }
+
+    /// Bits per code, in millionths: of a model, and of two that know less, over the same codes.
+    pub struct Bits {
+        /// The model over the split that it was trained on.
+        pub train: u64,
+        /// The model over held-out clips; none where no clip was held out.
+        pub held_out: Option<u64>,
+        /// Over held-out clips: how often each code stands in the training split, plus one.
+        pub unigram: Option<u64>,
+        /// Over held-out clips: how often each code follows each other in the training split, plus one.
+        pub bigram: Option<u64>,
+    }
+
+    /// A piece of audio that was made here.
+    pub struct Audio {
+        /// Its name within its stage: genre and number.
+        pub name: String,
+        /// Digest of the WAV file: the object in the store.
+        pub file: Digest,
+        /// Frames.
+        pub frames: u64,
+        /// Frames per second.
+        pub rate: u32,
+        /// The genre that was asked for.
+        pub genre: Option<String>,
+        /// The seed that it was sampled with.
+        pub seed: Digest,
+        /// Digest of the codec that decoded it.
+        pub codec: Digest,
+        /// Digests of the priors that its codes came from, the bottom first.
+        pub priors: Vec<Digest>,
+        /// What these models were trained on: objects that list sample digests.
+        pub lineage: Vec<Digest>,
+    }
+
     /// A row that a stage refused, with its reason: refused rows are rows.
     pub struct Dropped {
         /// The row's id.

@@ -1,8 +1,6 @@
 //! Shards: same rows, same bytes; round trips; the view; encodings; plain tables.
 
-use datasets::shard::{
-    Column, ShardError, ShardMeta, ShardReader, ShardRow, clip_view, read, table, view, view_of, write,
-};
+use datasets::shard::{Column, ShardError, ShardMeta, ShardReader, ShardRow, View, read, table, view, write};
 use parquet::basic::Encoding;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use proptest::prelude::*;
@@ -202,8 +200,13 @@ fn the_view_is_what_training_reads() {
     assert!(changed(|row| std::mem::swap(&mut row.genre, &mut row.artist)));
     // However clips are spread over shards, the view of all of them is one.
     let (a, b) = rows.split_at(4);
-    let merged = b.iter().chain(a).map(clip_view);
-    assert_eq!(view_of(merged, &meta), whole);
+    assert_eq!(view(b, &meta).plus(view(a, &meta)), whole);
+    assert_eq!(View::from_bytes(whole.bytes()), whole);
+    // A sum carries over all bytes.
+    let most = View::from_bytes([255; 32]);
+    let mut one = [0; 32];
+    one[0] = 1;
+    assert_eq!(most.plus(View::from_bytes(one)), View::default());
 }
 
 #[test]

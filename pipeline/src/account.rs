@@ -29,6 +29,7 @@ pub fn check(plan: &Plan, outcome: &Outcome, found: &[usize]) -> Result<(), Vec<
                 }
                 Shape::Reduce => members(&own.kept) + own.dropped.len() == inputs().count(),
                 Shape::Corpus => kept == 1 || inputs().next().is_none(),
+                Shape::Made => kept >= 1 || inputs().next().is_none(),
             };
             let given = if stage.inputs.is_empty() { found[index] } else { inputs().count() };
             (!fine).then(|| format!("{}: {given} rows in, {kept} kept, {dropped} dropped", stage.name))

@@ -4,11 +4,13 @@ use crate::{
     error::Error,
     execute::Outcome,
     plan::Plan,
+    priors,
     report::data::{
         Attribution, Audio, Codebook, CurvePoint, CurveSet, Reason, Reconstruction, Report, Sample, ScoreColumn,
         ScoreRow, ScoreTable, StageView, TrackView,
     },
     score::{Decoder, Scored, median, original},
+    songs,
 };
 use datasets::{
     Digest,
@@ -74,6 +76,8 @@ pub fn report(plan: &Plan, outcome: &Outcome, env: &Env, run: &str) -> Result<Re
             report.players = players(&decoder, &scored, env)?;
         }
     }
+    report.scores.extend(priors::table(plan, outcome));
+    report.songs = songs::views(plan, outcome, &tracks, env)?;
     Ok(report)
 }
 

@@ -83,6 +83,27 @@ fn files(outcome: &Outcome) -> BTreeMap<PathBuf, Digest> {
                     files.insert(model.join(format!("{stem}-curves.parquet")), curves);
                 }
             }
+            AnyRow::Audio(song) => {
+                let stem = song.name.replace(|c: char| !c.is_alphanumeric() && !"-_. ".contains(c), "_");
+                let first = Path::new("audio").join(format!("{stem}.wav"));
+                // Two stages may have songs of one name.
+                let path = match files.get(&first) {
+                    Some(taken) if *taken != song.file => {
+                        first.with_file_name(format!("{stem}-{}.wav", song.file.short(12)))
+                    }
+                    _ => first,
+                };
+                files.insert(path, song.file);
+            }
+            AnyRow::Prior(prior) => {
+                let first = Path::new("model").join(format!("prior-{}.safetensors", prior.level));
+                let stem = match files.contains_key(&first) {
+                    false => format!("prior-{}", prior.level),
+                    true => format!("prior-{}-{}", prior.level, prior.digest.short(12)),
+                };
+                files.insert(Path::new("model").join(format!("{stem}.safetensors")), prior.digest);
+                files.insert(Path::new("model").join(format!("{stem}-curves.parquet")), prior.curves);
+            }
             _ => {}
         }
     }

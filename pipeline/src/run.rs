@@ -230,6 +230,7 @@ fn pinned<'a>(plan: &'a Plan, outcome: &'a Outcome) -> impl Iterator<Item = (&'a
         Some(AnyRow::Weights(weights)) if stage.ready.refresh() == Some(Refresh::Pinned) => {
             Some((stage, weights.digest))
         }
+        Some(AnyRow::Prior(prior)) if stage.ready.refresh() == Some(Refresh::Pinned) => Some((stage, prior.digest)),
         _ => None,
     })
 }

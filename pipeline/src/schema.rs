@@ -123,6 +123,7 @@ fn shape(shape: Shape) -> &'static str {
         Shape::OneToMany => "each row gives one or more, or is dropped",
         Shape::Reduce => "rows are gathered",
         Shape::Corpus => "one row from all",
+        Shape::Made => "one row or more from all",
     }
 }
 

@@ -132,8 +132,12 @@ impl Observer for Screen {
                 let text = format!("level {level}: reconstruction {reconstruction:.3}, perplexity {perplexity:.0}");
                 self.progress(&stage, done, total, &text);
             }
+            Event::Learned { stage, done, total, bits, .. } => {
+                self.progress(&stage, done, total, &format!("{bits:.2} bits per code"));
+            }
+            Event::Sampled { stage, done, total } => self.progress(&stage, done, total, "codes"),
             Event::Resumed { stage, done, total } => {
-                self.line(&format!("{stage}: goes on from a checkpoint, {done} of {total} steps are done"));
+                self.line(&format!("{stage}: goes on from a checkpoint, {done} of {total} are done"));
             }
             Event::Checkpoint { .. } => {}
         }

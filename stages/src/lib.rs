@@ -1,5 +1,6 @@
 //! What can be done: one verb per file, the Stage contract, the list [`STAGES`], the networks and the metrics.
 
+mod checkpoint;
 mod decode;
 mod dedup;
 mod encode;
@@ -11,11 +12,14 @@ pub mod metric;
 pub mod model;
 pub mod pcm;
 mod resample;
+mod sample;
 mod segment;
 pub mod settings;
 mod shard;
 mod split;
 pub mod stage;
+mod tokens;
+mod train;
 mod weights;
 
 use stage::Entry;
@@ -33,4 +37,6 @@ pub static STAGES: &[Entry] = &[
     Entry::of::<fit::Fit>(),
     Entry::of::<encode::Encode>(),
     Entry::of::<shard::Shard>(),
+    Entry::of::<train::Train>(),
+    Entry::of::<sample::Sample>(),
 ];

@@ -150,7 +150,7 @@ impl Effect for Pack {
         }
         let mut file = Vec::new();
         write(&rows, &meta, &mut file).map_err(|e| Fault::refused("no-shard", e.to_string()))?;
-        let view = Digest(view(&rows, &meta));
+        let view = Digest(view(&rows, &meta).bytes());
         Ok(Packed { file: self.env.store.put(&file)?, view, bytes: file.len() as u64 })
     }
 }

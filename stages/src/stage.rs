@@ -9,7 +9,7 @@ use crate::{
 };
 use datasets::{
     Digest, Key,
-    row::{Clip, Codes, Dropped, Found, Pending, Shard, Track, Weights},
+    row::{Audio, Clip, Codes, Dropped, Found, Pending, Prior, Shard, Track, Weights},
 };
 use differential_dataflow::{AsCollection, VecCollection};
 use std::{path::Path, sync::Arc};
@@ -47,6 +47,8 @@ pub enum Shape {
     Reduce,
     /// One row from all.
     Corpus,
+    /// At least one row from all.
+    Made,
 }
 
 /// One input of a stage.
@@ -258,11 +260,11 @@ macro_rules! rows { ($($Row:ident),*) => {
         }
     }
 } }
-rows!(Found, Track, Clip, Codes, Shard, Weights);
+rows!(Found, Track, Clip, Codes, Shard, Weights, Prior, Audio);
 
 #[expect(non_snake_case, reason = "one function per row type, named like it for the macro above")]
 mod id_of {
-    use super::{Clip, Codes, Found, Shard, Track, Weights};
+    use super::{Audio, Clip, Codes, Found, Prior, Shard, Track, Weights};
     pub(super) fn Found(row: &Found) -> String {
         row.key.clone()
     }
@@ -279,6 +281,12 @@ mod id_of {
         row.id()
     }
     pub(super) fn Weights(row: &Weights) -> String {
+        row.digest.short(12)
+    }
+    pub(super) fn Audio(row: &Audio) -> String {
+        row.name.clone()
+    }
+    pub(super) fn Prior(row: &Prior) -> String {
         row.digest.short(12)
     }
 }

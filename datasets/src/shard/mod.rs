@@ -13,7 +13,7 @@ mod write;
 pub use curves::{Column, table};
 pub use read::{ShardReader, read};
 pub use schema::ShardMeta;
-pub use view::{ClipView, clip_view, view, view_of};
+pub use view::{View, clip_view, view};
 pub use write::{Written, write};
 
 use serde::{Deserialize, Serialize};

@@ -2,21 +2,57 @@
 
 use super::{ShardMeta, ShardRow};
 
-/// What training reads of one clip, and its place among others. Views order clips by what they
-/// sound like, never by what they are called, so that a renamed track changes no view.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ClipView {
-    /// BLAKE3 of the decoded samples.
-    samples: [u8; 32],
-    start: u64,
-    frames: u64,
-    /// Digest of the split, the conditioning labels and the codes.
-    read: [u8; 32],
+/// What training reads of a set of clips, as one digest: the sum of a digest of each clip, modulo 2^256 (AdHash,
+/// Bellare and Micciancio 1997). A sum knows neither the order of clips nor the files that they lie in, so the views
+/// of shards add up to that of the corpus, and a renamed track, which may move to another shard, changes nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct View([u8; 32]);
+
+impl View {
+    /// The digest.
+    pub fn bytes(self) -> [u8; 32] {
+        self.0
+    }
+
+    /// The view that such a digest stands for.
+    pub fn from_bytes(bytes: [u8; 32]) -> View {
+        View(bytes)
+    }
+
+    /// The view of both sets together.
+    #[must_use]
+    pub fn plus(self, other: View) -> View {
+        let mut carry = 0u16;
+        let mut sum = [0; 32];
+        for (byte, (a, b)) in sum.iter_mut().zip(self.0.iter().zip(&other.0)) {
+            carry += u16::from(*a) + u16::from(*b);
+            *byte = carry.to_le_bytes()[0];
+            carry >>= 8;
+        }
+        View(sum)
+    }
 }
 
-/// The view of one clip.
-pub fn clip_view(row: &ShardRow) -> ClipView {
+impl std::iter::Sum for View {
+    fn sum<I: Iterator<Item = View>>(views: I) -> View {
+        views.fold(View::default(), View::plus)
+    }
+}
+
+/// The view of one clip: samples, first frame, length, split, conditioning labels (genre and artist) and codes, with
+/// rate, hops and codewords.
+pub fn clip_view(row: &ShardRow, meta: &ShardMeta) -> View {
     let mut hasher = blake3::Hasher::new_derive_key("refrain 1 view of a clip");
+    let mut number = |n: u64| {
+        hasher.update(&n.to_le_bytes());
+    };
+    number(meta.rate.into());
+    for numbers in [&meta.hops, &meta.codewords] {
+        number(numbers.len() as u64);
+        numbers.iter().for_each(|n| number((*n).into()));
+    }
+    [row.start, row.frames].into_iter().for_each(&mut number);
+    hasher.update(&row.samples);
     let mut text = |text: Option<&str>| {
         // A length before each text keeps neighbours apart; none is not the empty text.
         hasher.update(&[u8::from(text.is_some())]);
@@ -35,33 +71,11 @@ pub fn clip_view(row: &ShardRow) -> ClipView {
         bytes.extend(codes.iter().flat_map(|code| code.to_le_bytes()));
         hasher.update(&bytes);
     }
-    ClipView { samples: row.samples, start: row.start, frames: row.frames, read: hasher.finalize().into() }
+    View(hasher.finalize().into())
 }
 
-/// The view of a set of clips, whatever shards they lie in and in whatever order they come.
-pub fn view_of(clips: impl IntoIterator<Item = ClipView>, meta: &ShardMeta) -> [u8; 32] {
-    let mut clips: Vec<ClipView> = clips.into_iter().collect();
-    clips.sort_unstable();
-    let mut hasher = blake3::Hasher::new_derive_key("refrain 1 view of a shard");
-    hasher.update(&meta.rate.to_le_bytes());
-    for numbers in [&meta.hops, &meta.codewords] {
-        hasher.update(&(numbers.len() as u64).to_le_bytes());
-        for number in numbers {
-            hasher.update(&number.to_le_bytes());
-        }
-    }
-    for clip in &clips {
-        hasher.update(&clip.samples);
-        hasher.update(&clip.start.to_le_bytes());
-        hasher.update(&clip.frames.to_le_bytes());
-        hasher.update(&clip.read);
-    }
-    hasher.finalize().into()
-}
-
-/// The digest of what training reads of these rows: codes, split, genre and artist, in the order
-/// of the clips' samples, first frames and lengths. Ids, titles, licenses, attribution, sources
-/// and the digests of files and codec are not in it.
-pub fn view(rows: &[ShardRow], meta: &ShardMeta) -> [u8; 32] {
-    view_of(rows.iter().map(clip_view), meta)
+/// The view of these rows. Ids, titles, licenses, attribution, sources and the digests of files and codec are not in
+/// it.
+pub fn view(rows: &[ShardRow], meta: &ShardMeta) -> View {
+    rows.iter().map(|row| clip_view(row, meta)).sum()
 }

@@ -27,6 +27,8 @@ pub struct Report {
     pub codebooks: Vec<Codebook>,
     /// Originals and their reconstructions.
     pub players: Vec<Sample>,
+    /// Songs that were sampled.
+    pub songs: Vec<SongView>,
     /// Figures in tables of any shape.
     pub scores: Vec<ScoreTable>,
     /// To whom the corpus is owed.
@@ -201,6 +203,27 @@ pub struct Sample {
     pub original: Audio,
     /// What each level makes of it.
     pub reconstructions: Vec<Reconstruction>,
+}
+
+/// One song that was sampled, and what it rests on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SongView {
+    /// Its name within its stage.
+    pub name: String,
+    /// The stage that sampled it.
+    pub stage: String,
+    /// The genre that was asked for.
+    pub genre: Option<String>,
+    /// The start of its seed.
+    pub seed: String,
+    /// The start of its codec's digest.
+    pub codec: String,
+    /// The starts of its priors' digests, the bottom first.
+    pub priors: Vec<String>,
+    /// License and number of tracks that its models were trained on.
+    pub licenses: Vec<(String, u64)>,
+    /// How it sounds.
+    pub audio: Audio,
 }
 
 /// What one level of a codec makes of an original.

@@ -10,7 +10,7 @@ use super::spectrogram::{self, LogMel, RANGE_DB};
 use super::wav;
 
 /// Seconds a player holds at most.
-const MOST_SECONDS: f64 = 6.0;
+pub(super) const MOST_SECONDS: f64 = 6.0;
 /// Bytes of sound in a page at most, before base64 makes four of three.
 const SOUND_BYTES: f64 = 24.0 * 1024.0 * 1024.0;
 /// Originals with players at most; all of them are in the table of figures.
@@ -132,7 +132,7 @@ fn card(sample: &Sample, seconds: f64) -> String {
 }
 
 /// One picture with its axes and the player below it. `heading` is HTML.
-fn sound(
+pub(super) fn sound(
     track: &str,
     what: &str,
     heading: &str,

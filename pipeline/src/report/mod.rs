@@ -14,6 +14,7 @@ mod listen;
 mod markup;
 mod page;
 mod scale;
+mod songs;
 pub mod spectrogram;
 mod stages;
 pub mod wav;

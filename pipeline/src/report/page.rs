@@ -2,7 +2,7 @@
 
 use super::data::Report;
 use super::markup::{Text, counted, duration, put};
-use super::{attribution, codec, corpus, listen, stages};
+use super::{attribution, codec, corpus, listen, songs, stages};
 
 /// Nothing may be loaded and nothing may run: what the page needs is inside it.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:";
@@ -17,6 +17,7 @@ pub fn html(report: &Report) -> String {
         ("codebooks", "Codebooks", codec::codebooks(report)),
         ("scores", "Scores", codec::scores(report)),
         ("listen", "Look and listen", listen::section(report)),
+        ("songs", "Songs", songs::section(report)),
         ("attribution", "Attribution", attribution::section(report)),
         ("manifest", "Manifest", manifest(report)),
     ]

@@ -142,7 +142,10 @@ impl Fit {
             if length != levels && length != 1 {
                 even = false;
                 let message = format!("`{name}` is given for {length} levels, `downs` for {levels}");
-                complaints.push(Complaint::new(at.of(name), message).help("one item for each level, the bottom first, or one for all"));
+                complaints.push(
+                    Complaint::new(at.of(name), message)
+                        .help("one item for each level, the bottom first, or one for all"),
+                );
             }
         }
         if even && let Err(wrong) = self.training().validate() {

@@ -2,6 +2,7 @@
 
 use super::Fit;
 use crate::{
+    checkpoint::{pace, pack, unpack},
     encode::{load, span},
     flow::{Env, Event},
     model::{
@@ -24,20 +25,11 @@ use datasets::{
 use rayon::prelude::*;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    env, fs, io,
+    fs, io,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
-
-/// The state is saved this far apart. `REFRAIN_CHECKPOINT_SECONDS`, a number of seconds, says otherwise: a test
-/// cannot wait for the second checkpoint of a training that takes minutes. It is in no key, as it changes no byte.
-const CHECKPOINTS: Duration = Duration::from_secs(12);
-
-fn pace(said: Option<String>) -> Duration {
-    let seconds = said.and_then(|text| text.parse().ok()).map(Duration::try_from_secs_f64);
-    seconds.and_then(Result::ok).unwrap_or(CHECKPOINTS)
-}
 
 /// Trains on a whole corpus.
 pub(super) struct Train {
@@ -111,7 +103,7 @@ impl Effect for Train {
             records: Vec::new(),
             total,
             last: Instant::now(),
-            pace: pace(env::var("REFRAIN_CHECKPOINT_SECONDS").ok()),
+            pace: pace(),
             failed: None,
         };
         let resume = saved.map(|(records, state)| {
@@ -245,21 +237,6 @@ impl FitSink for Sink<'_> {
     }
 }
 
-/// The records so far, so that the curves of a resumed training are whole, then the trainer's state.
-fn pack(records: &[StepRecord], state: &[u8]) -> io::Result<Vec<u8>> {
-    let records = postcard::to_stdvec(records).map_err(io::Error::other)?;
-    let mut packed = (records.len() as u64).to_le_bytes().to_vec();
-    packed.extend(records);
-    packed.extend(state);
-    Ok(packed)
-}
-
-fn unpack(packed: &[u8]) -> Option<(Vec<StepRecord>, Vec<u8>)> {
-    let (length, rest) = packed.split_first_chunk::<8>()?;
-    let (records, state) = rest.split_at_checked(u64::from_le_bytes(*length) as usize)?;
-    Some((postcard::from_bytes(records).ok()?, state.to_vec()))
-}
-
 /// The weights that the lock file names stand in for training, whatever the clips are.
 pub(super) fn pinned<'s>(
     cx: &Context<'s>,
@@ -306,35 +283,5 @@ fn remember(store: &Store, weights: &Weights) -> Result<(), StoreError> {
     match postcard::to_stdvec(weights) {
         Ok(bytes) => store.remember(about(&weights.digest), &bytes),
         Err(_) => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_pace_of_checkpoints_can_be_set() {
-        assert_eq!(pace(Some("0.2".into())), Duration::from_millis(200));
-        assert_eq!([pace(None), pace(Some("soon".into())), pace(Some("-1".into()))], [CHECKPOINTS; 3]);
-    }
-
-    #[test]
-    fn a_checkpoint_holds_records_and_state() {
-        let record = StepRecord {
-            step: 3,
-            level: 1,
-            reconstruction: 0.5,
-            spectral: 0.25,
-            log_spectral: 0.5,
-            commitment: 0.0,
-            perplexity: 9.0,
-            used: 11,
-            revived: 0,
-            unquantised: false,
-        };
-        let packed = pack(&[record], b"state").expect("packed");
-        assert_eq!(unpack(&packed), Some((vec![record], b"state".to_vec())));
-        assert_eq!(unpack(&packed[..9]), None);
     }
 }

@@ -101,7 +101,31 @@ pub enum Event {
         /// Codewords revived.
         revived: u64,
     },
-    /// Training went on from a checkpoint.
+    /// One step of the training of a prior.
+    Learned {
+        /// The stage's name.
+        stage: String,
+        /// Steps done.
+        done: u64,
+        /// Steps in all.
+        total: u64,
+        /// The step.
+        step: u64,
+        /// Bits per code of the batch.
+        bits: f64,
+        /// Norm of all gradients together.
+        norm: f64,
+    },
+    /// Codes of songs were sampled.
+    Sampled {
+        /// The stage's name.
+        stage: String,
+        /// Codes so far, of all songs and levels.
+        done: u64,
+        /// Codes in all.
+        total: u64,
+    },
+    /// Training or sampling went on from a checkpoint.
     Resumed {
         /// The stage's name.
         stage: String,

@@ -1,4 +1,4 @@
-//! Adam (Kingma and Ba 2015) on plain slices.
+//! Adam (Kingma and Ba 2015) on plain slices, with decoupled weight decay (Loshchilov and Hutter 2019).
 use rayon::prelude::*;
 
 use super::weights::{Array, Arrays};
@@ -20,16 +20,20 @@ impl Adam {
         Self { first: zeros.clone(), second: zeros }
     }
 
-    /// One update of `parameters` by `gradients` (both in the order of names). `step` counts from 1.
-    pub(crate) fn update(&mut self, parameters: &mut Arrays, gradients: &[Vec<f32>], rate: f64, step: u64) {
+    /// One update of `parameters` by `gradients` (both in the order of names). `step` counts from 1. The decay takes hold
+    /// of matrices only: biases and gains are no weights.
+    pub(crate) fn update(&mut self, parameters: &mut Arrays, gradients: &[Vec<f32>], rate: f64, decay: f64, step: u64) {
         let power = step as f64;
         let correct1 = (1.0 / (1.0 - libm::pow(BETA1, power))) as f32;
         let correct2 = (1.0 / (1.0 - libm::pow(BETA2, power))) as f32;
-        let (b1, b2, rate) = (BETA1 as f32, BETA2 as f32, rate as f32);
+        let (b1, b2, rate, decay) = (BETA1 as f32, BETA2 as f32, rate as f32, (rate * decay) as f32);
         let moments = self.first.values_mut().zip(self.second.values_mut());
         let work: Vec<_> = parameters.values_mut().zip(moments).zip(gradients).collect();
         // Elements are independent of each other: any partition gives the same bits.
         work.into_par_iter().for_each(|((p, (m, v)), g)| {
+            if decay > 0.0 && p.shape.len() > 1 {
+                p.data.iter_mut().for_each(|p| *p -= decay * *p);
+            }
             for (((p, m), v), g) in p.data.iter_mut().zip(&mut m.data).zip(&mut v.data).zip(g) {
                 *m = b1 * *m + (1.0 - b1) * g;
                 *v = b2 * *v + (1.0 - b2) * g * g;
@@ -50,7 +54,7 @@ mod tests {
         let mut adam = Adam::new(&parameters);
         for step in 1..=2000 {
             let x = parameters["x"].data.clone();
-            adam.update(&mut parameters, &[vec![2.0 * (x[0] - 1.0), 20.0 * (x[1] - 2.0)]], 0.02, step);
+            adam.update(&mut parameters, &[vec![2.0 * (x[0] - 1.0), 20.0 * (x[1] - 2.0)]], 0.02, 0.0, step);
             if step == 1 {
                 let moved = &parameters["x"].data;
                 assert!((moved[0] - 4.98).abs() < 1e-6 && (moved[1] + 2.98).abs() < 1e-6, "{moved:?}");

@@ -152,11 +152,7 @@ impl FitSettings {
                 return complain(format!("unquantised of level {i} is {}, expected 0 to 1", fit.unquantised));
             }
         }
-        let shares = [
-            ("final_rate", self.final_rate),
-            ("ema_decay", self.ema_decay),
-            ("revival", self.revival),
-        ];
+        let shares = [("final_rate", self.final_rate), ("ema_decay", self.ema_decay), ("revival", self.revival)];
         if let Some((name, value)) = shares.iter().find(|(_, v)| !(0.0..=1.0).contains(v)) {
             return complain(format!("{name} is {value}, expected 0 to 1"));
         }

@@ -175,7 +175,7 @@ impl<'a> Trainer<'a> {
         gradients.sort_by(|a, b| a.0.cmp(&b.0));
         let gradients: Vec<Vec<f32>> = gradients.into_iter().map(|(_, g)| g).collect();
         let rate = self.settings.rate(step, fit.steps);
-        state.adam.update(&mut state.parameters, &gradients, rate, step + 1);
+        state.adam.update(&mut state.parameters, &gradients, rate, 0.0, step + 1);
         state.step += 1;
         Ok(record)
     }

@@ -10,6 +10,7 @@ pub mod infer;
 mod layer;
 mod level;
 mod loss;
+pub mod prior;
 mod quantise;
 mod random;
 pub mod weights;

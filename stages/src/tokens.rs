@@ -1,0 +1,154 @@
+//! The codes of shards as one memory-mapped file: a cache like that of decoded samples, in no digest.
+//!
+//! Parquet is read once, a few rows at a time; training then reads windows anywhere without holding the corpus.
+
+use crate::{flow::Env, model::prior::fit::Tokens};
+use datasets::{
+    Digest, Key,
+    effect::Fault,
+    mmap::Words,
+    shard::ShardReader,
+    store::{StoreError, Temp, write_atomic},
+};
+use serde::{Deserialize, Serialize};
+use std::{fs, io::Write as _, sync::Arc};
+
+/// One clip in the file.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct Entry {
+    /// What the clip is, before where it lies: the order of clips is that of their content.
+    samples: Digest,
+    start: u64,
+    frames: u64,
+    split: String,
+    genre: Option<String>,
+    /// First word and number of codes, of each level.
+    levels: Vec<(u64, u64)>,
+}
+
+/// All clips of a set of shards.
+pub(crate) struct Corpus {
+    words: Words,
+    entries: Vec<Entry>,
+}
+
+impl Corpus {
+    /// Opens the codes of shards, given as (file, view).
+    ///
+    /// # Errors
+    /// A shard that is missing or damaged, or a cache that cannot be written.
+    pub(crate) fn open(env: &Env, shards: &[(Digest, Digest)]) -> Result<Arc<Corpus>, Fault> {
+        let mut files: Vec<Digest> = shards.iter().map(|(file, _)| *file).collect();
+        files.sort();
+        let key = files.iter().fold(Key::new("tokens 1"), |key, file| key.digest(file)).finish();
+        let path = env.store.pcm().join(format!("{}-tokens", key.hex()));
+        let index = env.store.pcm().join(format!("{}-index", key.hex()));
+        let read = || -> Option<Corpus> {
+            let entries = postcard::from_bytes(&fs::read(&index).ok()?).ok()?;
+            Some(Corpus { words: Words::open(&path).ok()?, entries })
+        };
+        // The index is written last, so where it is the words are whole.
+        if let Some(corpus) = read() {
+            return Ok(Arc::new(corpus));
+        }
+        let mut entries = Vec::new();
+        let mut temp = Temp::beside(&path)?;
+        let mut at = 0;
+        for file in &files {
+            let object = env.store.path(file);
+            let damaged = |_| Fault::Store(StoreError::Damaged(*file));
+            for row in ShardReader::open(&object).map_err(damaged)? {
+                if env.cancel.cancelled() {
+                    return Err(Fault::Interrupted);
+                }
+                let row = row.map_err(damaged)?;
+                let mut levels = Vec::new();
+                for codes in &row.codes {
+                    let bytes: Vec<u8> = codes.iter().flat_map(|code| code.to_le_bytes()).collect();
+                    temp.write_all(&bytes).map_err(StoreError::io("write", &path))?;
+                    levels.push((at, codes.len() as u64));
+                    at += codes.len() as u64;
+                }
+                entries.push(Entry {
+                    samples: Digest(row.samples),
+                    start: row.start,
+                    frames: row.frames,
+                    split: row.split,
+                    genre: row.genre,
+                    levels,
+                });
+            }
+        }
+        entries.sort();
+        // Two tracks with the same sound count once, as in `fit`.
+        entries.dedup_by(|b, a| (a.samples, a.start, a.frames) == (b.samples, b.start, b.frames));
+        temp.commit(&path)?;
+        let bytes = postcard::to_stdvec(&entries).map_err(|e| Fault::Failed(e.to_string()))?;
+        write_atomic(&index, &bytes)?;
+        let words = Words::open(&path).map_err(StoreError::io("read", &path))?;
+        Ok(Arc::new(Corpus { words, entries }))
+    }
+
+    /// The clips of a split at a level.
+    pub(crate) fn part(self: &Arc<Self>, split: &str, level: usize) -> Part {
+        let clips = (0..self.entries.len()).filter(|i| split.is_empty() || self.entries[*i].split == split);
+        Part { corpus: self.clone(), clips: clips.collect(), level }
+    }
+}
+
+/// The clips of one split, read at one level.
+pub(crate) struct Part {
+    corpus: Arc<Corpus>,
+    clips: Vec<usize>,
+    level: usize,
+}
+
+impl Part {
+    fn entry(&self, clip: usize) -> &Entry {
+        &self.corpus.entries[self.clips[clip]]
+    }
+
+    /// Every genre there is, sorted.
+    pub(crate) fn genres(&self) -> Vec<String> {
+        let mut genres: Vec<String> = (0..self.clips.len()).filter_map(|i| self.entry(i).genre.clone()).collect();
+        genres.sort();
+        genres.dedup();
+        genres
+    }
+
+    /// The digests of all samples, sorted, each once.
+    pub(crate) fn samples(&self) -> Vec<Digest> {
+        let mut samples: Vec<Digest> = (0..self.clips.len()).map(|i| self.entry(i).samples).collect();
+        samples.sort();
+        samples.dedup();
+        samples
+    }
+
+    fn words(&self, clip: usize, level: usize, first: u64, out: &mut [u16]) -> Result<(), String> {
+        let (start, codes) = self.entry(clip).levels.get(level).copied().ok_or("the shard has fewer levels")?;
+        let inside = first + out.len() as u64 <= codes;
+        let read = inside.then(|| self.corpus.words.read((start + first) as usize, out)).flatten();
+        read.ok_or_else(|| "beyond the end of a clip".to_owned())
+    }
+}
+
+impl Tokens for Part {
+    fn clips(&self) -> usize {
+        self.clips.len()
+    }
+    fn codes(&self, clip: usize) -> u64 {
+        self.entry(clip).levels.get(self.level).map_or(0, |(_, codes)| *codes)
+    }
+    fn genre(&self, clip: usize) -> Option<&str> {
+        self.entry(clip).genre.as_deref()
+    }
+    fn read(&self, clip: usize, first: u64, out: &mut [u16]) -> Result<(), String> {
+        self.words(clip, self.level, first, out)
+    }
+    fn read_upper(&self, clip: usize, first: u64, out: &mut [u16]) -> Result<usize, String> {
+        let codes = self.entry(clip).levels.get(self.level + 1).map_or(0, |(_, codes)| *codes);
+        let there = codes.saturating_sub(first).min(out.len() as u64) as usize;
+        self.words(clip, self.level + 1, first, &mut out[..there])?;
+        Ok(there)
+    }
+}

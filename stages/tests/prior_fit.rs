@@ -1,0 +1,193 @@
+//! Training of priors: they learn, and their bytes follow from settings, seed and codes alone.
+
+use stages::model::prior::{
+    config::{Prior, PriorConfig, Upper},
+    fit::{PriorError, PriorRecord, PriorSettings, PriorSink, Tokens, baselines, bits, fit},
+};
+use std::io;
+
+/// Clips of two levels. A code above chooses a table of successors: code `c` is followed by `(c * 5 + above) % 16`, but
+/// for one in eight, which is anything.
+struct Chain {
+    clips: Vec<(Vec<u16>, Vec<u16>)>,
+}
+
+const RATIO: usize = 4;
+const CODES: u32 = 16;
+
+impl Chain {
+    fn new(clips: usize, seed: u32) -> Chain {
+        let mut state = seed;
+        let mut next = |n: u32| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 16) % n
+        };
+        let clip = |i: usize, next: &mut dyn FnMut(u32) -> u32| {
+            let upper: Vec<u16> = (0..30 + i as u32 % 3).map(|_| next(3) as u16).collect();
+            let mut code = next(CODES);
+            let own = (0..upper.len() * RATIO)
+                .map(|at| {
+                    code = match next(8) {
+                        0 => next(CODES),
+                        _ => (code * 5 + u32::from(upper[at / RATIO])) % CODES,
+                    };
+                    code as u16
+                })
+                .collect();
+            (own, upper)
+        };
+        Chain { clips: (0..clips).map(|i| clip(i, &mut next)).collect() }
+    }
+}
+
+impl Tokens for Chain {
+    fn clips(&self) -> usize {
+        self.clips.len()
+    }
+    fn codes(&self, clip: usize) -> u64 {
+        self.clips[clip].0.len() as u64
+    }
+    fn genre(&self, clip: usize) -> Option<&str> {
+        (clip % 2 == 0).then_some("even")
+    }
+    fn read(&self, clip: usize, first: u64, out: &mut [u16]) -> Result<(), String> {
+        let first = first as usize;
+        out.copy_from_slice(self.clips[clip].0.get(first..first + out.len()).ok_or("beyond the end")?);
+        Ok(())
+    }
+    fn read_upper(&self, clip: usize, first: u64, out: &mut [u16]) -> Result<usize, String> {
+        let upper = &self.clips[clip].1;
+        let there = upper.len().saturating_sub(first as usize).min(out.len());
+        out[..there].copy_from_slice(&upper[first as usize..][..there]);
+        Ok(there)
+    }
+}
+
+fn settings(steps: u64, conditioned: bool) -> PriorSettings {
+    PriorSettings {
+        config: PriorConfig {
+            level: 0,
+            width: 32,
+            depth: 1,
+            heads: 2,
+            attention: 32,
+            hidden: 64,
+            context: 32,
+            distances: 8,
+            upper: conditioned.then_some(Upper { codewords: 3, ratio: RATIO, depth: 1 }),
+            genres: vec!["even".into()],
+            codec: String::new(),
+            rate: 44_100,
+            hops: vec![8, 32],
+            codewords: vec![CODES, 3],
+        },
+        steps,
+        batch: 8,
+        learning_rate: 1e-2,
+        warmup: 5,
+        final_rate: 0.1,
+        weight_decay: 0.002,
+        clip: 1.0,
+    }
+}
+
+/// Follows a training, and stops it after some steps.
+#[derive(Default)]
+struct Watch {
+    records: Vec<PriorRecord>,
+    stop_after: Option<usize>,
+    state: Vec<u8>,
+}
+
+impl PriorSink for Watch {
+    fn step(&mut self, record: &PriorRecord) {
+        self.records.push(*record);
+    }
+    fn due(&mut self) -> bool {
+        false
+    }
+    fn checkpoint(&mut self, _: u64, bytes: &[u8]) -> io::Result<()> {
+        self.state = bytes.to_vec();
+        Ok(())
+    }
+    fn stop(&mut self) -> bool {
+        self.stop_after.is_some_and(|n| self.records.len() >= n)
+    }
+}
+
+fn train(settings: &PriorSettings, threads: usize) -> Prior {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+    pool.install(|| fit(settings, [3; 32], &Chain::new(12, 1), None, &mut Watch::default())).expect("a prior")
+}
+
+#[test]
+fn it_learns_what_a_bigram_cannot_know() {
+    let (codes, held_out) = (Chain::new(40, 1), Chain::new(12, 77));
+    let measure = |conditioned| {
+        let settings = settings(200, conditioned);
+        let prior = fit(&settings, [3; 32], &codes, None, &mut Watch::default()).expect("a prior");
+        bits(&prior, &held_out, 64, 4, &|| false).expect("scored").expect("codes")
+    };
+    let [unigram, bigram] = baselines(&codes, &held_out, CODES as usize).expect("counted").expect("codes");
+    let (alone, given) = (measure(false), measure(true));
+    assert!(alone < unigram - 0.3, "{alone} {unigram}");
+    // The code above decides which of three successors comes.
+    assert!(given < bigram - 0.3 && given < alone - 0.3, "{given} {alone} {bigram}");
+}
+
+#[test]
+fn neither_threads_nor_interruptions_change_a_bit() {
+    let settings = settings(12, true);
+    let whole = train(&settings, 1).to_bytes().expect("bytes");
+    for threads in [2, 3] {
+        assert!(train(&settings, threads).to_bytes().expect("bytes") == whole, "{threads} threads");
+    }
+    let codes = Chain::new(12, 1);
+    let mut first = Watch { stop_after: Some(5), ..Watch::default() };
+    let stopped = fit(&settings, [3; 32], &codes, None, &mut first);
+    assert!(matches!(stopped, Err(PriorError::Stopped(5))), "{stopped:?}");
+    let mut second = Watch::default();
+    let resumed = fit(&settings, [3; 32], &codes, Some(&first.state), &mut second).expect("a prior");
+    assert_eq!(second.records.len(), 7);
+    assert!(resumed.to_bytes().expect("bytes") == whole);
+    // A checkpoint of another training is refused.
+    let other = fit(&settings, [4; 32], &codes, Some(&first.state), &mut Watch::default());
+    assert!(matches!(other, Err(PriorError::Checkpoint(_))), "{other:?}");
+}
+
+#[test]
+fn a_file_goes_both_ways_and_is_checked() {
+    let prior = train(&settings(1, true), 2);
+    let bytes = prior.to_bytes().expect("bytes");
+    assert_eq!(Prior::load(&bytes).expect("loaded"), prior);
+    assert!(Prior::load(&bytes[..100]).is_err());
+    let mut arrays = prior.arrays().clone();
+    arrays.remove("logits.bias");
+    let error = Prior::new(prior.config().clone(), arrays).expect_err("refused").to_string();
+    assert_eq!(error, "tensor `logits.bias` is missing");
+}
+
+#[test]
+fn scores_do_not_depend_on_what_is_scored_beside() {
+    let prior = train(&settings(3, true), 2);
+    let codes = Chain::new(5, 9);
+    let score = |batch| bits(&prior, &codes, 1000, batch, &|| false).expect("scored").expect("codes");
+    let alone = score(1);
+    assert!((alone - score(7)).abs() < 1e-6, "{alone} {}", score(7));
+    assert_eq!(bits(&prior, &Chain::new(0, 1), 10, 2, &|| false).expect("scored"), None);
+}
+
+#[test]
+fn wrong_settings_are_refused() {
+    let refusal = |change: fn(&mut PriorSettings)| {
+        let mut settings = settings(1, true);
+        change(&mut settings);
+        fit(&settings, [0; 32], &Chain::new(2, 1), None, &mut Watch::default()).expect_err("refused").to_string()
+    };
+    assert_eq!(refusal(|s| s.config.heads = 3), "32 attention channels for 3 heads");
+    assert_eq!(refusal(|s| s.config.context = 30), "a context of 30 codes is no multiple of 4");
+    assert_eq!(refusal(|s| s.steps = 0), "0 steps with a batch of 8");
+    assert_eq!(refusal(|s| s.config.codewords[0] = 4), "codes cannot be read: code 11 of 4 codewords");
+    let nothing = fit(&settings(1, false), [0; 32], &Chain::new(0, 1), None, &mut Watch::default());
+    assert!(matches!(nothing, Err(PriorError::Empty)));
+}
