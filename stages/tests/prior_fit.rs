@@ -2,7 +2,9 @@
 
 use stages::model::prior::{
     config::{Prior, PriorConfig, Upper},
+    decode::{Given, Stepper},
     fit::{PriorError, PriorRecord, PriorSettings, PriorSink, Tokens, baselines, bits, fit},
+    sample::{Draw, SampleError, Sampled, Sampler, Song},
 };
 use std::io;
 
@@ -167,6 +169,76 @@ fn a_file_goes_both_ways_and_is_checked() {
     assert_eq!(error, "tensor `logits.bias` is missing");
 }
 
+/// Code by code, with keys and values kept, a prior says the same as over a whole window at once.
+#[test]
+fn steps_agree_with_windows() {
+    for conditioned in [false, true] {
+        let mut settings = settings(20, conditioned);
+        settings.config.depth = 2;
+        let prior = fit(&settings, [3; 32], &Chain::new(12, 1), None, &mut Watch::default()).expect("a prior");
+        let clips: Vec<_> =
+            Chain::new(3, 5).clips.into_iter().map(|(own, upper)| (own[..32].to_vec(), upper)).collect();
+        let codes = Chain { clips };
+        let whole = bits(&prior, &codes, 10, 2, &|| false).expect("scored").expect("codes");
+        let stepper = Stepper::new(&prior).expect("a stepper");
+        let (mut cache, mut logits, mut sum) = (stepper.cache(), Vec::new(), 0.0);
+        for clip in 0..3 {
+            let (own, upper) = &codes.clips[clip];
+            let condition = stepper.condition(&upper[..8]).expect("conditioning");
+            cache.clear();
+            for at in 0..32 {
+                let genre = prior.config().genre(codes.genre(clip));
+                let given = if at == 0 { Given::Genre(genre) } else { Given::Code(own[at - 1]) };
+                let row = condition.get(at * 32..(at + 1) * 32).unwrap_or_default();
+                stepper.step(given, row, &mut cache, Some(&mut logits));
+                let total: f64 = logits.iter().map(|l| f64::from(*l).exp()).sum();
+                sum += (total.ln() - f64::from(logits[usize::from(own[at])])) / std::f64::consts::LN_2;
+            }
+        }
+        assert!((sum / 96.0 - whole).abs() < 1e-4, "{} {whole}", sum / 96.0);
+    }
+}
+
+#[test]
+fn songs_follow_from_their_seeds_alone() {
+    let top = {
+        let mut settings = settings(3, false);
+        (settings.config.level, settings.config.codewords) = (1, vec![CODES, CODES]);
+        train(&settings, 2)
+    };
+    let bottom = {
+        let mut settings = settings(3, true);
+        settings.config.codewords = vec![CODES, CODES];
+        settings.config.upper = Some(Upper { codewords: 16, ratio: RATIO, depth: 1 });
+        train(&settings, 2)
+    };
+    let sampler = Sampler::new(&[top.clone(), bottom]).expect("a sampler");
+    assert_eq!(sampler.genres(), ["even"]);
+    let song = |seed: u8, frames| Song { genre: Some("even".into()), frames, seed: [seed; 32] };
+    let draw = Draw { temperature: 1.0, top_p: 0.9, overlap: 0.5 };
+    let sample = |songs: &[Song], mut sampled: Vec<Sampled>, windows: usize| {
+        let mut left = windows;
+        let ended = sampler.sample(songs, draw, &mut sampled, &mut |_| {
+            left -= 1;
+            if left == 0 { Err(SampleError::Stopped) } else { Ok(()) }
+        });
+        assert_eq!(ended.is_err(), left == 0);
+        sampled
+    };
+    let both = sample(&[song(1, 1000), song(2, 700)], vec![Sampled::default(); 2], 1000);
+    assert_eq!(both[0].levels.iter().map(Vec::len).collect::<Vec<_>>(), [128, 32]);
+    let alone = sample(&[song(2, 700)], vec![Sampled::default()], 1000);
+    assert_eq!(alone[0], both[1]);
+    // Stopped after any window, the rest comes out the same.
+    for windows in 1..6 {
+        let part = sample(&[song(1, 1000)], vec![Sampled::default()], windows);
+        assert_eq!(sample(&[song(1, 1000)], part, 1000)[0], both[0], "{windows} windows");
+    }
+    assert_ne!(sample(&[song(3, 1000)], vec![Sampled::default()], 1000)[0], both[0]);
+    let missing = Sampler::new(&[top]).err().expect("refused").to_string();
+    assert_eq!(missing, "there is no prior of level 0");
+}
+
 #[test]
 fn scores_do_not_depend_on_what_is_scored_beside() {
     let prior = train(&settings(3, true), 2);
@@ -187,7 +259,7 @@ fn wrong_settings_are_refused() {
     assert_eq!(refusal(|s| s.config.heads = 3), "32 attention channels for 3 heads");
     assert_eq!(refusal(|s| s.config.context = 30), "a context of 30 codes is no multiple of 4");
     assert_eq!(refusal(|s| s.steps = 0), "0 steps with a batch of 8");
-    assert_eq!(refusal(|s| s.config.codewords[0] = 4), "codes cannot be read: code 11 of 4 codewords");
+    assert_eq!(refusal(|s| s.config.codewords[0] = 4), "codes cannot be read: code 13 of 4 codewords");
     let nothing = fit(&settings(1, false), [0; 32], &Chain::new(0, 1), None, &mut Watch::default());
     assert!(matches!(nothing, Err(PriorError::Empty)));
 }

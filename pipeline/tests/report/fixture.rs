@@ -227,6 +227,20 @@ pub(crate) fn scores() -> Vec<ScoreTable> {
     }]
 }
 
+fn songs(seconds: f64) -> Vec<SongView> {
+    let audio = players(seconds).into_iter().next().map(|sample| sample.original).unwrap_or_default();
+    vec![SongView {
+        name: "dub-1".to_owned(),
+        stage: "songs".to_owned(),
+        genre: Some("dub".to_owned()),
+        seed: "5a0c19be77f1".to_owned(),
+        codec: "77de3f9a1c0b".to_owned(),
+        priors: ["0b77de3f9a1c", "c0b77de3f9a1", "9a1c0b77de3f"].map(str::to_owned).to_vec(),
+        licenses: vec![("CC-BY-4.0".to_owned(), 31), ("CC0-1.0".to_owned(), 1)],
+        audio,
+    }]
+}
+
 /// The whole report, with `seconds` of sound in each player.
 pub(crate) fn report(seconds: f64) -> Report {
     Report {
@@ -243,6 +257,7 @@ pub(crate) fn report(seconds: f64) -> Report {
         curves: curves(),
         codebooks: codebooks(),
         players: players(seconds),
+        songs: songs(seconds),
         scores: scores(),
         attribution: attribution(),
         notes: vec!["codec pinned, 12 tracks newer than it".to_owned()],

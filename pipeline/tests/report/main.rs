@@ -65,8 +65,8 @@ fn charts_cover_the_corpus_the_training_and_the_codebooks() {
     }
     assert_eq!(corpus.matches("<svg").count(), 4);
     let training = section(&page, "training");
-    assert_eq!(training.matches("<svg").count(), 3);
-    assert_eq!(training.matches("class=\"line t").count(), 9);
+    assert_eq!(training.matches("<svg").count(), 4);
+    assert_eq!(training.matches("class=\"line t").count(), 12);
     let books = section(&page, "codebooks");
     assert_eq!(books.matches("class=\"line t").count(), 9);
     assert!(books.contains("2,048 of 2,048") && books.contains("1,024 of 2,048") && books.contains("512 of 2,048"));
@@ -82,6 +82,19 @@ fn originals_and_reconstructions_have_pictures_players_and_figures() {
     assert_eq!(listen.matches("<audio controls").count(), 16);
     assert!(listen.contains("SI-SDR 14.2 dB") && listen.contains("log-mel 0.81"));
     assert!(listen.contains("held out") && listen.contains("seen in training"));
+}
+
+#[test]
+fn songs_have_pictures_players_and_what_they_rest_on() {
+    let page = html(&fixture::report(0.5));
+    let songs = section(&page, "songs");
+    assert_eq!(songs.matches("href=\"data:image/png;base64,").count(), 1);
+    assert_eq!(songs.matches("<audio controls").count(), 1);
+    for said in
+        ["dub-1", "<code>5a0c19be77f1</code>", "<code>9a1c0b77de3f</code>", "CC-BY-4.0 (31 tracks), CC0-1.0 (1 track)"]
+    {
+        assert!(songs.contains(said), "{said}");
+    }
 }
 
 #[test]

@@ -30,7 +30,7 @@ pub(crate) struct Named {
     pub(crate) start: Start,
 }
 
-/// Deviation of embeddings and of the output layer, as in GPT-2 (Radford et al. 2019).
+/// Deviation of the output layer and of distances, as in GPT-2 (Radford et al. 2019).
 const DEVIATION: f64 = 0.02;
 
 /// Tables that are looked up rather than multiplied, `[rows, width]`.
@@ -44,8 +44,9 @@ pub(crate) fn tensors(config: &PriorConfig) -> Vec<Named> {
     let mut add = |name: String, shape: &[usize], start: Start| all.push(Named { name, shape: shape.to_vec(), start });
     let w = config.width;
     let fan = |inputs: usize| Start::Normal(1.0 / (inputs as f64).sqrt());
-    add(CODES.into(), &[config.vocabulary(), w], Start::Normal(DEVIATION));
-    add(GENRES.into(), &[config.genres.len() + 1, w], Start::Normal(DEVIATION));
+    // As large as what the conditioner adds: smaller, and the code before would drown in it.
+    add(CODES.into(), &[config.vocabulary(), w], Start::Normal(1.0));
+    add(GENRES.into(), &[config.genres.len() + 1, w], Start::Normal(1.0));
     // The last layer of each residual branch starts smaller, so that the sum of all branches keeps its size.
     let quiet = |inputs: usize| Start::Normal(1.0 / (inputs as f64 * 2.0 * config.depth as f64).sqrt());
     for block in 0..config.depth {

@@ -1,6 +1,6 @@
 //! The operations of a Transformer block, made of the engine's own.
+use burn::tensor::Tensor;
 use burn::tensor::activation::{sigmoid, softmax};
-use burn::tensor::{Int, Tensor};
 use kernels::Kernels;
 
 /// Layer normalisation over the channels of `[batch, channels, positions]` (Ba et al. 2016).
@@ -30,13 +30,23 @@ pub(super) fn relative_attention<B: Kernels>(
     let device = q.device();
     let split = |x: Tensor<B, 3>| x.reshape([batch, heads, size, positions]);
     let (q, k, v) = (split(q).swap_dims(2, 3), split(k), split(v).swap_dims(2, 3));
-    // The distance of each query to each key; those ahead of it are masked below.
-    let at = |i: usize, j: usize| i.saturating_sub(j).min(known - 1);
-    let index: Vec<i32> = (0..positions * positions).map(|n| at(n / positions, n % positions) as i32).collect();
-    let index = Tensor::<B, 1, Int>::from_ints(index.as_slice(), &device);
-    let index = index.reshape([1, 1, positions, positions]).repeat(&[batch, heads, 1, 1]);
-    let far = q.clone().matmul(distances.swap_dims(1, 2).reshape([1, heads, size, known]).repeat(&[batch, 1, 1, 1]));
-    let logits = (q.matmul(k) + far.gather(3, index)) / (size as f64).sqrt();
+    // One embedding for each distance that occurs, the farthest first: those beyond the last known one share it.
+    let near = distances.clone().narrow(1, 0, known.min(positions));
+    let all = match positions > known {
+        true => {
+            let last = distances.narrow(1, known - 1, 1).repeat(&[1, positions - known, 1]);
+            Tensor::cat(vec![near, last], 1)
+        }
+        false => near,
+    };
+    let all = all.flip([1]).swap_dims(1, 2).reshape([1, heads, size, positions]);
+    // The skew: a column before the first moves row i by i + 1 places, which brings distance i - j under key j. What
+    // comes to lie ahead of the query is masked below.
+    let far = q.clone().matmul(all.repeat(&[batch, 1, 1, 1]));
+    let gap = Tensor::zeros([batch, heads, positions, 1], &device);
+    let far = Tensor::cat(vec![gap, far], 3).reshape([batch, heads, positions + 1, positions]);
+    let far = far.narrow(2, 1, positions);
+    let logits = (q.matmul(k) + far) / (size as f64).sqrt();
     let ahead = Tensor::<B, 2>::ones([positions, positions], &device).triu(1).reshape([1, 1, positions, positions]);
     let weights = softmax(logits + ahead * -1e9, 3);
     weights.matmul(v).swap_dims(2, 3).reshape([batch, channels, positions])
