@@ -50,7 +50,7 @@ impl Tokens for Chain {
         self.clips[clip].0.len() as u64
     }
     fn genre(&self, clip: usize) -> Option<&str> {
-        (clip % 2 == 0).then_some("even")
+        clip.is_multiple_of(2).then_some("even")
     }
     fn read(&self, clip: usize, first: u64, out: &mut [u16]) -> Result<(), String> {
         let first = first as usize;

@@ -182,20 +182,22 @@ mod tests {
             |f: f64, n: usize| -> Vec<f32> { (0..n).map(|i| libm::sin(f * i as f64 * i as f64) as f32).collect() };
         let (x, y) = (wave(1e-5, 4096), wave(2.3e-5, 4096));
         let bandwidth = Bandwidth { power: 0.3, spectral: 20.0 };
-        let mix = Mix { spectral: 0.7, log_spectral: 0.4 };
-        let total = |y: &[f32]| {
-            let l = spectral.loss(&x, y, 2048, mix, bandwidth);
-            l.reconstruction + 0.7 * l.spectral + 0.4 * l.log_spectral
-        };
-        let gradient = spectral.loss(&x, &y, 2048, mix, bandwidth).gradient;
-        for at in [3, 700, 1500, 2047, 2048, 3000] {
-            let step = 1e-2;
-            let (mut more, mut less) = (y.clone(), y.clone());
-            more[at] += step;
-            less[at] -= step;
-            let expected = (total(&more) - total(&less)) / (2.0 * f64::from(step));
-            let found = f64::from(gradient[at]);
-            assert!((found - expected).abs() < 2e-3 * expected.abs() + 2e-6, "{at}: {found} {expected}");
+        // The absolute value of a logarithm has a kink wherever magnitudes meet, so its differences are coarser.
+        for (log_spectral, step, share) in [(0.0, 1e-2, 2e-3), (0.4, 2e-3, 3e-2)] {
+            let mix = Mix { spectral: 0.7, log_spectral };
+            let total = |y: &[f32]| {
+                let l = spectral.loss(&x, y, 2048, mix, bandwidth);
+                l.reconstruction + 0.7 * l.spectral + log_spectral * l.log_spectral
+            };
+            let gradient = spectral.loss(&x, &y, 2048, mix, bandwidth).gradient;
+            for at in [3, 700, 1500, 2047, 2048, 3000] {
+                let (mut more, mut less) = (y.clone(), y.clone());
+                more[at] += step;
+                less[at] -= step;
+                let expected = (total(&more) - total(&less)) / (2.0 * f64::from(step));
+                let found = f64::from(gradient[at]);
+                assert!((found - expected).abs() < share * expected.abs() + 2e-6, "{at}: {found} {expected}");
+            }
         }
     }
 

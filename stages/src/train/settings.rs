@@ -82,7 +82,7 @@ impl Train {
         for (field, value, least, most) in real.iter().filter(|(_, v, least, most)| !(*least..=*most).contains(v)) {
             complain(field, format!("`{field}` is {value}"), &format!("from {least} to {most}"));
         }
-        if self.heads > 0 && self.attention() % self.heads as usize != 0 {
+        if self.heads > 0 && !self.attention().is_multiple_of(self.heads as usize) {
             let channels = self.attention();
             let message = format!("{channels} attention channels cannot be shared by {} heads", self.heads);
             complain("heads", message, "`width` times `attn_ratio` must be a multiple of `heads`");

@@ -73,7 +73,7 @@ impl PriorConfig {
         if let Some((name, value, most)) = sizes.iter().find(|(_, value, most)| !(1..=*most).contains(value)) {
             return complain(format!("{name} is {value}, expected 1 to {most}"));
         }
-        if self.attention % self.heads != 0 {
+        if !self.attention.is_multiple_of(self.heads) {
             return complain(format!("{} attention channels for {} heads", self.attention, self.heads));
         }
         if self.level >= self.hops.len() || self.hops.len() != self.codewords.len() {
@@ -83,7 +83,7 @@ impl PriorConfig {
             if !upper.ratio.is_power_of_two() || upper.ratio < 2 {
                 return complain(format!("{} codes for each code above, expected a power of two", upper.ratio));
             }
-            if self.context % upper.ratio != 0 {
+            if !self.context.is_multiple_of(upper.ratio) {
                 return complain(format!("a context of {} codes is no multiple of {}", self.context, upper.ratio));
             }
         }

@@ -174,14 +174,12 @@ pub(crate) fn cover(config: &PriorConfig, tokens: &dyn Tokens) -> Vec<Place> {
     let mut places = Vec::new();
     for clip in 0..tokens.clips() {
         let codes = tokens.codes(clip);
-        let mut first = 0u64;
-        while codes > 0 {
+        for first in (0..codes).step_by(stride) {
             let from = if first == 0 { 0 } else { config.context - stride };
             places.push(Place { clip, first, from });
             if first + config.context as u64 >= codes {
                 break;
             }
-            first += stride as u64;
         }
     }
     places
