@@ -25,6 +25,17 @@ impl Digest {
         hex
     }
 
+    /// Digests one after the other, as [`Digest::list`] reads them.
+    pub fn joined(digests: impl IntoIterator<Item = Digest>) -> Vec<u8> {
+        digests.into_iter().flat_map(|digest| digest.0).collect()
+    }
+
+    /// The digests of what [`Digest::joined`] made.
+    pub fn list(bytes: &[u8]) -> impl Iterator<Item = Digest> + '_ {
+        let (digests, _) = bytes.as_chunks::<32>();
+        digests.iter().copied().map(Digest)
+    }
+
     /// The first eight bytes as a number, uniform over all of `u64`: for thresholds, shards and routing.
     pub fn prefix(&self) -> u64 {
         let mut first = [0; 8];

@@ -106,6 +106,8 @@ row! {
         pub file: Digest,
         /// Digest of what training reads: codes, split and conditioning labels.
         pub view: Digest,
+        /// Digest of the codec whose codes they are.
+        pub codec: Digest,
         /// Clips in it.
         pub clips: u64,
         /// Size of the file in bytes.

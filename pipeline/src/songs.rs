@@ -36,8 +36,7 @@ pub fn views(plan: &Plan, outcome: &Outcome, tracks: &[Arc<Track>], env: &Env) -
 fn view(stage: &str, song: &Audio, tracks: &[Arc<Track>], env: &Env) -> Result<SongView, Error> {
     let mut rests_on: BTreeSet<Digest> = BTreeSet::new();
     for digest in &song.lineage {
-        let lineage = env.store.get(digest)?;
-        rests_on.extend(lineage.chunks_exact(32).filter_map(|c| Some(Digest(c.try_into().ok()?))));
+        rests_on.extend(Digest::list(&env.store.get(digest)?));
     }
     let mut licenses: BTreeMap<String, u64> = BTreeMap::new();
     for track in tracks {

@@ -1,16 +1,73 @@
 //! Checkpoints of a training: the records so far, so that the curves of a resumed training are whole, then the
 //! trainer's state.
 
+use crate::flow::{Env, Event};
+use datasets::store::{StoreError, write_atomic};
 use serde::{Serialize, de::DeserializeOwned};
-use std::{env, io, time::Duration};
+use std::{
+    fs, io,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 /// The state is saved this far apart. `REFRAIN_CHECKPOINT_SECONDS`, a number of seconds, says otherwise: a test
 /// cannot wait for the second checkpoint of a training that takes minutes. It is in no key, as it changes no byte.
 const EVERY: Duration = Duration::from_secs(12);
 
-/// How far apart checkpoints are.
-pub(crate) fn pace() -> Duration {
-    said(env::var("REFRAIN_CHECKPOINT_SECONDS").ok())
+/// Keeps a training's records, and its checkpoints in the store.
+pub(crate) struct Saver<'a, R> {
+    pub(crate) env: &'a Env,
+    pub(crate) stage: &'a str,
+    /// What every step so far measured.
+    pub(crate) records: Vec<R>,
+    /// Steps in all.
+    pub(crate) total: u64,
+    path: PathBuf,
+    last: Instant,
+    pace: Duration,
+    failed: Option<StoreError>,
+}
+
+impl<'a, R: Serialize + DeserializeOwned> Saver<'a, R> {
+    /// A saver at `path`, and the state of the training that was interrupted there.
+    pub(crate) fn open(env: &'a Env, stage: &'a str, path: PathBuf, total: u64) -> (Self, Option<Vec<u8>>) {
+        let saved = fs::read(&path).ok().and_then(|bytes| unpack(&bytes));
+        let (records, state) = saved.map_or_else(|| (Vec::new(), None), |(records, state)| (records, Some(state)));
+        if state.is_some() {
+            env.event(Event::Resumed { stage: stage.to_owned(), done: records.len() as u64, total });
+        }
+        let pace = said(std::env::var("REFRAIN_CHECKPOINT_SECONDS").ok());
+        (Self { env, stage, records, total, path, last: Instant::now(), pace, failed: None }, state)
+    }
+
+    /// Whether a checkpoint is due.
+    pub(crate) fn due(&self) -> bool {
+        self.last.elapsed() >= self.pace
+    }
+
+    /// Writes a checkpoint.
+    pub(crate) fn save(&mut self, state: &[u8]) -> io::Result<()> {
+        let packed = pack(&self.records, state)?;
+        if let Err(error) = write_atomic(&self.path, &packed) {
+            let text = error.to_string();
+            self.failed = Some(error);
+            return Err(io::Error::other(text));
+        }
+        self.last = Instant::now();
+        self.env.event(Event::Checkpoint { stage: self.stage.to_owned(), done: self.records.len() as u64 });
+        Ok(())
+    }
+
+    /// Why the last checkpoint could not be written.
+    pub(crate) fn failed(&mut self) -> Option<StoreError> {
+        self.failed.take()
+    }
+
+    /// What is finished needs no checkpoint; one that stays is found by its age.
+    pub(crate) fn finish(self) -> Vec<R> {
+        let _ = fs::remove_file(&self.path);
+        self.records
+    }
 }
 
 fn said(seconds: Option<String>) -> Duration {
@@ -19,7 +76,7 @@ fn said(seconds: Option<String>) -> Duration {
 }
 
 /// Records and state as bytes.
-pub(crate) fn pack<R: Serialize>(records: &[R], state: &[u8]) -> io::Result<Vec<u8>> {
+fn pack<R: Serialize>(records: &[R], state: &[u8]) -> io::Result<Vec<u8>> {
     let records = postcard::to_stdvec(records).map_err(io::Error::other)?;
     let mut packed = (records.len() as u64).to_le_bytes().to_vec();
     packed.extend(records);
@@ -28,7 +85,7 @@ pub(crate) fn pack<R: Serialize>(records: &[R], state: &[u8]) -> io::Result<Vec<
 }
 
 /// What [`pack`] made; `None` of anything else.
-pub(crate) fn unpack<R: DeserializeOwned>(packed: &[u8]) -> Option<(Vec<R>, Vec<u8>)> {
+fn unpack<R: DeserializeOwned>(packed: &[u8]) -> Option<(Vec<R>, Vec<u8>)> {
     let (length, rest) = packed.split_first_chunk::<8>()?;
     let (records, state) = rest.split_at_checked(u64::from_le_bytes(*length) as usize)?;
     Some((postcard::from_bytes(records).ok()?, state.to_vec()))

@@ -11,15 +11,15 @@ mod work;
 pub(crate) use settings::Fit;
 
 use crate::{
-    flow::{group, memoised, without},
+    flow::{
+        corpus::{ALL, close, refused, waiting},
+        group, memoised,
+    },
     pcm::Excerpt,
     settings::Complaint,
     stage::{Context, Input, Kind, Places, Port, Refresh, Shape, Split, Stage, seal},
 };
-use datasets::row::{Clip, Dropped, Pending, Weights};
-
-/// The id of the one row that a corpus-level effect runs on.
-const ALL: &str = "all";
+use datasets::row::{Clip, Weights};
 
 impl Stage for Fit {
     const VERB: &'static str = "fit";
@@ -55,33 +55,12 @@ impl Stage for Fit {
         if let Some(pinned) = cx.pinned {
             return work::pinned(cx, pinned, corpus, input.pending);
         }
-        // In a dry run, a clip that is not known yet leaves the corpus open: the effect may run, or find its
-        // result remembered.
-        let waits = input.pending.delay(seal).map(|row| ((), row));
-        let open = group(waits, &format!("{}: open", cx.stage), |(), rows: &[(Pending, isize)]| {
-            rows.first()
-                .map(|(row, _)| (Pending { id: ALL.into(), track: None, ..row.clone() }, 1))
-                .into_iter()
-                .collect()
-        });
-        let closed = without(corpus.map(|corpus| ((), corpus)), open.clone().map(|(key, _)| key));
-        let effect = work::Train::new(self, cx);
-        let done = memoised(cx, effect, closed.map(|(_, corpus)| (corpus, ALL.to_owned())), String::clone);
-        let stage = cx.stage.to_string();
+        let (closed, open) = close(cx, corpus, input.pending);
+        let done = memoised(cx, work::Train::new(self, cx), closed.map(|corpus| (corpus, ())), |()| ALL.to_owned());
         Split {
-            kept: done.ok.map(|(_, weights)| weights),
-            dropped: done.refused.map(|(id, refusal)| Dropped {
-                id,
-                code: refusal.code,
-                why: refusal.why,
-                failed: false,
-            }),
-            pending: cx.may(open.map(|(_, row)| row)).concat(done.pending.map(move |(id, cause)| Pending {
-                id,
-                behind: stage.clone(),
-                cause,
-                track: None,
-            })),
+            kept: done.ok.map(|((), weights)| weights),
+            dropped: refused(done.refused.map(|((), refusal)| refusal)),
+            pending: cx.may(open).concat(waiting(cx, ALL, done.pending.map(|((), cause)| cause))),
         }
     }
 }

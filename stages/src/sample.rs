@@ -6,11 +6,14 @@
 mod work;
 
 use crate::{
-    flow::{group, memoised, pair, without},
+    flow::{
+        corpus::{ALL, close, refused, waiting},
+        group, memoised, pair,
+    },
     settings::Complaint,
     stage::{Context, Input, Kind, Places, Port, Shape, Split, Stage, seal},
 };
-use datasets::row::{Audio, Dropped, Pending, Prior, Weights};
+use datasets::row::{Audio, Prior, Weights};
 
 crate::settings! {
     /// Settings of `sample`.
@@ -31,9 +34,6 @@ crate::settings! {
         level: u32 = 0,
     }
 }
-
-/// The id of the one row that a corpus-level effect runs on.
-const ALL: &str = "all";
 
 impl Stage for Sample {
     const VERB: &'static str = "sample";
@@ -73,35 +73,16 @@ impl Stage for Sample {
             vec![(priors.iter().map(|(prior, _)| prior.clone()).collect::<Vec<Prior>>(), 1)]
         });
         let codecs = codec.kept.map(|weights| ((), weights)).delay(seal);
-        let models = pair(all, codecs).map(|((), priors, codec)| ((), (codec, priors)));
-        let waits = codec.pending.concat(priors.pending).delay(seal).map(|row| ((), row));
-        let open = group(waits, &format!("{}: open", cx.stage), |(), rows: &[(Pending, isize)]| {
-            rows.first()
-                .map(|(row, _)| (Pending { id: ALL.into(), track: None, ..row.clone() }, 1))
-                .into_iter()
-                .collect()
-        });
-        let closed = without(models, open.clone().map(|(key, _)| key));
-        let effect = work::Songs::new(self, cx);
-        let work = closed.map(|((), (codec, priors))| (work::models(&codec, &priors), (codec, priors)));
-        let done = memoised(cx, effect, work, |_| ALL.to_owned());
-        let stage = cx.stage.to_string();
+        let models = pair(all, codecs).map(|((), priors, codec)| (codec, priors));
+        let (closed, open) = close(cx, models, codec.pending.concat(priors.pending));
+        let work = closed.map(|(codec, priors)| (work::models(&codec, &priors), (codec, priors)));
+        let done = memoised(cx, work::Songs::new(self, cx), work, |_| ALL.to_owned());
         Split {
             kept: done.ok.flat_map(|((codec, priors), songs)| {
                 songs.into_iter().map(move |song| song.row(&codec, &priors)).collect::<Vec<Audio>>()
             }),
-            dropped: done.refused.map(|(_, refusal)| Dropped {
-                id: ALL.into(),
-                code: refusal.code,
-                why: refusal.why,
-                failed: false,
-            }),
-            pending: cx.may(open.map(|(_, row)| row)).concat(done.pending.map(move |(_, cause)| Pending {
-                id: ALL.into(),
-                behind: stage.clone(),
-                cause,
-                track: None,
-            })),
+            dropped: refused(done.refused.map(|(_, refusal)| refusal)),
+            pending: cx.may(open).concat(waiting(cx, ALL, done.pending.map(|(_, cause)| cause))),
         }
     }
 }

@@ -158,7 +158,7 @@ impl Effect for Pack {
 impl Stage for Shard {
     const VERB: &'static str = "shard";
     const ABOUT: &'static str = "writes codes to Parquet files that stay put when the corpus changes";
-    const REVISION: u32 = 1;
+    const REVISION: u32 = 2;
     const PORTS: &'static [Port] = &[Port { name: "codes", kind: Kind::Codes, many: true }];
     const SHAPE: Shape = Shape::Reduce;
     const UNIT: &'static str = "shards";
@@ -206,7 +206,8 @@ impl Stage for Shard {
         let work = contents.map(|((split, prefix), rows)| {
             let id = shard_id(&split, &prefix);
             let clips = rows.len() as u64;
-            (Contents { split: split.clone(), prefix: prefix.clone(), rows }, (id, split, prefix, clips))
+            let codec = rows.first().map_or_else(Digest::default, |codes| codes.codec);
+            (Contents { split: split.clone(), prefix: prefix.clone(), rows }, (id, split, prefix, clips, codec))
         });
         let done = memoised(cx, Pack { env: cx.env.clone() }, work, |(id, ..)| id.clone());
         let waiting = input.pending.map(|row| {
@@ -228,11 +229,12 @@ impl Stage for Shard {
         let waits = cx.may(once_each(known.concat(fresh)));
         let stage = cx.stage.to_string();
         Split {
-            kept: done.ok.map(|((_, split, prefix, clips), packed)| row::Shard {
+            kept: done.ok.map(|((_, split, prefix, clips, codec), packed)| row::Shard {
                 split,
                 prefix,
                 file: packed.file,
                 view: packed.view,
+                codec,
                 clips,
                 bytes: packed.bytes,
             }),

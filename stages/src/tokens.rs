@@ -11,7 +11,7 @@ use datasets::{
     store::{StoreError, Temp, write_atomic},
 };
 use serde::{Deserialize, Serialize};
-use std::{fs, io::Write as _, sync::Arc};
+use std::{fs, io::Write as _};
 
 /// One clip in the file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -26,30 +26,30 @@ struct Entry {
     levels: Vec<(u64, u64)>,
 }
 
-/// All clips of a set of shards.
-pub(crate) struct Corpus {
+/// All clips of a set of shards, read at one level.
+pub(crate) struct Part {
     words: Words,
     entries: Vec<Entry>,
+    level: usize,
 }
 
-impl Corpus {
-    /// Opens the codes of shards, given as (file, view).
+impl Part {
+    /// Opens the codes of shards, given as their files, at a level.
     ///
     /// # Errors
     /// A shard that is missing or damaged, or a cache that cannot be written.
-    pub(crate) fn open(env: &Env, shards: &[(Digest, Digest)]) -> Result<Arc<Corpus>, Fault> {
-        let mut files: Vec<Digest> = shards.iter().map(|(file, _)| *file).collect();
+    pub(crate) fn open(env: &Env, mut files: Vec<Digest>, level: usize) -> Result<Part, Fault> {
         files.sort();
         let key = files.iter().fold(Key::new("tokens 1"), |key, file| key.digest(file)).finish();
         let path = env.store.pcm().join(format!("{}-tokens", key.hex()));
         let index = env.store.pcm().join(format!("{}-index", key.hex()));
-        let read = || -> Option<Corpus> {
+        let read = || -> Option<Part> {
             let entries = postcard::from_bytes(&fs::read(&index).ok()?).ok()?;
-            Some(Corpus { words: Words::open(&path).ok()?, entries })
+            Some(Part { words: Words::open(&path).ok()?, entries, level })
         };
         // The index is written last, so where it is the words are whole.
-        if let Some(corpus) = read() {
-            return Ok(Arc::new(corpus));
+        if let Some(part) = read() {
+            return Ok(part);
         }
         let mut entries = Vec::new();
         let mut temp = Temp::beside(&path)?;
@@ -86,31 +86,12 @@ impl Corpus {
         let bytes = postcard::to_stdvec(&entries).map_err(|e| Fault::Failed(e.to_string()))?;
         write_atomic(&index, &bytes)?;
         let words = Words::open(&path).map_err(StoreError::io("read", &path))?;
-        Ok(Arc::new(Corpus { words, entries }))
-    }
-
-    /// The clips of a split at a level.
-    pub(crate) fn part(self: &Arc<Self>, split: &str, level: usize) -> Part {
-        let clips = (0..self.entries.len()).filter(|i| split.is_empty() || self.entries[*i].split == split);
-        Part { corpus: self.clone(), clips: clips.collect(), level }
-    }
-}
-
-/// The clips of one split, read at one level.
-pub(crate) struct Part {
-    corpus: Arc<Corpus>,
-    clips: Vec<usize>,
-    level: usize,
-}
-
-impl Part {
-    fn entry(&self, clip: usize) -> &Entry {
-        &self.corpus.entries[self.clips[clip]]
+        Ok(Part { words, entries, level })
     }
 
     /// Every genre there is, sorted.
     pub(crate) fn genres(&self) -> Vec<String> {
-        let mut genres: Vec<String> = (0..self.clips.len()).filter_map(|i| self.entry(i).genre.clone()).collect();
+        let mut genres: Vec<String> = self.entries.iter().filter_map(|entry| entry.genre.clone()).collect();
         genres.sort();
         genres.dedup();
         genres
@@ -118,35 +99,35 @@ impl Part {
 
     /// The digests of all samples, sorted, each once.
     pub(crate) fn samples(&self) -> Vec<Digest> {
-        let mut samples: Vec<Digest> = (0..self.clips.len()).map(|i| self.entry(i).samples).collect();
+        let mut samples: Vec<Digest> = self.entries.iter().map(|entry| entry.samples).collect();
         samples.sort();
         samples.dedup();
         samples
     }
 
     fn words(&self, clip: usize, level: usize, first: u64, out: &mut [u16]) -> Result<(), String> {
-        let (start, codes) = self.entry(clip).levels.get(level).copied().ok_or("the shard has fewer levels")?;
+        let (start, codes) = self.entries[clip].levels.get(level).copied().ok_or("the shard has fewer levels")?;
         let inside = first + out.len() as u64 <= codes;
-        let read = inside.then(|| self.corpus.words.read((start + first) as usize, out)).flatten();
+        let read = inside.then(|| self.words.read((start + first) as usize, out)).flatten();
         read.ok_or_else(|| "beyond the end of a clip".to_owned())
     }
 }
 
 impl Tokens for Part {
     fn clips(&self) -> usize {
-        self.clips.len()
+        self.entries.len()
     }
     fn codes(&self, clip: usize) -> u64 {
-        self.entry(clip).levels.get(self.level).map_or(0, |(_, codes)| *codes)
+        self.entries[clip].levels.get(self.level).map_or(0, |(_, codes)| *codes)
     }
     fn genre(&self, clip: usize) -> Option<&str> {
-        self.entry(clip).genre.as_deref()
+        self.entries[clip].genre.as_deref()
     }
     fn read(&self, clip: usize, first: u64, out: &mut [u16]) -> Result<(), String> {
         self.words(clip, self.level, first, out)
     }
     fn read_upper(&self, clip: usize, first: u64, out: &mut [u16]) -> Result<usize, String> {
-        let codes = self.entry(clip).levels.get(self.level + 1).map_or(0, |(_, codes)| *codes);
+        let codes = self.entries[clip].levels.get(self.level + 1).map_or(0, |(_, codes)| *codes);
         let there = codes.saturating_sub(first).min(out.len() as u64) as usize;
         self.words(clip, self.level + 1, first, &mut out[..there])?;
         Ok(there)

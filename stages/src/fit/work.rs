@@ -2,9 +2,9 @@
 
 use super::Fit;
 use crate::{
-    checkpoint::{pace, pack, unpack},
+    checkpoint::Saver,
     encode::{load, span},
-    flow::{Env, Event},
+    flow::{Env, Event, corpus::all_read},
     model::{
         codec::Codec,
         cost,
@@ -20,15 +20,13 @@ use datasets::{
     effect::{Effect, Fault, Load, key, numerics},
     mmap::Samples,
     row::{Pending, Weights},
-    store::{Store, StoreError, write_atomic},
+    store::{Store, StoreError},
 };
 use rayon::prelude::*;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
-    path::PathBuf,
     sync::Arc,
-    time::{Duration, Instant},
 };
 
 /// Trains on a whole corpus.
@@ -73,12 +71,7 @@ impl Effect for Train {
     }
 
     fn run(&self, corpus: &Vec<Excerpt>) -> Result<Weights, Fault> {
-        if let Some(unread) = self.env.ledger.unread() {
-            return Err(Fault::Failed(format!(
-                "a source could not be read, so training on the rest would have to be done again: {unread}; \
-                 mend or remove it, or set refresh = \"pinned\""
-            )));
-        }
+        all_read(&self.env)?;
         let wrong = corpus.iter().find(|e| e.rate != self.settings.codec.rate || e.channels != 1);
         if let Some(wrong) = wrong {
             return Err(Fault::refused(
@@ -95,31 +88,17 @@ impl Effect for Train {
         let tracks = open(&self.env, corpus)?;
         let audio = Audio { corpus, tracks: &tracks };
         let path = self.env.store.checkpoint(&self.key(corpus));
-        let saved = fs::read(&path).ok().and_then(|bytes| unpack(&bytes));
         let total = self.settings.levels.iter().map(|l| l.steps).sum();
-        let mut sink = Sink {
-            train: self,
-            path: path.clone(),
-            records: Vec::new(),
-            total,
-            last: Instant::now(),
-            pace: pace(),
-            failed: None,
-        };
-        let resume = saved.map(|(records, state)| {
-            sink.records = records;
-            let done = sink.records.len() as u64;
-            self.env.event(Event::Resumed { stage: self.stage.to_string(), done, total });
-            state
-        });
+        let (saver, resume) = Saver::open(&self.env, &self.stage, path, total);
+        let mut sink = Sink(saver);
         let mut trained = fit(&self.settings, self.seed.0, &audio, resume.as_deref(), &mut sink);
         if let Err(FitError::Checkpoint(why)) = &trained {
             // Whatever is wrong with it, the training itself is not lost.
             tracing::warn!("starting over: {why}");
-            sink.records.clear();
+            sink.0.records.clear();
             trained = fit(&self.settings, self.seed.0, &audio, None, &mut sink);
         }
-        let bytes = trained.map_err(|error| match (error, sink.failed.take()) {
+        let bytes = trained.map_err(|error| match (error, sink.0.failed()) {
             (_, Some(error)) => Fault::Store(error),
             (FitError::Stopped(_), _) => Fault::Interrupted,
             (error @ (FitError::Memory { .. } | FitError::Clip { .. }), _) => Fault::Failed(error.to_string()),
@@ -128,13 +107,12 @@ impl Effect for Train {
         let store = &self.env.store;
         let codec = Codec::load(&bytes).map_err(|e| Fault::refused("no-codec", e.to_string()))?;
         let weights = Weights {
-            curves: Some(store.put(&super::curves::parquet(&sink.records)?)?),
+            curves: Some(store.put(&super::curves::parquet(&sink.0.records)?)?),
             lineage: Some(store.put(&lineage(corpus))?),
             ..describe(&codec, store.put(&bytes)?)
         };
         remember(store, &weights)?;
-        // What is finished needs no checkpoint; one that stays is found by its age.
-        let _ = fs::remove_file(path);
+        sink.0.finish();
         Ok(weights)
     }
 }
@@ -149,7 +127,7 @@ fn memory() -> Option<u64> {
 /// The digests of all samples that a model was trained on, sorted.
 fn lineage(corpus: &[Excerpt]) -> Vec<u8> {
     let samples: BTreeSet<Digest> = corpus.iter().map(|e| e.samples).collect();
-    samples.iter().flat_map(|d| d.0).collect()
+    Digest::joined(samples)
 }
 
 /// Maps every track of the corpus once.
@@ -189,23 +167,15 @@ impl Clips for Audio<'_> {
     }
 }
 
-struct Sink<'a> {
-    train: &'a Train,
-    path: PathBuf,
-    records: Vec<StepRecord>,
-    total: u64,
-    last: Instant,
-    pace: Duration,
-    failed: Option<StoreError>,
-}
+struct Sink<'a>(Saver<'a, StepRecord>);
 
 impl FitSink for Sink<'_> {
     fn step(&mut self, record: &StepRecord) {
-        self.records.push(*record);
-        self.train.env.event(Event::Step {
-            stage: self.train.stage.to_string(),
-            done: self.records.len() as u64,
-            total: self.total,
+        self.0.records.push(*record);
+        self.0.env.event(Event::Step {
+            stage: self.0.stage.to_owned(),
+            done: self.0.records.len() as u64,
+            total: self.0.total,
             level: record.level as u64,
             step: record.step,
             reconstruction: record.reconstruction,
@@ -218,22 +188,13 @@ impl FitSink for Sink<'_> {
         });
     }
     fn due(&mut self) -> bool {
-        self.last.elapsed() >= self.pace
+        self.0.due()
     }
     fn checkpoint(&mut self, _: u64, state: &[u8]) -> io::Result<()> {
-        let packed = pack(&self.records, state)?;
-        if let Err(error) = write_atomic(&self.path, &packed) {
-            let text = error.to_string();
-            self.failed = Some(error);
-            return Err(io::Error::other(text));
-        }
-        self.last = Instant::now();
-        let done = self.records.len() as u64;
-        self.train.env.event(Event::Checkpoint { stage: self.train.stage.to_string(), done });
-        Ok(())
+        self.0.save(state)
     }
     fn stop(&mut self) -> bool {
-        self.train.env.cancel.cancelled()
+        self.0.env.cancel.cancelled()
     }
 }
 
@@ -268,7 +229,7 @@ fn about(digest: &Digest) -> Digest {
 fn known(store: &Store, digest: &Digest) -> BTreeSet<Digest> {
     let about: Option<Weights> = store.receipt(&about(digest)).and_then(|b| postcard::from_bytes(&b).ok());
     let lineage = about.and_then(|w| w.lineage).and_then(|d| store.get(&d).ok()).unwrap_or_default();
-    lineage.chunks_exact(32).filter_map(|c| Some(Digest(c.try_into().ok()?))).collect()
+    Digest::list(&lineage).collect()
 }
 
 fn recall(env: &Env, digest: &Digest) -> Option<Weights> {

@@ -1,5 +1,6 @@
 //! The dataflow's side of heavy work: the memoised effect operator, the pool, and the ledger.
 
+pub(crate) mod corpus;
 mod effect;
 mod env;
 mod ledger;

@@ -1,42 +1,52 @@
 //! The effects of `train`: training from memory-mapped codes with checkpoints in the store, and scoring what came of it.
 
-use super::{ALL, Train};
+use super::Train;
 use crate::{
-    checkpoint::{pace, pack, unpack},
-    flow::{Env, Event},
+    checkpoint::Saver,
+    flow::{Env, Event, corpus::all_read},
     model::prior::{
         config::{Prior, PriorConfig, Upper},
         fit::{PriorError, PriorRecord, PriorSettings, PriorSink, Tokens, baselines, bits, fit},
     },
     settings::Settings,
     stage::{Context, Rows, Split, Stage, none},
-    tokens::Corpus,
+    tokens::Part,
 };
 use datasets::{
     Digest, Key,
     effect::{Effect, Fault, Load, key, numerics},
     row::{self, Bits, Pending},
     shard::{Column, ShardMeta, ShardReader, View, table},
-    store::{Store, StoreError, write_atomic},
+    store::{Store, StoreError},
 };
 use serde::{Deserialize, Serialize};
-use std::{
-    collections::BTreeSet,
-    fs, io,
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{io, sync::Arc};
 
-/// Shards as (split, view, file).
-pub(super) type Shards = Vec<(String, Digest, Digest)>;
+/// What training needs to know of a shard.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub(super) struct Listed {
+    pub(super) split: String,
+    codec: Digest,
+    view: Digest,
+    /// Where to find it: in no key, since a corrected title changes it.
+    file: Digest,
+}
+
+impl Listed {
+    pub(super) fn of(shard: &row::Shard) -> Listed {
+        Listed { split: shard.split.clone(), codec: shard.codec, view: shard.view, file: shard.file }
+    }
+}
+
+/// Shards, sorted.
+pub(super) type Shards = Vec<Listed>;
 
 /// Windows scored at a time: in no key, as it changes no bit.
 const SCORED_TOGETHER: usize = 8;
 
-/// The view of all shards of a split together.
-fn view<'a>(shards: impl Iterator<Item = &'a (String, Digest, Digest)>) -> Digest {
-    Digest(shards.map(|(_, view, _)| View::from_bytes(view.0)).sum::<View>().bytes())
+/// The view of all these shards together.
+fn view(shards: &Shards) -> Digest {
+    Digest(shards.iter().map(|shard| View::from_bytes(shard.view.0)).sum::<View>().bytes())
 }
 
 /// Trains on the shards of the training split.
@@ -102,22 +112,20 @@ impl Learn {
 
 /// What all shards have in common.
 fn meta(store: &Store, shards: &Shards) -> Result<ShardMeta, Fault> {
-    let mut common: Option<ShardMeta> = None;
-    for (_, _, file) in shards {
-        let reader = ShardReader::open(&store.path(file)).map_err(|_| StoreError::Damaged(*file))?;
-        match &common {
-            Some(known) if known != reader.meta() => {
-                return Err(Fault::refused("mixed-codecs", "the shards hold codes of different codecs"));
-            }
-            _ => common = Some(reader.meta().clone()),
-        }
+    let Some(first) = shards.first() else {
+        return Err(Fault::refused("no-codes", "there is no shard to train on"));
+    };
+    if shards.iter().any(|shard| shard.codec != first.codec) {
+        return Err(Fault::refused("mixed-codecs", "the shards hold codes of different codecs"));
     }
-    common.ok_or_else(|| Fault::refused("no-codes", "there is no shard to train on"))
+    let reader = ShardReader::open(&store.path(&first.file)).map_err(|_| StoreError::Damaged(first.file))?;
+    Ok(reader.meta().clone())
 }
 
-fn corpus(env: &Env, shards: &Shards) -> Result<Arc<Corpus>, Fault> {
-    let files: Vec<(Digest, Digest)> = shards.iter().map(|(_, view, file)| (*file, *view)).collect();
-    Corpus::open(env, &files)
+/// All clips of these shards at a level.
+fn tokens(env: &Env, shards: &Shards, level: usize) -> Result<Part, Fault> {
+    let files: Vec<Digest> = shards.iter().map(|shard| shard.file).collect();
+    Part::open(env, files, level)
 }
 
 fn fault(error: PriorError) -> Fault {
@@ -142,8 +150,20 @@ pub(super) struct Learned {
 }
 
 impl Learned {
-    pub(super) fn digest(&self) -> Digest {
-        self.digest
+    /// The row of a prior that was measured.
+    fn row(self, bits: Bits) -> row::Prior {
+        row::Prior {
+            digest: self.digest,
+            level: self.level,
+            codec: self.codec,
+            rate: self.rate,
+            hops: self.hops,
+            codewords: self.codewords,
+            genres: self.genres,
+            bits,
+            curves: self.curves,
+            lineage: self.lineage,
+        }
     }
 }
 
@@ -158,7 +178,8 @@ impl Effect for Learn {
             .digest(&self.digest)
             .digest(&self.seed)
             .text(numerics())
-            .digest(&view(shards.iter()))
+            .digest(&shards.first().map_or_else(Digest::default, |shard| shard.codec))
+            .digest(&view(shards))
             .finish()
     }
 
@@ -167,39 +188,25 @@ impl Effect for Learn {
     }
 
     fn run(&self, shards: &Shards) -> Result<Learned, Fault> {
-        if let Some(unread) = self.env.ledger.unread() {
-            return Err(Fault::Failed(format!(
-                "a source could not be read, so training on the rest would have to be done again: {unread}; \
-                 mend or remove it, or set refresh = \"pinned\""
-            )));
-        }
+        all_read(&self.env)?;
         let store = &self.env.store;
         let meta = meta(store, shards)?;
-        let corpus = corpus(&self.env, shards)?;
-        let tokens = corpus.part("", self.settings.level as usize);
+        let tokens = tokens(&self.env, shards, self.settings.level as usize)?;
         let settings = self.plan(&meta, tokens.genres())?;
-        let path = store.checkpoint(&self.key(shards));
-        let saved = fs::read(&path).ok().and_then(|bytes| unpack(&bytes));
-        let mut sink = Sink::new(self, path.clone(), settings.steps);
-        let resume = saved.map(|(records, state)| {
-            sink.records = records;
-            let done = sink.records.len() as u64;
-            self.env.event(Event::Resumed { stage: self.stage.to_string(), done, total: settings.steps });
-            state
-        });
+        let (saver, resume) = Saver::open(&self.env, &self.stage, store.checkpoint(&self.key(shards)), settings.steps);
+        let mut sink = Sink(saver);
         let mut trained = fit(&settings, self.seed.0, &tokens, resume.as_deref(), &mut sink);
         if let Err(PriorError::Checkpoint(why)) = &trained {
             // Whatever is wrong with it, the training itself is not lost.
             tracing::warn!("starting over: {why}");
-            sink.records.clear();
+            sink.0.records.clear();
             trained = fit(&settings, self.seed.0, &tokens, None, &mut sink);
         }
-        let prior = trained.map_err(|error| match sink.failed.take() {
+        let prior = trained.map_err(|error| match sink.0.failed() {
             Some(error) => Fault::Store(error),
             None => fault(error),
         })?;
         let bytes = prior.to_bytes().map_err(|e| Fault::refused("no-prior", e.to_string()))?;
-        let lineage: Vec<u8> = tokens.samples().iter().flat_map(|d| d.0).collect();
         let config = prior.config();
         let learned = Learned {
             digest: store.put(&bytes)?,
@@ -209,11 +216,10 @@ impl Effect for Learn {
             hops: config.hops.clone(),
             codewords: config.codewords.clone(),
             genres: config.genres.clone(),
-            curves: store.put(&curves(&sink.records)?)?,
-            lineage: store.put(&lineage)?,
+            curves: store.put(&curves(&sink.0.records)?)?,
+            lineage: store.put(&Digest::joined(tokens.samples()))?,
         };
-        // What is finished needs no checkpoint; one that stays is found by its age.
-        let _ = fs::remove_file(path);
+        sink.0.finish();
         Ok(learned)
     }
 }
@@ -229,51 +235,28 @@ fn curves(records: &[PriorRecord]) -> Result<Vec<u8>, Fault> {
     Ok(bytes)
 }
 
-struct Sink<'a> {
-    learn: &'a Learn,
-    path: PathBuf,
-    records: Vec<PriorRecord>,
-    total: u64,
-    last: Instant,
-    pace: Duration,
-    failed: Option<StoreError>,
-}
-
-impl<'a> Sink<'a> {
-    fn new(learn: &'a Learn, path: PathBuf, total: u64) -> Self {
-        Sink { learn, path, records: Vec::new(), total, last: Instant::now(), pace: pace(), failed: None }
-    }
-}
+struct Sink<'a>(Saver<'a, PriorRecord>);
 
 impl PriorSink for Sink<'_> {
     fn step(&mut self, record: &PriorRecord) {
-        self.records.push(*record);
-        self.learn.env.event(Event::Learned {
-            stage: self.learn.stage.to_string(),
-            done: self.records.len() as u64,
-            total: self.total,
+        self.0.records.push(*record);
+        self.0.env.event(Event::Learned {
+            stage: self.0.stage.to_owned(),
+            done: self.0.records.len() as u64,
+            total: self.0.total,
             step: record.step,
             bits: record.bits,
             norm: record.norm,
         });
     }
     fn due(&mut self) -> bool {
-        self.last.elapsed() >= self.pace
+        self.0.due()
     }
     fn checkpoint(&mut self, _: u64, state: &[u8]) -> io::Result<()> {
-        let packed = pack(&self.records, state)?;
-        if let Err(error) = write_atomic(&self.path, &packed) {
-            let text = error.to_string();
-            self.failed = Some(error);
-            return Err(io::Error::other(text));
-        }
-        self.last = Instant::now();
-        let done = self.records.len() as u64;
-        self.learn.env.event(Event::Checkpoint { stage: self.learn.stage.to_string(), done });
-        Ok(())
+        self.0.save(state)
     }
     fn stop(&mut self) -> bool {
-        self.learn.env.cancel.cancelled()
+        self.0.env.cancel.cancelled()
     }
 }
 
@@ -291,43 +274,48 @@ impl Measure {
 
 impl Effect for Measure {
     /// The prior, the shards that it was trained on, and the held-out ones.
-    type Work = (Digest, Shards, Shards);
-    type Output = Bits;
+    type Work = (Learned, Shards, Shards);
+    type Output = row::Prior;
     const LOAD: Load = Load::Heavy;
     const CORPUS: bool = true;
 
-    fn key(&self, (prior, train, held_out): &Self::Work) -> Digest {
+    fn key(&self, (learned, train, held_out): &Self::Work) -> Digest {
         key("train: bits", Train::REVISION)
             .number(self.settings.scored.into())
             .text(numerics())
-            .digest(prior)
-            .digest(&view(train.iter()))
-            .digest(&view(held_out.iter()))
+            .digest(&learned.digest)
+            .digest(&view(train))
+            .digest(&view(held_out))
             .finish()
     }
 
-    fn objects(&self, _: &Bits) -> Vec<Digest> {
-        Vec::new()
+    fn objects(&self, prior: &row::Prior) -> Vec<Digest> {
+        vec![prior.digest, prior.curves, prior.lineage]
     }
 
-    fn run(&self, (prior, train, held_out): &Self::Work) -> Result<Bits, Fault> {
-        let prior = load(&self.env.store, prior)?;
+    fn run(&self, (learned, train, held_out): &Self::Work) -> Result<row::Prior, Fault> {
+        let prior = load(&self.env.store, &learned.digest)?;
         let level = prior.config().level;
         let stop = || self.env.cancel.cancelled();
         let score = |tokens: &dyn Tokens| -> Result<Option<u64>, Fault> {
             let bits = bits(&prior, tokens, self.settings.scored as usize, SCORED_TOGETHER, &stop).map_err(fault)?;
             Ok(bits.map(millionths))
         };
-        let train = corpus(&self.env, train)?.part("", level);
+        let trained_on = view(train);
+        let train = tokens(&self.env, train, level)?;
         let mut found = Bits { train: score(&train)?.unwrap_or(0), held_out: None, unigram: None, bigram: None };
         if !held_out.is_empty() {
-            let held_out = corpus(&self.env, held_out)?.part("", level);
+            let held_out = tokens(&self.env, held_out, level)?;
             found.held_out = score(&held_out)?;
-            let simple = baselines(&train, &held_out, prior.config().vocabulary()).map_err(fault)?;
-            (found.unigram, found.bigram) =
-                (simple.map(|[unigram, _]| millionths(unigram)), simple.map(|[_, bigram]| millionths(bigram)));
+            if let Some([unigram, bigram]) = baselines(&train, &held_out, prior.config().vocabulary()).map_err(fault)? {
+                (found.unigram, found.bigram) = (Some(millionths(unigram)), Some(millionths(bigram)));
+            }
         }
-        Ok(found)
+        let prior = learned.clone().row(found);
+        // For later runs that pin it.
+        let known = postcard::to_stdvec(&(&prior, trained_on)).map_err(|e| Fault::Failed(e.to_string()))?;
+        self.env.store.remember(about(&prior.digest), &known)?;
+        Ok(prior)
     }
 }
 
@@ -341,28 +329,6 @@ pub(crate) fn load(store: &Store, digest: &Digest) -> Result<Prior, Fault> {
     Prior::load(&bytes).map_err(|e| Fault::Failed(format!("the prior {} cannot be used: {e}", digest.short(12))))
 }
 
-/// The row of a prior that was trained and measured, remembered so that it can be pinned.
-pub(super) fn finish(store: &Store, learned: Learned, bits: Bits) -> row::Prior {
-    let prior = row::Prior {
-        digest: learned.digest,
-        level: learned.level,
-        codec: learned.codec,
-        rate: learned.rate,
-        hops: learned.hops,
-        codewords: learned.codewords,
-        genres: learned.genres,
-        bits,
-        curves: learned.curves,
-        lineage: learned.lineage,
-    };
-    if let Ok(bytes) = postcard::to_stdvec(&prior)
-        && let Err(error) = store.remember(about(&prior.digest), &bytes)
-    {
-        tracing::warn!("{ALL}: the prior cannot be pinned: {error}");
-    }
-    prior
-}
-
 /// Under this key lies what a training said of its prior, for later runs that pin it.
 fn about(digest: &Digest) -> Digest {
     Key::new("prior").digest(digest).finish()
@@ -372,22 +338,18 @@ fn about(digest: &Digest) -> Digest {
 pub(super) fn pinned<'s>(
     cx: &Context<'s>,
     digest: Digest,
-    corpus: Rows<'s, Shards>,
+    train: Rows<'s, Shards>,
     pending: Rows<'s, Pending>,
 ) -> Split<'s, row::Prior> {
     let about = cx.env.store.receipt(&about(&digest));
-    let prior: Option<row::Prior> = about.and_then(|bytes| postcard::from_bytes(&bytes).ok());
+    let known: Option<(row::Prior, Digest)> = about.and_then(|bytes| postcard::from_bytes(&bytes).ok());
     let (env, stage) = (cx.env.clone(), cx.stage.clone());
-    let lineage = prior.as_ref().map(|prior| prior.lineage);
-    // Only for the summary: whether there is anything that the prior was not trained on.
-    corpus.inspect(move |(shards, _, diff)| {
-        let known = lineage.and_then(|digest| env.store.get(&digest).ok()).unwrap_or_default();
-        let known: BTreeSet<Digest> = known.chunks_exact(32).filter_map(|c| Some(Digest(c.try_into().ok()?))).collect();
-        let Ok(corpus) = self::corpus(&env, shards) else { return };
-        let newer = corpus.part("", 0).samples().into_iter().filter(|s| !known.contains(s)).count();
-        if *diff > 0 && newer > 0 {
-            env.ledger.note(&stage, format!("{stage} pinned, {newer} tracks newer than it"));
+    let trained_on = known.as_ref().map(|(_, view)| *view);
+    // Only for the summary.
+    train.inspect(move |(shards, _, diff)| {
+        if *diff > 0 && trained_on != Some(view(shards)) {
+            env.ledger.note(&stage, format!("{stage} pinned, the codes have changed since it was trained"));
         }
     });
-    Split { kept: cx.once(prior), dropped: none(&pending), pending: none(&pending) }
+    Split { kept: cx.once(known.map(|(prior, _)| prior)), dropped: none(&pending), pending: none(&pending) }
 }
