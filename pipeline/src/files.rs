@@ -191,10 +191,8 @@ pub fn decode(files: &[PathBuf], path: &Path, out: &Path, level: usize, cancel: 
                 return Err(Error::Interrupted);
             }
             let codes = row.codes.get(level).map(Vec::as_slice).unwrap_or_default();
-            let mut sound = Vec::with_capacity(row.frames as usize);
-            let put = &mut |more: &[f32]| sound.extend_from_slice(more);
-            model.coder.decode(level, codes, put).map_err(|e| Error::Source(format!("{}: {e}", file.display())))?;
-            sound.truncate(row.frames as usize);
+            let sound = model.coder.decode_samples(level, codes, row.frames);
+            let sound = sound.map_err(|e| Error::Source(format!("{}: {e}", file.display())))?;
             let name = if single { stem.clone() } else { format!("{}.wav", clean(&row.clip)) };
             let target = out.join(name);
             let mut temp = Temp::beside(&target)?;

@@ -69,11 +69,7 @@ impl Decoder {
         let hop = u64::from(*codes.hops.get(level).unwrap_or(&1));
         let own = levels.get(level).map(Vec::as_slice).unwrap_or_default();
         let wanted = &own[..own.len().min(frames.div_ceil(hop) as usize)];
-        let mut sound = Vec::with_capacity(frames as usize);
-        let put = &mut |more: &[f32]| sound.extend_from_slice(more);
-        self.coder.decode(level, wanted, put).map_err(|e| Fault::Failed(e.to_string()))?;
-        sound.truncate(frames as usize);
-        Ok(sound)
+        self.coder.decode_samples(level, wanted, frames).map_err(|e| Fault::Failed(e.to_string()))
     }
 
     /// Scores clips, in parallel; the order of the result is the order of the clips. `train` are the clips whose

@@ -2,8 +2,6 @@
 //!
 //! Layer for layer the VQ-VAE of Jukebox (Dhariwal et al. 2020): every level has its own encoder from samples, its own
 //! codebook and its own decoder to samples. Level 0 is the bottom, with the smallest hop.
-use std::collections::BTreeSet;
-
 use serde::{Deserialize, Serialize};
 
 use super::layer::{self, Layer};
@@ -122,19 +120,6 @@ impl CodecConfig {
     }
 }
 
-/// What the metadata entry holds.
-#[derive(Serialize, Deserialize)]
-struct Header {
-    version: u32,
-    config: CodecConfig,
-}
-
-/// Only the version: the rest of a later file may have another form.
-#[derive(Deserialize)]
-struct Version {
-    version: u32,
-}
-
 /// A codec: its configuration and the values of its tensors.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Codec {
@@ -148,18 +133,8 @@ impl Codec {
     /// Errors: a tensor is missing, has another shape or does not belong.
     pub fn new(config: CodecConfig, arrays: Arrays) -> Result<Self, WeightsError> {
         config.validate()?;
-        let mut known = BTreeSet::new();
-        for (name, expected) in (0..config.levels.len()).flat_map(|l| config.shapes(l)) {
-            let array = arrays.get(&name).ok_or_else(|| WeightsError::Missing(name.clone()))?;
-            if array.shape != expected {
-                return Err(WeightsError::Shape { name, found: array.shape.clone(), expected });
-            }
-            known.insert(name);
-        }
-        match arrays.keys().find(|n| !known.contains(*n)) {
-            Some(name) => Err(WeightsError::Unknown(name.clone())),
-            None => Ok(Self { config, arrays }),
-        }
+        weights::check(&arrays, (0..config.levels.len()).flat_map(|l| config.shapes(l)))?;
+        Ok(Self { config, arrays })
     }
 
     /// Reads a codec file: one of ours, or one with the tensor names of Jukebox's published VQ-VAE.
@@ -172,20 +147,12 @@ impl Codec {
             let arrays = published(arrays);
             return Self::new(infer_config(&arrays)?, arrays);
         };
-        let metadata = |e: serde_json::Error| WeightsError::Metadata(e.to_string());
-        let Version { version } = serde_json::from_str(&text).map_err(metadata)?;
-        if version > VERSION {
-            return Err(WeightsError::Newer { found: version, known: VERSION });
-        }
-        let header: Header = serde_json::from_str(&text).map_err(metadata)?;
-        Self::new(header.config, arrays)
+        Self::new(weights::config(&text, VERSION)?, arrays)
     }
 
     /// The bytes of the codec's file: equal codecs give equal bytes, whose digest is the codec's identity.
     pub fn to_bytes(&self) -> Result<Vec<u8>, WeightsError> {
-        let header = Header { version: VERSION, config: self.config.clone() };
-        let text = serde_json::to_string(&header).map_err(|e| WeightsError::Metadata(e.to_string()))?;
-        weights::to_bytes(&self.arrays, (ENTRY, text))
+        weights::save(&self.arrays, ENTRY, VERSION, &self.config)
     }
 
     /// The shape of the codec.

@@ -340,6 +340,17 @@ impl<B: Kernels> Coder<B> {
         }
     }
 
+    /// Decodes the codes of one level to at most `frames` samples.
+    ///
+    /// # Errors
+    /// See [`DecodeError`].
+    pub fn decode_samples(&self, level: usize, codes: &[u16], frames: u64) -> Result<Vec<f32>, DecodeError> {
+        let mut samples = Vec::with_capacity(frames as usize);
+        self.decode(level, codes, &mut |more| samples.extend_from_slice(more))?;
+        samples.truncate(frames as usize);
+        Ok(samples)
+    }
+
     /// Decodes the codes of one level, by that level's decoder alone: `codes.len() * hop` frames, given to `put` in order.
     pub fn decode(&self, level: usize, codes: &[u16], put: &mut dyn FnMut(&[f32])) -> Result<(), DecodeError> {
         let levels = self.levels.len();

@@ -3,7 +3,10 @@
 //! Names are sorted and the file has at most one metadata entry, so equal weights give equal bytes and the digest of a
 //! file is the identity of what it holds.
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use safetensors::tensor::{Dtype, SafeTensors, View};
 
@@ -99,6 +102,60 @@ pub fn to_bytes(arrays: &Arrays, entry: (&str, String)) -> Result<Vec<u8>, Weigh
     let metadata = HashMap::from([(entry.0.to_owned(), entry.1)]);
     safetensors::serialize(arrays.iter().map(|(n, a)| (n.as_str(), a)), Some(metadata))
         .map_err(|e| WeightsError::NotSafetensors(e.to_string()))
+}
+
+/// What the metadata entry of a model's file holds.
+#[derive(Serialize, Deserialize)]
+struct Header<C> {
+    version: u32,
+    config: C,
+}
+
+/// Only the version: the rest of a later file may have another form.
+#[derive(Deserialize)]
+struct Version {
+    version: u32,
+}
+
+/// The bytes of a model's file: its arrays, and its configuration in the metadata entry `key`.
+pub(crate) fn save<C: Serialize>(
+    arrays: &Arrays,
+    key: &str,
+    version: u32,
+    config: &C,
+) -> Result<Vec<u8>, WeightsError> {
+    let text = serde_json::to_string(&Header { version, config }).map_err(|e| WeightsError::Metadata(e.to_string()))?;
+    to_bytes(arrays, (key, text))
+}
+
+/// The configuration in a metadata entry of at most version `known`.
+pub(crate) fn config<C: DeserializeOwned>(entry: &str, known: u32) -> Result<C, WeightsError> {
+    let metadata = |e: serde_json::Error| WeightsError::Metadata(e.to_string());
+    let Version { version: found } = serde_json::from_str(entry).map_err(metadata)?;
+    if found > known {
+        return Err(WeightsError::Newer { found, known });
+    }
+    let header: Header<C> = serde_json::from_str(entry).map_err(metadata)?;
+    Ok(header.config)
+}
+
+/// Checks that there are these tensors, of these shapes, and no others.
+pub(crate) fn check(
+    arrays: &Arrays,
+    expected: impl IntoIterator<Item = (String, Vec<usize>)>,
+) -> Result<(), WeightsError> {
+    let mut known = BTreeSet::new();
+    for (name, expected) in expected {
+        let array = arrays.get(&name).ok_or_else(|| WeightsError::Missing(name.clone()))?;
+        if array.shape != expected {
+            return Err(WeightsError::Shape { name, found: array.shape.clone(), expected });
+        }
+        known.insert(name);
+    }
+    match arrays.keys().find(|name| !known.contains(*name)) {
+        Some(name) => Err(WeightsError::Unknown(name.clone())),
+        None => Ok(()),
+    }
 }
 
 /// The arrays of a safetensors file, and its metadata entry `key` if it has one.

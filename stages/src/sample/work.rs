@@ -200,10 +200,8 @@ impl Effect for Songs {
 
 /// The sound of a song's codes; turned down where it would clip.
 fn sound(coder: &Coder<Flex>, level: usize, codes: &[u16], frames: u64) -> Result<Vec<f32>, Fault> {
-    let mut sound = Vec::with_capacity(frames as usize);
-    let put = &mut |more: &[f32]| sound.extend_from_slice(more);
-    coder.decode(level, codes, put).map_err(|e| Fault::refused("no-sound", e.to_string()))?;
-    sound.truncate(frames as usize);
+    let sound = coder.decode_samples(level, codes, frames);
+    let mut sound = sound.map_err(|e| Fault::refused("no-sound", e.to_string()))?;
     let peak = sound.iter().fold(0.0f32, |peak, v| peak.max(v.abs()));
     if peak > 1.0 {
         sound.iter_mut().for_each(|v| *v /= peak);

@@ -62,11 +62,6 @@ impl Counts {
         })?;
         Ok((codes > 0).then(|| sums.map(|sum| sum / codes as f64)))
     }
-
-    /// How often each code stands.
-    pub fn singles(&self) -> &[u64] {
-        &self.single
-    }
 }
 
 /// Every code of every clip with the one before it.

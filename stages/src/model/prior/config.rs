@@ -1,6 +1,4 @@
 //! The shape of a prior and the file that holds one.
-use std::collections::BTreeSet;
-
 use serde::{Deserialize, Serialize};
 
 use super::network;
@@ -101,18 +99,6 @@ impl PriorConfig {
     }
 }
 
-#[derive(Serialize, Deserialize)]
-struct Header {
-    version: u32,
-    config: PriorConfig,
-}
-
-/// Only the version: the rest of a later file may have another form.
-#[derive(Deserialize)]
-struct Version {
-    version: u32,
-}
-
 /// A prior: its configuration and the values of its tensors.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prior {
@@ -126,19 +112,8 @@ impl Prior {
     /// Errors: a tensor is missing, has another shape or does not belong.
     pub fn new(config: PriorConfig, arrays: Arrays) -> Result<Self, WeightsError> {
         config.validate()?;
-        let mut known = BTreeSet::new();
-        for tensor in network::tensors(&config) {
-            let name = tensor.name;
-            let array = arrays.get(&name).ok_or_else(|| WeightsError::Missing(name.clone()))?;
-            if array.shape != tensor.shape {
-                return Err(WeightsError::Shape { name, found: array.shape.clone(), expected: tensor.shape });
-            }
-            known.insert(name);
-        }
-        match arrays.keys().find(|name| !known.contains(*name)) {
-            Some(name) => Err(WeightsError::Unknown(name.clone())),
-            None => Ok(Self { config, arrays }),
-        }
+        weights::check(&arrays, network::tensors(&config).into_iter().map(|tensor| (tensor.name, tensor.shape)))?;
+        Ok(Self { config, arrays })
     }
 
     /// Reads a prior's file.
@@ -146,21 +121,13 @@ impl Prior {
     /// Errors: no safetensors file, no prior, one of a later version, or tensors that do not fit.
     pub fn load(bytes: &[u8]) -> Result<Self, WeightsError> {
         let (arrays, entry) = weights::from_bytes(bytes, ENTRY)?;
-        let metadata = |e: serde_json::Error| WeightsError::Metadata(e.to_string());
         let text = entry.ok_or_else(|| WeightsError::Metadata(format!("there is no entry `{ENTRY}`")))?;
-        let Version { version } = serde_json::from_str(&text).map_err(metadata)?;
-        if version > VERSION {
-            return Err(WeightsError::Newer { found: version, known: VERSION });
-        }
-        let header: Header = serde_json::from_str(&text).map_err(metadata)?;
-        Self::new(header.config, arrays)
+        Self::new(weights::config(&text, VERSION)?, arrays)
     }
 
     /// The bytes of the prior's file: equal priors give equal bytes.
     pub fn to_bytes(&self) -> Result<Vec<u8>, WeightsError> {
-        let header = Header { version: VERSION, config: self.config.clone() };
-        let text = serde_json::to_string(&header).map_err(|e| WeightsError::Metadata(e.to_string()))?;
-        weights::to_bytes(&self.arrays, (ENTRY, text))
+        weights::save(&self.arrays, ENTRY, VERSION, &self.config)
     }
 
     /// Its shape.

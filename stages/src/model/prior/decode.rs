@@ -109,11 +109,6 @@ impl Cache {
     pub fn clear(&mut self) {
         self.filled = 0;
     }
-
-    /// Positions so far.
-    pub fn filled(&self) -> usize {
-        self.filled
-    }
 }
 
 /// What a position is given.

@@ -12,5 +12,3 @@ mod plain;
 pub mod sample;
 mod step;
 mod window;
-
-pub use baseline::Counts;

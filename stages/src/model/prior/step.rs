@@ -122,13 +122,12 @@ pub(crate) fn gradients(
     let towards = input::<Flex>(std::mem::take(&mut surprise.gradient), items, config.vocabulary());
     let back = (logits * Tensor::from_inner(towards)).sum().backward();
     let mut named = network.gradients(&back);
-    let mut tables = [(CODES, Vec::new()), (GENRES, Vec::new())]
-        .map(|(name, _): (&str, Vec<f32>)| (name, vec![0.0; arrays[name].data.len()]));
+    let mut of_codes = vec![0.0; arrays[CODES].data.len()];
+    let mut of_genres = vec![0.0; arrays[GENRES].data.len()];
     if let Some(gradient) = codes.grad(&back) {
-        let [(_, of_codes), (_, of_genres)] = &mut tables;
-        windows.scatter(config, &values::<Flex, 3>(gradient), of_codes, of_genres);
+        windows.scatter(config, &values::<Flex, 3>(gradient), &mut of_codes, &mut of_genres);
     }
-    named.extend(tables.map(|(name, gradient)| (name.to_owned(), gradient)));
+    named.extend([(CODES.to_owned(), of_codes), (GENRES.to_owned(), of_genres)]);
     if let Some(upper) = upper {
         let mut table = vec![0.0; arrays[UPPER].data.len()];
         if let Some(gradient) = upper.grad(&back) {
