@@ -4,10 +4,12 @@
 //! `y[o][t] = bias[o] + sum over i, k w[o][i][k] * x[i][t * stride + k * dilation - padding]`.
 
 use burn::tensor::{Tensor, TensorPrimitive};
+use rayon::prelude::*;
 
 use crate::Kernels;
 use crate::convolve::{Geometry, Shape};
 use crate::gather::{Phases, Tiles, fill_tile, filled, row_sum};
+use crate::linear;
 use crate::product::{Out, Plain, Weights, correlate};
 use crate::simd::Level;
 
@@ -44,8 +46,13 @@ pub(crate) fn forward(level: Level, x: &[f32], w: &[f32], bias: Option<&[f32]>, 
     let (xs, ys) = (inputs * frames, s.frames_out());
     assert!(x.len() == batch * xs && w.len() == outputs * inputs * taps && bias.is_none_or(|b| b.len() == outputs));
     let phases = Phases::new(taps, inputs, TILE.min(ys), g.stride, g.padding, g.dilation);
-    let packed =
-        Weights::pack(outputs, taps * inputs, bias, |o, term| w[(o * inputs + term % inputs) * taps + term / inputs]);
+    // a division for every weight is what packing would spend its time on
+    let packed = match taps {
+        1 => Weights::pack(outputs, inputs, bias, |o, term| w[o * inputs + term]),
+        _ => Weights::pack(outputs, taps * inputs, bias, |o, term| {
+            w[(o * inputs + term % inputs) * taps + term / inputs]
+        }),
+    };
     let tiles = Tiles { items: batch, frames: ys, tile: TILE };
     // SAFETY: the tiles cover every frame of every item, and `apply` writes every output row of its tile.
     unsafe {
@@ -64,6 +71,9 @@ pub(crate) fn weight_grad(level: Level, x: &[f32], dy: &[f32], s: Shape) -> (Vec
     let Shape { batch, inputs, frames, outputs, taps, geometry: g } = s;
     let (xs, ys) = (inputs * frames, s.frames_out());
     assert!(x.len() == batch * xs && dy.len() == batch * outputs * ys);
+    if taps == 1 && g.stride == 1 && g.padding == 0 {
+        return linear::weight_grad(level, x, dy, [batch, inputs, outputs, frames]);
+    }
     let phases = Phases::new(taps, inputs, CORRELATION_TILE.min(ys), g.stride, g.padding, g.dilation);
     let tiles = Tiles { items: batch, frames: ys, tile: CORRELATION_TILE };
     let terms = taps * inputs;
@@ -77,13 +87,11 @@ pub(crate) fn weight_grad(level: Level, x: &[f32], dy: &[f32], s: Shape) -> (Vec
         }
     });
     let mut dw = vec![0.0; outputs * inputs * taps];
-    for o in 0..outputs {
-        for i in 0..inputs {
-            for k in 0..taps {
-                dw[(o * inputs + i) * taps + k] = sums[(k * inputs + i) * outputs + o];
-            }
+    dw.par_chunks_exact_mut((inputs * taps).max(1)).enumerate().for_each(|(o, row)| {
+        for (i, to) in row.chunks_exact_mut(taps).enumerate() {
+            to.iter_mut().enumerate().for_each(|(k, to)| *to = sums[(k * inputs + i) * outputs + o]);
         }
-    }
+    });
     (dw, sums[terms * outputs..].to_vec())
 }
 

@@ -73,7 +73,12 @@ pub(crate) fn adjoint(level: Level, dy: &[f32], w: &[f32], bias: Option<&[f32]>,
             let offsets =
                 live.iter().flat_map(|&(_, q)| (0..outputs).map(move |o| o * row + (q - low) as usize)).collect();
             let at = |i: usize, term: usize| w[((term % outputs) * inputs + i) * taps + live[term / outputs].0];
-            Phase { weights: Weights::pack(inputs, live.len() * outputs, bias, at), offsets }
+            let weights = match taps {
+                // a division for every weight is what packing would spend its time on
+                1 if live.len() == 1 => Weights::pack(inputs, outputs, bias, |i, term| w[term * inputs + i]),
+                _ => Weights::pack(inputs, live.len() * outputs, bias, at),
+            };
+            Phase { weights, offsets }
         })
         .collect();
     let tiles = Tiles { items: batch, frames: steps, tile: TILE };

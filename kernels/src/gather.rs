@@ -206,11 +206,16 @@ impl Tiles {
         };
         let mut parts = parts.into_iter();
         let mut total = parts.next().unwrap_or_else(|| vec![0.0; size]);
-        for part in parts {
-            for (t, p) in total.iter_mut().zip(&part) {
-                *t += p;
+        let rest: Vec<Vec<f32>> = parts.collect();
+        // some of the sums at a time, each of them in the order of the groups
+        const SOME: usize = 1 << 13;
+        total.par_chunks_mut(SOME).enumerate().for_each(|(i, total)| {
+            for part in &rest {
+                for (t, p) in total.iter_mut().zip(&part[i * SOME..]) {
+                    *t += p;
+                }
             }
-        }
+        });
         total
     }
 }

@@ -10,6 +10,8 @@
 //! tile), never by the register blocking, so a value depends on its own operands alone: not on the tile it falls
 //! in, the batch around it, the number of threads or the instruction set.
 
+use rayon::prelude::*;
+
 #[cfg(target_arch = "x86_64")]
 use crate::simd::{Avx2, Avx512};
 use crate::simd::{LANES, Lanes, Level, Portable};
@@ -159,14 +161,25 @@ pub(crate) struct Out {
 
 impl Weights {
     /// Packs `at(row, term)`; rows without a bias start at 0.
-    pub(crate) fn pack(rows: usize, terms: usize, bias: Option<&[f32]>, at: impl Fn(usize, usize) -> f32) -> Self {
+    pub(crate) fn pack(
+        rows: usize,
+        terms: usize,
+        bias: Option<&[f32]>,
+        at: impl Fn(usize, usize) -> f32 + Sync,
+    ) -> Self {
         let blocks = rows.div_ceil(BLOCK);
         let mut data = vec![0.0; blocks * terms * BLOCK];
-        for row in 0..rows {
-            let block = &mut data[(row / BLOCK) * terms * BLOCK..][..terms * BLOCK];
-            for term in 0..terms {
-                block[term * BLOCK + row % BLOCK] = at(row, term);
+        let fill = |(block, to): (usize, &mut [f32])| {
+            for (term, to) in to.chunks_exact_mut(BLOCK).enumerate() {
+                for (row, to) in (block * BLOCK..rows).zip(to) {
+                    *to = at(row, term);
+                }
             }
+        };
+        match terms {
+            0 => {}
+            n if data.len() < 1 << 14 => data.chunks_exact_mut(n * BLOCK).enumerate().for_each(fill),
+            n => data.par_chunks_exact_mut(n * BLOCK).enumerate().for_each(fill),
         }
         let mut padded = vec![0.0; blocks * BLOCK];
         if let Some(bias) = bias {

@@ -3,45 +3,14 @@
 
 #[expect(dead_code, reason = "this test uses a part of the plain twins")]
 mod plain;
-
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+mod shim;
 
 use plain::Noise;
-
-/// The shim's program, or what is missing.
-fn build(folder: &Path, sanitize: bool) -> Result<PathBuf, String> {
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
-    let program = folder.join("nearest_host");
-    let mut compiler = Command::new(std::env::var_os("CXX").unwrap_or_else(|| "g++".into()));
-    compiler.args(["-std=c++17", "-O1", "-o"]).arg(&program).arg(tests.join("nearest_host.cpp"));
-    if sanitize {
-        compiler.args(["-g", "-fsanitize=address"]);
-    }
-    let done = compiler.output().map_err(|_| "no C++ compiler".to_string())?;
-    if done.status.success() {
-        return Ok(program);
-    }
-    let said = String::from_utf8_lossy(&done.stderr).into_owned();
-    match sanitize && said.contains("asan") {
-        true => Err("the C++ compiler has no AddressSanitizer".into()),
-        false => panic!("nearest.cu does not compile for the CPU: {said}"),
-    }
-}
-
-fn run(program: &Path, input: &[u8]) -> Vec<u8> {
-    let mut child =
-        Command::new(program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the shim starts");
-    child.stdin.take().expect("piped").write_all(input).expect("the shim reads its input");
-    let done = child.wait_with_output().expect("the shim ends");
-    assert!(done.status.success(), "the shim ended with {}", done.status);
-    done.stdout
-}
+use shim::{build, run};
 
 fn check(sanitize: bool) {
     let folder = tempfile::tempdir().expect("folder");
-    let program = match build(folder.path(), sanitize) {
+    let program = match build("nearest", folder.path(), sanitize) {
         Ok(p) => p,
         Err(e) => return println!("skipped: {e}"),
     };

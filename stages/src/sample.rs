@@ -38,7 +38,7 @@ crate::settings! {
 impl Stage for Sample {
     const VERB: &'static str = "sample";
     const ABOUT: &'static str = "samples songs from priors and decodes them to WAV";
-    const REVISION: u32 = 1;
+    const REVISION: u32 = 2;
     const PORTS: &'static [Port] = &[
         Port { name: "codec", kind: Kind::Weights, many: false },
         Port { name: "priors", kind: Kind::Prior, many: true },

@@ -27,7 +27,7 @@ impl Stage for Train {
     const VERB: &'static str = "train";
     const ABOUT: &'static str =
         "trains a prior: a Transformer over the codes of one level, given those of the level above";
-    const REVISION: u32 = 1;
+    const REVISION: u32 = 2;
     const PORTS: &'static [Port] = &[Port { name: "shards", kind: Kind::Shard, many: true }];
     const SHAPE: Shape = Shape::Corpus;
     const UNIT: &'static str = "models";

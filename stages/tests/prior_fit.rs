@@ -2,7 +2,7 @@
 
 use stages::model::prior::{
     config::{Prior, PriorConfig, Upper},
-    decode::{Given, Stepper},
+    decode::{Given, Room, Stepper},
     fit::{PriorError, PriorRecord, PriorSettings, PriorSink, Tokens, baselines, bits, fit},
     sample::{Draw, SampleError, Sampled, Sampler, Song},
 };
@@ -181,7 +181,7 @@ fn steps_agree_with_windows() {
         let codes = Chain { clips };
         let whole = bits(&prior, &codes, 10, 2, &|| false).expect("scored").expect("codes");
         let stepper = Stepper::new(&prior).expect("a stepper");
-        let (mut cache, mut logits, mut sum) = (stepper.cache(), Vec::new(), 0.0);
+        let (mut cache, mut room, mut logits, mut sum) = (stepper.cache(), Room::default(), Vec::new(), 0.0);
         for clip in 0..3 {
             let (own, upper) = &codes.clips[clip];
             let condition = stepper.condition(&upper[..8]).expect("conditioning");
@@ -190,7 +190,7 @@ fn steps_agree_with_windows() {
                 let genre = prior.config().genre(codes.genre(clip));
                 let given = if at == 0 { Given::Genre(genre) } else { Given::Code(own[at - 1]) };
                 let row = condition.get(at * 32..(at + 1) * 32).unwrap_or_default();
-                stepper.step(given, row, &mut cache, Some(&mut logits));
+                stepper.step(given, row, &mut cache, &mut room, &mut logits);
                 let total: f64 = logits.iter().map(|l| f64::from(*l).exp()).sum();
                 sum += (total.ln() - f64::from(logits[usize::from(own[at])])) / std::f64::consts::LN_2;
             }

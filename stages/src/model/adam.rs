@@ -7,6 +7,9 @@ const BETA1: f64 = 0.9;
 const BETA2: f64 = 0.999;
 const EPSILON: f32 = 1e-8;
 
+/// Parameters of one unit of work.
+const PIECE: usize = 1 << 13;
+
 /// The running moments of every parameter, by its name.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Adam {
@@ -28,13 +31,20 @@ impl Adam {
         let correct2 = (1.0 / (1.0 - libm::pow(BETA2, power))) as f32;
         let (b1, b2, rate, decay) = (BETA1 as f32, BETA2 as f32, rate as f32, (rate * decay) as f32);
         let moments = self.first.values_mut().zip(self.second.values_mut());
-        let work: Vec<_> = parameters.values_mut().zip(moments).zip(gradients).collect();
+        let all = parameters.values_mut().zip(moments).zip(gradients);
+        let pieces: Vec<_> = all
+            .flat_map(|((p, (m, v)), g)| {
+                let decay = if p.shape.len() > 1 { decay } else { 0.0 };
+                let moments = m.data.chunks_mut(PIECE).zip(v.data.chunks_mut(PIECE));
+                p.data.chunks_mut(PIECE).zip(moments).zip(g.chunks(PIECE)).map(move |piece| (piece, decay))
+            })
+            .collect();
         // Elements are independent of each other: any partition gives the same bits.
-        work.into_par_iter().for_each(|((p, (m, v)), g)| {
-            if decay > 0.0 && p.shape.len() > 1 {
-                p.data.iter_mut().for_each(|p| *p -= decay * *p);
+        pieces.into_par_iter().for_each(|(((p, (m, v)), g), decay)| {
+            if decay > 0.0 {
+                p.iter_mut().for_each(|p| *p -= decay * *p);
             }
-            for (((p, m), v), g) in p.data.iter_mut().zip(&mut m.data).zip(&mut v.data).zip(g) {
+            for (((p, m), v), g) in p.iter_mut().zip(m).zip(v).zip(g) {
                 *m = b1 * *m + (1.0 - b1) * g;
                 *v = b2 * *v + (1.0 - b2) * g * g;
                 *p -= rate * (*m * correct1) / ((*v * correct2).sqrt() + EPSILON);

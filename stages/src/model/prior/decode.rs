@@ -1,42 +1,21 @@
-//! A prior code by code: one position at a time, with the keys and values of all positions before it kept.
+//! A prior code by code, with the keys and values of all positions before it kept.
 //!
-//! Sequences are independent of each other: what one becomes does not depend on those beside it. Sums run over inputs in
-//! order, outputs side by side, so that the compiler vectorises them without changing a bit.
+//! Rows go through the layers side by side: the next positions of several sequences, or several known positions of one.
+//! A row's sums run over its own inputs in order, so what a sequence becomes does not depend on the rows beside it.
 use super::config::{Prior, PriorConfig};
 use super::network::{CODES, GENRES, Network, UPPER};
 use crate::model::infer::values;
 use crate::model::weights::{Arrays, WeightsError};
 use burn::tensor::{Tensor, TensorData};
 use burn_flex::Flex;
+use kernels::{CachedAttention, Dense, KeyValues, quick_gelu_in_place};
 
-/// A linear layer with its weights as `[inputs, outputs]`.
-struct Dense {
-    weights: Vec<f32>,
-    bias: Vec<f32>,
-}
+/// Known positions of a sequence that go through the layers side by side.
+const TOGETHER: usize = 32;
 
-impl Dense {
-    fn take(arrays: &Arrays, name: &str) -> Result<Self, WeightsError> {
-        let weight = find(arrays, &format!("{name}.weight"))?;
-        let bias = find(arrays, &format!("{name}.bias"))?.to_vec();
-        Ok(Self { weights: transposed(weight, bias.len()), bias })
-    }
-
-    /// `x` holds the inputs of one position.
-    fn apply(&self, x: &[f32], y: &mut Vec<f32>) {
-        y.clear();
-        y.extend_from_slice(&self.bias);
-        for (v, row) in x.iter().zip(self.weights.chunks_exact(self.bias.len())) {
-            axpy(*v, row, y);
-        }
-    }
-}
-
-/// `y += a * x`.
-fn axpy(a: f32, x: &[f32], y: &mut [f32]) {
-    for (y, x) in y.iter_mut().zip(x) {
-        *y = a.mul_add(*x, *y);
-    }
+fn dense(arrays: &Arrays, name: &str) -> Result<Dense, WeightsError> {
+    let (weight, bias) = (find(arrays, &format!("{name}.weight"))?, find(arrays, &format!("{name}.bias"))?);
+    Ok(Dense::new(weight, bias))
 }
 
 /// `[rows, columns]` as `[columns, rows]`.
@@ -60,14 +39,29 @@ impl Norm {
         Ok(Self { gain: own("weight")?, bias: own("bias")? })
     }
 
+    /// Of each row.
     fn apply(&self, x: &[f32], y: &mut Vec<f32>) {
-        let n = x.len() as f32;
-        let mean = x.iter().sum::<f32>() / n;
-        let variance = x.iter().map(|v| (v - mean) * (v - mean)).sum::<f32>() / n;
-        let scale = 1.0 / (variance + 1e-5).sqrt();
-        y.clear();
-        y.extend(x.iter().zip(self.gain.iter().zip(&self.bias)).map(|(v, (g, b))| (v - mean) * scale * g + b));
+        let width = self.gain.len();
+        y.resize(x.len(), 0.0);
+        for (x, y) in x.chunks_exact(width).zip(y.chunks_exact_mut(width)) {
+            let n = width as f32;
+            let mean = sum(x.iter().copied()) / n;
+            let variance = sum(x.iter().map(|v| (v - mean) * (v - mean))) / n;
+            let scale = 1.0 / (variance + 1e-5).sqrt();
+            for ((y, x), (g, b)) in y.iter_mut().zip(x).zip(self.gain.iter().zip(&self.bias)) {
+                *y = (x - mean) * scale * g + b;
+            }
+        }
     }
+}
+
+/// The sum in 16 interleaved lanes, so that it takes vector registers; then the lanes in order.
+fn sum(values: impl Iterator<Item = f32>) -> f32 {
+    let mut lanes = [0.0f32; 16];
+    for (at, v) in values.enumerate() {
+        lanes[at % 16] += v;
+    }
+    lanes.iter().sum()
 }
 
 struct Block {
@@ -75,11 +69,10 @@ struct Block {
     query: Dense,
     key: Dense,
     value: Dense,
+    attention: CachedAttention,
     out: Dense,
     up: Dense,
     down: Dense,
-    /// `[heads, size, distances]`.
-    distances: Vec<f32>,
 }
 
 /// A prior, ready to be run position by position.
@@ -94,21 +87,26 @@ pub struct Stepper {
     conditioner: Network<Flex>,
 }
 
-/// Keys and values of the positions of one sequence so far, and room to work in.
-pub struct Cache {
-    filled: usize,
-    /// Of each block `[heads, size, context]`.
-    keys: Vec<Vec<f32>>,
-    /// Of each block `[context, attention]`.
-    values: Vec<Vec<f32>>,
-    rows: [Vec<f32>; 7],
-}
+/// Keys and values of the positions of one sequence so far, block by block.
+pub struct Cache(Vec<KeyValues>);
 
 impl Cache {
     /// Forgets all positions.
     pub fn clear(&mut self) {
-        self.filled = 0;
+        self.0.iter_mut().for_each(KeyValues::clear);
     }
+}
+
+/// Room to work in.
+#[derive(Default)]
+pub struct Room {
+    x: Vec<f32>,
+    normed: Vec<f32>,
+    qkv: [Vec<f32>; 3],
+    seen: Vec<f32>,
+    hidden: Vec<f32>,
+    scratch: Vec<f32>,
+    logits: Vec<f32>,
 }
 
 /// What a position is given.
@@ -131,23 +129,20 @@ impl Stepper {
         let blocks = (0..config.depth)
             .map(|block| {
                 let base = format!("blocks.{block}");
-                let dense = |part: &str| Dense::take(arrays, &format!("{base}.{part}"));
+                let layer = |part: &str| dense(arrays, &format!("{base}.{part}"));
                 let distances = find(arrays, &format!("{base}.distances"))?;
                 Ok(Block {
                     norms: [
                         Norm::take(arrays, &format!("{base}.norm_1"))?,
                         Norm::take(arrays, &format!("{base}.norm_2"))?,
                     ],
-                    query: dense("query")?,
-                    key: dense("key")?,
-                    value: dense("value")?,
-                    out: dense("out")?,
-                    up: dense("up")?,
-                    down: dense("down")?,
-                    distances: distances
-                        .chunks_exact(config.distances * size)
-                        .flat_map(|head| transposed(head, config.distances))
-                        .collect(),
+                    query: layer("query")?,
+                    key: layer("key")?,
+                    value: layer("value")?,
+                    attention: CachedAttention::new(config.heads, size, config.context, distances),
+                    out: layer("out")?,
+                    up: layer("up")?,
+                    down: layer("down")?,
                 })
             })
             .collect::<Result<Vec<_>, WeightsError>>()?;
@@ -157,7 +152,7 @@ impl Stepper {
             upper: if config.upper.is_some() { find(arrays, UPPER)?.to_vec() } else { Vec::new() },
             blocks,
             norm: Norm::take(arrays, "norm")?,
-            logits: Dense::take(arrays, "logits")?,
+            logits: dense(arrays, "logits")?,
             conditioner: Network::load(arrays, &Default::default()),
             config,
         })
@@ -170,13 +165,7 @@ impl Stepper {
 
     /// An empty cache for one sequence.
     pub fn cache(&self) -> Cache {
-        let room = self.config.attention * self.config.context;
-        Cache {
-            filled: 0,
-            keys: vec![vec![0.0; room]; self.config.depth],
-            values: vec![vec![0.0; room]; self.config.depth],
-            rows: Default::default(),
-        }
+        Cache(self.blocks.iter().map(|block| block.attention.room()).collect())
     }
 
     /// What the level above adds to the positions of a window, `[positions, width]`, from its codes there. Of a window
@@ -200,90 +189,103 @@ impl Stepper {
         Ok(transposed(&values(self.conditioner.condition(embedded, &self.config)?), width))
     }
 
-    /// One position further: what it is given, and what the level above adds to it (`[width]`, or nothing). The logits of
-    /// its code go into `logits` where it is given.
+    /// One position further: what it is given, and what the level above adds to it (`[width]`, or nothing). Its logits
+    /// go into `logits`.
     ///
     /// # Panics
     /// If the cache is full, or code or genre are not the prior's.
-    pub fn step(&self, given: Given, condition: &[f32], cache: &mut Cache, logits: Option<&mut Vec<f32>>) {
+    pub fn step(&self, given: Given, condition: &[f32], cache: &mut Cache, room: &mut Room, logits: &mut Vec<f32>) {
+        self.next(&mut [(given, condition, cache)], room, |_, all| {
+            logits.clear();
+            logits.extend_from_slice(all);
+        });
+    }
+
+    /// One position further in several sequences: what each is given, what the level above adds to it, and its cache.
+    /// `each` gets the number of a sequence and its logits.
+    ///
+    /// # Panics
+    /// If a cache is full, or a code or genre is not the prior's.
+    pub fn next(
+        &self,
+        sequences: &mut [(Given, &[f32], &mut Cache)],
+        room: &mut Room,
+        mut each: impl FnMut(usize, &[f32]),
+    ) {
+        room.x.clear();
+        for (given, condition, _) in sequences.iter() {
+            self.embed(*given, condition, &mut room.x);
+        }
+        let mut caches: Vec<&mut Cache> = sequences.iter_mut().map(|(_, _, cache)| &mut **cache).collect();
+        self.run(&mut caches, 1, room);
+        self.norm.apply(&room.x, &mut room.normed);
+        self.logits.apply(&room.normed, self.config.width, &mut room.logits);
+        for (at, logits) in room.logits.chunks_exact(self.logits.room()).enumerate() {
+            each(at, &logits[..self.config.vocabulary()]);
+        }
+    }
+
+    /// Several positions further in one sequence, whose logits nobody asks for: what they are given, and what the level
+    /// above adds to them (`[positions, width]`, or as many as there are).
+    ///
+    /// # Panics
+    /// If the cache has no room for all, or a code or genre is not the prior's.
+    pub fn catch_up(&self, given: &[Given], condition: &[f32], cache: &mut Cache, room: &mut Room) {
+        let mut rows = condition.chunks(self.config.width);
+        for given in given.chunks(TOGETHER) {
+            room.x.clear();
+            for given in given {
+                self.embed(*given, rows.next().unwrap_or_default(), &mut room.x);
+            }
+            self.run(&mut [&mut *cache], given.len(), room);
+        }
+    }
+
+    fn embed(&self, given: Given, condition: &[f32], x: &mut Vec<f32>) {
         let width = self.config.width;
-        assert!(cache.filled < self.config.context, "a window of {} codes is full", self.config.context);
         let row = match given {
             Given::Genre(genre) => &self.genres[genre * width..][..width],
             Given::Code(code) => &self.codes[usize::from(code) * width..][..width],
         };
-        let [x, normed, q, k, v, seen, hidden] = &mut cache.rows;
-        x.clear();
+        let from = x.len();
         x.extend_from_slice(row);
-        x.iter_mut().zip(condition).for_each(|(x, c)| *x += c);
-        let at = cache.filled;
-        for (block, (keys, values)) in self.blocks.iter().zip(cache.keys.iter_mut().zip(&mut cache.values)) {
-            block.norms[0].apply(x, normed);
-            block.query.apply(normed, q);
-            block.key.apply(normed, k);
-            block.value.apply(normed, v);
-            for (c, k) in k.iter().enumerate() {
-                keys[c * self.config.context + at] = *k;
-            }
-            values[at * v.len()..][..v.len()].copy_from_slice(v);
-            self.attend(block, q, keys, values, at + 1, seen, hidden);
-            block.out.apply(seen, normed);
-            x.iter_mut().zip(&*normed).for_each(|(x, v)| *x += v);
-            block.norms[1].apply(x, normed);
-            block.up.apply(normed, hidden);
-            hidden.iter_mut().for_each(|v| *v /= 1.0 + libm::expf(-1.702 * *v));
-            block.down.apply(hidden, normed);
-            x.iter_mut().zip(&*normed).for_each(|(x, v)| *x += v);
-        }
-        cache.filled += 1;
-        if let Some(logits) = logits {
-            self.norm.apply(x, normed);
-            self.logits.apply(normed, logits);
-        }
+        x[from..].iter_mut().zip(condition).for_each(|(x, c)| *x += c);
     }
 
-    /// What the newest of `filled` positions sees.
-    fn attend(
-        &self,
-        block: &Block,
-        q: &[f32],
-        keys: &[f32],
-        values: &[f32],
-        filled: usize,
-        seen: &mut Vec<f32>,
-        scores: &mut Vec<f32>,
-    ) {
-        let PriorConfig { attention, heads, distances, context, .. } = self.config;
-        let size = attention / heads;
-        let scale = 1.0 / (size as f32).sqrt();
-        let near = filled.min(distances);
-        seen.clear();
-        seen.resize(attention, 0.0);
-        // Scores of all positions, then those of the distances that occur.
-        scores.clear();
-        scores.resize(filled + near, 0.0);
-        let (scores, far) = scores.split_at_mut(filled);
-        for head in 0..heads {
-            scores.fill(0.0);
-            far.fill(0.0);
-            for (c, q) in q[head * size..][..size].iter().enumerate() {
-                axpy(*q, &keys[(head * size + c) * context..][..filled], scores);
-                axpy(*q, &block.distances[(head * size + c) * distances..][..near], far);
+    /// All blocks for the rows in `room.x`: `each` consecutive ones are the next positions of one cache.
+    fn run(&self, caches: &mut [&mut Cache], each: usize, room: &mut Room) {
+        let PriorConfig { width, attention, .. } = self.config;
+        let Room { x, normed, qkv: [q, k, v], seen, hidden, scratch, .. } = room;
+        for (at, block) in self.blocks.iter().enumerate() {
+            block.norms[0].apply(x, normed);
+            block.query.apply(normed, width, q);
+            block.key.apply(normed, width, k);
+            block.value.apply(normed, width, v);
+            let stride = block.query.room();
+            seen.resize(caches.len() * each * attention, 0.0);
+            let mut rows = (0..).zip(seen.chunks_exact_mut(attention));
+            for cache in caches.iter_mut() {
+                let known = &mut cache.0[at];
+                for (row, seen) in rows.by_ref().take(each) {
+                    let [q, k, v] = [&*q, k, v].map(|rows| &rows[row * stride..][..attention]);
+                    block.attention.push(known, k, v);
+                    block.attention.see(known, known.filled() - 1, q, seen, scratch);
+                }
             }
-            let mut most = f32::NEG_INFINITY;
-            for (at, score) in scores.iter_mut().enumerate() {
-                *score = (*score + far[(filled - 1 - at).min(distances - 1)]) * scale;
-                most = most.max(*score);
-            }
-            let mut sum = 0.0;
-            for score in scores.iter_mut() {
-                *score = libm::expf(*score - most);
-                sum += *score;
-            }
-            let out = &mut seen[head * size..][..size];
-            for (at, score) in scores.iter().enumerate() {
-                axpy(*score / sum, &values[at * attention + head * size..][..size], out);
-            }
+            block.out.apply(seen, attention, normed);
+            add(x, width, normed, block.out.room());
+            block.norms[1].apply(x, normed);
+            block.up.apply(normed, width, hidden);
+            quick_gelu_in_place(hidden);
+            block.down.apply(hidden, block.up.room(), normed);
+            add(x, width, normed, block.down.room());
         }
+    }
+}
+
+/// Adds rows that are `stride` floats apart to rows of `width`.
+fn add(x: &mut [f32], width: usize, rows: &[f32], stride: usize) {
+    for (x, row) in x.chunks_exact_mut(width).zip(rows.chunks_exact(stride)) {
+        x.iter_mut().zip(row).for_each(|(x, v)| *x += v);
     }
 }

@@ -5,6 +5,7 @@
 use std::io;
 
 use burn_flex::Flex;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::baseline::Counts;
@@ -18,6 +19,9 @@ use crate::model::random::Random;
 use crate::model::weights::WeightsError;
 
 pub use super::window::Tokens;
+
+/// Gradients that are summed at a time.
+const PIECE: usize = 1 << 12;
 
 /// Everything on which the outcome of training depends besides the codes and the seed.
 #[derive(Debug, Clone, PartialEq)]
@@ -161,14 +165,17 @@ pub fn fit(
         let places = draw(config, tokens, &ends, settings.batch, &mut random);
         let windows = Windows::read(config, tokens, &places).map_err(PriorError::Tokens)?;
         let (surprise, mut gradients) = step::gradients(config, &state.parameters, &windows)?;
-        let norm = gradients.iter().flatten().map(|g| f64::from(*g) * f64::from(*g)).sum::<f64>().sqrt();
+        let square = |g: &[f32]| g.iter().map(|g| f64::from(*g) * f64::from(*g)).sum::<f64>();
+        // Piece by piece in parallel, the pieces in order.
+        let squares: Vec<f64> = gradients.par_iter().flat_map(|g| g.par_chunks(PIECE).map(square)).collect();
+        let norm = squares.iter().sum::<f64>().sqrt();
         let bits = surprise.nats / surprise.codes.max(1) as f64 / std::f64::consts::LN_2;
         if !(bits + norm).is_finite() {
             return Err(PriorError::Diverged(state.step));
         }
         if settings.clip > 0.0 && norm > settings.clip {
             let scale = (settings.clip / norm) as f32;
-            gradients.iter_mut().flatten().for_each(|g| *g *= scale);
+            gradients.par_iter_mut().for_each(|g| g.iter_mut().for_each(|g| *g *= scale));
         }
         let rate = settings.rate(state.step);
         state.adam.update(&mut state.parameters, &gradients, rate, settings.weight_decay, state.step + 1);

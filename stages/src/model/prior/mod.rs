@@ -8,7 +8,6 @@ pub mod config;
 pub mod decode;
 pub mod fit;
 mod network;
-mod plain;
 pub mod sample;
 mod step;
 mod window;

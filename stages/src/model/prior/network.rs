@@ -6,10 +6,9 @@ use std::collections::BTreeMap;
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
-use kernels::{Kernels, conv_transpose1d, conv1d, residual_block};
+use kernels::{Kernels, conv_transpose1d, conv1d, layer_norm, quick_gelu, relative_attention, residual_block};
 
 use super::config::PriorConfig;
-use super::plain::{layer_norm, quick_gelu, relative_attention};
 use crate::model::random::Random;
 use crate::model::weights::{Array, Arrays, WeightsError};
 

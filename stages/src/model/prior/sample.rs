@@ -2,10 +2,12 @@
 //!
 //! Randomness is a function of (seed, song, level, position), so what was sampled is all there is to save, and songs
 //! beside each other change nothing.
+use std::cmp::Ordering;
+
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::decode::{Cache, Given, Stepper};
+use super::decode::{Cache, Given, Room, Stepper};
 use crate::model::random::Random;
 use crate::model::weights::WeightsError;
 
@@ -117,15 +119,23 @@ impl Sampler {
             song.levels.resize(self.levels.len(), Vec::new());
         }
         for level in (0..self.levels.len()).rev() {
-            let mut caches: Vec<Cache> = songs.iter().map(|_| self.levels[level].cache()).collect();
+            let stepper = &self.levels[level];
+            let mut caches: Vec<Cache> = songs.iter().map(|_| stepper.cache()).collect();
             let unfinished = |songs: &[Song], sampled: &[Sampled]| {
                 songs.iter().zip(sampled).any(|(song, s)| s.levels[level].len() < self.codes(level, song.frames))
             };
             while unfinished(songs, sampled) {
-                let work: Vec<_> = songs.iter().zip(sampled.iter_mut()).zip(&mut caches).collect();
-                let done: Result<Vec<()>, WeightsError> = work
-                    .into_par_iter()
-                    .map(|((song, sampled), cache)| self.window(level, song, draw, sampled, cache))
+                // Songs share the pass over the weights, and the threads the songs.
+                let together = songs.len().div_ceil(rayon::current_num_threads());
+                let windows = songs.par_iter().zip(sampled.par_iter_mut()).zip(caches.par_iter_mut());
+                let done: Result<Vec<()>, WeightsError> = windows
+                    .chunks(together)
+                    .map(|songs| {
+                        let begin = |((song, sampled), cache)| self.window(level, song, draw, sampled, cache);
+                        let windows: Result<Vec<_>, _> = songs.into_iter().map(begin).collect();
+                        finish(stepper, draw, &mut windows?.into_iter().flatten().collect::<Vec<_>>());
+                        Ok(())
+                    })
                     .collect();
                 done.map_err(SampleError::from)?;
                 saved(sampled)?;
@@ -134,15 +144,15 @@ impl Sampler {
         Ok(())
     }
 
-    /// Adds the next window's codes to a song.
-    fn window(
+    /// The next window of a song, unless it is finished.
+    fn window<'a>(
         &self,
         level: usize,
-        song: &Song,
+        song: &'a Song,
         draw: Draw,
-        sampled: &mut Sampled,
-        cache: &mut Cache,
-    ) -> Result<(), WeightsError> {
+        sampled: &'a mut Sampled,
+        cache: &'a mut Cache,
+    ) -> Result<Option<Window<'a>>, WeightsError> {
         let stepper = &self.levels[level];
         let config = stepper.config();
         let total = self.codes(level, song.frames);
@@ -150,7 +160,7 @@ impl Sampler {
         let (own, above) = sampled.levels.split_at_mut(level + 1);
         let codes = &mut own[level];
         if codes.len() >= total {
-            return Ok(());
+            return Ok(None);
         }
         // A window begins so far before what is new; a multiple of the ratio, as in training.
         let common = ((config.context as f64 * draw.overlap) as usize).min(config.context - ratio) / ratio * ratio;
@@ -164,56 +174,159 @@ impl Sampler {
             None => Vec::new(),
         };
         cache.clear();
-        let mut logits = Vec::new();
         let genre = config.genre(song.genre.as_deref());
-        for at in first..last {
-            let given = if at == first { Given::Genre(genre) } else { Given::Code(codes[at - 1]) };
-            let row = condition.get((at - first) * config.width..(at - first + 1) * config.width).unwrap_or_default();
-            if at < codes.len() {
-                stepper.step(given, row, cache, None);
-            } else {
-                stepper.step(given, row, cache, Some(&mut logits));
-                let mut random = Random::new(&song.seed, &format!("code {level}"), at as u64);
-                codes.push(pick(&logits, draw, random.uniform()));
-            }
-        }
-        Ok(())
+        Ok(Some(Window { first, last, genre, condition, codes, cache, dice: Dice::new(song.seed, level) }))
     }
 }
 
-/// Draws a code; `uniform` in [0, 1) decides.
-fn pick(logits: &[f32], draw: Draw, uniform: f64) -> u16 {
-    let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let first = logits.iter().position(|l| *l == most).unwrap_or(0);
-    if draw.temperature <= 0.0 {
-        return first as u16;
+/// A window of a song under way.
+struct Window<'a> {
+    first: usize,
+    last: usize,
+    genre: usize,
+    /// What the level above adds, `[positions, width]`.
+    condition: Vec<f32>,
+    codes: &'a mut Vec<u16>,
+    cache: &'a mut Cache,
+    dice: Dice,
+}
+
+impl Window<'_> {
+    /// What a position is given.
+    fn given(&self, at: usize) -> Given {
+        if at == self.first { Given::Genre(self.genre) } else { Given::Code(self.codes[at - 1]) }
     }
-    let mut shares: Vec<(f64, u16)> = logits
-        .iter()
-        .enumerate()
-        .map(|(code, l)| (libm::exp(f64::from(l - most) / draw.temperature), code as u16))
-        .collect();
-    // The most likely first; of equals the lower code.
-    shares.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-    let total: f64 = shares.iter().map(|(share, _)| share).sum();
-    let (mut kept, mut sum) = (0, 0.0);
-    while kept < shares.len() && (kept == 0 || sum < draw.top_p * total) {
-        sum += shares[kept].0;
-        kept += 1;
+}
+
+/// Numbers that are a function of (seed, level, position).
+struct Dice {
+    seed: [u8; 32],
+    purpose: String,
+    block: u64,
+    numbers: [f64; Dice::BLOCK as usize],
+}
+
+impl Dice {
+    /// Positions that share a stream of random bits.
+    const BLOCK: u64 = 64;
+
+    fn new(seed: [u8; 32], level: usize) -> Self {
+        Self { seed, purpose: format!("code {level}"), block: u64::MAX, numbers: [0.0; Dice::BLOCK as usize] }
     }
-    let (target, mut reached) = (uniform * sum, 0.0);
-    for (share, code) in &shares[..kept] {
-        reached += share;
-        if target < reached {
-            return *code;
+
+    fn at(&mut self, position: u64) -> f64 {
+        if self.block != position / Dice::BLOCK {
+            self.block = position / Dice::BLOCK;
+            let mut random = Random::new(&self.seed, &self.purpose, self.block);
+            self.numbers.iter_mut().for_each(|n| *n = random.uniform());
         }
+        self.numbers[(position % Dice::BLOCK) as usize]
     }
-    shares[kept - 1].1
+}
+
+/// Samples the new codes of several windows, side by side.
+fn finish(stepper: &Stepper, draw: Draw, windows: &mut [Window<'_>]) {
+    let width = stepper.config().width;
+    let mut room = Room::default();
+    for window in windows.iter_mut() {
+        let known: Vec<Given> = (window.first..window.codes.len()).map(|at| window.given(at)).collect();
+        stepper.catch_up(&known, &window.condition, window.cache, &mut room);
+    }
+    let (mut chosen, mut picker) = (Vec::new(), Picker::default());
+    loop {
+        let mut live: Vec<&mut Window<'_>> = windows.iter_mut().filter(|w| w.codes.len() < w.last).collect();
+        if live.is_empty() {
+            return;
+        }
+        let mut next: Vec<_> = live
+            .iter_mut()
+            .map(|w| {
+                let at = w.codes.len();
+                let given = w.given(at);
+                let row = w.condition.get((at - w.first) * width..(at - w.first + 1) * width).unwrap_or_default();
+                (given, row, &mut *w.cache, w.dice.at(at as u64))
+            })
+            .collect();
+        let uniform: Vec<f64> = next.iter().map(|(.., uniform)| *uniform).collect();
+        let mut next: Vec<_> = next.iter_mut().map(|(given, row, cache, _)| (*given, *row, &mut **cache)).collect();
+        chosen.clear();
+        stepper.next(&mut next, &mut room, |i, logits| chosen.push(picker.pick(logits, draw, uniform[i])));
+        live.iter_mut().zip(&chosen).for_each(|(w, code)| w.codes.push(*code));
+    }
+}
+
+/// Draws codes; holds room to work in.
+#[derive(Default)]
+struct Picker {
+    shares: Vec<f32>,
+    edge: Vec<(f32, usize)>,
+}
+
+impl Picker {
+    /// Octaves of the shares, and buckets of each.
+    const OCTAVES: u32 = 30;
+    const STEPS: u32 = 16;
+
+    /// Draws a code; `uniform` in [0, 1) decides.
+    ///
+    /// The most likely codes that make up `top_p` are found without sorting them all: shares fall into buckets, 16 an
+    /// octave, and only the bucket in which the sum is reached needs an order.
+    fn pick(&mut self, logits: &[f32], draw: Draw, uniform: f64) -> u16 {
+        let most = logits.iter().fold(f32::NEG_INFINITY, |most, l| if *l > most { *l } else { most });
+        if draw.temperature <= 0.0 {
+            return logits.iter().position(|l| *l == most).unwrap_or(0) as u16;
+        }
+        let scale = (1.0 / draw.temperature) as f32;
+        self.shares.clear();
+        self.shares.extend(logits.iter().map(|l| kernels::exp((l - most) * scale)));
+        let least = (127 - Self::OCTAVES) * Self::STEPS;
+        // The exponent and the first bits of the fraction of a positive float; all below 2^-30 are one.
+        let bucket = |share: f32| ((share.to_bits() >> 19).max(least) - least) as usize;
+        let mut sums = [0.0f64; (Self::OCTAVES * Self::STEPS + 1) as usize];
+        for share in &self.shares {
+            sums[bucket(*share)] += f64::from(*share);
+        }
+        let target = draw.top_p * sums.iter().sum::<f64>();
+        let (mut edge, mut sum) = (sums.len() - 1, 0.0);
+        while edge > 0 && sum + sums[edge] < target {
+            sum += sums[edge];
+            edge -= 1;
+        }
+        self.edge.clear();
+        let of_edge = self.shares.iter().enumerate().filter(|(_, share)| bucket(**share) == edge);
+        self.edge.extend(of_edge.map(|(code, share)| (*share, code)));
+        // The most likely first; of equals the lower code.
+        self.edge.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        let mut kept = 0;
+        while kept < self.edge.len() && (sum == 0.0 || sum < target) {
+            sum += f64::from(self.edge[kept].0);
+            kept += 1;
+        }
+        let edge_of = &self.edge[..kept];
+        let inside = |code: usize, share: f32| match bucket(share).cmp(&edge) {
+            Ordering::Less => false,
+            Ordering::Greater => true,
+            Ordering::Equal => edge_of.last().is_some_and(|(s, c)| share > *s || (share == *s && code <= *c)),
+        };
+        let (target, mut reached, mut last) = (uniform * sum, 0.0, 0);
+        for (code, share) in self.shares.iter().enumerate().filter(|(code, share)| inside(*code, **share)) {
+            reached += f64::from(*share);
+            last = code;
+            if target < reached {
+                break;
+            }
+        }
+        last as u16
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn pick(logits: &[f32], draw: Draw, uniform: f64) -> u16 {
+        Picker::default().pick(logits, draw, uniform)
+    }
 
     #[test]
     fn codes_are_drawn_from_the_nucleus() {
@@ -235,5 +348,36 @@ mod tests {
         }
         assert_eq!(drawn(draw(1.0, 0.9))[3], 0);
         assert!(drawn(draw(0.5, 1.0))[1] > all[1] && drawn(draw(2.0, 1.0))[1] < all[1]);
+    }
+
+    /// The nucleus is what sorting finds.
+    #[test]
+    fn buckets_find_what_sorting_finds() {
+        let mut random = Random::new(&[1; 32], "logits", 0);
+        for (n, spread, top_p) in [(1, 1.0, 0.5), (40, 0.0, 0.36), (300, 0.2, 0.9), (500, 3.0, 0.9), (700, 20.0, 0.999)]
+        {
+            let logits: Vec<f32> = (0..n).map(|_| (spread * random.normal()) as f32).collect();
+            let mut sorted: Vec<usize> = (0..n).collect();
+            sorted.sort_by(|a, b| logits[*b].total_cmp(&logits[*a]).then(a.cmp(b)));
+            let share = |code: usize| libm::exp(f64::from(logits[code]) - f64::from(logits[sorted[0]]));
+            let total: f64 = (0..n).map(share).sum();
+            let mut sum = 0.0;
+            let kept = sorted.iter().take_while(|code| {
+                let before = sum;
+                sum += share(**code);
+                before < top_p * total
+            });
+            let mut kept: Vec<usize> = kept.copied().collect();
+            kept.sort_unstable();
+            let draw = Draw { temperature: 1.0, top_p, overlap: 0.5 };
+            let mut drawn: Vec<usize> =
+                (0..20_000).map(|i| usize::from(pick(&logits, draw, f64::from(i) / 2e4))).collect();
+            drawn.dedup();
+            assert!(drawn.is_sorted() && drawn.iter().all(|code| kept.contains(code)), "{n} codes, {spread}");
+            // Those that are likely enough to be met among so many draws are met.
+            let all: f64 = kept.iter().map(|code| share(*code)).sum();
+            kept.retain(|code| share(*code) > 2e-4 * all);
+            assert!(kept.iter().all(|code| drawn.contains(code)), "{n} codes, {spread}");
+        }
     }
 }

@@ -1,4 +1,6 @@
 //! Windows of codes: what training, scoring and sampling feed the network.
+use rayon::prelude::*;
+
 use super::config::PriorConfig;
 use super::network::{CODES, GENRES, UPPER};
 use crate::model::random::Random;
@@ -133,16 +135,14 @@ fn row<'a>(arrays: &'a Arrays, table: &str, at: usize, width: usize) -> &'a [f32
 
 /// Rows of `width`, `positions` for each item, as `[items, width, positions]`.
 fn transpose<'a>(rows: impl Iterator<Item = &'a [f32]>, width: usize, positions: usize) -> Vec<f32> {
-    let mut out = Vec::new();
-    for (at, row) in rows.enumerate() {
-        let (item, at) = (at / positions, at % positions);
-        if at == 0 {
-            out.resize((item + 1) * width * positions, 0.0);
+    let rows: Vec<&[f32]> = rows.collect();
+    let mut out = vec![0.0; rows.len() * width];
+    let items = out.par_chunks_mut((width * positions).max(1)).zip(rows.par_chunks(positions.max(1)));
+    items.for_each(|(out, rows)| {
+        for (c, out) in out.chunks_exact_mut(positions).enumerate() {
+            out.iter_mut().zip(rows).for_each(|(v, row)| *v = row[c]);
         }
-        for (c, v) in row.iter().enumerate() {
-            out[(item * width + c) * positions + at] = *v;
-        }
-    }
+    });
     out
 }
 
