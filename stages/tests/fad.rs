@@ -88,6 +88,22 @@ fn distances_are_exact_whatever_the_rank() {
 }
 
 #[test]
+fn a_set_that_hardly_varies_has_a_distance() {
+    let d = 32;
+    let wide = sample(7, [90, d], &scale("well", d), &|_| 0.0, 0.5);
+    // The same vector again and again, but for what sums of logarithms leave in their last digits.
+    for noise in [0.0, 1e-16, 1e-12, 1e-155] {
+        let rows: Vec<f64> = (0..36 * d)
+            .map(|i| 0.1 * (i % d) as f64 + noise * normal(8, (i / d) as u64) * (1.0 + 1e-16 * normal(9, i as u64)))
+            .collect();
+        let (wide, still) = (Gaussian::of(&wide, d), Gaussian::of(&rows, d));
+        let means: f64 = wide.mean().iter().zip(still.mean()).map(|(a, b)| (a - b) * (a - b)).sum();
+        let trace: f64 = wide.scatter().iter().step_by(d + 1).sum::<f64>() / 89.0;
+        near(wide.distance(&still).expect("enough vectors"), means + trace, 1e-9);
+    }
+}
+
+#[test]
 fn any_number_of_threads_gives_the_same_bits() {
     let [x, y] = sets(&CASES[2]);
     let measure = || {

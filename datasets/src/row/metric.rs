@@ -1,11 +1,11 @@
 //! Figures of an evaluation, with all that must be alike before two of them are compared.
 
 use crate::Digest;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{cmp::Ordering, fmt};
 
 /// A real number as part of a row: equal by its bits, ordered by [`f64::total_cmp`].
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Real(u64);
 
 impl Real {
@@ -30,6 +30,19 @@ impl Ord for Real {
 impl PartialOrd for Real {
     fn partial_cmp(&self, other: &Real) -> Option<Ordering> {
         Some(self.cmp(other))
+    }
+}
+
+/// A number where people read it, its bits where they do not.
+impl Serialize for Real {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        if to.is_human_readable() { to.serialize_f64(self.get()) } else { to.serialize_u64(self.0) }
+    }
+}
+
+impl<'de> Deserialize<'de> for Real {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Real, D::Error> {
+        if from.is_human_readable() { f64::deserialize(from).map(Real::from) } else { u64::deserialize(from).map(Real) }
     }
 }
 
@@ -157,6 +170,11 @@ mod tests {
         assert_eq!(reals.map(Real::get), [-1.0, -0.0, 0.0, 1e-300, 2.0, f64::INFINITY]);
         assert_ne!(Real::from(0.0), Real::from(-0.0));
         assert_eq!(Real::from(f64::NAN), Real::from(f64::NAN));
+        let json = serde_json::to_string(&songs()).expect("JSON");
+        assert!(json.contains(r#""value":3.5,"#), "{json}");
+        assert_eq!(serde_json::from_str::<Metric>(&json).expect("a metric"), songs());
+        let packed = postcard::to_stdvec(&songs()).expect("bytes");
+        assert_eq!(postcard::from_bytes::<Metric>(&packed).expect("a metric"), songs());
     }
 
     #[test]

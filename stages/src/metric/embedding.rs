@@ -17,6 +17,8 @@ pub trait Embedding: Sync {
     fn vectors(&self, frames: usize) -> usize;
     /// Frames of the shortest sound that gives a vector.
     fn least(&self) -> usize;
+    /// Frames from one vector to the next.
+    fn step(&self) -> usize;
     /// The vectors of a sound, `[vectors, dims]` in row-major order.
     fn embed(&self, samples: &[f32]) -> Vec<f64>;
 }
@@ -60,11 +62,15 @@ impl Embedding for LogMelStatistics {
     }
 
     fn vectors(&self, frames: usize) -> usize {
-        frames.checked_sub(self.least()).map_or(0, |more| more / (STEP * HOP) + 1)
+        frames.checked_sub(self.least()).map_or(0, |more| more / self.step() + 1)
     }
 
     fn least(&self) -> usize {
         (WINDOW - 1) * HOP + FFT
+    }
+
+    fn step(&self) -> usize {
+        STEP * HOP
     }
 
     fn embed(&self, samples: &[f32]) -> Vec<f64> {

@@ -127,7 +127,8 @@ impl Gaussian {
         let columns = other.factor.len() / dims;
         let common: f64 = if columns == 0 { 0.0 } else { singular(&mut product, columns).iter().sum() };
         let traces = square(&self.factor) / own + square(&other.factor) / others;
+        let distance = means + traces - 2.0 * common / (own * others).sqrt();
         // Rounding may leave less than nothing between equal sets.
-        Some((means + traces - 2.0 * common / (own * others).sqrt()).max(0.0))
+        Some(if distance < 0.0 { 0.0 } else { distance })
     }
 }

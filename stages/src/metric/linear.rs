@@ -16,19 +16,27 @@ pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
     lanes.iter().sum::<f64>() + rest
 }
 
+/// The square of a length that is nothing beside a matrix: a thousandth of what rounding leaves of the whole, and at
+/// least so much that no square or quotient of what is longer leaves the range of numbers.
+fn nothing(matrix: &[f64]) -> f64 {
+    (dot(matrix, matrix) * (f64::EPSILON * f64::EPSILON * 1e-6)).max(1e-280)
+}
+
 /// `R` of the QR factorisation of `rows`, `[n, dims]`, by Householder's reflections: `[min(n, dims), dims]`, upper
 /// triangular.
 pub(super) fn factor(rows: &[f64], dims: usize) -> Vec<f64> {
     let n = rows.len() / dims;
-    let rank = n.min(dims);
+    let (rank, nothing) = (n.min(dims), nothing(rows));
     let mut columns: Vec<Vec<f64>> = (0..dims).map(|j| rows.iter().skip(j).step_by(dims).copied().collect()).collect();
     for k in 0..rank {
         let (head, tail) = columns.split_at_mut(k + 1);
         let v = &mut head[k][k..];
-        let norm = dot(v, v).sqrt();
-        if norm == 0.0 {
+        let square = dot(v, v);
+        if square <= nothing {
+            v.fill(0.0);
             continue;
         }
+        let norm = square.sqrt();
         // Away from the first element, so that nothing cancels.
         let diagonal = if v[0] > 0.0 { -norm } else { norm };
         v[0] -= diagonal;
@@ -51,8 +59,8 @@ const ROUNDS: usize = 64;
 /// (Hestenes 1958); what is left of the rows are their lengths times orthonormal vectors.
 pub(super) fn singular(matrix: &mut [f64], width: usize) -> Vec<f64> {
     let rows = matrix.len() / width;
-    // Rows this short add nothing to the longest, and their directions are noise.
-    let nothing = dot(matrix, matrix) * (f64::EPSILON * f64::EPSILON * 1e-4);
+    // The directions of rows this short are noise.
+    let nothing = nothing(matrix);
     for _ in 0..ROUNDS {
         let mut turned = false;
         for p in 0..rows {
@@ -99,6 +107,13 @@ mod tests {
             assert!((0..n.min(dims)).all(|i| r[i * dims..i * dims + i].iter().all(|v| *v == 0.0)), "triangular");
         }
         assert_eq!(factor(&[0.0; 6], 3), [0.0; 6]);
+        // Columns that are alike but for rounding, and for the rounding of that.
+        let alike: Vec<f64> =
+            (0..40).flat_map(|i| (0..9).map(move |j| f64::from(i % 5) * 0.1f64.powi(3 + 17 * j))).collect();
+        let r = factor(&alike, 9);
+        assert!(r.iter().all(|v| v.is_finite()), "{r:?}");
+        let (whole, left) = (dot(&alike, &alike), dot(&r, &r));
+        assert!((left / whole - 1.0).abs() < 1e-12);
     }
 
     #[test]
