@@ -96,6 +96,17 @@ fn found(said: &Said) -> Value {
         let reader = SerializedFileReader::new(File::open(curves).expect("curves")).expect("Parquet");
         found["steps"] = json!(reader.into_iter().count());
     }
+    // What was measured on what: figures differ between numerics classes.
+    let count = |set: &Value| format!("{} clips, {} frames", set["clips"], set["frames"]);
+    let score = |s: &Value| {
+        let subject = [&s["metric"], &s["subject"]].map(support::text).join(" of ");
+        let level = s["level"].as_u64().map(|level| format!(", level {level}")).unwrap_or_default();
+        format!("{subject}{level}: {} against {}", count(&s["candidate"]), count(&s["reference"]))
+    };
+    let scores: Vec<String> = record["scores"].as_array().expect("scores").iter().map(score).collect();
+    if !scores.is_empty() {
+        found["scores"] = json!(scores);
+    }
     found
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     error::Error,
-    files,
+    evaluate, files,
     plan::load,
     run::{self, Options},
     runs, schema, screen,
@@ -61,6 +61,8 @@ enum Command {
     Encode(EncodeArgs),
     /// Decode codes in Parquet to WAV files with a model
     Decode(DecodeArgs),
+    /// Measure how far the sounds of a folder are from those of another, by Fréchet distance
+    Evaluate(EvaluateArgs),
 }
 
 #[derive(Args)]
@@ -153,6 +155,19 @@ struct DecodeArgs {
     level: usize,
 }
 
+#[derive(Args)]
+struct EvaluateArgs {
+    /// The folder with the sounds to measure against
+    #[arg(long, value_name = "DIR")]
+    reference: PathBuf,
+    /// The folder with the sounds to measure
+    #[arg(long, value_name = "DIR")]
+    candidate: PathBuf,
+    /// The result as a line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
 impl WorkArgs {
     fn options(&self, store: &StoreArgs, allow_shrink: bool) -> Options {
         let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
@@ -232,6 +247,9 @@ impl Cli {
             }
             Command::Decode(args) => {
                 print(&files::decode(&args.files, &args.model, &args.out, args.level, &cancel_on_interrupt())?);
+            }
+            Command::Evaluate(args) => {
+                evaluate::evaluate(&args.reference, &args.candidate, args.json, &cancel_on_interrupt(), &print)?;
             }
         }
         Ok(())

@@ -60,7 +60,7 @@ fn names(files: &[PathBuf], extension: &str) -> Vec<String> {
 }
 
 /// A whole file as mono samples at a rate.
-fn samples(path: &Path, rate: u32, cancel: &Cancel) -> Result<(Vec<f32>, Digest), String> {
+pub(crate) fn samples(path: &Path, rate: u32, cancel: &Cancel) -> Result<(Vec<f32>, Digest), String> {
     let (mut samples, mut resampler, mut problem) = (Vec::new(), None, None);
     let found = decode_file(path, &mut |block, from, channels| {
         if cancel.cancelled() {

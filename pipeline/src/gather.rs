@@ -3,6 +3,7 @@
 use crate::{
     error::Error,
     execute::Outcome,
+    metrics,
     plan::Plan,
     priors,
     report::data::{
@@ -77,6 +78,7 @@ pub fn report(plan: &Plan, outcome: &Outcome, env: &Env, run: &str) -> Result<Re
         }
     }
     report.scores.extend(priors::table(plan, outcome));
+    report.scores.extend(metrics::tables(plan, outcome));
     report.songs = songs::views(plan, outcome, &tracks, env)?;
     Ok(report)
 }

@@ -3,6 +3,7 @@
 pub mod account;
 pub mod cli;
 pub mod error;
+pub mod evaluate;
 pub mod execute;
 pub mod files;
 pub mod gather;
@@ -10,6 +11,7 @@ pub mod guard;
 pub mod history;
 pub mod lock;
 pub mod manifest;
+pub mod metrics;
 pub mod plan;
 pub mod priors;
 pub mod publish;

@@ -5,6 +5,7 @@ use crate::{
     execute::Outcome,
     gather,
     history::{History, Published},
+    metrics,
     plan::Plan,
     report::{self, attribution_md, html},
 };
@@ -259,6 +260,7 @@ fn record(run: &Run<'_>, name: &str, files: &BTreeMap<PathBuf, Digest>) -> Value
         "dropped": dropped,
         "files": files,
         "views": views,
+        "scores": metrics::record(run.plan, run.outcome),
     })
 }
 

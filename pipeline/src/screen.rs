@@ -136,6 +136,7 @@ impl Observer for Screen {
                 self.progress(&stage, done, total, &format!("{bits:.2} bits per code"));
             }
             Event::Sampled { stage, done, total } => self.progress(&stage, done, total, "codes"),
+            Event::Heard { stage, done, total } => self.progress(&stage, done, total, "sounds"),
             Event::Resumed { stage, done, total } => {
                 self.line(&format!("{stage}: goes on from a checkpoint, {done} of {total} are done"));
             }

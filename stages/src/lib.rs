@@ -4,6 +4,7 @@ mod checkpoint;
 mod decode;
 mod dedup;
 mod encode;
+mod evaluate;
 mod fit;
 pub mod flow;
 mod ingest;
@@ -39,4 +40,5 @@ pub static STAGES: &[Entry] = &[
     Entry::of::<shard::Shard>(),
     Entry::of::<train::Train>(),
     Entry::of::<sample::Sample>(),
+    Entry::of::<evaluate::Evaluate>(),
 ];

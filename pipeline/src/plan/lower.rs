@@ -8,7 +8,7 @@ use stages::{
 use std::{path::Path, sync::Arc};
 
 /// Verbs that the design has and this release does not.
-const LATER: [&str; 2] = ["evaluate", "loudness"];
+const LATER: [&str; 1] = ["loudness"];
 
 /// A stage with its verb and settings, its wiring still in words.
 pub(super) struct Lowered<'m> {

@@ -125,6 +125,15 @@ pub enum Event {
         /// Codes in all.
         total: u64,
     },
+    /// A sound was measured.
+    Heard {
+        /// The stage's name.
+        stage: String,
+        /// Sounds so far.
+        done: u64,
+        /// Sounds that are not remembered from before.
+        total: u64,
+    },
     /// Training or sampling went on from a checkpoint.
     Resumed {
         /// The stage's name.

@@ -1,10 +1,9 @@
 //! Log-mel spectra and distances between them.
-use std::f64::consts::TAU;
-use std::ops::Range;
+use super::mel::Mel;
+use super::stft::Stft;
 
-use realfft::RealFftPlanner;
-use realfft::num_complex::Complex;
-
+/// The version of these spectra and distances: raised when the same sounds would measure otherwise.
+pub const VERSION: u32 = 1;
 /// Length of the FFT and of its Hann window, in frames.
 pub const FFT: usize = 2048;
 /// Frames from one spectrum to the next.
@@ -22,67 +21,14 @@ pub struct LogMel {
     pub values: Vec<f64>,
 }
 
-/// Mel of a frequency (O'Shaughnessy 1987, as in HTK).
-fn mel(hertz: f64) -> f64 {
-    2595.0 * libm::log10(1.0 + hertz / 700.0)
-}
-
-/// Weight of each FFT bin in each band: triangles of height 1, evenly spaced in mel, `[BANDS, FFT / 2 + 1]`.
-fn bank(rate: u32) -> Vec<f64> {
-    let nyquist = f64::from(rate) / 2.0;
-    let step = mel(nyquist) / (BANDS + 1) as f64;
-    let bins = FFT / 2 + 1;
-    let mut bank = vec![0.0; BANDS * bins];
-    for (band, row) in bank.chunks_exact_mut(bins).enumerate() {
-        let centre = (band + 1) as f64;
-        for (bin, weight) in row.iter_mut().enumerate() {
-            let at = mel(nyquist * bin as f64 / (bins - 1) as f64) / step;
-            *weight = (1.0 - (at - centre).abs()).max(0.0);
-        }
-        // Low bands are narrower than a bin: the nearest bin stands for them.
-        if row.iter().all(|w| *w == 0.0) {
-            let hertz = 700.0 * (libm::pow(10.0, centre * step / 2595.0) - 1.0);
-            let bin = libm::round(hertz / nyquist * (bins - 1) as f64) as usize;
-            row[bin.min(bins - 1)] = 1.0;
-        }
-        let sum: f64 = row.iter().sum();
-        row.iter_mut().for_each(|w| *w /= sum);
-    }
-    bank
-}
-
 impl LogMel {
     /// The spectra of `samples` at `rate`, windows wholly inside the signal; shorter signals are padded to one window.
     ///
     /// Magnitudes are scaled so that a full-scale sine at a bin's centre has magnitude 1 there.
     pub fn new(samples: &[f32], rate: u32) -> Self {
-        let bank = bank(rate);
-        let live: Vec<Range<usize>> = bank
-            .chunks_exact(FFT / 2 + 1)
-            .map(|row| {
-                let first = row.iter().position(|w| *w > 0.0).unwrap_or(0);
-                first..row.iter().rposition(|w| *w > 0.0).map_or(first, |last| last + 1)
-            })
-            .collect();
-        let plan = RealFftPlanner::<f64>::new().plan_fft_forward(FFT);
-        let window: Vec<f64> = (0..FFT).map(|i| 0.5 - 0.5 * libm::cos(TAU * i as f64 / FFT as f64)).collect();
-        let (mut time, mut bins) = (vec![0.0; FFT], vec![Complex::default(); FFT / 2 + 1]);
-        let mut scratch = plan.make_scratch_vec();
-        let spectra = samples.len().saturating_sub(FFT) / HOP + 1;
-        let mut values = Vec::with_capacity(spectra * BANDS);
-        for i in 0..spectra {
-            time.fill(0.0);
-            for ((t, w), v) in time.iter_mut().zip(&window).zip(&samples[i * HOP..]) {
-                *t = w * f64::from(*v);
-            }
-            let done = plan.process_with_scratch(&mut time, &mut bins, &mut scratch);
-            debug_assert!(done.is_ok(), "buffers have the planned lengths");
-            let magnitudes: Vec<f64> = bins.iter().map(|b| b.norm_sqr().sqrt()).collect();
-            for (row, live) in bank.chunks_exact(bins.len()).zip(&live) {
-                let sum: f64 = row[live.clone()].iter().zip(&magnitudes[live.clone()]).map(|(w, m)| w * m).sum();
-                values.push(libm::log((sum * 4.0 / FFT as f64).max(FLOOR)));
-            }
-        }
+        let (stft, mel) = (Stft::new(FFT, HOP), Mel::new(rate, FFT, BANDS));
+        let mut values = Vec::with_capacity(stft.spectra(samples.len()) * BANDS);
+        stft.magnitudes(samples, |magnitudes| values.extend(mel.logarithms(magnitudes, FLOOR)));
         Self { values }
     }
 
@@ -116,7 +62,9 @@ impl LogMel {
 
 #[cfg(test)]
 mod tests {
+    use super::super::mel::mel;
     use super::*;
+    use std::f64::consts::TAU;
 
     fn sine(hertz: f64, amplitude: f64) -> Vec<f32> {
         (0..8192).map(|i| (amplitude * libm::sin(TAU * hertz * f64::from(i) / 44_100.0)) as f32).collect()

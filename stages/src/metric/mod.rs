@@ -1,3 +1,9 @@
-//! Measures of what a model reconstructs, as plain functions on samples.
+//! Measures of what models reconstruct and compose, as plain functions on samples.
+pub mod embedding;
+pub mod gaussian;
+mod linear;
 pub mod log_mel;
+mod mel;
 pub mod si_sdr;
+pub mod spectral;
+mod stft;

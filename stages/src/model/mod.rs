@@ -12,5 +12,5 @@ mod level;
 mod loss;
 pub mod prior;
 mod quantise;
-mod random;
+pub(crate) mod random;
 pub mod weights;
