@@ -5,7 +5,7 @@ use crate::{
     files,
     plan::load,
     run::{self, Options},
-    runs, schema, screen,
+    runs, sample, schema, screen,
 };
 use clap::{Args, Parser, Subcommand};
 use stages::flow::Cancel;
@@ -61,6 +61,8 @@ enum Command {
     Encode(EncodeArgs),
     /// Decode codes in Parquet to WAV files with a model
     Decode(DecodeArgs),
+    /// Sample songs from a bundle and write them to WAV files
+    Sample(sample::Args),
 }
 
 #[derive(Args)]
@@ -232,6 +234,9 @@ impl Cli {
             }
             Command::Decode(args) => {
                 print(&files::decode(&args.files, &args.model, &args.out, args.level, &cancel_on_interrupt())?);
+            }
+            Command::Sample(args) => {
+                print(&sample::sample(&args, &cancel_on_interrupt(), &screen::Screen::new(false))?);
             }
         }
         Ok(())
