@@ -1,4 +1,4 @@
-//! Training curves as a Parquet table: one row for each step of each level.
+//! Training curves as Parquet tables: of a codec one row for each step of each level, of a prior one for each step.
 
 use crate::shard::{Column, ShardError, table};
 use arrow::array::{Array, Float64Array, RecordBatch, UInt64Array};
@@ -80,6 +80,48 @@ pub fn read(bytes: &[u8]) -> Result<Vec<Step>, ShardError> {
     Ok(steps)
 }
 
+/// What was measured at one training step of a prior.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct PriorStep {
+    /// The step, from 0.
+    pub step: u64,
+    /// Bits per code of the batch.
+    pub bits: f64,
+    /// Norm of all gradients together, before it was scaled down.
+    pub norm: f64,
+}
+
+/// The table's bytes; equal steps give equal bytes.
+///
+/// # Errors
+/// What Parquet says.
+pub fn write_prior(steps: &[PriorStep]) -> Result<Vec<u8>, ShardError> {
+    let columns = [
+        ("step", Column::U64(steps.iter().map(|s| s.step).collect())),
+        ("bits", Column::F64(steps.iter().map(|s| s.bits).collect())),
+        ("norm", Column::F64(steps.iter().map(|s| s.norm).collect())),
+    ];
+    let mut bytes = Vec::new();
+    table(&columns, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// Reads what [`write_prior`] wrote.
+///
+/// # Errors
+/// When the bytes are no such table.
+pub fn read_prior(bytes: &[u8]) -> Result<Vec<PriorStep>, ShardError> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::copy_from_slice(bytes))?.build()?;
+    let mut steps = Vec::new();
+    for batch in reader {
+        let batch = batch?;
+        let (step, bits, norm) = (whole(&batch, "step")?, real(&batch, "bits")?, real(&batch, "norm")?);
+        let row = |i| PriorStep { step: step.value(i), bits: bits.value(i), norm: norm.value(i) };
+        steps.extend((0..batch.num_rows()).map(row));
+    }
+    Ok(steps)
+}
+
 fn column<'b, A: Array + 'static>(batch: &'b RecordBatch, name: &str) -> Result<&'b A, ShardError> {
     let column = batch.column_by_name(name).and_then(|column| column.as_any().downcast_ref::<A>());
     column.ok_or_else(|| ShardError::NotAShard(format!("no column `{name}` of the right type")))
@@ -112,5 +154,10 @@ mod tests {
         assert_eq!(bytes, write(&steps).expect("written"));
         assert_eq!(read(&bytes).expect("read"), steps);
         assert!(read(b"PAR1").is_err());
+        let steps: Vec<PriorStep> =
+            (0..1500).map(|step| PriorStep { step, bits: 11.0 - step as f64 / 1e3, norm: 0.5 }).collect();
+        let bytes = write_prior(&steps).expect("written");
+        assert_eq!(read_prior(&bytes).expect("read"), steps);
+        assert!(read(&bytes).is_err());
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     evaluate, files,
     plan::load,
     run::{self, Options},
-    runs, schema, screen,
+    runs, sample, schema, screen,
 };
 use clap::{Args, Parser, Subcommand};
 use stages::flow::Cancel;
@@ -61,6 +61,8 @@ enum Command {
     Encode(EncodeArgs),
     /// Decode codes in Parquet to WAV files with a model
     Decode(DecodeArgs),
+    /// Sample songs from a bundle and write them to WAV files
+    Sample(sample::Args),
     /// Measure how far the sounds of a folder are from those of another, by Fréchet distance
     Evaluate(EvaluateArgs),
 }
@@ -247,6 +249,9 @@ impl Cli {
             }
             Command::Decode(args) => {
                 print(&files::decode(&args.files, &args.model, &args.out, args.level, &cancel_on_interrupt())?);
+            }
+            Command::Sample(args) => {
+                print(&sample::sample(&args, &cancel_on_interrupt(), &screen::Screen::new(false))?);
             }
             Command::Evaluate(args) => {
                 evaluate::evaluate(&args.reference, &args.candidate, args.json, &cancel_on_interrupt(), &print)?;

@@ -1,6 +1,6 @@
 //! `encode` and `decode` on plain files, without a manifest and without a store.
 
-use crate::error::Error;
+use crate::{bundle, error::Error};
 use burn_flex::Flex;
 use datasets::{
     Digest,
@@ -33,8 +33,7 @@ struct Model {
 
 /// Loads a bundle's codec, or a safetensors file.
 fn model(path: &Path) -> Result<Model, Error> {
-    let file = if path.is_dir() { path.join("codec.safetensors") } else { path.to_owned() };
-    let bytes = fs::read(&file).map_err(|e| Error::Source(format!("cannot read the model {}: {e}", file.display())))?;
+    let (file, bytes) = bundle::codec(path)?;
     let wrong = |why: String| Error::Source(format!("{} is no codec: {why}", file.display()));
     let codec = Codec::load(&bytes).map_err(|e| wrong(e.to_string()))?;
     let coder = Coder::new(&codec, Default::default()).map_err(|e| wrong(e.to_string()))?;

@@ -3,6 +3,7 @@
 use crate::{
     error::Error,
     execute::Outcome,
+    lineage::Lineage,
     metrics,
     plan::Plan,
     priors,
@@ -62,7 +63,7 @@ pub fn report(plan: &Plan, outcome: &Outcome, env: &Env, run: &str) -> Result<Re
         codes: (!codes.is_empty()).then(|| codes.iter().map(|c| code_count(c)).sum()),
         stages: stages_view(plan, outcome),
         corpus: tracks.iter().map(|track| track_view(track)).collect(),
-        attribution: attribution(&tracks),
+        attribution: attribution(&tracks, &songs::lineage(outcome, env)?),
         notes: notes(plan, outcome, &tracks),
         ..Report::default()
     };
@@ -79,7 +80,9 @@ pub fn report(plan: &Plan, outcome: &Outcome, env: &Env, run: &str) -> Result<Re
     }
     report.scores.extend(priors::table(plan, outcome));
     report.scores.extend(metrics::tables(plan, outcome));
+    report.priors = priors::curves(plan, outcome, env)?;
     report.songs = songs::views(plan, outcome, &tracks, env)?;
+    report.models = songs::models(plan, outcome, &tracks, env)?;
     Ok(report)
 }
 
@@ -169,21 +172,24 @@ fn track_view(track: &Track) -> TrackView {
     }
 }
 
-fn attribution(tracks: &[Arc<Track>]) -> Vec<Attribution> {
-    let mut lines: BTreeMap<(String, String, String, String), u64> = BTreeMap::new();
+fn attribution(tracks: &[Arc<Track>], lineage: &Lineage) -> Vec<Attribution> {
+    let mut lines: BTreeMap<(String, String, String, String), (u64, u64)> = BTreeMap::new();
     for track in tracks {
         let text = |label: &Option<String>| label.clone().unwrap_or_default();
         let title = track.labels.title.clone().unwrap_or_else(|| track.id.clone());
         let key = (text(&track.license), text(&track.labels.artist), title, text(&track.labels.source));
-        *lines.entry(key).or_default() += 1;
+        let (all, trained_on) = lines.entry(key).or_default();
+        *all += 1;
+        *trained_on += u64::from(lineage.holds(track));
     }
-    let line = |((license, artist, title, source), tracks)| Attribution {
+    let line = |((license, artist, title, source), (tracks, trained_on))| Attribution {
         title,
         artist,
         license,
         license_url: None,
         source,
         tracks,
+        trained_on,
     };
     lines.into_iter().map(line).collect()
 }
@@ -223,17 +229,20 @@ fn curves(weights: &Weights, env: &Env) -> Result<Vec<CurveSet>, Error> {
             perplexity: step.perplexity,
         });
     }
-    for set in sets.values_mut() {
-        let every = set.points.len().div_ceil(POINTS).max(1);
-        let last = set.points.len().saturating_sub(1);
-        let mut index = 0;
-        set.points.retain(|_| {
-            let keep = index % every == 0 || index == last;
-            index += 1;
-            keep
-        });
-    }
+    sets.values_mut().for_each(|set| thin(&mut set.points));
     Ok(sets.into_values().collect())
+}
+
+/// As many points of a curve as a page needs.
+pub(crate) fn thin<P>(points: &mut Vec<P>) {
+    let every = points.len().div_ceil(POINTS).max(1);
+    let last = points.len().saturating_sub(1);
+    let mut index = 0;
+    points.retain(|_| {
+        let keep = index % every == 0 || index == last;
+        index += 1;
+        keep
+    });
 }
 
 /// How often each codeword was used over the train split.

@@ -1,6 +1,7 @@
 //! How stages are wired and run: manifest -> plan -> dataflow -> run record.
 
 pub mod account;
+pub mod bundle;
 pub mod cli;
 pub mod error;
 pub mod evaluate;
@@ -9,6 +10,7 @@ pub mod files;
 pub mod gather;
 pub mod guard;
 pub mod history;
+pub mod lineage;
 pub mod lock;
 pub mod manifest;
 pub mod metrics;
@@ -18,6 +20,7 @@ pub mod publish;
 pub mod report;
 pub mod run;
 pub mod runs;
+pub mod sample;
 pub mod schema;
 pub mod score;
 pub mod screen;

@@ -1,21 +1,59 @@
-//! How well the priors of a run predict codes, as a table of the report.
+//! The priors of a run, as the report tells of them: how their training went, and how well they predict codes.
 
 use crate::{
+    error::Error,
     execute::Outcome,
+    gather::thin,
     plan::Plan,
-    report::data::{ScoreColumn, ScoreRow, ScoreTable},
+    report::data::{PriorCurve, ScoreColumn, ScoreRow, ScoreTable},
 };
-use datasets::row::Prior;
-use stages::stage::AnyRow;
+use datasets::{row::Prior, training};
+use stages::{flow::Env, stage::AnyRow};
+
+/// Every prior with the name of its stage.
+fn priors<'a>(plan: &'a Plan, outcome: &'a Outcome) -> impl Iterator<Item = (&'a str, &'a Prior)> {
+    plan.stages.iter().zip(&outcome.stages).flat_map(|(stage, own)| {
+        own.kept.iter().filter_map(move |row| match &**row {
+            AnyRow::Prior(prior) => Some((stage.name.as_str(), prior)),
+            _ => None,
+        })
+    })
+}
+
+fn bits(millionths: u64) -> f64 {
+    millionths as f64 / 1e6
+}
+
+fn hop(prior: &Prior) -> u32 {
+    prior.hops.get(prior.level as usize).copied().unwrap_or_default()
+}
+
+/// How the training of every prior went.
+///
+/// # Errors
+/// When the curves are missing from the store or cannot be read.
+pub fn curves(plan: &Plan, outcome: &Outcome, env: &Env) -> Result<Vec<PriorCurve>, Error> {
+    let curve = |(stage, prior): (&str, &Prior)| {
+        let steps = training::read_prior(&env.store.get(&prior.curves)?)
+            .map_err(|e| Error::Bug(format!("the training curve of `{stage}` cannot be read: {e}")))?;
+        let mut points: Vec<(u64, f64)> = steps.iter().map(|step| (step.step, step.bits)).collect();
+        thin(&mut points);
+        Ok(PriorCurve {
+            stage: stage.to_owned(),
+            level: prior.level,
+            hop: hop(prior),
+            points,
+            held_out: prior.bits.held_out.map(bits),
+            unigram: prior.bits.unigram.map(bits),
+            bigram: prior.bits.bigram.map(bits),
+        })
+    };
+    priors(plan, outcome).map(curve).collect()
+}
 
 /// Bits per code of every prior of a run; `None` without any.
 pub fn table(plan: &Plan, outcome: &Outcome) -> Option<ScoreTable> {
-    let priors = plan.stages.iter().zip(&outcome.stages).flat_map(|(stage, own)| {
-        own.kept
-            .iter()
-            .filter_map(move |row| if let AnyRow::Prior(prior) = &**row { Some((stage, prior)) } else { None })
-    });
-    let rows: Vec<ScoreRow> = priors.map(|(stage, prior)| row(&stage.name, prior)).collect();
+    let rows: Vec<ScoreRow> = priors(plan, outcome).map(|(stage, prior)| row(stage, prior)).collect();
     if rows.is_empty() {
         return None;
     }
@@ -40,11 +78,9 @@ pub fn table(plan: &Plan, outcome: &Outcome) -> Option<ScoreTable> {
 }
 
 fn row(stage: &str, prior: &Prior) -> ScoreRow {
-    let bits = |millionths: u64| millionths as f64 / 1e6;
     let known = &prior.bits;
-    let hop = prior.hops.get(prior.level as usize).copied().unwrap_or_default();
     ScoreRow {
-        label: format!("{stage}: level {}, hop {hop}", prior.level),
+        label: format!("{stage}: level {}, hop {}", prior.level, hop(prior)),
         values: vec![
             Some(bits(known.train)),
             known.held_out.map(bits),

@@ -1,6 +1,7 @@
 //! Publishing: a run's tree appears whole or not at all, under a name that follows from plan and inputs.
 
 use crate::{
+    bundle,
     error::Error,
     execute::Outcome,
     gather,
@@ -58,7 +59,8 @@ pub fn publish(run: &Run<'_>) -> Result<Published, Error> {
     let known = fs::read_to_string(folder.join(RECORD)).is_ok_and(|text| text == record) && whole(&folder, &files);
     if !known {
         let report = gather::report(run.plan, run.outcome, run.env, &name)?;
-        write_tree(store, &folder, &files, &report, &record)?;
+        let texts = bundle::texts(run, &name, &files, &report)?;
+        write_tree(store, &folder, &files, &report, &texts, &record)?;
     }
     write_atomic(&folder.join("timing.json"), pretty(&timing(run, &name)).as_bytes())?;
     point_latest(&store.runs(), &name)?;
@@ -67,7 +69,7 @@ pub fn publish(run: &Run<'_>) -> Result<Published, Error> {
 }
 
 /// Files of the tree that are objects of the store: path under the tree, object.
-fn files(outcome: &Outcome) -> BTreeMap<PathBuf, Digest> {
+pub(crate) fn files(outcome: &Outcome) -> BTreeMap<PathBuf, Digest> {
     let mut files = BTreeMap::new();
     let mut models = 0;
     for row in outcome.stages.iter().flat_map(|s| &s.kept) {
@@ -112,7 +114,10 @@ fn files(outcome: &Outcome) -> BTreeMap<PathBuf, Digest> {
 }
 
 fn whole(folder: &Path, files: &BTreeMap<PathBuf, Digest>) -> bool {
-    let written = ["report.html", "ATTRIBUTION.md"].map(PathBuf::from);
+    let mut written = ["report.html", "ATTRIBUTION.md"].map(PathBuf::from).to_vec();
+    if files.keys().any(|path| path.starts_with("model")) {
+        written.extend([bundle::CARD, bundle::ATTRIBUTION, bundle::INDEX].map(|name| Path::new("model").join(name)));
+    }
     files.keys().chain(&written).all(|path| folder.join(path).is_file())
 }
 
@@ -121,13 +126,14 @@ fn write_tree(
     folder: &Path,
     files: &BTreeMap<PathBuf, Digest>,
     report: &report::Report,
+    texts: &BTreeMap<PathBuf, String>,
     record: &str,
 ) -> Result<(), StoreError> {
     let runs = store.runs();
     // A tree under way is hidden; what a killed run left of one is in nobody's way.
     let temp = runs.join(format!(".{}.tmp", process::id()));
     let _ = fs::remove_dir_all(&temp);
-    let written = fill(store, &temp, files, report, record).and_then(|()| settle(&runs, &temp, folder));
+    let written = fill(store, &temp, files, report, texts, record).and_then(|()| settle(&runs, &temp, folder));
     if written.is_err() {
         let _ = fs::remove_dir_all(&temp);
     }
@@ -139,6 +145,7 @@ fn fill(
     temp: &Path,
     files: &BTreeMap<PathBuf, Digest>,
     report: &report::Report,
+    texts: &BTreeMap<PathBuf, String>,
     record: &str,
 ) -> Result<(), StoreError> {
     create(temp)?;
@@ -149,11 +156,10 @@ fn fill(
         }
         link(&store.path(digest), &target)?;
     }
-    let attribution = attribution_md(report);
     write_atomic(&temp.join("report.html"), html(report).as_bytes())?;
-    write_atomic(&temp.join("ATTRIBUTION.md"), attribution.as_bytes())?;
-    if files.keys().any(|path| path.starts_with("model")) {
-        write_atomic(&temp.join("model").join("ATTRIBUTION.md"), attribution.as_bytes())?;
+    write_atomic(&temp.join("ATTRIBUTION.md"), attribution_md(report).as_bytes())?;
+    for (path, text) in texts {
+        write_atomic(&temp.join(path), text.as_bytes())?;
     }
     write_atomic(&temp.join(RECORD), record.as_bytes())
 }

@@ -153,6 +153,10 @@ pub fn dry(plan: Plan, options: &Options, cancel: Cancel) -> Result<Finished, Er
     let plan = Arc::new(plan);
     let prepared = prepare(&plan, options, true, cancel, Box::new(()))?;
     let outcome = execute(&plan, &prepared.env, prepared.found, prepared.pins, options.workers).map_err(Error::Bug)?;
+    if let Some(error) = failure(outcome.failures) {
+        return Err(error);
+    }
+    let outcome = Outcome { stages: outcome.stages, failures: Vec::new() };
     let changes = vec![(0, 0); plan.stages.len()];
     Ok(Finished { plan, outcome, published: None, changes, wall: started.elapsed(), locked: None })
 }
@@ -254,6 +258,7 @@ fn failure(failures: Vec<Failure>) -> Option<Error> {
     for failure in failures {
         match failure {
             Failure::Store(error) => return Some(error.into()),
+            Failure::Pin(why) => return Some(Error::Lock(why)),
             Failure::Stage { stage, why } => stages.push(format!("stage `{stage}` failed: {why}")),
             Failure::Source { stage, why } => sources.push(format!("stage `{stage}` did not start: {why}")),
         }

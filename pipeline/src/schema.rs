@@ -56,13 +56,12 @@ fn verb_schema(entry: &Entry) -> Value {
     properties.insert("do".into(), json!({ "const": entry.verb, "description": entry.about }));
     if !entry.ports.is_empty() {
         let ports: Map<String, Value> = entry
-            .ports
-            .iter()
-            .map(|port| {
+            .port_names()
+            .filter_map(|called| {
+                let kind = entry.ports[entry.port(called)?].kind.to_string();
                 let name = json!({ "type": "string", "pattern": NAME });
-                let takes =
-                    json!({ "oneOf": [name, { "$ref": "#/$defs/names" }], "description": port.kind.to_string() });
-                (port.name.to_owned(), takes)
+                let takes = json!({ "oneOf": [name, { "$ref": "#/$defs/names" }], "description": kind });
+                Some((called.to_owned(), takes))
             })
             .collect();
         let named = json!({ "type": "object", "properties": ports, "additionalProperties": false });
@@ -130,8 +129,12 @@ fn shape(shape: Shape) -> &'static str {
 /// "clips (Clip, one or more stages), codec (Weights, one stage)".
 fn ports(entry: &Entry) -> String {
     let port = |port: &stages::stage::Port| {
+        let others = entry.names.iter().filter(|(_, own)| *own == port.name).map(|(other, _)| format!("`{other}`"));
+        let others: Vec<String> = others.collect();
+        let also = if others.is_empty() { String::new() } else { format!(", also as {}", others.join(", ")) };
         let feeding = if port.many { "one or more stages" } else { "one stage" };
-        format!("{} ({}, {feeding}{})", port.name, port.kind, if port.optional { ", optional" } else { "" })
+        let optional = if port.optional { ", optional" } else { "" };
+        format!("{} ({}, {feeding}{optional}{also})", port.name, port.kind)
     };
     match entry.ports {
         [] => "nothing: a source".to_owned(),

@@ -1,10 +1,12 @@
-//! The songs of a run, as the report tells of them.
+//! The songs of a run and the models that they came from, as the report tells of them.
 
 use crate::{
     error::Error,
     execute::Outcome,
+    lineage::Lineage,
     plan::Plan,
-    report::data::{self, SongView},
+    publish,
+    report::data::{self, ModelView, SongView},
 };
 use datasets::{
     Digest,
@@ -14,47 +16,99 @@ use datasets::{
 use stages::{flow::Env, stage::AnyRow};
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
     sync::Arc,
 };
+
+/// What every model of a run was trained on, together.
+///
+/// # Errors
+/// When an object is missing from the store.
+pub fn lineage(outcome: &Outcome, env: &Env) -> Result<Lineage, Error> {
+    let objects = outcome.stages.iter().flat_map(|stage| &stage.kept).filter_map(|row| match &**row {
+        AnyRow::Weights(weights) => weights.lineage.as_ref(),
+        AnyRow::Prior(prior) => Some(&prior.lineage),
+        _ => None,
+    });
+    Ok(Lineage::read(&env.store, objects)?)
+}
 
 /// Every song with its sound and the licenses that it rests on.
 ///
 /// # Errors
 /// When an object is missing from the store.
 pub fn views(plan: &Plan, outcome: &Outcome, tracks: &[Arc<Track>], env: &Env) -> Result<Vec<SongView>, Error> {
+    let files = publish::files(outcome);
     let mut views = Vec::new();
     for (stage, own) in plan.stages.iter().zip(&outcome.stages) {
         for row in &own.kept {
             if let AnyRow::Audio(song) = &**row {
-                views.push(view(&stage.name, song, tracks, env)?);
+                views.push(view(&stage.name, file(song, &files), song, tracks, env)?);
             }
         }
     }
     Ok(views)
 }
 
-fn view(stage: &str, song: &Audio, tracks: &[Arc<Track>], env: &Env) -> Result<SongView, Error> {
-    let mut rests_on: BTreeSet<Digest> = BTreeSet::new();
-    for digest in &song.lineage {
-        rests_on.extend(Digest::list(&env.store.get(digest)?));
-    }
-    let mut licenses: BTreeMap<String, u64> = BTreeMap::new();
-    for track in tracks {
-        if track.recording.as_ref().is_some_and(|recording| rests_on.contains(&recording.samples)) {
-            let license = track.license.clone().unwrap_or_else(|| "NOASSERTION".to_owned());
-            *licenses.entry(license).or_default() += 1;
-        }
-    }
+/// Where a song lies in the tree. Two songs may be the same sound: then the name tells them apart.
+fn file(song: &Audio, files: &BTreeMap<PathBuf, Digest>) -> String {
+    let own = |path: &&PathBuf| path.file_stem().is_some_and(|stem| stem.to_string_lossy() == song.name);
+    let same = || files.iter().filter(|(_, digest)| **digest == song.file).map(|(path, _)| path);
+    let found = same().find(own).or_else(|| same().next());
+    found.map(|path| path.display().to_string()).unwrap_or_default()
+}
+
+fn view(stage: &str, file: String, song: &Audio, tracks: &[Arc<Track>], env: &Env) -> Result<SongView, Error> {
+    let on = Lineage::read(&env.store, &song.lineage)?.rests_on(tracks);
     Ok(SongView {
         name: song.name.clone(),
         stage: stage.to_owned(),
+        file,
         genre: song.genre.clone(),
-        seed: song.seed.short(12),
-        codec: song.codec.short(12),
-        priors: song.priors.iter().map(|prior| prior.short(12)).collect(),
-        licenses: licenses.into_iter().collect(),
+        seed: song.seed.hex(),
+        codec: song.codec.hex(),
+        priors: song.priors.iter().map(Digest::hex).collect(),
+        licenses: on.licenses.into_iter().collect(),
+        gone: on.gone,
         audio: data::Audio { rate: song.rate, samples: samples(song, env)? },
     })
+}
+
+/// The models that the songs of a run came from, in the order of the plan; none without songs.
+///
+/// # Errors
+/// When an object is missing from the store.
+pub fn models(plan: &Plan, outcome: &Outcome, tracks: &[Arc<Track>], env: &Env) -> Result<Vec<ModelView>, Error> {
+    let rows = || {
+        plan.stages.iter().zip(&outcome.stages).flat_map(|(stage, own)| own.kept.iter().map(move |row| (stage, row)))
+    };
+    let mut used: BTreeSet<Digest> = BTreeSet::new();
+    for (_, row) in rows() {
+        if let AnyRow::Audio(song) = &**row {
+            used.extend(song.priors.iter().chain([&song.codec]));
+        }
+    }
+    let mut views = Vec::new();
+    for (stage, row) in rows() {
+        let (what, digest, lineage) = match &**row {
+            AnyRow::Weights(weights) => ("codec".to_owned(), weights.digest, weights.lineage.as_ref()),
+            AnyRow::Prior(prior) => (format!("prior of level {}", prior.level), prior.digest, Some(&prior.lineage)),
+            _ => continue,
+        };
+        // Two stages may have made the same.
+        if used.remove(&digest) {
+            let on = Lineage::read(&env.store, lineage)?.rests_on(tracks);
+            views.push(ModelView {
+                stage: stage.name.clone(),
+                what,
+                digest: digest.hex(),
+                licenses: on.licenses.into_iter().collect(),
+                gone: on.gone,
+                recorded: lineage.is_some(),
+            });
+        }
+    }
+    Ok(views)
 }
 
 fn samples(song: &Audio, env: &Env) -> Result<Vec<f32>, Error> {

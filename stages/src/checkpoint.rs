@@ -62,12 +62,6 @@ impl<'a, R: Serialize + DeserializeOwned> Saver<'a, R> {
     pub(crate) fn failed(&mut self) -> Option<StoreError> {
         self.failed.take()
     }
-
-    /// What is finished needs no checkpoint; one that stays is found by its age.
-    pub(crate) fn finish(self) -> Vec<R> {
-        let _ = fs::remove_file(&self.path);
-        self.records
-    }
 }
 
 fn said(seconds: Option<String>) -> Duration {

@@ -10,7 +10,9 @@ use crate::{
         corpus::{ALL, close, refused, waiting},
         group, memoised, pair,
     },
+    model::prior::sample::Draw,
     settings::Complaint,
+    songs::Ask,
     stage::{Context, Input, Kind, Places, Port, Shape, Split, Stage, seal},
 };
 use datasets::row::{Audio, Prior, Weights};
@@ -35,11 +37,26 @@ crate::settings! {
     }
 }
 
+impl Sample {
+    fn ask(&self) -> Ask {
+        Ask {
+            genres: self.genres.clone(),
+            songs: self.songs,
+            seconds: self.seconds,
+            draw: Draw { temperature: self.temperature, top_p: self.top_p, overlap: self.overlap },
+            level: self.level as usize,
+        }
+    }
+}
+
 impl Stage for Sample {
     const VERB: &'static str = "sample";
     const ABOUT: &'static str = "samples songs from priors and decodes them to WAV";
     const REVISION: u32 = 2;
     const PORTS: &'static [Port] = &[Port::one("codec", Kind::Weights), Port::many("priors", Kind::Prior)];
+    // Which level a prior is of, it says itself.
+    const NAMES: &'static [(&'static str, &'static str)] =
+        &[("top", "priors"), ("middle", "priors"), ("bottom", "priors")];
     const SHAPE: Shape = Shape::Made;
     const UNIT: &'static str = "songs";
     const RANDOM: bool = true;
@@ -47,21 +64,9 @@ impl Stage for Sample {
     type Out = Audio;
 
     fn check(&self, at: &Places<'_>, complaints: &mut Vec<Complaint>) {
-        let mut complain = |field: &str, message: String, help: &str| {
-            complaints.push(Complaint::new(at.of(field), message).help(help));
-        };
-        if self.songs == 0 {
-            complain("songs", "`songs` is 0".into(), "at least 1");
-        }
-        let real = [
-            ("seconds", self.seconds, 0.01, 3600.0),
-            ("temperature", self.temperature, 0.0, 100.0),
-            ("top_p", self.top_p, 0.0, 1.0),
-            ("overlap", self.overlap, 0.0, 0.95),
-        ];
-        for (field, value, least, most) in real.iter().filter(|(_, v, least, most)| !(*least..=*most).contains(v)) {
-            complain(field, format!("`{field}` is {value}"), &format!("from {least} to {most}"));
-        }
+        let wrong = self.ask().complaints();
+        complaints
+            .extend(wrong.into_iter().map(|(field, message, help)| Complaint::new(at.of(field), message).help(help)));
     }
 
     fn render<'s>(self, cx: &Context<'s>, (codec, priors): (Input<'s, Weights>, Input<'s, Prior>)) -> Split<'s, Audio> {

@@ -92,6 +92,8 @@ pub trait Stage: Settings + Clone + Send + Sync + 'static {
     const REVISION: u32;
     /// Its inputs, in the order of [`Stage::In`]; none for a source.
     const PORTS: &'static [Port];
+    /// Other names that `from = { name = .. }` may give its inputs: such a name, and the port's own.
+    const NAMES: &'static [(&'static str, &'static str)] = &[];
     /// What its input tracks must have been through.
     const NEEDS: &'static [Trait] = &[];
     /// What its output tracks have been through.
@@ -388,6 +390,8 @@ pub struct Entry {
     pub revision: u32,
     /// Its inputs; none for a source.
     pub ports: &'static [Port],
+    /// Other names of its inputs, each with the port's own.
+    pub names: &'static [(&'static str, &'static str)],
     /// The kind of its rows.
     pub gives: Kind,
     /// What its input tracks must have been through.
@@ -414,6 +418,7 @@ impl Entry {
             about: S::ABOUT,
             revision: S::REVISION,
             ports: S::PORTS,
+            names: S::NAMES,
             gives: S::Out::KIND,
             needs: S::NEEDS,
             adds: S::GIVES,
@@ -423,6 +428,19 @@ impl Entry {
             fields: S::fields,
             lower: lower::<S>,
         }
+    }
+}
+
+impl Entry {
+    /// The input of a name, its own or another that it may be given.
+    pub fn port(&self, name: &str) -> Option<usize> {
+        let own = self.names.iter().find(|(other, _)| *other == name).map_or(name, |(_, own)| own);
+        self.ports.iter().position(|port| port.name == own)
+    }
+
+    /// All names of its inputs.
+    pub fn port_names(&self) -> impl Iterator<Item = &'static str> {
+        self.ports.iter().map(|port| port.name).chain(self.names.iter().map(|(other, _)| *other))
     }
 }
 

@@ -4,7 +4,7 @@ use stages::model::prior::{
     config::{Prior, PriorConfig, Upper},
     decode::{Given, Room, Stepper},
     fit::{PriorError, PriorRecord, PriorSettings, PriorSink, Tokens, baselines, bits, fit},
-    sample::{Draw, SampleError, Sampled, Sampler, Song},
+    sample::{Draw, Round, SampleError, Sampled, Sampler, Song},
 };
 use std::io;
 
@@ -216,25 +216,34 @@ fn songs_follow_from_their_seeds_alone() {
     assert_eq!(sampler.genres(), ["even"]);
     let song = |seed: u8, frames| Song { genre: Some("even".into()), frames, seed: [seed; 32] };
     let draw = Draw { temperature: 1.0, top_p: 0.9, overlap: 0.5 };
-    let sample = |songs: &[Song], mut sampled: Vec<Sampled>, windows: usize| {
-        let mut left = windows;
-        let ended = sampler.sample(songs, draw, &mut sampled, &mut |_| {
-            left -= 1;
-            if left == 0 { Err(SampleError::Stopped) } else { Ok(()) }
+    // The rounds of a run that is stopped after some windows, and what came of it.
+    let sample = |songs: &[Song], known: &[Round], windows: usize| -> (Vec<Round>, Vec<Sampled>) {
+        let (mut sampled, mut rounds) = (sampler.silence(songs.len()), known.to_vec());
+        assert!(known.iter().all(|round| round.add(&mut sampled)));
+        let ended = sampler.sample(songs, draw, &mut sampled, &mut |round| {
+            rounds.push(round.clone());
+            if rounds.len() == known.len() + windows { Err(SampleError::Stopped) } else { Ok(()) }
         });
-        assert_eq!(ended.is_err(), left == 0);
-        sampled
+        assert_eq!(ended.is_err(), rounds.len() == known.len() + windows);
+        (rounds, sampled)
     };
-    let both = sample(&[song(1, 1000), song(2, 700)], vec![Sampled::default(); 2], 1000);
+    let (rounds, both) = sample(&[song(1, 1000), song(2, 700)], &[], 1000);
     assert_eq!(both[0].levels.iter().map(Vec::len).collect::<Vec<_>>(), [128, 32]);
-    let alone = sample(&[song(2, 700)], vec![Sampled::default()], 1000);
+    let (_, alone) = sample(&[song(2, 700)], &[], 1000);
     assert_eq!(alone[0], both[1]);
     // Stopped after any window, the rest comes out the same.
+    let (_, whole) = sample(&[song(1, 1000)], &[], 1000);
+    assert_eq!(whole[0], both[0]);
     for windows in 1..6 {
-        let part = sample(&[song(1, 1000)], vec![Sampled::default()], windows);
-        assert_eq!(sample(&[song(1, 1000)], part, 1000)[0], both[0], "{windows} windows");
+        let (part, _) = sample(&[song(1, 1000)], &[], windows);
+        assert_eq!(sample(&[song(1, 1000)], &part, 1000).1, whole, "{windows} windows");
     }
-    assert_ne!(sample(&[song(3, 1000)], vec![Sampled::default()], 1000)[0], both[0]);
+    // What does not go on from what there is adds nothing.
+    let mut sampled = sampler.silence(2);
+    assert!(rounds[0].add(&mut sampled) && !rounds[0].add(&mut sampled) && !rounds[2].add(&mut sampled));
+    assert!(rounds[1..].iter().all(|round| round.add(&mut sampled)));
+    assert_eq!(sampled, both);
+    assert_ne!(sample(&[song(3, 1000)], &[], 1000).1, whole);
     let missing = Sampler::new(&[top]).err().expect("refused").to_string();
     assert_eq!(missing, "there is no prior of level 0");
 }

@@ -23,11 +23,78 @@ pub struct Written {
 /// Bytes of the header before the samples, by encoding.
 const HEADER: [u32; 2] = [44, 58];
 
-/// Writes interleaved `samples` as one WAV file: RIFF, `fmt `, for floats `fact`, `data`.
+/// A WAV file under way, for sound that is never in memory as a whole.
+pub struct Writer<'a> {
+    out: &'a mut dyn Write,
+    encoding: Encoding,
+    /// Samples still to come.
+    left: u64,
+    written: Written,
+    bytes: Vec<u8>,
+}
+
+fn invalid(message: &str) -> io::Error {
+    io::Error::new(ErrorKind::InvalidInput, message.to_owned())
+}
+
+impl<'a> Writer<'a> {
+    /// Writes the head of a file of `frames` frames: RIFF, `fmt `, for floats `fact`, `data`.
+    ///
+    /// # Errors
+    /// Those of `out`, and `InvalidInput` if `channels` or `rate` is 0 or the file would exceed the 4 GiB of the format.
+    pub fn new(
+        out: &'a mut dyn Write,
+        frames: u64,
+        rate: u32,
+        channels: u16,
+        encoding: Encoding,
+    ) -> io::Result<Writer<'a>> {
+        if channels == 0 || rate == 0 {
+            return Err(invalid("a WAV file holds whole frames of one channel or more, at a rate above 0"));
+        }
+        out.write_all(&head(frames, rate, channels, encoding)?)?;
+        let left = frames * u64::from(channels);
+        Ok(Writer { out, encoding, left, written: Written { frames, clipped: 0 }, bytes: Vec::new() })
+    }
+
+    /// Writes the next interleaved samples.
+    ///
+    /// # Errors
+    /// Those of `out`, and `InvalidInput` for more samples than the head announced.
+    pub fn push(&mut self, samples: &[f32]) -> io::Result<()> {
+        let count = samples.len() as u64;
+        self.left = self.left.checked_sub(count).ok_or_else(|| invalid("more samples than the file was to hold"))?;
+        for block in samples.chunks(BLOCK) {
+            self.bytes.clear();
+            match self.encoding {
+                Encoding::Float32 => self.bytes.extend(block.iter().flat_map(|sample| sample.to_le_bytes())),
+                Encoding::Pcm16 => {
+                    let clipped = block.iter().filter(|sample| !(-1.0..=1.0).contains(*sample)).count();
+                    self.written.clipped += clipped as u64;
+                    self.bytes.extend(block.iter().flat_map(|sample| pcm16(*sample).to_le_bytes()));
+                }
+            }
+            self.out.write_all(&self.bytes)?;
+        }
+        Ok(())
+    }
+
+    /// What was changed on the way.
+    ///
+    /// # Errors
+    /// `InvalidInput` for fewer samples than the head announced.
+    pub fn finish(self) -> io::Result<Written> {
+        match self.left {
+            0 => Ok(self.written),
+            left => Err(invalid(&format!("{left} samples less than the file was to hold"))),
+        }
+    }
+}
+
+/// Writes interleaved `samples` as one WAV file.
 ///
 /// # Errors
-/// Those of `out`, and `InvalidInput` if the samples are no whole number of frames, `channels` or `rate` is 0, or
-/// the file would exceed the 4 GiB of the format.
+/// Those of [`Writer::new`], and `InvalidInput` if the samples are no whole number of frames.
 pub fn write(
     out: &mut dyn Write,
     samples: &[f32],
@@ -35,21 +102,25 @@ pub fn write(
     channels: u16,
     encoding: Encoding,
 ) -> io::Result<Written> {
-    let invalid = |message: &str| io::Error::new(ErrorKind::InvalidInput, message.to_owned());
-    if channels == 0 || rate == 0 || !samples.len().is_multiple_of(usize::from(channels)) {
+    if channels == 0 || !samples.len().is_multiple_of(usize::from(channels)) {
         return Err(invalid("a WAV file holds whole frames of one channel or more, at a rate above 0"));
     }
+    let mut writer = Writer::new(out, samples.len() as u64 / u64::from(channels), rate, channels, encoding)?;
+    writer.push(samples)?;
+    writer.finish()
+}
+
+/// The bytes before the samples.
+fn head(frames: u64, rate: u32, channels: u16, encoding: Encoding) -> io::Result<Vec<u8>> {
     let (width, header) = match encoding {
         Encoding::Pcm16 => (2_u16, HEADER[0]),
         Encoding::Float32 => (4, HEADER[1]),
     };
-    let data = samples.len() as u64 * u64::from(width);
-    let too_long = || invalid("a WAV file is at most 4 GiB long");
-    let data = u32::try_from(data).ok().filter(|data| data.checked_add(header).is_some()).ok_or_else(too_long)?;
     let frame = width.checked_mul(channels).ok_or_else(|| invalid("too many channels for a WAV file"))?;
+    let too_long = || invalid("a WAV file is at most 4 GiB long");
+    let data = frames.checked_mul(u64::from(frame)).and_then(|data| u32::try_from(data).ok()).ok_or_else(too_long)?;
+    data.checked_add(header).ok_or_else(too_long)?;
     let second = rate.checked_mul(u32::from(frame)).ok_or_else(|| invalid("the rate is too high for a WAV file"))?;
-    let frames = (samples.len() / usize::from(channels)) as u64;
-
     let mut head = Vec::with_capacity(header as usize);
     head.extend(b"RIFF");
     head.extend((header - 8 + data).to_le_bytes());
@@ -74,22 +145,7 @@ pub fn write(
     }
     head.extend(b"data");
     head.extend(data.to_le_bytes());
-    out.write_all(&head)?;
-
-    let mut clipped = 0;
-    let mut bytes = Vec::with_capacity(samples.len().min(BLOCK) * usize::from(width));
-    for block in samples.chunks(BLOCK) {
-        bytes.clear();
-        match encoding {
-            Encoding::Float32 => bytes.extend(block.iter().flat_map(|sample| sample.to_le_bytes())),
-            Encoding::Pcm16 => {
-                clipped += block.iter().filter(|sample| !(-1.0..=1.0).contains(*sample)).count() as u64;
-                bytes.extend(block.iter().flat_map(|sample| pcm16(*sample).to_le_bytes()));
-            }
-        }
-        out.write_all(&bytes)?;
-    }
-    Ok(Written { frames, clipped })
+    Ok(head)
 }
 
 /// Samples written at a time.
@@ -150,6 +206,23 @@ mod tests {
         assert_eq!((decoded.frames, decoded.rate, decoded.channels), (1_000, 22_050, 3));
         assert_eq!(written, Written { frames: 1_000, clipped: 0 });
         assert_eq!(back, samples);
+    }
+
+    #[test]
+    fn a_file_in_parts_is_the_same_file() {
+        let samples: Vec<f32> = (0..40_000).map(|i| (i as f32 * 0.013).sin() * 1.2).collect();
+        for encoding in [Encoding::Pcm16, Encoding::Float32] {
+            let (whole, written) = wav(&samples, 2, encoding);
+            let mut out = Vec::new();
+            let mut writer = Writer::new(&mut out, 20_000, 22_050, 2, encoding).unwrap();
+            samples.chunks(777).for_each(|part| writer.push(part).unwrap());
+            assert_eq!(writer.finish().unwrap(), written);
+            assert!(out == whole);
+            let mut writer = Writer::new(&mut out, 2, 22_050, 1, encoding).unwrap();
+            assert!(writer.push(&[0.0; 3]).is_err());
+            writer.push(&[0.0; 1]).unwrap();
+            assert!(writer.finish().is_err());
+        }
     }
 
     #[test]

@@ -89,5 +89,7 @@ pub fn write_atomic(target: &Path, bytes: &[u8]) -> Result<(), StoreError> {
 /// # Errors
 /// When the disk refuses.
 pub fn sync_folder(folder: &Path) -> Result<(), StoreError> {
+    // The parent of a bare name.
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     fault::point("fsync").and_then(|()| File::open(folder)?.sync_all()).map_err(StoreError::io("write", folder))
 }

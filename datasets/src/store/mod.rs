@@ -4,16 +4,18 @@
 //! format              the version of this layout
 //! objects/ab/cdef..   bytes under their BLAKE3 digest: temp file, fsync, rename, fsync of the folder
 //! receipts/N.log      what finished: append-only, a segment per process run, a torn tail is ignored
-//! checkpoints/KEY     the state of training that has not finished
+//! checkpoints/KEY     the state of training and sampling that has not finished
 //! pcm/KEY             decoded and resampled samples: a cache, in no digest
 //! runs/NAME-ID/       published trees
 //! ```
 //! Several processes may write at once: an object's name is its content, and nobody shares a segment.
 
 mod atomic;
+mod log;
 mod receipts;
 
 pub use atomic::{Temp, sync_folder, write_atomic};
+pub use log::Log;
 use receipts::Receipts;
 
 use crate::{Digest, fault};

@@ -165,12 +165,11 @@ impl<'m> Wirer<'_, 'm> {
             }
         }
         if let From::Ports(_, ports) = lowered.from {
-            for (word, _) in ports.iter().filter(|(word, _)| entry.ports.iter().all(|port| port.name != word.text)) {
+            for (word, _) in ports.iter().filter(|(word, _)| entry.port(&word.text).is_none()) {
                 broken = true;
-                let names = || entry.ports.iter().map(|port| port.name);
-                let help = match suggest(&word.text, names()) {
+                let help = match suggest(&word.text, entry.port_names()) {
                     Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("its inputs are {}", quoted(names(), "and")),
+                    None => format!("its inputs are {}", quoted(entry.ports.iter().map(|port| port.name), "and")),
                 };
                 self.complain(word.at, format!("`{}` has no input `{}`", entry.verb, word.text), help);
             }
@@ -201,7 +200,7 @@ impl<'m> Wirer<'_, 'm> {
         let gives = self.stages[edge.from].entry?.gives;
         let name = &edge.word.text;
         if let Some(word) = edge.port {
-            let port = entry.ports.iter().position(|port| port.name == word.text)?;
+            let port = entry.port(&word.text)?;
             let takes = entry.ports[port].kind;
             if takes == gives {
                 return Some(port);

@@ -24,7 +24,10 @@ fn by_license(works: &[Attribution]) -> BTreeMap<&str, Vec<Attribution>> {
         );
         let lines = merged.entry(work.license.trim()).or_default();
         match lines.get_mut(&key) {
-            Some(line) => line.tracks = line.tracks.saturating_add(work.tracks),
+            Some(line) => {
+                line.tracks = line.tracks.saturating_add(work.tracks);
+                line.trained_on = line.trained_on.saturating_add(work.trained_on);
+            }
             None => {
                 lines.insert(key, work.clone());
             }
@@ -65,15 +68,25 @@ pub(super) fn section(report: &Report) -> Option<String> {
     }
     let groups = by_license(&report.attribution);
     let mut out =
-        format!("<p>{} <code>ATTRIBUTION.md</code> beside this page holds the same list as text.</p>", changes(report));
+        format!("<p>{} <code>ATTRIBUTION.md</code> beside this page holds the same list as text", changes(report));
+    let trained_on = report.attribution.iter().any(|work| work.trained_on > 0);
+    out.push_str(match trained_on {
+        true => {
+            ", <code>model/ATTRIBUTION.md</code> the works that the models were trained on: whatever is made with them \
+             rests on those.</p>"
+        }
+        false => ".</p>",
+    });
     for (license, works) in groups {
         let name = if license.is_empty() { "No license stated".to_owned() } else { license_links(license) };
         let open = if works.len() <= 12 { " open" } else { "" };
         put!(out, "<details class=\"license\"{open}><summary><h3>{name}</h3> <span class=\"soft\">");
         put!(out, "{}</span></summary>", counted(tracks(&works), "tracks"));
-        out.push_str(
+        put!(
+            out,
             "<div class=\"scroll\"><table class=\"works\"><thead><tr><th scope=\"col\">Title</th><th scope=\"col\">By</th>\
-             <th scope=\"col\">Source</th><th scope=\"col\" class=\"number\">Tracks</th></tr></thead><tbody>",
+             <th scope=\"col\">Source</th><th scope=\"col\" class=\"number\">Tracks</th>{}</tr></thead><tbody>",
+            if trained_on { "<th scope=\"col\" class=\"number\">Trained on</th>" } else { "" }
         );
         for work in works.iter().take(MOST_LINES) {
             let title = if work.title.is_empty() { "untitled" } else { &work.title };
@@ -87,7 +100,11 @@ pub(super) fn section(report: &Report) -> Option<String> {
                     Text(address)
                 );
             }
-            put!(out, "</td><td class=\"number\">{}</td></tr>", count(work.tracks));
+            put!(out, "</td><td class=\"number\">{}</td>", count(work.tracks));
+            if trained_on {
+                put!(out, "<td class=\"number\">{}</td>", count(work.trained_on));
+            }
+            out.push_str("</tr>");
         }
         out.push_str("</tbody></table></div>");
         if works.len() > MOST_LINES {
@@ -104,16 +121,37 @@ pub(super) fn section(report: &Report) -> Option<String> {
 #[must_use]
 pub fn attribution_md(report: &Report) -> String {
     let mut out = format!("# Attribution: {}\n\n", Plain(&report.name));
-    let groups = by_license(&report.attribution);
     put!(out, "Run `{}`. ", report.run_id.replace('`', ""));
-    if groups.is_empty() {
+    if report.attribution.is_empty() {
         out.push_str("It rests on no recordings.\n");
         return out;
     }
+    list(&mut out, "It rests", &report.attribution, report);
+    out
+}
+
+/// `ATTRIBUTION.md` of a bundle: every work that its models were trained on, in the same form.
+#[must_use]
+pub fn trained_on_md(report: &Report) -> String {
+    let mut out = format!("# Attribution: models of {}\n\n", Plain(&report.name));
+    put!(out, "Run `{}`. ", report.run_id.replace('`', ""));
+    let trained_on = report.attribution.iter().filter(|work| work.trained_on > 0);
+    let works: Vec<Attribution> =
+        trained_on.map(|work| Attribution { tracks: work.trained_on, ..work.clone() }).collect();
+    if works.is_empty() {
+        out.push_str("No recording of this corpus is known to have been in the training of its models.\n");
+        return out;
+    }
+    list(&mut out, "Its models, and whatever is made with them, rest", &works, report);
+    out
+}
+
+fn list(out: &mut String, rest: &str, works: &[Attribution], report: &Report) {
+    let groups = by_license(works);
     put!(
         out,
-        "It rests on {} under {}. {}\n",
-        counted(tracks(&report.attribution), "tracks"),
+        "{rest} on {} under {}. {}\n",
+        counted(tracks(works), "tracks"),
         counted(groups.len() as u64, "licenses"),
         changes(report)
     );
@@ -129,10 +167,9 @@ pub fn attribution_md(report: &Report) -> String {
             put!(out, "{}\n\n", pages.join(" "));
         }
         for work in &works {
-            line(&mut out, work, license);
+            line(out, work, license);
         }
     }
-    out
 }
 
 fn line(out: &mut String, work: &Attribution, license: &str) {

@@ -23,12 +23,16 @@ pub struct Report {
     pub corpus: Vec<TrackView>,
     /// How training went, one entry per level.
     pub curves: Vec<CurveSet>,
+    /// How the training of each prior went.
+    pub priors: Vec<PriorCurve>,
     /// How often each codeword was used over the train split, one entry per level.
     pub codebooks: Vec<Codebook>,
     /// Originals and their reconstructions.
     pub players: Vec<Sample>,
     /// Songs that were sampled.
     pub songs: Vec<SongView>,
+    /// The models that songs came from, and what they were trained on.
+    pub models: Vec<ModelView>,
     /// Figures in tables of any shape.
     pub scores: Vec<ScoreTable>,
     /// To whom the corpus is owed.
@@ -114,6 +118,25 @@ pub struct CurvePoint {
     pub used: u32,
     /// Exponential of the entropy of codeword use.
     pub perplexity: f64,
+}
+
+/// The training of a prior, in bits per code.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PriorCurve {
+    /// The stage that trained it.
+    pub stage: String,
+    /// Level whose codes it predicts; 0 is the bottom.
+    pub level: u32,
+    /// Samples per code.
+    pub hop: u32,
+    /// Steps, and what the batch of each needed.
+    pub points: Vec<(u64, f64)>,
+    /// What held-out codes need in the end.
+    pub held_out: Option<f64>,
+    /// What a unigram needs for them.
+    pub unigram: Option<f64>,
+    /// What a bigram needs for them.
+    pub bigram: Option<f64>,
 }
 
 /// Use of one level's codebook over the train split.
@@ -212,18 +235,39 @@ pub struct SongView {
     pub name: String,
     /// The stage that sampled it.
     pub stage: String,
+    /// Its file, seen from the page.
+    pub file: String,
     /// The genre that was asked for.
     pub genre: Option<String>,
-    /// The start of its seed.
+    /// Its seed in hexadecimal.
     pub seed: String,
-    /// The start of its codec's digest.
+    /// The digest of its codec.
     pub codec: String,
-    /// The starts of its priors' digests, the bottom first.
+    /// The digests of its priors, the bottom first.
     pub priors: Vec<String>,
     /// License and number of tracks that its models were trained on.
     pub licenses: Vec<(String, u64)>,
+    /// Recordings that its models were trained on and that are no longer in the corpus.
+    pub gone: u64,
     /// How it sounds.
     pub audio: Audio,
+}
+
+/// A model that songs came from.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ModelView {
+    /// The stage that made it.
+    pub stage: String,
+    /// What it is: `codec`, `prior of level 2`.
+    pub what: String,
+    /// The digest of its file.
+    pub digest: String,
+    /// License and number of tracks that it was trained on.
+    pub licenses: Vec<(String, u64)>,
+    /// Recordings that it was trained on and that are no longer in the corpus.
+    pub gone: u64,
+    /// Whether it is recorded what it was trained on.
+    pub recorded: bool,
 }
 
 /// What one level of a codec makes of an original.
@@ -289,4 +333,6 @@ pub struct Attribution {
     pub source: String,
     /// How many tracks of the corpus this line covers.
     pub tracks: u64,
+    /// How many of them a model of the run was trained on.
+    pub trained_on: u64,
 }

@@ -13,12 +13,13 @@ mod graph;
 mod listen;
 mod markup;
 mod page;
+mod priors;
 mod scale;
 mod songs;
 pub mod spectrogram;
 mod stages;
 pub mod wav;
 
-pub use attribution::attribution_md;
+pub use attribution::{attribution_md, trained_on_md};
 pub use data::Report;
 pub use page::html;

@@ -2,7 +2,7 @@
 
 use super::data::Report;
 use super::markup::{Text, counted, duration, put};
-use super::{attribution, codec, corpus, listen, songs, stages};
+use super::{attribution, codec, corpus, listen, priors, songs, stages};
 
 /// Nothing may be loaded and nothing may run: what the page needs is inside it.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:";
@@ -13,7 +13,7 @@ pub fn html(report: &Report) -> String {
     let sections: Vec<(&str, &str, String)> = [
         ("stages", "Stages", stages::section(report)),
         ("corpus", "Corpus", corpus::section(report)),
-        ("training", "Training", codec::training(report)),
+        ("training", "Training", training(report)),
         ("codebooks", "Codebooks", codec::codebooks(report)),
         ("scores", "Scores", codec::scores(report)),
         ("listen", "Look and listen", listen::section(report)),
@@ -58,6 +58,12 @@ pub fn html(report: &Report) -> String {
     }
     out.push_str("</main>\n</body>\n</html>\n");
     out
+}
+
+/// How the training of codec and priors went; `None` where nothing was trained.
+fn training(report: &Report) -> Option<String> {
+    let parts: Vec<String> = [codec::training(report), priors::training(report)].into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.concat())
 }
 
 /// What came of the run, in one sentence.

@@ -207,6 +207,7 @@ pub(crate) fn attribution() -> Vec<Attribution> {
                 _ => format!("https://example.org/music?piece={i}&from=archive"),
             },
             tracks: 1,
+            trained_on: u64::from(i % 8 != 0),
         })
         .collect()
 }
@@ -232,13 +233,56 @@ fn songs(seconds: f64) -> Vec<SongView> {
     vec![SongView {
         name: "dub-1".to_owned(),
         stage: "songs".to_owned(),
+        file: "audio/dub 1.wav".to_owned(),
         genre: Some("dub".to_owned()),
-        seed: "5a0c19be77f1".to_owned(),
-        codec: "77de3f9a1c0b".to_owned(),
-        priors: ["0b77de3f9a1c", "c0b77de3f9a1", "9a1c0b77de3f"].map(str::to_owned).to_vec(),
+        seed: hex("5a0c19be77f1"),
+        codec: hex("77de3f9a1c0b"),
+        priors: ["0b77de3f9a1c", "c0b77de3f9a1", "9a1c0b77de3f"].map(hex).to_vec(),
         licenses: vec![("CC-BY-4.0".to_owned(), 31), ("CC0-1.0".to_owned(), 1)],
+        gone: 2,
         audio,
     }]
+}
+
+/// A digest that begins so.
+fn hex(start: &str) -> String {
+    format!("{start:0<64}")
+}
+
+fn models() -> Vec<ModelView> {
+    let model = |stage: &str, what: &str, start: &str| ModelView {
+        stage: stage.to_owned(),
+        what: what.to_owned(),
+        digest: hex(start),
+        licenses: vec![("CC-BY-4.0".to_owned(), 31)],
+        gone: 0,
+        recorded: true,
+    };
+    vec![
+        ModelView { licenses: Vec::new(), recorded: false, ..model("codec", "codec", "77de3f9a1c0b") },
+        model("top", "prior of level 2", "9a1c0b77de3f"),
+        model("middle", "prior of level 1", "c0b77de3f9a1"),
+    ]
+}
+
+fn priors() -> Vec<PriorCurve> {
+    let mut noise = Noise::new(11);
+    [("top", 2u32), ("middle", 1), ("bottom", 0)]
+        .map(|(stage, level)| {
+            let floor = 2.0 + 4.0 * f64::from(level);
+            PriorCurve {
+                stage: stage.to_owned(),
+                level,
+                hop: HOPS[level as usize],
+                points: (0..300)
+                    .map(|i| (i, floor + (11.0 - floor) / (1.0 + i as f64 / 20.0) + 0.4 * noise.next()))
+                    .collect(),
+                held_out: Some(floor + 0.6),
+                unigram: Some(10.4),
+                bigram: (level < 2).then_some(9.1),
+            }
+        })
+        .to_vec()
 }
 
 /// The whole report, with `seconds` of sound in each player.
@@ -255,9 +299,11 @@ pub(crate) fn report(seconds: f64) -> Report {
         stages: stages(),
         corpus: corpus(),
         curves: curves(),
+        priors: priors(),
         codebooks: codebooks(),
         players: players(seconds),
         songs: songs(seconds),
+        models: models(),
         scores: scores(),
         attribution: attribution(),
         notes: vec!["codec pinned, 12 tracks newer than it".to_owned()],

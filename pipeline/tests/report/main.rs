@@ -4,7 +4,7 @@ mod fixture;
 mod well_formed;
 
 use pipeline::report::data::*;
-use pipeline::report::{attribution_md, html};
+use pipeline::report::{attribution_md, html, trained_on_md};
 
 fn section<'a>(page: &'a str, id: &str) -> &'a str {
     let from = page.find(&format!("<section id=\"{id}\"")).unwrap_or_else(|| panic!("no section {id}"));
@@ -65,8 +65,8 @@ fn charts_cover_the_corpus_the_training_and_the_codebooks() {
     }
     assert_eq!(corpus.matches("<svg").count(), 4);
     let training = section(&page, "training");
-    assert_eq!(training.matches("<svg").count(), 4);
-    assert_eq!(training.matches("class=\"line t").count(), 12);
+    assert_eq!(training.matches("<svg").count(), 4 + 3);
+    assert_eq!(training.matches("class=\"line t").count(), 12 + 11);
     let books = section(&page, "codebooks");
     assert_eq!(books.matches("class=\"line t").count(), 9);
     assert!(books.contains("2,048 of 2,048") && books.contains("1,024 of 2,048") && books.contains("512 of 2,048"));
@@ -90,11 +90,34 @@ fn songs_have_pictures_players_and_what_they_rest_on() {
     let songs = section(&page, "songs");
     assert_eq!(songs.matches("href=\"data:image/png;base64,").count(), 1);
     assert_eq!(songs.matches("<audio controls").count(), 1);
-    for said in
-        ["dub-1", "<code>5a0c19be77f1</code>", "<code>9a1c0b77de3f</code>", "CC-BY-4.0 (31 tracks), CC0-1.0 (1 track)"]
-    {
+    for said in [
+        "dub-1",
+        ">5a0c19be77f1</code>",
+        "<a href=\"audio/dub%201.wav\">audio/dub 1.wav</a>",
+        ">9a1c0b77de3f</code></a>",
+        "CC-BY-4.0 (31 tracks), CC0-1.0 (1 track), 2 recordings that are no longer in the corpus",
+        "not recorded: it was loaded from a file",
+        "<a href=\"#attribution\">",
+    ] {
         assert!(songs.contains(said), "{said}");
     }
+    // Every link to a model goes somewhere; that of the bottom's prior, of which nothing is said, is none.
+    let links: Vec<&str> = songs.split("href=\"#model-").skip(1).filter_map(|s| s.split('"').next()).collect();
+    assert_eq!(links.len(), 3);
+    assert!(links.iter().all(|id| songs.contains(&format!("<tr id=\"model-{id}\">"))), "{links:?}");
+}
+
+#[test]
+fn the_training_of_priors_stands_beside_that_of_the_codec() {
+    let page = html(&fixture::report(0.1));
+    let training = section(&page, "training");
+    assert!(training.contains("top: level 2 ") && training.contains("hop 8, bits per code"));
+    assert_eq!(training.matches("Bits per code of ").count(), 3);
+    let alone = Report { priors: fixture::report(0.1).priors, ..Report::default() };
+    let page = html(&alone);
+    assert_eq!(well_formed::fault(&page), None);
+    // A line for the batches, the held-out codes, the unigram and, of two levels, the bigram.
+    assert_eq!(section(&page, "training").matches("class=\"line t").count(), 11);
 }
 
 #[test]
@@ -202,6 +225,12 @@ fn attribution_names_every_work_once_and_does_not_depend_on_the_order() {
     assert!(text.contains("## No license stated"));
     assert!(text.contains("\\<script\\>alert(\"x\")\\</script\\> \\& 'co' \\*\\_\\[\\]"));
     assert!(text.contains("Source: javascript:alert(1).") && !text.contains("<javascript"));
+
+    let trained_on = trained_on_md(&report);
+    assert!(trained_on.contains("Its models, and whatever is made with them, rest on 35 tracks under 4 licenses."));
+    assert!(!trained_on.contains("\"Piece 8\"") && trained_on.contains("\"Piece 9\""));
+    let untrained = trained_on_md(&Report::default());
+    assert!(untrained.contains("No recording of this corpus is known"), "{untrained}");
 
     report.attribution.extend(fixture::attribution());
     let doubled = attribution_md(&report);

@@ -4,7 +4,8 @@ use super::Fit;
 use crate::{
     checkpoint::Saver,
     encode::{load, span},
-    flow::{Env, Event, corpus::all_read},
+    flow::{Env, Event, Failure, corpus::all_read},
+    memory::memory,
     model::{
         codec::Codec,
         cost,
@@ -25,7 +26,7 @@ use datasets::{
 use rayon::prelude::*;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs, io,
+    io,
     sync::Arc,
 };
 
@@ -112,16 +113,8 @@ impl Effect for Train {
             ..describe(&codec, store.put(&bytes)?)
         };
         remember(store, &weights)?;
-        sink.0.finish();
         Ok(weights)
     }
-}
-
-/// The memory of this host in bytes, where the system says.
-fn memory() -> Option<u64> {
-    let facts = fs::read_to_string("/proc/meminfo").ok()?;
-    let line = facts.lines().find(|line| line.starts_with("MemTotal:"))?;
-    Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
 }
 
 /// The digests of all samples that a model was trained on, sorted.
@@ -215,9 +208,16 @@ pub(super) fn pinned<'s>(
             counted.ledger.note(&stage, format!("{stage} pinned, {} tracks newer than it", newer.len()));
         }
     });
-    let weights = recall(&env, &digest);
+    let weights = recall(&env, &digest).map_err(|fault| {
+        // No row would come of it; the run ends here.
+        env.ledger.fail(match fault {
+            Fault::Store(error) => Failure::Store(error),
+            other => Failure::Pin(format!("`{}` is pinned to a codec that cannot be used: {other}", cx.stage)),
+        });
+        env.cancel.cancel();
+    });
     // The row comes with the first pulse of the dataflow, from one worker only.
-    let kept = cx.once(weights);
+    let kept = cx.once(weights.ok());
     Split { kept, dropped: none(&pending), pending: none(&pending) }
 }
 
@@ -232,11 +232,11 @@ fn known(store: &Store, digest: &Digest) -> BTreeSet<Digest> {
     Digest::list(&lineage).collect()
 }
 
-fn recall(env: &Env, digest: &Digest) -> Option<Weights> {
+fn recall(env: &Env, digest: &Digest) -> Result<Weights, Fault> {
     if let Some(about) = env.store.receipt(&about(digest)).and_then(|b| postcard::from_bytes(&b).ok()) {
-        return Some(about);
+        return Ok(about);
     }
-    load(env, digest).ok().map(|codec| describe(&codec, *digest))
+    Ok(describe(&load(env, digest)?, *digest))
 }
 
 /// Remembers what a row of weights says, so that they can be pinned.

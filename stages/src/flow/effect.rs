@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use std::{
     any::Any,
     collections::{HashMap, VecDeque, hash_map::Entry},
+    fs,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
@@ -259,6 +260,11 @@ fn perform(effect: &dyn Erased, env: &Env, stage: &str, key: Digest, work: &[u8]
             Err(why) => env.ledger.fail(Failure::Stage { stage: stage.into(), why: why.to_string() }),
         }
     }
+    if effect.load() == Load::Heavy
+        && let Err(error) = settle(env, &key)
+    {
+        return abort(env, error);
+    }
     match &outcome {
         Outcome::Failed(why) => {
             env.ledger.unreadable(format!("{id}: {why}"));
@@ -270,6 +276,15 @@ fn perform(effect: &dyn Erased, env: &Env, stage: &str, key: Digest, work: &[u8]
         }
     }
     Some(outcome)
+}
+
+/// Makes a receipt durable, and then the checkpoint of its work has served: in this order, a kill at any moment costs at
+/// most what came after that checkpoint.
+fn settle(env: &Env, key: &Digest) -> Result<(), StoreError> {
+    env.store.flush()?;
+    // Most have none; one that stays is found by its age.
+    let _ = fs::remove_file(env.store.checkpoint(key));
+    Ok(())
 }
 
 /// A corpus-level effect that gives no result ends the build after the other branches; it is no dropped row.

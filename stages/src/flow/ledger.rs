@@ -47,6 +47,8 @@ pub enum Failure {
         /// A sentence.
         why: String,
     },
+    /// The store does not hold, or know, the model that a stage is pinned to: exit code 4.
+    Pin(String),
     /// The store failed: exit code 4.
     Store(StoreError),
 }

@@ -4,24 +4,19 @@ use super::Sample;
 use crate::{
     encode,
     flow::{Env, Event},
-    model::{
-        infer::Coder,
-        prior::sample::{Draw, SampleError, Sampled, Sampler, Song},
-    },
+    model::prior::sample::SampleError,
     settings::Settings,
+    songs::{Kept, Models, Named, SongError},
     stage::{Context, Stage},
     train,
 };
-use burn_flex::Flex;
 use datasets::{
-    Digest, Key,
-    audio::wav,
+    Digest,
     effect::{Effect, Fault, Load, key, numerics},
     row::{Audio, Prior, Weights},
-    store::write_atomic,
 };
 use serde::{Deserialize, Serialize};
-use std::{fs, sync::Arc};
+use std::sync::Arc;
 
 /// Samples all songs of a stage.
 pub(super) struct Songs {
@@ -33,9 +28,9 @@ pub(super) struct Songs {
 }
 
 /// Codec and priors by digest, the priors sorted.
-type Models = (Digest, Vec<Digest>);
+type Work = (Digest, Vec<Digest>);
 
-pub(super) fn models(codec: &Weights, priors: &[Prior]) -> Models {
+pub(super) fn models(codec: &Weights, priors: &[Prior]) -> Work {
     let mut digests: Vec<Digest> = priors.iter().map(|prior| prior.digest).collect();
     digests.sort();
     (codec.digest, digests)
@@ -77,56 +72,29 @@ impl Songs {
     pub(super) fn new(settings: Sample, cx: &Context<'_>) -> Songs {
         Songs { digest: settings.digest(&[]), settings, seed: cx.seed, stage: cx.stage.clone(), env: cx.env.clone() }
     }
-
-    /// The songs to make, with their names.
-    fn songs(&self, sampler: &Sampler, rate: u32) -> Result<Vec<(String, Song)>, Fault> {
-        let known = sampler.genres();
-        if let Some(wrong) = self.settings.genres.iter().find(|genre| !known.contains(genre)) {
-            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-            return Err(Fault::refused(
-                "no-genre",
-                format!("the priors do not know the genre {wrong:?}; they know {known}"),
-            ));
-        }
-        let asked = if self.settings.genres.is_empty() { known } else { self.settings.genres.clone() };
-        let genres: Vec<Option<String>> =
-            if asked.is_empty() { vec![None] } else { asked.into_iter().map(Some).collect() };
-        let frames = libm::round(self.settings.seconds * f64::from(rate)) as u64;
-        let song = |genre: &Option<String>, number: u32| {
-            let label = genre.as_deref().unwrap_or("song");
-            let seed = Key::new("song").digest(&self.seed).text(label).number(number.into()).finish();
-            (format!("{label}-{number}"), Song { genre: genre.clone(), frames, seed: seed.0 })
-        };
-        Ok(genres.iter().flat_map(|genre| (1..=self.settings.songs).map(move |n| song(genre, n))).collect())
-    }
 }
 
-fn fault(error: SampleError) -> Fault {
+fn fault(error: SongError) -> Fault {
+    let code = match &error {
+        SongError::Genre { .. } => "no-genre",
+        SongError::Level { .. } => "no-level",
+        SongError::Codec { .. } => "wrong-codec",
+        _ => "no-song",
+    };
     match error {
-        SampleError::Stopped => Fault::Interrupted,
-        error => Fault::refused("no-song", error.to_string()),
-    }
-}
-
-/// Why sampling ends early.
-enum Ended {
-    Sample(SampleError),
-    Fault(Fault),
-}
-
-impl From<SampleError> for Ended {
-    fn from(error: SampleError) -> Self {
-        Ended::Sample(error)
+        SongError::Sample(SampleError::Stopped) => Fault::Interrupted,
+        SongError::Store(error) => Fault::Store(error),
+        error => Fault::refused(code, error.to_string()),
     }
 }
 
 impl Effect for Songs {
-    type Work = Models;
+    type Work = Work;
     type Output = Vec<Made>;
     const LOAD: Load = Load::Heavy;
     const CORPUS: bool = true;
 
-    fn key(&self, (codec, priors): &Models) -> Digest {
+    fn key(&self, (codec, priors): &Work) -> Digest {
         let key = key(Sample::VERB, Sample::REVISION).digest(&self.digest).digest(&self.seed).text(numerics());
         priors.iter().fold(key.digest(codec), |key, prior| key.digest(prior)).finish()
     }
@@ -135,76 +103,35 @@ impl Effect for Songs {
         made.iter().map(|song| song.file).collect()
     }
 
-    fn run(&self, models: &Models) -> Result<Vec<Made>, Fault> {
-        let (codec, priors) = models;
+    fn run(&self, work: &Work) -> Result<Vec<Made>, Fault> {
+        let (codec, priors) = work;
         let store = &self.env.store;
         let loaded = priors.iter().map(|prior| train::load(store, prior)).collect::<Result<Vec<_>, _>>()?;
-        let sampler = Sampler::new(&loaded).map_err(fault)?;
-        if let Some(wrong) = loaded.iter().find(|prior| prior.config().codec != codec.hex()) {
-            let level = wrong.config().level;
-            let why = format!("the prior of level {level} was trained on the codes of another codec");
-            return Err(Fault::refused("wrong-codec", why));
+        let models = Models::new(&encode::load(&self.env, codec)?, codec, &loaded).map_err(fault)?;
+        let ask = self.settings.ask();
+        let named = models.songs(&ask, &self.seed).map_err(fault)?;
+        let key = self.key(work);
+        let mut kept = Kept::open(&store.checkpoint(&key), &key, &models, named.len())?;
+        let (done, total) = (kept.codes(), models.codes(&named).iter().sum());
+        if done > 0 {
+            self.env.event(Event::Resumed { stage: self.stage.to_string(), done, total });
         }
-        let codec = encode::load(&self.env, codec)?;
-        let rate = codec.config().rate;
-        let level = self.settings.level as usize;
-        if level >= codec.config().levels.len() {
-            let levels = codec.config().levels.len();
-            return Err(Fault::refused(
-                "no-level",
-                format!("the codec has {levels} levels, numbered from 0; `level` is {level}"),
-            ));
-        }
-        let named = self.songs(&sampler, rate)?;
-        let songs: Vec<Song> = named.iter().map(|(_, song)| song.clone()).collect();
-        let path = store.checkpoint(&self.key(models));
-        let saved: Option<Vec<Sampled>> = fs::read(&path).ok().and_then(|bytes| postcard::from_bytes(&bytes).ok());
-        let mut sampled =
-            saved.filter(|s| s.len() == songs.len()).unwrap_or_else(|| vec![Sampled::default(); songs.len()]);
-        let total = (0..codec.config().levels.len())
-            .map(|level| songs.iter().map(|song| sampler.codes(level, song.frames) as u64).sum::<u64>())
-            .sum();
-        let count =
-            |sampled: &[Sampled]| -> u64 { sampled.iter().flat_map(|s| &s.levels).map(|l| l.len() as u64).sum() };
-        let before = count(&sampled);
-        if before > 0 {
-            self.env.event(Event::Resumed { stage: self.stage.to_string(), done: before, total });
-        }
-        let s = &self.settings;
-        let draw = Draw { temperature: s.temperature, top_p: s.top_p, overlap: s.overlap };
-        let done = sampler.sample(&songs, draw, &mut sampled, &mut |sampled| {
-            let bytes = postcard::to_stdvec(sampled).map_err(|e| Ended::Fault(Fault::Failed(e.to_string())))?;
-            write_atomic(&path, &bytes).map_err(|error| Ended::Fault(error.into()))?;
-            self.env.event(Event::Sampled { stage: self.stage.to_string(), done: count(sampled), total });
-            if self.env.cancel.cancelled() { Err(Ended::Sample(SampleError::Stopped)) } else { Ok(()) }
-        });
-        done.map_err(|ended| match ended {
-            Ended::Sample(error) => fault(error),
-            Ended::Fault(fault) => fault,
-        })?;
-        let coder = Coder::<Flex>::new(&codec, Default::default()).map_err(|e| Fault::Failed(e.to_string()))?;
+        let mut each = |done| {
+            self.env.event(Event::Sampled { stage: self.stage.to_string(), done, total });
+            !self.env.cancel.cancelled()
+        };
+        models.sample(&named, ask.draw, &mut kept, &mut each).map_err(fault)?;
         let mut made = Vec::new();
-        for ((name, song), sampled) in named.into_iter().zip(&sampled) {
-            let sound = sound(&coder, level, &sampled.levels[level], song.frames)?;
+        for (Named { name, song }, sampled) in named.into_iter().zip(kept.songs()) {
             let mut file = Vec::new();
-            wav::write(&mut file, &sound, rate, 1, wav::Encoding::Pcm16)
-                .map_err(|e| Fault::refused("no-wav", e.to_string()))?;
+            let loudest = models.write(&song, sampled, ask.level, 1.0, &mut file).map_err(fault)?;
+            if loudest > 1.0 {
+                file.clear();
+                models.write(&song, sampled, ask.level, loudest, &mut file).map_err(fault)?;
+            }
             let file = store.put(&file)?;
             made.push(Made { name, genre: song.genre, seed: Digest(song.seed), file, frames: song.frames });
         }
-        // What is finished needs no checkpoint.
-        let _ = fs::remove_file(path);
         Ok(made)
     }
-}
-
-/// The sound of a song's codes; turned down where it would clip.
-fn sound(coder: &Coder<Flex>, level: usize, codes: &[u16], frames: u64) -> Result<Vec<f32>, Fault> {
-    let sound = coder.decode_samples(level, codes, frames);
-    let mut sound = sound.map_err(|e| Fault::refused("no-sound", e.to_string()))?;
-    let peak = sound.iter().fold(0.0f32, |peak, v| peak.max(v.abs()));
-    if peak > 1.0 {
-        sound.iter_mut().for_each(|v| *v /= peak);
-    }
-    Ok(sound)
 }

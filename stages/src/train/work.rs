@@ -3,9 +3,11 @@
 use super::Train;
 use crate::{
     checkpoint::Saver,
-    flow::{Env, Event, corpus::all_read},
+    flow::{Env, Event, Failure, corpus::all_read},
+    memory::memory,
     model::prior::{
         config::{Prior, PriorConfig, Upper},
+        cost,
         fit::{PriorError, PriorRecord, PriorSettings, PriorSink, Tokens, baselines, bits, fit},
     },
     settings::Settings,
@@ -16,8 +18,9 @@ use datasets::{
     Digest, Key,
     effect::{Effect, Fault, Load, key, numerics},
     row::{self, Bits, Measured, Pending},
-    shard::{Column, ShardMeta, ShardReader, View, table},
+    shard::{ShardMeta, ShardReader, View},
     store::{Store, StoreError},
+    training::{PriorStep, write_prior},
 };
 use serde::{Deserialize, Serialize};
 use std::{io, sync::Arc};
@@ -193,6 +196,9 @@ impl Effect for Learn {
         let meta = meta(store, shards)?;
         let tokens = tokens(&self.env, shards, self.settings.level as usize)?;
         let settings = self.plan(&meta, tokens.genres())?;
+        if let Some(memory) = memory() {
+            cost::check(&settings, memory).map_err(|e| Fault::refused("no-memory", e.to_string()))?;
+        }
         let (saver, resume) = Saver::open(&self.env, &self.stage, store.checkpoint(&self.key(shards)), settings.steps);
         let mut sink = Sink(saver);
         let mut trained = fit(&settings, self.seed.0, &tokens, resume.as_deref(), &mut sink);
@@ -219,20 +225,14 @@ impl Effect for Learn {
             curves: store.put(&curves(&sink.0.records)?)?,
             lineage: store.put(&Digest::joined(tokens.samples()))?,
         };
-        sink.0.finish();
         Ok(learned)
     }
 }
 
 fn curves(records: &[PriorRecord]) -> Result<Vec<u8>, Fault> {
-    let columns = [
-        ("step", Column::U64(records.iter().map(|r| r.step).collect())),
-        ("bits", Column::F64(records.iter().map(|r| r.bits).collect())),
-        ("norm", Column::F64(records.iter().map(|r| r.norm).collect())),
-    ];
-    let mut bytes = Vec::new();
-    table(&columns, &mut bytes).map_err(|e| Fault::refused("no-curves", e.to_string()))?;
-    Ok(bytes)
+    let step = |r: &PriorRecord| PriorStep { step: r.step, bits: r.bits, norm: r.norm };
+    let steps: Vec<PriorStep> = records.iter().map(step).collect();
+    write_prior(&steps).map_err(|e| Fault::refused("no-curves", e.to_string()))
 }
 
 struct Sink<'a>(Saver<'a, PriorRecord>);
@@ -361,6 +361,16 @@ pub(super) fn pinned<'s>(
     let about = cx.env.store.receipt(&about(&digest));
     let known: Option<(row::Prior, Digest)> = about.and_then(|bytes| postcard::from_bytes(&bytes).ok());
     let (env, stage) = (cx.env.clone(), cx.stage.clone());
+    if known.is_none() {
+        // No row would come of it; the run ends here, with the remedy.
+        cx.env.ledger.fail(Failure::Pin(format!(
+            "`{stage}` is pinned to the prior {}, of which the store {} holds the file but not what was measured: train anew \
+             with --refresh {stage}, or use the store in which it was trained",
+            digest.short(12),
+            cx.env.store.root().display()
+        )));
+        cx.env.cancel.cancel();
+    }
     let trained_on = known.as_ref().map(|(_, view)| *view);
     // Only for the summary.
     train.inspect(move |(shards, _, diff)| {

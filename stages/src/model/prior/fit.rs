@@ -96,6 +96,16 @@ pub enum PriorError {
     /// The sink asked to stop.
     #[error("stopped after {0} steps")]
     Stopped(u64),
+    /// Training needs more memory than there is.
+    #[error("training needs about {} MB, {} MB are there; {remedy}", needed >> 20, limit >> 20)]
+    Memory {
+        /// Bytes needed.
+        needed: u64,
+        /// Bytes available.
+        limit: u64,
+        /// What would fit.
+        remedy: String,
+    },
 }
 
 impl PriorSettings {

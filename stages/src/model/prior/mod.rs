@@ -5,6 +5,7 @@
 mod baseline;
 mod checkpoint;
 pub mod config;
+pub mod cost;
 pub mod decode;
 pub mod fit;
 mod network;

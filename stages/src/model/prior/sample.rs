@@ -34,10 +34,44 @@ pub struct Song {
 }
 
 /// What was sampled of a song so far: codes of each level, the bottom first.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sampled {
     /// `levels[0]` is the bottom.
     pub levels: Vec<Vec<u16>>,
+}
+
+/// What one window of every song added to the codes of a level: all there is to save.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Round {
+    /// The level, 0 at the bottom.
+    pub level: u32,
+    /// Of each song: how many codes it had there, and those that came.
+    pub added: Vec<(u64, Vec<u16>)>,
+}
+
+impl Round {
+    /// What came to a level since the songs had `before` codes there.
+    fn since(level: usize, before: &[usize], sampled: &[Sampled]) -> Round {
+        let added = |(from, song): (&usize, &Sampled)| (*from as u64, song.levels[level][*from..].to_vec());
+        Round { level: level as u32, added: before.iter().zip(sampled).map(added).collect() }
+    }
+
+    /// Adds it to what there is; false, and nothing is added, where it does not go on from there.
+    pub fn add(&self, sampled: &mut [Sampled]) -> bool {
+        let level = self.level as usize;
+        let goes_on = self.added.len() == sampled.len()
+            && self
+                .added
+                .iter()
+                .zip(&*sampled)
+                .all(|((from, _), song)| song.levels.get(level).is_some_and(|codes| codes.len() as u64 == *from));
+        if goes_on {
+            for (song, (_, codes)) in sampled.iter_mut().zip(&self.added) {
+                song.levels[level].extend_from_slice(codes);
+            }
+        }
+        goes_on
+    }
 }
 
 /// Why a song cannot be sampled.
@@ -49,7 +83,7 @@ pub enum SampleError {
     /// The priors do not belong together.
     #[error("{0}")]
     Priors(String),
-    /// The sink asked to stop.
+    /// Whoever follows asked to stop.
     #[error("stopped")]
     Stopped,
 }
@@ -103,21 +137,24 @@ impl Sampler {
         (frames.next_multiple_of(self.align) / hop) as usize
     }
 
+    /// Nothing sampled yet of a number of songs.
+    pub fn silence(&self, songs: usize) -> Vec<Sampled> {
+        vec![Sampled { levels: vec![Vec::new(); self.levels.len()] }; songs]
+    }
+
     /// Samples the songs side by side, each window of all of them before the next. `sampled` is what there is already, of
-    /// an interrupted run, and is handed to `saved` after every window; `stop` is asked as often.
+    /// an interrupted run: [`Sampler::silence`] and the rounds of that run. Every further round is added to it and handed
+    /// to `saved`.
     ///
     /// # Errors
-    /// Codes in `sampled` that are not the codec's, and `stop`.
+    /// Codes in `sampled` that are not the codec's, and whatever `saved` fails with.
     pub fn sample<E: From<SampleError>>(
         &self,
         songs: &[Song],
         draw: Draw,
         sampled: &mut [Sampled],
-        saved: &mut dyn FnMut(&[Sampled]) -> Result<(), E>,
+        saved: &mut dyn FnMut(&Round) -> Result<(), E>,
     ) -> Result<(), E> {
-        for song in sampled.iter_mut() {
-            song.levels.resize(self.levels.len(), Vec::new());
-        }
         for level in (0..self.levels.len()).rev() {
             let stepper = &self.levels[level];
             let mut caches: Vec<Cache> = songs.iter().map(|_| stepper.cache()).collect();
@@ -125,6 +162,7 @@ impl Sampler {
                 songs.iter().zip(sampled).any(|(song, s)| s.levels[level].len() < self.codes(level, song.frames))
             };
             while unfinished(songs, sampled) {
+                let before: Vec<usize> = sampled.iter().map(|song| song.levels[level].len()).collect();
                 // Songs share the pass over the weights, and the threads the songs.
                 let together = songs.len().div_ceil(rayon::current_num_threads());
                 let windows = songs.par_iter().zip(sampled.par_iter_mut()).zip(caches.par_iter_mut());
@@ -138,7 +176,7 @@ impl Sampler {
                     })
                     .collect();
                 done.map_err(SampleError::from)?;
-                saved(sampled)?;
+                saved(&Round::since(level, &before, sampled))?;
             }
         }
         Ok(())

@@ -1,0 +1,126 @@
+//! What the training of a prior needs in memory, before it starts.
+//!
+//! An estimate from above, in arrays that the engine's autodiff holds at once: peaks that were measured, at widths of 128 and
+//! 256 and contexts of 256 to 1024, are three quarters to two thirds of it.
+use super::fit::{PriorError, PriorSettings};
+use super::network;
+
+/// Arrays of `[width, positions]` that a block holds: its input, both norms with what they keep, sums and projections.
+const WIDE: u64 = 12;
+/// Arrays of `[attention, positions]`: queries, keys, values, what was seen, and rearranged copies of them.
+const ATTENTION: u64 = 8;
+/// Arrays of `[hidden, positions]`: before and after the activation, and what it keeps.
+const HIDDEN: u64 = 4;
+/// Arrays of `[heads, positions, positions]`: what attention keeps of its weights while they are a matrix.
+const SQUARE: u64 = 4;
+/// Arrays of `[width, positions]` of a residual block of the conditioner.
+const RESIDUAL: u64 = 6;
+/// Arrays of `[codewords, positions]`: logits, their gradient and copies of both.
+const LOGITS: u64 = 5;
+/// Floats for each weight: value, tensor, gradient, two moments, and a checkpoint with its bytes.
+const WEIGHT: u64 = 11;
+
+/// An estimate of the bytes that training needs at its peak.
+pub fn cost(settings: &PriorSettings) -> u64 {
+    let config = &settings.config;
+    let of = |n: usize| n as u64;
+    let positions = of(settings.batch) * of(config.context);
+    let block = WIDE * of(config.width)
+        + ATTENTION * of(config.attention)
+        + HIDDEN * of(config.hidden)
+        + SQUARE * of(config.heads) * of(config.context);
+    let mut floats = of(config.depth) * block + LOGITS * of(config.vocabulary());
+    if let Some(upper) = &config.upper {
+        // Each doubling works at twice the rate of the one before it: together, less than twice the last.
+        floats += 2 * (of(upper.depth) * RESIDUAL + 4) * of(config.width);
+    }
+    let weights: u64 =
+        network::tensors(config).iter().map(|tensor| tensor.shape.iter().map(|n| of(*n)).product::<u64>()).sum();
+    4 * (positions * floats + WEIGHT * weights)
+}
+
+/// Refuses settings whose training needs more than `limit` bytes, and says what would fit.
+///
+/// # Errors
+/// [`PriorError::Memory`].
+pub fn check(settings: &PriorSettings, limit: u64) -> Result<(), PriorError> {
+    let needed = cost(settings);
+    if needed <= limit {
+        return Ok(());
+    }
+    let mut smaller = settings.clone();
+    let ratio = smaller.config.upper.as_ref().map_or(1, |upper| upper.ratio);
+    while cost(&smaller) > limit {
+        if smaller.batch > 1 {
+            smaller.batch /= 2;
+        } else if smaller.config.context / 2 >= 64.max(ratio) {
+            smaller.config.context = (smaller.config.context / 2).next_multiple_of(ratio);
+        } else {
+            let remedy =
+                "neither a smaller batch nor a shorter context fits: the network has to be narrower or less deep";
+            return Err(PriorError::Memory { needed, limit, remedy: remedy.to_owned() });
+        }
+    }
+    let batch = format!("`batch = {}`", smaller.batch);
+    let remedy = match smaller.config.context == settings.config.context {
+        true => format!("{batch} would fit"),
+        false => format!("{batch} with `context = {}` would fit", smaller.config.context),
+    };
+    Err(PriorError::Memory { needed, limit, remedy })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::prior::config::{PriorConfig, Upper};
+
+    fn settings(batch: usize, context: usize, width: usize) -> PriorSettings {
+        PriorSettings {
+            config: PriorConfig {
+                level: 0,
+                width,
+                depth: 8,
+                heads: 8,
+                attention: width,
+                hidden: 4 * width,
+                context,
+                distances: context,
+                upper: Some(Upper { codewords: 2048, ratio: 4, depth: 4 }),
+                genres: Vec::new(),
+                codec: String::new(),
+                rate: 44_100,
+                hops: vec![8, 32],
+                codewords: vec![2048, 2048],
+            },
+            steps: 1,
+            batch,
+            learning_rate: 1e-3,
+            warmup: 0,
+            final_rate: 0.1,
+            weight_decay: 0.0,
+            clip: 1.0,
+        }
+    }
+
+    #[test]
+    fn what_cannot_fit_is_refused_with_what_would() {
+        let asked = settings(16, 1024, 512);
+        let needed = cost(&asked);
+        assert!(check(&asked, needed).is_ok());
+        let remedy = |settings: &PriorSettings, limit| match check(settings, limit) {
+            Err(PriorError::Memory { needed, limit: told, remedy }) => {
+                assert!(needed > limit && told == limit);
+                remedy
+            }
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(remedy(&asked, needed - 1), "`batch = 8` would fit");
+        let one = cost(&settings(1, 1024, 512));
+        let said = remedy(&asked, one - 1);
+        assert_eq!(said, "`batch = 1` with `context = 512` would fit");
+        assert!(cost(&settings(1, 512, 512)) < one);
+        assert!(remedy(&settings(1, 64, 8192), 1 << 20).contains("narrower or less deep"));
+        // As many positions in fewer windows: the square of attention is larger.
+        assert!(cost(&settings(8, 2048, 512)) > cost(&settings(16, 1024, 512)));
+    }
+}
