@@ -8,6 +8,7 @@ mod fit;
 pub mod flow;
 mod ingest;
 mod license;
+pub mod lineage;
 pub mod metric;
 pub mod model;
 pub mod pcm;
