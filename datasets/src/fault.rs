@@ -1,6 +1,6 @@
 //! Faults on purpose: lets a test see what a full or broken disk does, on a disk that is neither.
 //!
-//! `REFRAIN_FAULT=POINT:ERROR[:AFTER]` makes every operation named POINT (`write`, `fsync`, `rename`)
+//! `REFRAIN_FAULT=POINT:ERROR[:AFTER]` makes every operation named POINT (`write`, `fsync`, `rename`, `remove`)
 //! of the store fail with ERROR (`full`, `io`, `readonly`) once AFTER of them have gone well.
 //! Permissions cannot play a read-only disk to a test that runs as root.
 

@@ -254,6 +254,9 @@ impl Labels {
 }
 
 impl Dropped {
+    /// The code of a track that an opt-out list names.
+    pub const WITHDRAWN: &'static str = "withdrawn";
+
     /// A row whose source could not be read.
     pub fn failed(id: String, why: String) -> Dropped {
         Dropped { id, code: "failed".into(), why, failed: true }

@@ -2,10 +2,10 @@
 
 use crate::{
     error::Error,
-    evaluate, files,
+    evaluate, files, gc,
     plan::load,
     run::{self, Options},
-    runs, sample, schema, screen,
+    runs, sample, schema, screen, verify,
 };
 use clap::{Args, Parser, Subcommand};
 use stages::flow::Cancel;
@@ -49,6 +49,11 @@ enum Command {
     Schema,
     /// List the published runs of a store
     Runs(StoreArgs),
+    /// Clean up a store: the last runs of each name and the weights that lock files name stay
+    Gc(GcArgs),
+    /// Look after a store
+    #[command(subcommand)]
+    Store(StoreCommand),
     /// Print where the report of a run lies
     Report {
         /// An id or a prefix of one, a folder, or `latest`
@@ -65,6 +70,33 @@ enum Command {
     Sample(sample::Args),
     /// Measure how far the sounds of a folder are from those of another, by Fréchet distance
     Evaluate(EvaluateArgs),
+}
+
+#[derive(Subcommand)]
+enum StoreCommand {
+    /// Check every object, receipt and published file; what is damaged goes, and the next run makes it again
+    Verify {
+        #[command(flatten)]
+        store: StoreArgs,
+        /// One JSON event on standard output
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Args)]
+struct GcArgs {
+    #[command(flatten)]
+    store: StoreArgs,
+    /// How many runs of each name stay
+    #[arg(long, default_value = "3", value_name = "N")]
+    keep: NonZeroUsize,
+    /// Only say what would go
+    #[arg(long)]
+    dry_run: bool,
+    /// One JSON event on standard output
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args)]
@@ -240,6 +272,16 @@ impl Cli {
             Command::Stages { verb } => print(&schema::stages_text(verb.as_deref()).map_err(Error::Usage)?),
             Command::Schema => print(&format!("{:#}\n", schema::json_schema())),
             Command::Runs(args) => print(&runs::list(&args.store)?),
+            Command::Gc(args) => {
+                let options = gc::Options { keep: args.keep.get(), dry: args.dry_run };
+                let swept = gc::gc(&args.store.store, &options)?;
+                print(&if args.json { format!("{}\n", swept.json()) } else { swept.text() });
+            }
+            Command::Store(StoreCommand::Verify { store, json }) => {
+                let verified = verify::verify(&store.store)?;
+                print(&if json { format!("{}\n", verified.json()) } else { verified.text() });
+                verified.sound()?;
+            }
             Command::Report { run, store } => {
                 let folder = runs::find(&store.store, &run)?;
                 print(&format!("{}\n", folder.join("report.html").display()));

@@ -24,6 +24,9 @@ pub enum Error {
     /// The store lacks what the lock file names. Exit code 4.
     #[error("{0}")]
     Lock(String),
+    /// The store held what was damaged. Exit code 4.
+    #[error("{0}")]
+    Damage(String),
     /// A guard stopped the run. Exit code 5.
     #[error("{0}")]
     Guard(String),
@@ -42,7 +45,7 @@ impl Error {
             Error::Bug(_) => 1,
             Error::Manifest(_) | Error::Usage(_) => 2,
             Error::Source(_) => 3,
-            Error::Store(_) | Error::Lock(_) => 4,
+            Error::Store(_) | Error::Lock(_) | Error::Damage(_) => 4,
             Error::Guard(_) => 5,
             Error::Stage(_) => 6,
             Error::Interrupted => 130,

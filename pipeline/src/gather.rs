@@ -18,7 +18,7 @@ use datasets::{
     Digest,
     codes::unpack,
     effect::Fault,
-    row::{Codes, Track, Weights},
+    row::{Codes, Dropped, Track, Weights},
     training,
 };
 use stages::{flow::Env, stage::AnyRow};
@@ -143,7 +143,10 @@ fn stages_view(plan: &Plan, outcome: &Outcome) -> Vec<StageView> {
                 let reason = reasons.entry(&row.code).or_insert_with(|| Reason {
                     code: row.code.clone(),
                     count: 0,
-                    example: format!("{}: {}", row.id, row.why),
+                    example: match row.code.as_str() {
+                        Dropped::WITHDRAWN => "quarantine.tsv beside this page says which".to_owned(),
+                        _ => format!("{}: {}", row.id, row.why),
+                    },
                 });
                 reason.count += 1;
             }

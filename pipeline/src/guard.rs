@@ -1,7 +1,7 @@
 //! Guards: an unmounted disk or a wrong setting must not quietly replace a corpus by a smaller one.
 
 use crate::{execute::Outcome, history::History, plan::Plan};
-use datasets::row::{Found, Origin};
+use datasets::row::{Dropped, Found, Origin};
 
 /// A source may lose this share of its tracks before somebody is asked.
 const SHRINK: f64 = 0.2;
@@ -34,10 +34,12 @@ pub fn dropped(plan: &Plan, outcome: &Outcome) -> Result<(), String> {
     let mut wrong = Vec::new();
     for (stage, own) in plan.stages.iter().zip(&outcome.stages) {
         let Some(most) = stage.max_dropped else { continue };
-        let (kept, dropped) = (own.kept.len(), own.dropped.len());
+        // A withdrawal is meant.
+        let rows: Vec<&Dropped> = own.dropped.iter().filter(|row| row.code != Dropped::WITHDRAWN).collect();
+        let (kept, dropped) = (own.kept.len(), rows.len());
         let share = dropped as f64 / (kept + dropped).max(1) as f64;
         if share > most {
-            let example = own.dropped.first().map(|row| format!("; the first: {row}")).unwrap_or_default();
+            let example = rows.first().map(|row| format!("; the first: {row}")).unwrap_or_default();
             wrong.push(format!(
                 "stage `{}` dropped {dropped} of {} rows, more than its max_dropped = {most}{example}. \
                  Nothing was published; --allow-shrink goes on",

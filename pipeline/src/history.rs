@@ -90,6 +90,6 @@ impl History {
         if store.receipt(&key(&plan.name)).as_deref() == Some(&digest.0[..]) {
             return Ok(());
         }
-        store.remember(key(&plan.name), &digest.0)
+        store.remember_with(key(&plan.name), &[digest], &digest.0)
     }
 }

@@ -29,7 +29,14 @@ impl Lock {
     /// # Errors
     /// A sentence where it cannot be read or a line is not one of ours.
     pub fn read(manifest: &Path) -> Result<Lock, String> {
-        let path = manifest.with_extension("lock");
+        Lock::at(manifest.with_extension("lock"))
+    }
+
+    /// Reads a lock file; an absent one is empty.
+    ///
+    /// # Errors
+    /// A sentence where it cannot be read or a line is not one of ours.
+    pub fn at(path: PathBuf) -> Result<Lock, String> {
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Lock { path, lines: BTreeMap::new() }),
@@ -59,6 +66,11 @@ impl Lock {
     /// The weights of a stage with these settings.
     pub fn get(&self, stage: &str, settings: &Digest) -> Option<Digest> {
         self.lines.get(&(stage.to_owned(), *settings)).copied()
+    }
+
+    /// All weights that it names.
+    pub fn weights(&self) -> impl Iterator<Item = Digest> {
+        self.lines.values().copied()
     }
 
     /// Sets the weights of a stage; true where that changes something.

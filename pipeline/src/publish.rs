@@ -9,9 +9,11 @@ use crate::{
     metrics,
     plan::Plan,
     report::{self, attribution_md, html},
+    withdraw::{self, Withdrawn},
 };
 use datasets::{
     Digest,
+    row::Dropped,
     store::{Store, StoreError, sync_folder, write_atomic},
 };
 use serde_json::{Value, json};
@@ -37,6 +39,8 @@ pub struct Run<'a> {
     pub id: Digest,
     /// Rows added and retracted at each stage.
     pub changes: &'a [(u64, u64)],
+    /// What its opt-out lists withdraw.
+    pub withdrawn: &'a Withdrawn,
     /// Workers.
     pub workers: usize,
     /// When the run started.
@@ -45,6 +49,8 @@ pub struct Run<'a> {
 
 /// The file of a run's record; a tree is whole when it holds the record that belongs to it.
 const RECORD: &str = "run.json";
+/// The table of what was withdrawn.
+const QUARANTINE: &str = "quarantine.tsv";
 
 /// Writes the tree of a run, or finds it there.
 ///
@@ -56,11 +62,17 @@ pub fn publish(run: &Run<'_>) -> Result<Published, Error> {
     let folder = store.runs().join(&name);
     let files = files(run.outcome);
     let record = pretty(&record(run, &name, &files));
-    let known = fs::read_to_string(folder.join(RECORD)).is_ok_and(|text| text == record) && whole(&folder, &files);
+    let mut texts = BTreeMap::from([(RECORD, record)]);
+    if !run.withdrawn.tombstones.is_empty() {
+        texts.insert(QUARANTINE, withdraw::quarantine(&run.withdrawn.tombstones));
+    }
+    let same = |(name, text): (&&str, &String)| fs::read_to_string(folder.join(name)).is_ok_and(|own| own == *text);
+    let known = texts.iter().all(same) && whole(&folder, &files);
     if !known {
         let report = gather::report(run.plan, run.outcome, run.env, &name)?;
-        let texts = bundle::texts(run, &name, &files, &report)?;
-        write_tree(store, &folder, &files, &report, &texts, &record)?;
+        let mut all = bundle::texts(run, &name, &files, &report)?;
+        all.extend(texts.into_iter().map(|(name, text)| (PathBuf::from(name), text)));
+        write_tree(store, &folder, &files, &report, &all)?;
     }
     write_atomic(&folder.join("timing.json"), pretty(&timing(run, &name)).as_bytes())?;
     point_latest(&store.runs(), &name)?;
@@ -127,13 +139,12 @@ fn write_tree(
     files: &BTreeMap<PathBuf, Digest>,
     report: &report::Report,
     texts: &BTreeMap<PathBuf, String>,
-    record: &str,
 ) -> Result<(), StoreError> {
     let runs = store.runs();
     // A tree under way is hidden; what a killed run left of one is in nobody's way.
     let temp = runs.join(format!(".{}.tmp", process::id()));
     let _ = fs::remove_dir_all(&temp);
-    let written = fill(store, &temp, files, report, texts, record).and_then(|()| settle(&runs, &temp, folder));
+    let written = fill(store, &temp, files, report, texts).and_then(|()| settle(&runs, &temp, folder));
     if written.is_err() {
         let _ = fs::remove_dir_all(&temp);
     }
@@ -146,7 +157,6 @@ fn fill(
     files: &BTreeMap<PathBuf, Digest>,
     report: &report::Report,
     texts: &BTreeMap<PathBuf, String>,
-    record: &str,
 ) -> Result<(), StoreError> {
     create(temp)?;
     for (path, digest) in files {
@@ -158,10 +168,8 @@ fn fill(
     }
     write_atomic(&temp.join("report.html"), html(report).as_bytes())?;
     write_atomic(&temp.join("ATTRIBUTION.md"), attribution_md(report).as_bytes())?;
-    for (path, text) in texts {
-        write_atomic(&temp.join(path), text.as_bytes())?;
-    }
-    write_atomic(&temp.join(RECORD), record.as_bytes())
+    // In the order of their names, in which the record comes last.
+    texts.iter().try_for_each(|(path, text)| write_atomic(&temp.join(path), text.as_bytes()))
 }
 
 /// Gives a whole tree its name.
@@ -222,8 +230,12 @@ fn record(run: &Run<'_>, name: &str, files: &BTreeMap<PathBuf, Digest>) -> Value
             let mut reasons: BTreeMap<&str, u64> = BTreeMap::new();
             own.dropped.iter().for_each(|row| *reasons.entry(&row.code).or_default() += 1);
             // Where the files lie is not what they are: a moved corpus is the same run.
-            let settings: BTreeMap<&str, String> =
-                stage.ready.shown().into_iter().filter(|(field, _)| !["root", "file"].contains(field)).collect();
+            let settings: BTreeMap<&str, String> = stage
+                .ready
+                .shown()
+                .into_iter()
+                .filter(|(field, _)| !["root", "file", "exclude"].contains(field))
+                .collect();
             json!({
                 "name": stage.name,
                 "verb": stage.entry.verb,
@@ -243,7 +255,9 @@ fn record(run: &Run<'_>, name: &str, files: &BTreeMap<PathBuf, Digest>) -> Value
         .iter()
         .zip(&run.outcome.stages)
         .flat_map(|(stage, own)| {
-            own.dropped.iter().map(|row| json!({ "stage": stage.name, "id": row.id, "code": row.code }))
+            // Withdrawn tracks are named in the quarantine table alone.
+            let named = own.dropped.iter().filter(|row| row.code != Dropped::WITHDRAWN);
+            named.map(|row| json!({ "stage": stage.name, "id": row.id, "code": row.code }))
         })
         .collect();
     let files: BTreeMap<String, &Digest> =
@@ -264,6 +278,7 @@ fn record(run: &Run<'_>, name: &str, files: &BTreeMap<PathBuf, Digest>) -> Value
         "numerics": datasets::effect::numerics(),
         "stages": stages,
         "dropped": dropped,
+        "tainted": run.withdrawn.tainted,
         "files": files,
         "views": views,
         "scores": metrics::record(run.plan, run.outcome),

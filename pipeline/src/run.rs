@@ -6,20 +6,23 @@ use crate::{
     execute::{Outcome, execute},
     guard,
     history::{History, Published},
+    keep,
     lock::Lock,
     plan::{Plan, PlannedStage},
-    publish,
+    publish, withdraw,
 };
 use datasets::{
     Digest, Key,
-    row::{Found, Origin},
+    corpus::OptOut,
+    row::{Dropped, Found, Origin},
     store::Store,
 };
 use stages::{
-    flow::{Cancel, Env, Failure, Ledger, Observer, Pool, Sources},
+    flow::{Cancel, Env, Event, Failure, Ledger, Observer, Pool, Sources},
     stage::{AnyRow, Refresh, SourceError},
 };
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     sync::{Arc, Once},
     time::{Duration, Instant},
@@ -115,9 +118,15 @@ fn prepare(
         }
         pins.push(pin);
     }
+    if !dry {
+        store.begin(&plan.name);
+    }
+    let mut unreadable = Vec::new();
+    let optouts = optouts(plan, &mut unreadable);
     let env = Arc::new(Env {
         store,
         sources: Sources::default(),
+        optouts,
         pool: Pool::new(options.workers),
         ledger: Ledger::default(),
         dry,
@@ -127,7 +136,6 @@ fn prepare(
         observer,
     });
     let mut found = Vec::new();
-    let mut unreadable = Vec::new();
     for stage in &plan.stages {
         match stage.ready.scan(&plan.base, &env) {
             Ok(rows) => found.push(rows),
@@ -142,6 +150,19 @@ fn prepare(
         return Err(Error::Source(unreadable.join("\n")));
     }
     Ok(Prepared { env, lock, pins, found })
+}
+
+/// The opt-out lists of a plan, by the stages that heed them.
+fn optouts(plan: &Plan, unreadable: &mut Vec<String>) -> BTreeMap<String, Arc<OptOut>> {
+    let mut lists = BTreeMap::new();
+    for stage in &plan.stages {
+        let Some(path) = stage.ready.exclude(&plan.base) else { continue };
+        match OptOut::read(&path) {
+            Ok(list) => drop(lists.insert(stage.name.clone(), Arc::new(list))),
+            Err(error) => unreadable.push(format!("stage `{}`: {error}", stage.name)),
+        }
+    }
+    lists
 }
 
 /// Looks what a run would do, without doing it.
@@ -183,12 +204,14 @@ pub fn run(plan: Plan, options: &Options, cancel: Cancel, observer: Box<dyn Obse
     if cancel.cancelled() {
         return Err(Error::Interrupted);
     }
-    let outcome = Outcome { stages: outcome.stages, failures: Vec::new() };
+    let mut outcome = Outcome { stages: outcome.stages, failures: Vec::new() };
     account::check(&plan, &outcome, &counts)
         .map_err(|wrong| Error::Bug(format!("rows were lost: {}", wrong.join("; "))))?;
     if !options.allow_shrink {
         guard::dropped(&plan, &outcome).map_err(Error::Guard)?;
     }
+    let withdrawn = withdraw::look(&plan, &mut outcome, &env)?;
+    warn(&env, &withdrawn);
     let id = run_id(&plan, &inputs, &outcome);
     let changes = history.changes(&plan, &outcome);
     let published = publish::publish(&publish::Run {
@@ -197,12 +220,25 @@ pub fn run(plan: Plan, options: &Options, cancel: Cancel, observer: Box<dyn Obse
         env: &env,
         id,
         changes: &changes,
+        withdrawn: &withdrawn,
         workers: options.workers,
         started,
     })?;
-    let locked = write_lock(&plan, &outcome, &mut lock)?;
+    let locked = write_lock(&plan, &outcome, &mut lock, &env.store)?;
+    keep::record(&env.store, &plan, &outcome, &withdrawn, &published.run, published.known)?;
     env.store.flush()?;
     Ok(Finished { plan, outcome, published: Some(published), changes, wall: started.elapsed(), locked })
+}
+
+/// Lines of a list that name nothing may be slips, or about other corpora.
+fn warn(env: &Env, withdrawn: &withdraw::Withdrawn) {
+    for (stage, lines) in &withdrawn.idle {
+        let all = env.optouts.get(stage).map_or(0, |list| list.lines().len());
+        let first = lines.iter().min().copied().unwrap_or_default();
+        let message =
+            format!("{} of the {all} lines of `exclude` name no track here, the first in line {first}", lines.len());
+        env.event(Event::Warning { stage: stage.clone(), message });
+    }
 }
 
 /// Everything outside the manifest that a run depends on, without paths and times.
@@ -248,6 +284,10 @@ fn run_id(plan: &Plan, inputs: &Digest, outcome: &Outcome) -> Digest {
         for row in own.dropped.iter().filter(|row| row.failed) {
             key = key.text(&stage.name).text(&row.id);
         }
+        // A list counts as far as it names tracks of this corpus.
+        for row in own.dropped.iter().filter(|row| row.code == Dropped::WITHDRAWN) {
+            key = key.text(&stage.name).text(&row.id).text(&row.why);
+        }
     }
     key.finish()
 }
@@ -270,13 +310,18 @@ fn failure(failures: Vec<Failure>) -> Option<Error> {
     (!sources.is_empty()).then(|| Error::Source(sources.join("\n")))
 }
 
-fn write_lock(plan: &Plan, outcome: &Outcome, lock: &mut Lock) -> Result<Option<PathBuf>, Error> {
-    let mut changed = false;
+fn write_lock(plan: &Plan, outcome: &Outcome, lock: &mut Lock, store: &Store) -> Result<Option<PathBuf>, Error> {
+    let (mut changed, mut any) = (false, false);
     for (stage, weights) in pinned(plan, outcome) {
         changed |= lock.set(&stage.name, stage.ready.digest(), weights);
+        any = true;
     }
     if changed {
         lock.write()?;
+    }
+    // What it names stays when the store is cleaned up.
+    if any && let Ok(path) = std::path::absolute(lock.path()) {
+        store.pin(&path, lock.weights().collect())?;
     }
     Ok(changed.then(|| lock.path().to_owned()))
 }

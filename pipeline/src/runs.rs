@@ -3,12 +3,13 @@
 use crate::error::Error;
 use serde_json::Value;
 use std::{
+    collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
 };
 
 /// The record of a published run.
-fn record(folder: &Path) -> Option<Value> {
+pub(crate) fn record(folder: &Path) -> Option<Value> {
     serde_json::from_str(&fs::read_to_string(folder.join("run.json")).ok()?).ok()
 }
 
@@ -39,17 +40,33 @@ fn all(store: &Path) -> Result<Vec<(String, PathBuf, Value)>, Error> {
     Ok(runs)
 }
 
+/// The folders of all published runs of a store.
+///
+/// # Errors
+/// When there is no store, or it cannot be read.
+pub fn trees(store: &Path) -> Result<BTreeMap<String, PathBuf>, Error> {
+    Ok(all(store)?.into_iter().map(|(name, folder, _)| (name, folder)).collect())
+}
+
+/// All files under a folder.
+pub fn files(folder: &Path) -> Vec<PathBuf> {
+    let (mut files, mut open) = (Vec::new(), vec![folder.to_owned()]);
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok) {
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => open.push(entry.path()),
+                Ok(kind) if kind.is_file() => files.push(entry.path()),
+                _ => {}
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
 /// Bytes of all files under a folder.
 fn size(folder: &Path) -> u64 {
-    let Ok(entries) = fs::read_dir(folder) else { return 0 };
-    entries
-        .filter_map(Result::ok)
-        .map(|entry| match entry.file_type() {
-            Ok(kind) if kind.is_dir() => size(&entry.path()),
-            Ok(kind) if kind.is_file() => entry.metadata().map_or(0, |facts| facts.len()),
-            _ => 0,
-        })
-        .sum()
+    files(folder).iter().filter_map(|path| Some(path.metadata().ok()?.len())).sum()
 }
 
 /// A table of the published runs of a store.

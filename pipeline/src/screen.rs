@@ -1,6 +1,7 @@
 //! What a person sees: progress while it runs, a table when it is done; or one JSON event a line.
 
-use crate::run::Finished;
+use crate::{execute::StageOutcome, run::Finished};
+use datasets::row::Dropped;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 use stages::flow::{Event, Observer};
@@ -232,6 +233,11 @@ pub fn done(finished: &Finished) -> String {
 /// How many ids a plan spells out for each stage.
 const EXAMPLES: usize = 5;
 
+/// Rows that an opt-out list names.
+fn withdrawn(stage: &StageOutcome) -> Vec<&Dropped> {
+    stage.dropped.iter().filter(|row| row.code == Dropped::WITHDRAWN).collect()
+}
+
 /// What a dry run found: what would run, what may run, and behind what.
 pub fn plan(finished: &Finished) -> String {
     let mut text = String::new();
@@ -258,7 +264,12 @@ pub fn plan(finished: &Finished) -> String {
         for row in ledger.may.keys().take(EXAMPLES) {
             let _ = writeln!(text, "    may   {} (waits for `{}` of {})", row.id, row.behind, row.cause);
         }
-        let more = ledger.will.len().saturating_sub(EXAMPLES) + ledger.may.len().saturating_sub(EXAMPLES);
+        let withdrawn = withdrawn(own);
+        for row in withdrawn.iter().take(EXAMPLES) {
+            let _ = writeln!(text, "    drops {}: {}", row.id, row.why);
+        }
+        let hidden = withdrawn.len().saturating_sub(EXAMPLES);
+        let more = hidden + ledger.will.len().saturating_sub(EXAMPLES) + ledger.may.len().saturating_sub(EXAMPLES);
         if more > 0 {
             let _ = writeln!(text, "    and {more} more");
         }
@@ -290,6 +301,7 @@ pub fn plan_json(finished: &Finished) -> String {
                 "cached": own.ledger.cached,
                 "kept": own.kept.len(),
                 "dropped": own.dropped.len(),
+                "withdrawn": withdrawn(own).iter().map(|row| &row.id).collect::<Vec<_>>(),
             });
             (stage.name.as_str(), value)
         })

@@ -9,6 +9,7 @@ mod settings;
 mod work;
 
 pub(crate) use settings::Fit;
+pub(crate) use work::known;
 
 use crate::{
     flow::{

@@ -9,6 +9,7 @@ mod fit;
 pub mod flow;
 mod ingest;
 mod license;
+pub mod lineage;
 mod memory;
 pub mod metric;
 pub mod model;

@@ -2,13 +2,14 @@
 //!
 //! What a track states (an SPDX expression, a Creative Commons URL or title) becomes its SPDX form
 //! here. A license that is not stated is refused unless the policy says otherwise, and audio that is
-//! refused is never decoded.
+//! refused is never decoded. A track that the opt-out list names is refused whatever its license.
 
 use crate::{
-    settings::Complaint,
+    settings::{Complaint, PathSetting},
     stage::{Context, Input, Kind, Places, Port, Shape, Split, Stage},
 };
 use datasets::{
+    corpus::{Member, OptOut},
     license::{List, Policy, Standing, Unknown as UnknownLicense, Verdict},
     row::{Dropped, Track},
 };
@@ -33,6 +34,8 @@ crate::settings! {
         deny: Vec<String> = Vec::new(),
         /// What becomes of a track that states no license, or one that cannot be read.
         unknown: Unknown = Unknown::Refuse,
+        /// A table of withdrawn tracks: `id`, `digest`, `artist` or `url`, with `date` and `evidence`.
+        exclude: Option<PathSetting> = None,
     }
 }
 
@@ -50,6 +53,7 @@ impl License {
 #[derive(Clone)]
 struct Judge {
     policy: Arc<Policy>,
+    withdrawn: Option<Arc<OptOut>>,
     known: RefCell<HashMap<Option<String>, (String, Verdict)>>,
 }
 
@@ -70,6 +74,10 @@ impl Judge {
     }
 
     fn keep(&self, track: Track) -> Result<Track, Dropped> {
+        if let Some(line) = self.withdrawn.as_ref().and_then(|list| list.find(&Member::of(&track))) {
+            let why = format!("withdrawn on {}: {}", line.date, line.evidence);
+            return Err(Dropped { id: track.id, code: Dropped::WITHDRAWN.into(), why, failed: false });
+        }
         match self.judge(&track.license) {
             (spdx, Verdict::Allowed { .. }) => Ok(Track { license: Some(spdx), ..track }),
             (_, Verdict::Refused { code, sentence }) => {
@@ -109,10 +117,14 @@ impl Stage for License {
         }
     }
 
-    fn render<'s>(self, _: &Context<'s>, input: Input<'s, Track>) -> Split<'s, Track> {
+    fn exclude(&self) -> Option<&PathSetting> {
+        self.exclude.as_ref()
+    }
+
+    fn render<'s>(self, cx: &Context<'s>, input: Input<'s, Track>) -> Split<'s, Track> {
         // `check` has built the same policy before.
         let policy = Arc::new(self.policy().unwrap_or_else(|_| unreachable!("the plan checked the policy")));
-        let judge = Judge { policy, known: RefCell::default() };
+        let judge = Judge { policy, withdrawn: cx.env.optouts.get(&*cx.stage).cloned(), known: RefCell::default() };
         let (keeps, drops, waits) = (judge.clone(), judge.clone(), judge);
         Split {
             kept: input.kept.clone().flat_map(move |track| keeps.keep(track).ok()),

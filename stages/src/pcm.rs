@@ -72,17 +72,18 @@ pub fn chain_version() -> String {
     format!("{RESAMPLER} {}", numerics())
 }
 
+/// What the blob of these samples at a rate and with so many channels is called in the cache.
+pub fn name(samples: &Digest, rate: u32, channels: u16) -> Digest {
+    let key = Key::new("pcm").text(&chain_version()).digest(samples);
+    key.number(rate.into()).number(channels.into()).finish()
+}
+
 /// The samples of the whole track that an excerpt is cut from.
 ///
 /// # Errors
 /// When the source cannot be read or has changed, or the cache cannot be written.
 pub fn open(env: &Env, excerpt: &Excerpt) -> Result<Samples, Fault> {
-    let key = Key::new("pcm")
-        .text(&chain_version())
-        .digest(&excerpt.samples)
-        .number(excerpt.rate.into())
-        .number(excerpt.channels.into())
-        .finish();
+    let key = name(&excerpt.samples, excerpt.rate, excerpt.channels);
     let path = env.store.pcm().join(key.hex());
     // All clips of a track are read from one decode: the first to ask makes it, the others wait.
     let making = lock_of(key);

@@ -5,14 +5,17 @@
 
 use crate::{
     flow::Env,
-    settings::{At, Complaint, Data, Field, Settings, Table},
+    settings::{At, Complaint, Data, Field, PathSetting, Settings, Table},
 };
 use datasets::{
     Digest, Key,
     row::{Audio, Clip, Codes, Dropped, Found, Metric, Pending, Prior, Shard, Track, Weights},
 };
 use differential_dataflow::{AsCollection, VecCollection};
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 use timely::dataflow::{Scope, operators::ToStream};
 
 /// build << 32 | chunk.
@@ -122,6 +125,11 @@ pub trait Stage: Settings + Clone + Send + Sync + 'static {
 
     /// For a stage whose result can be pinned: whether the lock file decides.
     fn refresh(&self) -> Option<Refresh> {
+        None
+    }
+
+    /// The list of withdrawn tracks that it heeds; [`Env::optouts`] holds it.
+    fn exclude(&self) -> Option<&PathSetting> {
         None
     }
 
@@ -459,6 +467,8 @@ pub trait Ready: Send + Sync {
     fn shown(&self) -> Vec<(&'static str, String)>;
     /// Whether it can be pinned, and is.
     fn refresh(&self) -> Option<Refresh>;
+    /// The opt-out list that it heeds, where a relative path starts at `base`.
+    fn exclude(&self, base: &Path) -> Option<PathBuf>;
     /// See [`Stage::scan`].
     ///
     /// # Errors
@@ -485,14 +495,18 @@ struct Lowered<S>(S);
 impl<S: Stage> Ready for Lowered<S> {
     fn digest(&self) -> Digest {
         // Where the files lie is not what they are.
-        let inner = self.0.digest(&["refresh", "root", "file"]);
-        Key::new("stage").text(S::VERB).number(u64::from(S::REVISION)).digest(&inner).finish()
+        let inner = self.0.digest(&["refresh", "root", "file", "exclude"]);
+        let revision = datasets::effect::revision(S::VERB, S::REVISION);
+        Key::new("stage").text(S::VERB).number(u64::from(revision)).digest(&inner).finish()
     }
     fn shown(&self) -> Vec<(&'static str, String)> {
         self.0.shown()
     }
     fn refresh(&self) -> Option<Refresh> {
         self.0.refresh()
+    }
+    fn exclude(&self, base: &Path) -> Option<PathBuf> {
+        self.0.exclude().map(|path| path.resolve(base))
     }
     fn scan(&self, base: &Path, env: &Env) -> Result<Vec<Found>, SourceError> {
         self.0.scan(base, env)

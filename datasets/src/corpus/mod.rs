@@ -6,12 +6,16 @@
 
 mod folder;
 mod key;
+mod member;
+mod optout;
 mod rows;
 mod sidecar;
 mod table;
 
 pub use folder::scan;
 pub use key::{key_of, resolve};
+pub use member::{Member, Name};
+pub use optout::{OptOut, Withdrawal};
 pub use sidecar::{SIDECARS, Sidecar, SidecarRow};
 pub use table::{RowError, Table, TableOptions};
 
@@ -189,6 +193,14 @@ pub enum ScanError {
         line: Option<u64>,
         /// What is wrong, as a fragment.
         reason: String,
+    },
+    /// Lines of a list that cannot be passed over.
+    #[error("{}", .wrong.iter().map(|(line, why)| format!("{}:{line}: {why}", path.display())).collect::<Vec<_>>().join("\n"))]
+    Lines {
+        /// The list.
+        path: PathBuf,
+        /// Line, or row where the format has no lines, from 1, and what is wrong, as a fragment.
+        wrong: Vec<(u64, String)>,
     },
     /// A table lacks a column that the settings name.
     #[error(

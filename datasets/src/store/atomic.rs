@@ -84,6 +84,17 @@ pub fn write_atomic(target: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     temp.commit(target)
 }
 
+/// Removes a file.
+///
+/// # Errors
+/// When the disk refuses. A file that is not there is no error.
+pub fn remove(path: &Path) -> Result<(), StoreError> {
+    match fault::point("remove").and_then(|()| fs::remove_file(path)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::io("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
 /// Makes the names in a folder durable.
 ///
 /// # Errors

@@ -3,30 +3,39 @@
 //! ```text
 //! format              the version of this layout
 //! objects/ab/cdef..   bytes under their BLAKE3 digest: temp file, fsync, rename, fsync of the folder
-//! receipts/N.log      what finished: append-only, a segment per process run, a torn tail is ignored
+//! receipts/N.seg      what finished: append-only, a segment per process run, a torn tail is ignored
+//! roots/              what keeps receipts and objects: a file per published run, and one per lock file
 //! checkpoints/KEY     the state of training and sampling that has not finished
 //! pcm/KEY             decoded and resampled samples: a cache, in no digest
 //! runs/NAME-ID/       published trees
+//! lock                held by every process that has the store open
 //! ```
-//! Several processes may write at once: an object's name is its content, and nobody shares a segment.
+//! Several processes may write at once: an object's name is its content, and nobody shares a segment. Whoever cleans
+//! up has the store alone.
 
 mod atomic;
 mod log;
 mod receipts;
+mod roots;
+mod sweep;
 
-pub use atomic::{Temp, sync_folder, write_atomic};
+pub use atomic::{Temp, remove, sync_folder, write_atomic};
 pub use log::Log;
 use receipts::Receipts;
+pub use receipts::{Receipt, Segment};
+pub use roots::{Pins, Recorded, Root};
+pub use sweep::{Contents, Live};
 
-use crate::{Digest, fault};
+use crate::{Digest, Key, fault};
 use std::{
-    fs, io,
+    fs::{self, File, OpenOptions, TryLockError},
+    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 /// The layout that this version reads and writes.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// What can go wrong with the store. Exit code 4.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +61,9 @@ pub enum StoreError {
     /// Not a store.
     #[error("{} is not a store of refrain: its file `format` does not hold a number", .0.display())]
     NotAStore(PathBuf),
+    /// Somebody else has it open.
+    #[error("the store {} is in use by another refrain: try again when that has ended", .0.display())]
+    Busy(PathBuf),
     /// An object that a receipt names is gone.
     #[error("object {0} is missing from the store")]
     Missing(Digest),
@@ -84,6 +96,43 @@ impl StoreError {
 pub struct Store {
     root: PathBuf,
     receipts: Receipts,
+    /// Held for as long as the store is open; none where the disk lets nobody write.
+    _lock: Option<File>,
+}
+
+/// How a store is opened.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hold {
+    /// Beside others.
+    Shared,
+    /// By nobody else.
+    Alone,
+}
+
+impl Hold {
+    /// Takes the lock. One that cleans up is waited for: it takes seconds.
+    fn take(self, root: &Path) -> Result<Option<File>, StoreError> {
+        let path = root.join("lock");
+        let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let file = match (opened, self) {
+            (Ok(file), _) => file,
+            (Err(_), Hold::Shared) => return Ok(None),
+            (Err(source), Hold::Alone) => return Err(StoreError::Io { doing: "write", path, source }),
+        };
+        let taken = if self == Hold::Alone { file.try_lock() } else { file.try_lock_shared() };
+        match taken {
+            Ok(()) => Ok(Some(file)),
+            Err(TryLockError::WouldBlock) if self == Hold::Alone => Err(StoreError::Busy(root.into())),
+            Err(TryLockError::WouldBlock) => {
+                tracing::warn!("waiting: another refrain cleans up the store {}", root.display());
+                file.lock_shared().map_err(StoreError::io("lock", &path))?;
+                Ok(Some(file))
+            }
+            // A disk without locks.
+            Err(TryLockError::Error(_)) if self == Hold::Shared => Ok(None),
+            Err(TryLockError::Error(source)) => Err(StoreError::Io { doing: "lock", path, source }),
+        }
+    }
 }
 
 impl Store {
@@ -92,23 +141,46 @@ impl Store {
     /// # Errors
     /// When the folder cannot be read or created, or holds a store of a newer version.
     pub fn open(root: &Path) -> Result<Store, StoreError> {
+        Store::hold(root, Hold::Shared)
+    }
+
+    /// Opens the store for cleaning up: nobody else may have it open.
+    ///
+    /// # Errors
+    /// As [`Store::open`], and [`StoreError::Busy`].
+    pub fn open_alone(root: &Path) -> Result<Store, StoreError> {
+        Store::hold(root, Hold::Alone)
+    }
+
+    fn hold(root: &Path, hold: Hold) -> Result<Store, StoreError> {
         let format = root.join("format");
         match fs::read_to_string(&format) {
             Ok(text) => match text.trim().parse::<u32>() {
                 Ok(found) if found > FORMAT => return Err(StoreError::Newer { path: root.into(), found }),
-                Ok(_) => {}
+                Ok(FORMAT) => {}
+                // Its receipts did not say which objects they name: that work is done again.
+                Ok(_) => write_atomic(&format, format!("{FORMAT}\n").as_bytes())?,
                 Err(_) => return Err(StoreError::NotAStore(root.into())),
             },
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                for folder in ["objects", "receipts", "checkpoints", "pcm", "runs"] {
-                    let folder = root.join(folder);
-                    fs::create_dir_all(&folder).map_err(StoreError::io("create", &folder))?;
-                }
+                fs::create_dir_all(root).map_err(StoreError::io("create", root))?;
                 write_atomic(&format, format!("{FORMAT}\n").as_bytes())?;
             }
             Err(error) => return Err(StoreError::Io { doing: "read", path: format, source: error }),
         }
-        Ok(Store { root: root.into(), receipts: Receipts::open(&root.join("receipts"))? })
+        let lock = hold.take(root)?;
+        // Any of them may be deleted.
+        for folder in ["objects", "receipts", "checkpoints", "pcm", "runs"] {
+            let folder = root.join(folder);
+            fs::create_dir_all(&folder).map_err(StoreError::io("create", &folder))?;
+        }
+        Ok(Store { root: root.into(), receipts: Receipts::open(&root.join("receipts"))?, _lock: lock })
+    }
+
+    /// Says which manifest's run works on it from here on: what it writes is unfinished work of that name until it is
+    /// published.
+    pub fn begin(&self, name: &str) {
+        self.receipts.begin(name);
     }
 
     /// The folder of the store.
@@ -166,17 +238,31 @@ impl Store {
         Ok(())
     }
 
-    /// What was remembered under a key.
+    /// What was remembered under a key. The run that asks rests on it.
     pub fn receipt(&self, key: &Digest) -> Option<Arc<[u8]>> {
-        self.receipts.get(key)
+        self.receipts.get(key, true)
     }
 
-    /// Remembers bytes under a key. Whatever objects they name must have been stored before.
+    /// The same, for somebody who may yet do without it.
+    pub fn peek(&self, key: &Digest) -> Option<Arc<[u8]>> {
+        self.receipts.get(key, false)
+    }
+
+    /// Remembers bytes that name no object under a key.
     ///
     /// # Errors
     /// When the disk refuses.
     pub fn remember(&self, key: Digest, bytes: &[u8]) -> Result<(), StoreError> {
-        self.receipts.put(key, bytes)
+        self.receipts.put(key, &[], bytes)
+    }
+
+    /// Remembers bytes under a key, with the objects that they name: these must have been stored before, and stay as
+    /// long as the receipt.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn remember_with(&self, key: Digest, objects: &[Digest], bytes: &[u8]) -> Result<(), StoreError> {
+        self.receipts.put(key, objects, bytes)
     }
 
     /// Makes all receipts durable.
@@ -187,8 +273,10 @@ impl Store {
         self.receipts.flush()
     }
 
-    /// Where the unfinished state of an effect lies.
+    /// Where the unfinished state of an effect lies, for whoever is about to do the work.
     pub fn checkpoint(&self, key: &Digest) -> PathBuf {
+        // It stays as long as this receipt. Where that cannot be written, the state itself cannot either, and says so.
+        let _ = self.remember(checkpoint_of(key), &key.0);
         self.root.join("checkpoints").join(key.hex())
     }
 
@@ -201,6 +289,11 @@ impl Store {
     pub fn pcm(&self) -> PathBuf {
         self.root.join("pcm")
     }
+}
+
+/// Under this key lies that an effect has a checkpoint.
+fn checkpoint_of(key: &Digest) -> Digest {
+    Key::new("checkpoint").digest(key).finish()
 }
 
 #[cfg(test)]
@@ -231,9 +324,31 @@ mod tests {
     #[test]
     fn a_newer_store_is_left_alone() {
         let folder = tempfile::tempdir().expect("a folder");
-        fs::write(folder.path().join("format"), "2\n").expect("written");
+        fs::write(folder.path().join("format"), "3\n").expect("written");
         let error = Store::open(folder.path()).err().expect("refused").to_string();
-        assert!(error.contains("has format 2"), "{error}");
+        assert!(error.contains("has format 3"), "{error}");
         assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1);
+    }
+
+    #[test]
+    fn an_older_store_is_taken_over() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("format"), "1\n").expect("written");
+        fs::create_dir(folder.path().join("receipts")).expect("a folder");
+        fs::write(folder.path().join("receipts/00000001.log"), [7; 99]).expect("written");
+        let store = Store::open(folder.path()).expect("a store");
+        assert_eq!(fs::read_to_string(folder.path().join("format")).expect("a format"), "2\n");
+        assert_eq!(store.contents().expect("contents").leftovers, [folder.path().join("receipts/00000001.log")]);
+    }
+
+    #[test]
+    fn whoever_cleans_up_is_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (one, two) = (Store::open(folder.path()).expect("a store"), Store::open(folder.path()).expect("a store"));
+        assert!(matches!(Store::open_alone(folder.path()), Err(StoreError::Busy(_))));
+        drop(one);
+        assert!(matches!(Store::open_alone(folder.path()), Err(StoreError::Busy(_))));
+        drop(two);
+        assert!(Store::open_alone(folder.path()).is_ok());
     }
 }

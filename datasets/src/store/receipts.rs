@@ -1,85 +1,165 @@
-//! Receipts: an append-only log of finished work, key -> small bytes.
+//! Receipts: an append-only log of finished work, key -> the objects that it names and small bytes.
 //!
-//! A record is its length and a check (both u32, little-endian), then key and value. A segment is
-//! written by one process run and never appended to by another, so that a torn tail ends only itself.
+//! A record is its length and a check (both u32, little-endian), then key, number of objects (u32), objects and value.
+//! A segment is written by one process run and never appended to by another, so that a torn tail ends only itself. Its
+//! first record says which manifest's run wrote it.
 
-use super::StoreError;
-use crate::{Digest, fault};
+use super::{StoreError, write_atomic};
+use crate::{Digest, Key, fault};
 use std::{
     collections::HashMap,
     fs::{self, File, OpenOptions},
     io::{self, Write},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 const HEAD: usize = 8;
+/// Key and number of objects.
+const LEAST: usize = 36;
+/// The ending of a segment's name. Format 1 wrote `.log`, which did not name objects.
+const ENDING: &str = "seg";
+
+/// What is remembered under a key.
+#[derive(Clone, Debug)]
+pub struct Receipt {
+    /// Objects without which it is of no use.
+    pub objects: Box<[Digest]>,
+    /// What came of the work.
+    pub value: Arc<[u8]>,
+}
+
+/// One segment of the log, for those who clean up.
+pub struct Segment {
+    /// Its place in the order of segments.
+    pub number: u64,
+    /// The name of the manifest whose run wrote it; empty for one that was made of others.
+    pub name: String,
+    /// Its receipts.
+    pub receipts: HashMap<Digest, Receipt>,
+    /// Its size in bytes.
+    pub bytes: u64,
+}
+
+struct Known {
+    receipt: Receipt,
+    /// Whether this process looked it up or wrote it.
+    touched: AtomicBool,
+}
 
 pub(super) struct Receipts {
     folder: PathBuf,
-    index: RwLock<HashMap<Digest, Arc<[u8]>>>,
+    index: RwLock<HashMap<Digest, Known>>,
     segment: Mutex<Option<(PathBuf, File)>>,
+    name: OnceLock<String>,
 }
 
 fn check(body: &[u8]) -> u32 {
     Digest::of(body).prefix() as u32
 }
 
-fn load(bytes: &[u8], index: &mut HashMap<Digest, Arc<[u8]>>) {
+/// The key of a segment's first record.
+fn writer() -> Digest {
+    Key::new("written by runs of").finish()
+}
+
+fn record(key: &Digest, objects: &[Digest], value: &[u8]) -> Vec<u8> {
+    let mut body = Vec::with_capacity(LEAST + 32 * objects.len() + value.len());
+    body.extend(key.0);
+    body.extend((objects.len() as u32).to_le_bytes());
+    objects.iter().for_each(|object| body.extend(object.0));
+    body.extend(value);
+    let mut record = Vec::with_capacity(HEAD + body.len());
+    record.extend((body.len() as u32).to_le_bytes());
+    record.extend(check(&body).to_le_bytes());
+    record.extend(&body);
+    record
+}
+
+fn word(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
+}
+
+/// Key and receipt of a record's body.
+fn parse(body: &[u8]) -> Option<(Digest, Receipt)> {
+    let key = Digest(body.get(..32)?.try_into().ok()?);
+    let end = LEAST + 32 * word(body, 32)? as usize;
+    let objects = Digest::list(body.get(LEAST..end)?).collect();
+    Some((key, Receipt { objects, value: body[end..].into() }))
+}
+
+/// Hands out every whole record.
+fn load(bytes: &[u8], mut take: impl FnMut(Digest, Receipt)) {
     let mut rest = bytes;
-    while rest.len() >= HEAD + 32 {
-        let word = |i: usize| u32::from_le_bytes([rest[i], rest[i + 1], rest[i + 2], rest[i + 3]]);
-        let (length, expected) = (word(0) as usize, word(4));
-        let Some(body) = rest.get(HEAD..HEAD + length).filter(|b| b.len() >= 32 && check(b) == expected) else {
-            return;
-        };
-        let mut key = [0; 32];
-        key.copy_from_slice(&body[..32]);
-        index.insert(Digest(key), body[32..].into());
-        rest = &rest[HEAD + length..];
+    while let (Some(length), Some(expected)) = (word(rest, 0), word(rest, 4)) {
+        let body = rest.get(HEAD..HEAD + length as usize).filter(|body| check(body) == expected);
+        let Some((body, (key, receipt))) = body.and_then(|body| Some((body, parse(body)?))) else { return };
+        take(key, receipt);
+        rest = &rest[HEAD + body.len()..];
     }
+}
+
+/// The segments in their order: a later one wins where two processes remembered one key.
+fn segments(folder: &Path) -> Result<Vec<(u64, PathBuf)>, StoreError> {
+    let mut segments = Vec::new();
+    for entry in fs::read_dir(folder).map_err(StoreError::io("read", folder))? {
+        let path = entry.map_err(StoreError::io("read", folder))?.path();
+        let number = path.file_stem().and_then(|stem| stem.to_str()?.parse().ok());
+        if let Some(number) = number.filter(|_| path.extension().is_some_and(|e| e == ENDING)) {
+            segments.push((number, path));
+        }
+    }
+    segments.sort();
+    Ok(segments)
 }
 
 impl Receipts {
     pub(super) fn open(folder: &Path) -> Result<Receipts, StoreError> {
-        let mut segments = Vec::new();
-        for entry in fs::read_dir(folder).map_err(StoreError::io("read", folder))? {
-            let path = entry.map_err(StoreError::io("read", folder))?.path();
-            if path.extension().is_some_and(|e| e == "log") {
-                segments.push(path);
-            }
-        }
-        // A later segment wins where two processes remembered one key.
-        segments.sort();
         let mut index = HashMap::new();
-        for path in segments {
-            load(&fs::read(&path).map_err(StoreError::io("read", &path))?, &mut index);
+        for (_, path) in segments(folder)? {
+            let bytes = fs::read(&path).map_err(StoreError::io("read", &path))?;
+            load(&bytes, |key, receipt| {
+                index.insert(key, Known { receipt, touched: AtomicBool::new(false) });
+            });
         }
-        Ok(Receipts { folder: folder.into(), index: RwLock::new(index), segment: Mutex::new(None) })
+        let (index, segment) = (RwLock::new(index), Mutex::new(None));
+        Ok(Receipts { folder: folder.into(), index, segment, name: OnceLock::new() })
     }
 
-    pub(super) fn get(&self, key: &Digest) -> Option<Arc<[u8]>> {
-        self.index.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    /// Says which manifest's run writes from here on; the first to say it counts.
+    pub(super) fn begin(&self, name: &str) {
+        self.name.get_or_init(|| name.to_owned());
     }
 
-    pub(super) fn put(&self, key: Digest, value: &[u8]) -> Result<(), StoreError> {
-        let mut body = Vec::with_capacity(32 + value.len());
-        body.extend(key.0);
-        body.extend(value);
-        let mut record = Vec::with_capacity(HEAD + body.len());
-        record.extend((body.len() as u32).to_le_bytes());
-        record.extend(check(&body).to_le_bytes());
-        record.extend(&body);
+    pub(super) fn get(&self, key: &Digest, touch: bool) -> Option<Arc<[u8]>> {
+        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+        let known = index.get(key)?;
+        if touch {
+            known.touched.store(true, Ordering::Relaxed);
+        }
+        Some(known.receipt.value.clone())
+    }
+
+    pub(super) fn put(&self, key: Digest, objects: &[Digest], value: &[u8]) -> Result<(), StoreError> {
+        let record = record(&key, objects, value);
         {
             let mut segment = self.segment.lock().unwrap_or_else(PoisonError::into_inner);
             let (path, file) = match &mut *segment {
                 Some(open) => open,
-                none => none.insert(create(&self.folder)?),
+                none => {
+                    let name = self.name.get().map_or("", String::as_str);
+                    none.insert(create(&self.folder, name)?)
+                }
             };
             // One write per record: a crash tears at most the last one.
             fault::point("write").and_then(|()| file.write_all(&record)).map_err(StoreError::io("write", path))?;
         }
-        self.index.write().unwrap_or_else(PoisonError::into_inner).insert(key, value.into());
+        let receipt = Receipt { objects: objects.into(), value: value.into() };
+        let known = Known { receipt, touched: AtomicBool::new(true) };
+        self.index.write().unwrap_or_else(PoisonError::into_inner).insert(key, known);
         Ok(())
     }
 
@@ -91,17 +171,81 @@ impl Receipts {
             None => Ok(()),
         }
     }
+
+    /// Keys of what this process looked up or wrote and `which` picks, sorted.
+    pub(super) fn touched(&self, which: impl Fn(&Receipt) -> bool) -> Vec<Digest> {
+        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+        let touched = index.iter().filter(|(_, known)| known.touched.load(Ordering::Relaxed) && which(&known.receipt));
+        let mut keys: Vec<Digest> = touched.map(|(key, _)| *key).collect();
+        keys.sort_unstable();
+        keys
+    }
+
+    /// The number of the last segment; 0 where there is none.
+    pub(super) fn last(&self) -> Result<u64, StoreError> {
+        Ok(segments(&self.folder)?.last().map_or(0, |(number, _)| *number))
+    }
+
+    /// Every segment with all its receipts.
+    pub(super) fn read(&self) -> Result<Vec<Segment>, StoreError> {
+        let mut read = Vec::new();
+        for (number, path) in segments(&self.folder)? {
+            let bytes = fs::read(&path).map_err(StoreError::io("read", &path))?;
+            let (mut name, mut receipts) = (String::new(), HashMap::new());
+            load(&bytes, |key, receipt| {
+                if key == writer() {
+                    name = String::from_utf8_lossy(&receipt.value).into_owned();
+                } else {
+                    receipts.insert(key, receipt);
+                }
+            });
+            read.push(Segment { number, name, receipts, bytes: bytes.len() as u64 });
+        }
+        Ok(read)
+    }
+
+    /// Puts one segment in the place of several, given by their numbers in order; later ones win. It takes the last
+    /// number, so that at no moment a receipt that stays is missing. `keep` picks what stays.
+    pub(super) fn merge(
+        &self,
+        segments: &[&Segment],
+        keep: impl Fn(&Digest, &Receipt) -> bool,
+    ) -> Result<(), StoreError> {
+        let Some((last, before)) = segments.split_last() else { return Ok(()) };
+        let mut kept: HashMap<&Digest, &Receipt> = HashMap::new();
+        for segment in segments {
+            kept.extend(segment.receipts.iter().filter(|(key, receipt)| keep(key, receipt)));
+        }
+        let mut sorted: Vec<_> = kept.into_iter().collect();
+        sorted.sort_unstable_by_key(|(key, _)| **key);
+        // One that stands for itself stays what it is: finished work or not.
+        let name = if before.is_empty() { last.name.as_str() } else { "" };
+        let first = if name.is_empty() { Vec::new() } else { record(&writer(), &[], name.as_bytes()) };
+        let records = sorted.into_iter().map(|(key, receipt)| record(key, &receipt.objects, &receipt.value));
+        let bytes: Vec<u8> = std::iter::once(first).chain(records).flatten().collect();
+        write_atomic(&place(&self.folder, last.number), &bytes)?;
+        for segment in before {
+            super::remove(&place(&self.folder, segment.number))?;
+        }
+        Ok(())
+    }
+}
+
+fn place(folder: &Path, number: u64) -> PathBuf {
+    folder.join(format!("{number:08}.{ENDING}"))
 }
 
 /// The first free number; `create_new` settles a race between processes.
-fn create(folder: &Path) -> Result<(PathBuf, File), StoreError> {
-    let numbers = fs::read_dir(folder).map_err(StoreError::io("read", folder))?;
-    let highest = numbers.filter_map(|e| e.ok()?.path().file_stem()?.to_str()?.parse::<u64>().ok()).max().unwrap_or(0);
-    let mut number = highest + 1;
+fn create(folder: &Path, name: &str) -> Result<(PathBuf, File), StoreError> {
+    let mut number = segments(folder)?.last().map_or(1, |(number, _)| number + 1);
     loop {
-        let path = folder.join(format!("{number:08}.log"));
+        let path = place(folder, number);
         match fault::point("write").and_then(|()| OpenOptions::new().append(true).create_new(true).open(&path)) {
-            Ok(file) => return Ok((path, file)),
+            Ok(mut file) => {
+                let first = record(&writer(), &[], name.as_bytes());
+                fault::point("write").and_then(|()| file.write_all(&first)).map_err(StoreError::io("write", &path))?;
+                return Ok((path, file));
+            }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
             Err(source) => return Err(StoreError::Io { doing: "create", path, source }),
         }
@@ -112,26 +256,55 @@ fn create(folder: &Path) -> Result<(PathBuf, File), StoreError> {
 mod tests {
     use super::*;
 
+    fn count(bytes: &[u8]) -> usize {
+        let mut count = 0;
+        load(bytes, |_, _| count += 1);
+        count
+    }
+
     #[test]
     fn a_torn_tail_loses_only_the_last_record() {
         let folder = tempfile::tempdir().expect("a folder");
         let keys: Vec<Digest> = (0..5u8).map(|i| Digest::of(&[i])).collect();
+        let first = record(&writer(), &[], b"songs").len();
         let whole = {
             let receipts = Receipts::open(folder.path()).expect("open");
+            receipts.begin("songs");
             for key in &keys {
-                receipts.put(*key, b"value").expect("put");
+                receipts.put(*key, &[keys[0]], b"value").expect("put");
             }
-            fs::read(folder.path().join("00000001.log")).expect("a segment")
+            fs::read(place(folder.path(), 1)).expect("a segment")
         };
         for cut in 0..whole.len() {
-            let mut index = HashMap::new();
-            load(&whole[..cut], &mut index);
-            assert_eq!(index.len(), cut / (HEAD + 32 + 5), "cut at {cut}");
+            let records = if cut < first { 0 } else { 1 + (cut - first) / (HEAD + LEAST + 32 + 5) };
+            assert_eq!(count(&whole[..cut]), records, "cut at {cut}");
         }
         // A second run starts a segment of its own and sees all of the first.
         let receipts = Receipts::open(folder.path()).expect("open");
-        receipts.put(Digest::of(b"new"), b"x").expect("put");
-        assert!(folder.path().join("00000002.log").exists());
-        assert!(keys.iter().all(|k| receipts.get(k).as_deref() == Some(b"value".as_slice())));
+        receipts.put(Digest::of(b"new"), &[], b"x").expect("put");
+        assert!(place(folder.path(), 2).exists());
+        assert!(keys.iter().all(|k| receipts.get(k, false).as_deref() == Some(b"value".as_slice())));
+        assert_eq!(receipts.touched(|_| true), [Digest::of(b"new")]);
+    }
+
+    #[test]
+    fn merged_segments_hold_what_stays_and_the_later_value() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let [a, b, c] = [b"a", b"b", b"c"].map(|key| Digest::of(key));
+        for (name, key, value) in [("one", a, b"1"), ("two", b, b"2"), ("two", a, b"3"), ("last", c, b"4")] {
+            let receipts = Receipts::open(folder.path()).expect("open");
+            receipts.begin(name);
+            receipts.put(key, &[b], value).expect("put");
+        }
+        let receipts = Receipts::open(folder.path()).expect("open");
+        let read = receipts.read().expect("read");
+        assert_eq!(read.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["one", "two", "two", "last"]);
+        receipts.merge(&read[..3].iter().collect::<Vec<_>>(), |key, _| *key != b).expect("merged");
+        let read = receipts.read().expect("read");
+        assert_eq!(read.iter().map(|s| (s.number, s.name.as_str())).collect::<Vec<_>>(), [(3, ""), (4, "last")]);
+        assert_eq!(
+            (read[0].receipts.len(), &*read[0].receipts[&a].value, &*read[0].receipts[&a].objects),
+            (1, &b"3"[..], &[b][..])
+        );
     }
 }

@@ -226,7 +226,8 @@ fn about(digest: &Digest) -> Digest {
     Key::new("weights").digest(digest).finish()
 }
 
-fn known(store: &Store, digest: &Digest) -> BTreeSet<Digest> {
+/// The digests of all samples that a codec was trained on, as far as this store knows.
+pub(crate) fn known(store: &Store, digest: &Digest) -> BTreeSet<Digest> {
     let about: Option<Weights> = store.receipt(&about(digest)).and_then(|b| postcard::from_bytes(&b).ok());
     let lineage = about.and_then(|w| w.lineage).and_then(|d| store.get(&d).ok()).unwrap_or_default();
     Digest::list(&lineage).collect()
@@ -242,7 +243,11 @@ fn recall(env: &Env, digest: &Digest) -> Result<Weights, Fault> {
 /// Remembers what a row of weights says, so that they can be pinned.
 fn remember(store: &Store, weights: &Weights) -> Result<(), StoreError> {
     match postcard::to_stdvec(weights) {
-        Ok(bytes) => store.remember(about(&weights.digest), &bytes),
+        Ok(bytes) => {
+            let objects: Vec<Digest> =
+                [Some(weights.digest), weights.curves, weights.lineage].into_iter().flatten().collect();
+            store.remember_with(about(&weights.digest), &objects, &bytes)
+        }
         Err(_) => Ok(()),
     }
 }

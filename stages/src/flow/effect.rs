@@ -61,7 +61,7 @@ pub struct Done<'s, R: 'static, O: 'static> {
 trait Erased: Send + Sync {
     fn load(&self) -> Load;
     fn corpus(&self) -> bool;
-    fn complete(&self, output: &[u8], env: &Env) -> bool;
+    fn objects(&self, output: &[u8]) -> Option<Vec<Digest>>;
     fn run(&self, work: &[u8]) -> Result<Vec<u8>, Fault>;
 }
 
@@ -72,10 +72,9 @@ impl<E: Effect> Erased for E {
     fn corpus(&self) -> bool {
         E::CORPUS
     }
-    /// Whether the objects that a remembered output names are still there.
-    fn complete(&self, output: &[u8], env: &Env) -> bool {
+    fn objects(&self, output: &[u8]) -> Option<Vec<Digest>> {
         let output: Option<E::Output> = postcard::from_bytes(output).ok();
-        output.is_some_and(|output| self.objects(&output).iter().all(|object| env.store.has(object)))
+        output.map(|output| Effect::objects(self, &output))
     }
     fn run(&self, work: &[u8]) -> Result<Vec<u8>, Fault> {
         let packed = |error: postcard::Error| Fault::Failed(format!("its work cannot be read: {error}"));
@@ -222,7 +221,9 @@ fn operator<'s>(cx: &Context<'s>, effect: Arc<dyn Erased>, work: Rows<'s, Job>) 
 /// A remembered outcome, if the objects it names are still there.
 fn recall(effect: &dyn Erased, env: &Env, key: &Digest) -> Option<Outcome> {
     match postcard::from_bytes::<Receipt>(&env.store.receipt(key)?).ok()? {
-        Receipt::Ok(output) => effect.complete(&output, env).then_some(Outcome::Ok(output)),
+        Receipt::Ok(output) => {
+            effect.objects(&output)?.iter().all(|object| env.store.has(object)).then_some(Outcome::Ok(output))
+        }
         Receipt::Refused(refusal) => Some(Outcome::Refused(refusal)),
     }
 }
@@ -252,11 +253,17 @@ fn perform(effect: &dyn Erased, env: &Env, stage: &str, key: Digest, work: &[u8]
             (Outcome::Refused(refusal.clone()), Some(Receipt::Refused(refusal)))
         }
     };
+    let mut said = Digest::default();
     if let Some(receipt) = receipt {
-        let stored = postcard::to_stdvec(&receipt).map(|bytes| env.store.remember(key, &bytes));
-        match stored {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => return abort(env, error),
+        let objects = if let Receipt::Ok(output) = &receipt { effect.objects(output) } else { None };
+        let objects = objects.unwrap_or_default();
+        match postcard::to_stdvec(&receipt) {
+            Ok(bytes) => {
+                said = Digest::of(&bytes);
+                if let Err(error) = env.store.remember_with(key, &objects, &bytes) {
+                    return abort(env, error);
+                }
+            }
             Err(why) => env.ledger.fail(Failure::Stage { stage: stage.into(), why: why.to_string() }),
         }
     }
@@ -272,7 +279,7 @@ fn perform(effect: &dyn Erased, env: &Env, stage: &str, key: Digest, work: &[u8]
         }
         _ => {
             env.ledger.executed(stage, id.clone());
-            env.event(Event::Executed { stage: stage.into(), id });
+            env.event(Event::Executed { stage: stage.into(), id, output: said });
         }
     }
     Some(outcome)

@@ -1,9 +1,9 @@
 //! What effects may reach: the store, the sources, the pool, the ledger, and the word to stop.
 
 use super::{Event, Ledger, Observer, Pool};
-use datasets::{Digest, store::Store};
+use datasets::{Digest, corpus::OptOut, store::Store};
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     path::{Path, PathBuf},
     sync::{
         Arc, PoisonError, RwLock,
@@ -53,6 +53,8 @@ pub struct Env {
     pub store: Store,
     /// Where to read the corpus's files.
     pub sources: Sources,
+    /// Lists of withdrawn tracks, by the stage that heeds them.
+    pub optouts: BTreeMap<String, Arc<OptOut>>,
     /// Threads for effects.
     pub pool: Pool,
     /// What happened.

@@ -1,6 +1,6 @@
 //! The ledger: what ran, what was remembered, what would run, and what went wrong.
 
-use datasets::{row::Pending, store::StoreError};
+use datasets::{Digest, row::Pending, store::StoreError};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -68,6 +68,8 @@ pub enum Event {
         stage: String,
         /// The row's id.
         id: String,
+        /// Digest of what came of it: two outcomes with one digest are the same.
+        output: Digest,
     },
     /// A row was dropped with a warning: its source could not be read.
     Warning {

@@ -9,14 +9,14 @@ use crate::{flow::Env, stage::SourceError};
 use datasets::{
     Digest, Key,
     audio::tags::{self, Tags},
-    corpus::{self, Entry, Oddity, Table, TableOptions},
+    corpus::{self, Entry, Member, Oddity, Table, TableOptions},
     row::{Found, Labels, Origin},
     store::StoreError,
 };
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::{
-    fs::{self, File, Metadata},
+    fs::{self, Metadata},
     io,
     os::unix::fs::MetadataExt,
     path::Path,
@@ -30,7 +30,7 @@ pub(super) fn folder(ingest: &Ingest, base: &Path, env: &Env) -> Result<Vec<Foun
     let Some(root) = &ingest.root else { unreachable!("`check` asked for a root") };
     let root = root.resolve(base);
     let scan = corpus::scan(&root).map_err(|e| SourceError::Unreadable(e.to_string()))?;
-    let mut found = read(&scan.entries, env)?;
+    let mut found = read(ingest, &scan.entries, env)?;
     // What is odd about a folder is a row too, unless the file itself is there and stands for it.
     found.extend(scan.complaints.into_iter().filter(|c| c.oddity != Oddity::DuplicateKey).map(|complaint| {
         let unreadable = complaint.oddity == Oddity::UnreadableFolder;
@@ -52,7 +52,7 @@ pub(super) fn table(ingest: &Ingest, base: &Path, env: &Env) -> Result<Vec<Found
         root: ingest.root.as_ref().map(|root| root.resolve(base)),
     };
     let table = Table::read(&file.resolve(base), &options).map_err(|e| SourceError::Unreadable(e.to_string()))?;
-    let mut found = read(&table.entries, env)?;
+    let mut found = read(ingest, &table.entries, env)?;
     found.extend(table.errors.into_iter().map(|wrong| Found {
         key: format!("row {}", wrong.row),
         origin: Origin::Unusable("unusable-row".into(), wrong.reason),
@@ -63,12 +63,12 @@ pub(super) fn table(ingest: &Ingest, base: &Path, env: &Env) -> Result<Vec<Found
 }
 
 /// Reads all files' digests and tags, in parallel; the order of the result is the order of the entries.
-fn read(entries: &[Entry], env: &Env) -> Result<Vec<Found>, SourceError> {
-    let rows: Vec<Result<Found, StoreError>> = entries.par_iter().map(|entry| one(entry, env)).collect();
+fn read(ingest: &Ingest, entries: &[Entry], env: &Env) -> Result<Vec<Found>, SourceError> {
+    let rows: Vec<Result<Found, StoreError>> = entries.par_iter().map(|entry| one(ingest, entry, env)).collect();
     Ok(rows.into_iter().collect::<Result<Vec<_>, _>>()?)
 }
 
-fn one(entry: &Entry, env: &Env) -> Result<Found, StoreError> {
+fn one(ingest: &Ingest, entry: &Entry, env: &Env) -> Result<Found, StoreError> {
     let mut found = Found {
         key: entry.key.clone(),
         origin: Origin::Unreadable(String::new()),
@@ -81,7 +81,7 @@ fn one(entry: &Entry, env: &Env) -> Result<Found, StoreError> {
             extra: entry.metadata.extra.clone(),
         },
     };
-    let (content, bytes) = match content(&entry.path, env)? {
+    let File { content, bytes, hint } = match content(&entry.path, env) {
         Ok(read) => read,
         Err(error) => {
             found.origin = Origin::Unreadable(format!("cannot read {}: {error}", entry.path.display()));
@@ -89,7 +89,7 @@ fn one(entry: &Entry, env: &Env) -> Result<Found, StoreError> {
         }
     };
     env.sources.add(content, &entry.path);
-    let tags = remembered_tags(&entry.path, &content, env)?;
+    let (tags, noted) = tags_of(&entry.path, &content, env);
     let Labels { title, artist, genre, source, .. } = &mut found.labels;
     for (label, tag) in [(title, tags.title), (artist, tags.artist), (genre, tags.genre), (source, tags.url)] {
         if label.is_none() {
@@ -98,38 +98,69 @@ fn one(entry: &Entry, env: &Env) -> Result<Found, StoreError> {
     }
     found.license = found.license.or(tags.license);
     found.origin = Origin::File { content, bytes };
+    // The store keeps nothing of a track that is withdrawn: its file is read again each time.
+    if !withdrawn(ingest, &found, content, bytes, env) {
+        hint.keep(env)?;
+        noted.keep(env)?;
+    }
     Ok(found)
 }
 
+/// Whether a list of the plan names a track.
+fn withdrawn(ingest: &Ingest, found: &Found, content: Digest, bytes: u64, env: &Env) -> bool {
+    !env.optouts.is_empty() && {
+        let track = Member::of(&ingest.track(found.clone(), content, bytes));
+        env.optouts.values().any(|list| list.find(&track).is_some())
+    }
+}
+
+/// A file that was read.
+struct File {
+    content: Digest,
+    bytes: u64,
+    hint: Note,
+}
+
+/// Something about a file that the store may remember.
+enum Note {
+    /// The store has it under this key.
+    Known(Digest),
+    /// It is new.
+    New(Digest, Vec<u8>),
+    /// It is not to be remembered.
+    None,
+}
+
+impl Note {
+    fn keep(self, env: &Env) -> Result<(), StoreError> {
+        match self {
+            Note::Known(key) => drop(env.store.receipt(&key)),
+            Note::New(key, value) => env.store.remember(key, &value)?,
+            Note::None => {}
+        }
+        Ok(())
+    }
+}
+
 /// The digest and size of a file, from its hint or from its bytes.
-fn content(path: &Path, env: &Env) -> Result<io::Result<(Digest, u64)>, StoreError> {
-    let mut file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) => return Ok(Err(error)),
-    };
-    let facts = match file.metadata() {
-        Ok(facts) => facts,
-        Err(error) => return Ok(Err(error)),
-    };
-    let hint = hint(&facts);
+fn content(path: &Path, env: &Env) -> io::Result<File> {
+    let mut file = fs::File::open(path)?;
+    let facts = file.metadata()?;
+    let (hint, bytes) = (hint(&facts), facts.len());
     if !env.rehash
-        && let Some(known) = env.store.receipt(&hint)
+        && let Some(known) = env.store.peek(&hint)
         && let Ok(digest) = <[u8; 32]>::try_from(&*known)
     {
-        return Ok(Ok((Digest(digest), facts.len())));
+        return Ok(File { content: Digest(digest), bytes, hint: Note::Known(hint) });
     }
     let started = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as i128);
     let mut hasher = blake3::Hasher::new();
-    if let Err(error) = hasher.update_reader(&mut file) {
-        return Ok(Err(error));
-    }
+    hasher.update_reader(&mut file)?;
     let digest = Digest(*hasher.finalize().as_bytes());
     let rested = started - (i128::from(facts.ctime()) * 1_000_000_000 + i128::from(facts.ctime_nsec())) > REST;
     let same = fs::metadata(path).is_ok_and(|after| hint_of(&after) == hint_of(&facts));
-    if rested && same {
-        env.store.remember(hint, &digest.0)?;
-    }
-    Ok(Ok((digest, facts.len())))
+    let hint = if rested && same { Note::New(hint, digest.0.to_vec()) } else { Note::None };
+    Ok(File { content: digest, bytes, hint })
 }
 
 fn hint_of(facts: &Metadata) -> [i64; 7] {
@@ -158,18 +189,16 @@ struct Remembered {
 }
 
 /// A file's tags, remembered under the digest of its bytes.
-fn remembered_tags(path: &Path, content: &Digest, env: &Env) -> Result<Remembered, StoreError> {
+fn tags_of(path: &Path, content: &Digest, env: &Env) -> (Remembered, Note) {
     let key = Key::new("tags").number(TAGS).digest(content).finish();
-    if let Some(known) = env.store.receipt(&key).and_then(|bytes| postcard::from_bytes(&bytes).ok()) {
-        return Ok(known);
+    if let Some(known) = env.store.peek(&key).and_then(|bytes| postcard::from_bytes(&bytes).ok()) {
+        return (known, Note::Known(key));
     }
     let Tags { title, artist, genre, license, url, .. } = tags::read(path);
     let read = Remembered { title, artist, genre, license, url };
     // Serialising five strings cannot fail; were it to, the tags would be read again.
-    if let Ok(bytes) = postcard::to_stdvec(&read) {
-        env.store.remember(key, &bytes)?;
-    }
-    Ok(read)
+    let noted = postcard::to_stdvec(&read).map_or(Note::None, |bytes| Note::New(key, bytes));
+    (read, noted)
 }
 
 /// Bumped when the same bytes would give other tags.

@@ -331,7 +331,7 @@ impl Effect for Measure {
         let prior = learned.clone().row(found);
         // For later runs that pin it.
         let known = postcard::to_stdvec(&(&prior, trained_on)).map_err(|e| Fault::Failed(e.to_string()))?;
-        self.env.store.remember(about(&prior.digest), &known)?;
+        self.env.store.remember_with(about(&prior.digest), &self.objects(&prior), &known)?;
         Ok(prior)
     }
 }

@@ -1,0 +1,92 @@
+//! Names by which a track may be withdrawn, as digests: so that the store can tell who is in a run without naming a
+//! track again.
+
+use crate::{Digest, Key, row::Track};
+use serde::{Deserialize, Serialize};
+use unicode_normalization::UnicodeNormalization;
+
+/// A name of a track by which it may be withdrawn, as half a digest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Name([u8; 16]);
+
+impl Name {
+    fn new(kind: &str, text: &[u8]) -> Name {
+        let mut half = [0; 16];
+        half.copy_from_slice(&Key::new(kind).bytes(text).finish().0[..16]);
+        Name(half)
+    }
+
+    /// A track's id, in NFC.
+    pub fn id(id: &str) -> Name {
+        Name::new("id", id.trim().nfc().collect::<String>().as_bytes())
+    }
+
+    /// The digest of a file's bytes or of its samples.
+    pub fn digest(digest: &Digest) -> Name {
+        Name::new("digest", &digest.0)
+    }
+
+    /// An artist, without regard to case and spaces around the name.
+    pub fn artist(artist: &str) -> Name {
+        Name::new("artist", artist.trim().nfc().collect::<String>().to_lowercase().as_bytes())
+    }
+
+    /// An address, without regard to `http` or `https`, a final `/` and case.
+    pub fn url(url: &str) -> Name {
+        let url = url.trim().to_lowercase();
+        let bare = url.strip_prefix("https://").or(url.strip_prefix("http://")).unwrap_or(&url);
+        Name::new("url", bare.trim_end_matches('/').as_bytes())
+    }
+}
+
+/// A track by all its names.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Member {
+    /// [`Name::id`].
+    pub id: Name,
+    /// [`Name::digest`] of its bytes, where it was read.
+    pub content: Option<Name>,
+    /// The same of its samples, where they are known.
+    pub samples: Option<Name>,
+    /// [`Name::artist`], where stated.
+    pub artist: Option<Name>,
+    /// [`Name::url`] of its source, where stated.
+    pub source: Option<Name>,
+}
+
+impl Member {
+    /// Of a track.
+    pub fn of(track: &Track) -> Member {
+        Member {
+            id: Name::id(&track.id),
+            content: Some(Name::digest(&track.content)),
+            samples: track.recording.as_ref().map(|recording| Name::digest(&recording.samples)),
+            artist: track.labels.artist.as_deref().map(Name::artist),
+            source: track.labels.source.as_deref().map(Name::url),
+        }
+    }
+
+    /// Of a row of which no more than its id is known.
+    pub fn named(id: &str) -> Member {
+        Member { id: Name::id(id), ..Member::default() }
+    }
+
+    /// All its names.
+    pub fn names(&self) -> impl Iterator<Item = Name> {
+        [Some(self.id), self.content, self.samples, self.artist, self.source].into_iter().flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_do_not_depend_on_how_they_are_written() {
+        assert_eq!(Name::artist(" Ann Example"), Name::artist("ANN EXAMPLE "));
+        assert_eq!(Name::id("folder/e\u{301}.wav"), Name::id("folder/\u{e9}.wav"));
+        assert_ne!(Name::id("a"), Name::id("A"));
+        assert_eq!(Name::url("https://Example.org/a/"), Name::url("http://example.org/a"));
+        assert_ne!(Name::url("a"), Name::artist("a"));
+    }
+}
