@@ -14,6 +14,9 @@ macro_rules! row { ($($(#[$doc:meta])* pub struct $name:ident { $($body:tt)* })*
     pub struct $name { $($body)* })*
 } }
 
+mod metric;
+pub use metric::{Embedding, Measured, Metric, Real};
+
 /// What is said about a recording: by a sidecar, a table, its tags or the manifest.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Labels {
@@ -164,6 +167,10 @@ row! {
         pub unigram: Option<u64>,
         /// Over held-out clips: how often each code follows each other in the training split, plus one.
         pub bigram: Option<u64>,
+        /// The codes that it was trained on, as far as they were scored.
+        pub on_train: Measured,
+        /// The held-out codes, as far as they were scored.
+        pub on_held_out: Measured,
     }
 
     /// A piece of audio that was made here.

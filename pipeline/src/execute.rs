@@ -106,17 +106,17 @@ pub fn execute(
             let mut flows: Vec<Flow<'_>> = Vec::new();
             let mut inputs = Vec::new();
             for (index, stage) in plan.stages.iter().enumerate() {
-                let taken: Vec<Flow<'_>> = match stage.entry.ports.is_empty() {
+                let taken: Vec<Option<Flow<'_>>> = match stage.entry.ports.is_empty() {
                     true => {
                         let (input, rows) = scope.new_collection::<Found, isize>();
                         inputs.push((index, input));
                         let pending = none(&rows);
-                        vec![Found::flow(Input { kept: rows, pending })]
+                        vec![Some(Found::flow(Input { kept: rows, pending }))]
                     }
                     false => stage
                         .inputs
                         .iter()
-                        .filter_map(|feeding| {
+                        .map(|feeding| {
                             let mut feeding = feeding.iter().map(|i| flows[*i].clone());
                             Some(feeding.next()?.concat(feeding.collect()))
                         })

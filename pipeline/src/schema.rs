@@ -130,7 +130,8 @@ fn shape(shape: Shape) -> &'static str {
 /// "clips (Clip, one or more stages), codec (Weights, one stage)".
 fn ports(entry: &Entry) -> String {
     let port = |port: &stages::stage::Port| {
-        format!("{} ({}, {})", port.name, port.kind, if port.many { "one or more stages" } else { "one stage" })
+        let feeding = if port.many { "one or more stages" } else { "one stage" };
+        format!("{} ({}, {feeding}{})", port.name, port.kind, if port.optional { ", optional" } else { "" })
     };
     match entry.ports {
         [] => "nothing: a source".to_owned(),

@@ -78,7 +78,7 @@ impl Stage for Decode {
     const VERB: &'static str = "decode";
     const ABOUT: &'static str = "counts the frames of each recording and digests its samples, or refuses the file";
     const REVISION: u32 = REVISION;
-    const PORTS: &'static [Port] = &[Port { name: "tracks", kind: Kind::Track, many: true }];
+    const PORTS: &'static [Port] = &[Port::many("tracks", Kind::Track)];
     const GIVES: &'static [Trait] = &[Trait::Decoded];
     const SHAPE: Shape = Shape::OneToOne;
     const UNIT: &'static str = "tracks";

@@ -18,7 +18,7 @@ impl Stage for Dedup {
     const VERB: &'static str = "dedup";
     const ABOUT: &'static str = "of tracks with exactly the same samples, keeps the one with the least id";
     const REVISION: u32 = 1;
-    const PORTS: &'static [Port] = &[Port { name: "tracks", kind: Kind::Track, many: true }];
+    const PORTS: &'static [Port] = &[Port::many("tracks", Kind::Track)];
     const NEEDS: &'static [Trait] = &[Trait::Decoded];
     const SHAPE: Shape = Shape::Reduce;
     const UNIT: &'static str = "tracks";

@@ -104,10 +104,7 @@ impl Stage for Encode {
     const VERB: &'static str = "encode";
     const ABOUT: &'static str = "turns clips into discrete codes at every level of a codec";
     const REVISION: u32 = 1;
-    const PORTS: &'static [Port] = &[
-        Port { name: "clips", kind: Kind::Clip, many: true },
-        Port { name: "codec", kind: Kind::Weights, many: false },
-    ];
+    const PORTS: &'static [Port] = &[Port::many("clips", Kind::Clip), Port::one("codec", Kind::Weights)];
     const NEEDS: &'static [Trait] = &[];
     const SHAPE: Shape = Shape::OneToOne;
     const UNIT: &'static str = "clips";

@@ -25,7 +25,7 @@ impl Stage for Fit {
     const VERB: &'static str = "fit";
     const ABOUT: &'static str = "trains a codec: three independent VQ-VAEs on raw audio";
     const REVISION: u32 = 2;
-    const PORTS: &'static [Port] = &[Port { name: "clips", kind: Kind::Clip, many: true }];
+    const PORTS: &'static [Port] = &[Port::many("clips", Kind::Clip)];
     const SHAPE: Shape = Shape::Corpus;
     const UNIT: &'static str = "models";
     const RANDOM: bool = true;

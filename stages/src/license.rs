@@ -83,7 +83,7 @@ impl Stage for License {
     const VERB: &'static str = "license";
     const ABOUT: &'static str = "keeps the tracks whose license the policy allows";
     const REVISION: u32 = 1;
-    const PORTS: &'static [Port] = &[Port { name: "tracks", kind: Kind::Track, many: true }];
+    const PORTS: &'static [Port] = &[Port::many("tracks", Kind::Track)];
     const SHAPE: Shape = Shape::OneToOne;
     const UNIT: &'static str = "tracks";
     type In = Track;

@@ -59,7 +59,7 @@ impl Stage for Resample {
     const ABOUT: &'static str =
         "settles sample rate and channels: the length in frames follows, samples are made on demand";
     const REVISION: u32 = 1;
-    const PORTS: &'static [Port] = &[Port { name: "tracks", kind: Kind::Track, many: true }];
+    const PORTS: &'static [Port] = &[Port::many("tracks", Kind::Track)];
     const NEEDS: &'static [Trait] = &[Trait::Decoded];
     const GIVES: &'static [Trait] = &[Trait::Resampled];
     const SHAPE: Shape = Shape::OneToOne;

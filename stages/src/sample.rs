@@ -39,10 +39,7 @@ impl Stage for Sample {
     const VERB: &'static str = "sample";
     const ABOUT: &'static str = "samples songs from priors and decodes them to WAV";
     const REVISION: u32 = 1;
-    const PORTS: &'static [Port] = &[
-        Port { name: "codec", kind: Kind::Weights, many: false },
-        Port { name: "priors", kind: Kind::Prior, many: true },
-    ];
+    const PORTS: &'static [Port] = &[Port::one("codec", Kind::Weights), Port::many("priors", Kind::Prior)];
     const SHAPE: Shape = Shape::Made;
     const UNIT: &'static str = "songs";
     const RANDOM: bool = true;

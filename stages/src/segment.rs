@@ -91,7 +91,7 @@ impl Stage for Segment {
     const VERB: &'static str = "segment";
     const ABOUT: &'static str = "cuts each track into clips";
     const REVISION: u32 = 1;
-    const PORTS: &'static [Port] = &[Port { name: "tracks", kind: Kind::Track, many: true }];
+    const PORTS: &'static [Port] = &[Port::many("tracks", Kind::Track)];
     const NEEDS: &'static [Trait] = &[Trait::Decoded, Trait::Resampled];
     const SHAPE: Shape = Shape::OneToMany;
     const UNIT: &'static str = "clips";

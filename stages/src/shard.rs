@@ -159,7 +159,7 @@ impl Stage for Shard {
     const VERB: &'static str = "shard";
     const ABOUT: &'static str = "writes codes to Parquet files that stay put when the corpus changes";
     const REVISION: u32 = 2;
-    const PORTS: &'static [Port] = &[Port { name: "codes", kind: Kind::Codes, many: true }];
+    const PORTS: &'static [Port] = &[Port::many("codes", Kind::Codes)];
     const SHAPE: Shape = Shape::Reduce;
     const UNIT: &'static str = "shards";
     type In = Codes;

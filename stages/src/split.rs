@@ -60,7 +60,7 @@ impl Stage for Split {
     const VERB: &'static str = "split";
     const ABOUT: &'static str = "assigns each track to train, valid or test by a salted hash of its artist";
     const REVISION: u32 = 1;
-    const PORTS: &'static [Port] = &[Port { name: "tracks", kind: Kind::Track, many: true }];
+    const PORTS: &'static [Port] = &[Port::many("tracks", Kind::Track)];
     const NEEDS: &'static [Trait] = &[Trait::Decoded];
     const SHAPE: Shape = Shape::OneToOne;
     const UNIT: &'static str = "tracks";

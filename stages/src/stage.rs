@@ -9,7 +9,7 @@ use crate::{
 };
 use datasets::{
     Digest, Key,
-    row::{Audio, Clip, Codes, Dropped, Found, Pending, Prior, Shard, Track, Weights},
+    row::{Audio, Clip, Codes, Dropped, Found, Metric, Pending, Prior, Shard, Track, Weights},
 };
 use differential_dataflow::{AsCollection, VecCollection};
 use std::{path::Path, sync::Arc};
@@ -60,6 +60,26 @@ pub struct Port {
     pub kind: Kind,
     /// Whether several stages may feed it.
     pub many: bool,
+    /// Whether it may be left open.
+    pub optional: bool,
+}
+
+impl Port {
+    /// An input that one stage feeds.
+    pub const fn one(name: &'static str, kind: Kind) -> Port {
+        Port { name, kind, many: false, optional: false }
+    }
+
+    /// An input that one or more stages feed.
+    pub const fn many(name: &'static str, kind: Kind) -> Port {
+        Port { many: true, ..Port::one(name, kind) }
+    }
+
+    /// The input where it may be left open.
+    #[must_use]
+    pub const fn optional(self) -> Port {
+        Port { optional: true, ..self }
+    }
 }
 
 /// One step of a pipeline, as its author writes it.
@@ -260,11 +280,11 @@ macro_rules! rows { ($($Row:ident),*) => {
         }
     }
 } }
-rows!(Found, Track, Clip, Codes, Shard, Weights, Prior, Audio);
+rows!(Found, Track, Clip, Codes, Shard, Weights, Prior, Audio, Metric);
 
 #[expect(non_snake_case, reason = "one function per row type, named like it for the macro above")]
 mod id_of {
-    use super::{Audio, Clip, Codes, Found, Prior, Shard, Track, Weights};
+    use super::{Audio, Clip, Codes, Found, Metric, Prior, Shard, Track, Weights};
     pub(super) fn Found(row: &Found) -> String {
         row.key.clone()
     }
@@ -289,6 +309,9 @@ mod id_of {
     pub(super) fn Prior(row: &Prior) -> String {
         row.digest.short(12)
     }
+    pub(super) fn Metric(row: &Metric) -> String {
+        row.id()
+    }
 }
 
 /// A row type that may sit on an edge.
@@ -305,31 +328,52 @@ pub trait Row: Clone + 'static {
     fn row_id(&self) -> String;
 }
 
-/// The inputs of a stage: one or a pair.
+/// The inputs of a stage: one, a pair, or one beside others that may be left open.
 pub trait Inputs {
     /// As collections.
     type Rows<'s>;
     /// Their kinds.
     const KINDS: &'static [Kind];
-    /// Remembers the types; the plan has checked them.
-    fn take(flows: Vec<Flow<'_>>) -> Self::Rows<'_>;
+    /// Remembers the types of what feeds each port, none where nothing does; the plan has checked them.
+    fn take(flows: Vec<Option<Flow<'_>>>) -> Self::Rows<'_>;
+}
+
+/// The flows of so many ports.
+fn ports<const N: usize>(flows: Vec<Option<Flow<'_>>>) -> [Option<Flow<'_>>; N] {
+    let Ok(ports) = <[_; N]>::try_from(flows) else { unreachable!("the plan checked the ports") };
+    ports
+}
+
+/// The rows of a port that may not be left open.
+fn needed<A: Row>(flow: Option<Flow<'_>>) -> Input<'_, A> {
+    let Some(flow) = flow else { unreachable!("the plan checked that something feeds it") };
+    A::input(flow)
 }
 
 impl<A: Row> Inputs for A {
     type Rows<'s> = Input<'s, A>;
     const KINDS: &'static [Kind] = &[A::KIND];
-    fn take(flows: Vec<Flow<'_>>) -> Input<'_, A> {
-        let Ok([a]) = <[_; 1]>::try_from(flows) else { unreachable!("the plan checked the ports") };
-        A::input(a)
+    fn take(flows: Vec<Option<Flow<'_>>>) -> Input<'_, A> {
+        let [a] = ports(flows);
+        needed(a)
     }
 }
 
 impl<A: Row, B: Row> Inputs for (A, B) {
     type Rows<'s> = (Input<'s, A>, Input<'s, B>);
     const KINDS: &'static [Kind] = &[A::KIND, B::KIND];
-    fn take(flows: Vec<Flow<'_>>) -> Self::Rows<'_> {
-        let Ok([a, b]) = <[_; 2]>::try_from(flows) else { unreachable!("the plan checked the ports") };
-        (A::input(a), B::input(b))
+    fn take(flows: Vec<Option<Flow<'_>>>) -> Self::Rows<'_> {
+        let [a, b] = ports(flows);
+        (needed(a), needed(b))
+    }
+}
+
+impl<A: Row, B: Row, C: Row, D: Row> Inputs for (A, Option<B>, Option<C>, Option<D>) {
+    type Rows<'s> = (Input<'s, A>, Option<Input<'s, B>>, Option<Input<'s, C>>, Option<Input<'s, D>>);
+    const KINDS: &'static [Kind] = &[A::KIND, B::KIND, C::KIND, D::KIND];
+    fn take(flows: Vec<Option<Flow<'_>>>) -> Self::Rows<'_> {
+        let [a, b, c, d] = ports(flows);
+        (needed(a), b.map(B::input), c.map(C::input), d.map(D::input))
     }
 }
 
@@ -403,7 +447,7 @@ pub trait Ready: Send + Sync {
     /// When the source as a whole cannot be read.
     fn scan(&self, base: &Path, env: &Env) -> Result<Vec<Found>, SourceError>;
     /// See [`Stage::render`].
-    fn render<'s>(&self, cx: &Context<'s>, flows: Vec<Flow<'s>>) -> Rendered<'s>;
+    fn render<'s>(&self, cx: &Context<'s>, flows: Vec<Option<Flow<'s>>>) -> Rendered<'s>;
 }
 
 /// What a stage became, with its type forgotten.
@@ -435,7 +479,7 @@ impl<S: Stage> Ready for Lowered<S> {
     fn scan(&self, base: &Path, env: &Env) -> Result<Vec<Found>, SourceError> {
         self.0.scan(base, env)
     }
-    fn render<'s>(&self, cx: &Context<'s>, flows: Vec<Flow<'s>>) -> Rendered<'s> {
+    fn render<'s>(&self, cx: &Context<'s>, flows: Vec<Option<Flow<'s>>>) -> Rendered<'s> {
         let Split { kept, dropped, pending } = self.0.clone().render(cx, S::In::take(flows));
         let any = kept.clone().map(|row| Arc::new(row.any()));
         Rendered { flow: S::Out::flow(Input { kept, pending: pending.clone() }), kept: any, dropped, pending }

@@ -28,7 +28,7 @@ impl Stage for Train {
     const ABOUT: &'static str =
         "trains a prior: a Transformer over the codes of one level, given those of the level above";
     const REVISION: u32 = 1;
-    const PORTS: &'static [Port] = &[Port { name: "shards", kind: Kind::Shard, many: true }];
+    const PORTS: &'static [Port] = &[Port::many("shards", Kind::Shard)];
     const SHAPE: Shape = Shape::Corpus;
     const UNIT: &'static str = "models";
     const RANDOM: bool = true;

@@ -47,10 +47,7 @@ verb!(Make, "make", &[], Source, Found, Clip);
 verb!(
     Compare,
     "compare",
-    &[
-        Port { name: "reference", kind: Kind::Clip, many: true },
-        Port { name: "candidate", kind: Kind::Clip, many: false }
-    ],
+    &[Port::many("reference", Kind::Clip), Port::one("candidate", Kind::Clip)],
     Corpus,
     (Clip, Clip),
     Weights

@@ -186,8 +186,9 @@ impl<'m> Wirer<'_, 'm> {
             }
         }
         if !broken {
+            let fed = |index: usize| bound.iter().any(|b| b.port == index);
             let open: Vec<&Port> =
-                (0..).zip(entry.ports).filter(|(i, _)| bound.iter().all(|b| b.port != *i)).map(|(_, p)| p).collect();
+                (0..).zip(entry.ports).filter(|(i, p)| !p.optional && !fed(*i)).map(|(_, p)| p).collect();
             self.open(stage, entry, &open);
         }
         self.unsure[stage] |= broken;

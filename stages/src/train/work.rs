@@ -15,7 +15,7 @@ use crate::{
 use datasets::{
     Digest, Key,
     effect::{Effect, Fault, Load, key, numerics},
-    row::{self, Bits, Pending},
+    row::{self, Bits, Measured, Pending},
     shard::{Column, ShardMeta, ShardReader, View, table},
     store::{Store, StoreError},
 };
@@ -270,6 +270,14 @@ impl Measure {
     pub(super) fn new(settings: &Train, cx: &Context<'_>) -> Measure {
         Measure { settings: settings.clone(), env: cx.env.clone() }
     }
+
+    /// What is scored of these codes: the digest tells another number of windows apart.
+    fn measured(&self, tokens: &Part, view: Digest) -> Measured {
+        let codes = (0..tokens.clips()).map(|clip| tokens.codes(clip)).sum();
+        let scored = self.settings.scored.into();
+        let digest = Key::new("scored codes").digest(&view).number(scored).finish();
+        Measured { clips: tokens.clips() as u64, frames: codes, digest }
+    }
 }
 
 impl Effect for Measure {
@@ -280,7 +288,7 @@ impl Effect for Measure {
     const CORPUS: bool = true;
 
     fn key(&self, (learned, train, held_out): &Self::Work) -> Digest {
-        key("train: bits", Train::REVISION)
+        key("train: bits and on what", Train::REVISION)
             .number(self.settings.scored.into())
             .text(numerics())
             .digest(&learned.digest)
@@ -302,10 +310,19 @@ impl Effect for Measure {
             Ok(bits.map(millionths))
         };
         let trained_on = view(train);
+        let view_held_out = view(held_out);
         let train = tokens(&self.env, train, level)?;
-        let mut found = Bits { train: score(&train)?.unwrap_or(0), held_out: None, unigram: None, bigram: None };
+        let mut found = Bits {
+            train: score(&train)?.unwrap_or(0),
+            held_out: None,
+            unigram: None,
+            bigram: None,
+            on_train: self.measured(&train, trained_on),
+            on_held_out: Measured { clips: 0, frames: 0, digest: view_held_out },
+        };
         if !held_out.is_empty() {
             let held_out = tokens(&self.env, held_out, level)?;
+            found.on_held_out = self.measured(&held_out, view_held_out);
             found.held_out = score(&held_out)?;
             if let Some([unigram, bigram]) = baselines(&train, &held_out, prior.config().vocabulary()).map_err(fault)? {
                 (found.unigram, found.bigram) = (Some(millionths(unigram)), Some(millionths(bigram)));
