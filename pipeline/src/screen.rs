@@ -96,7 +96,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Observer for Screen {
     fn event(&self, event: Event) {
         if let Mode::Json = self.mode {
-            if !matches!(event, Event::Queued { .. })
+            if !matches!(event, Event::Queued { .. } | Event::Shared { .. })
                 && let Ok(line) = serde_json::to_string(&event)
             {
                 let _ = writeln!(io::stdout().lock(), "{line}");
@@ -115,7 +115,7 @@ impl Observer for Screen {
                     self.progress(&stage, done, queued, "");
                 }
             }
-            Event::Executed { stage, .. } => {
+            Event::Executed { stage, .. } | Event::Shared { stage } => {
                 let (done, queued) = {
                     let mut counts = lock(&self.counts);
                     let count = counts.entry(stage.clone()).or_default();
