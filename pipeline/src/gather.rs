@@ -9,6 +9,7 @@ use crate::{
         Attribution, Audio, Codebook, CurvePoint, CurveSet, Reason, Reconstruction, Report, Sample, ScoreColumn,
         ScoreRow, ScoreTable, StageView, TrackView,
     },
+    results,
     score::{Decoder, Scored, median, original},
     songs,
 };
@@ -78,6 +79,7 @@ pub fn report(plan: &Plan, outcome: &Outcome, env: &Env, run: &str) -> Result<Re
     }
     report.scores.extend(priors::table(plan, outcome));
     report.songs = songs::views(plan, outcome, &tracks, env)?;
+    report.sweep = results::results(plan, &results::scores(plan, outcome)).map(|results| results.view());
     Ok(report)
 }
 

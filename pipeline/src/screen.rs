@@ -1,6 +1,6 @@
 //! What a person sees: progress while it runs, a table when it is done; or one JSON event a line.
 
-use crate::run::Finished;
+use crate::{report::sweep, results, run::Finished};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 use stages::flow::{Event, Observer};
@@ -180,6 +180,10 @@ pub fn summary(finished: &Finished) -> String {
             let _ = writeln!(text, "note: {note}");
         }
     }
+    let scores = results::scores(&finished.plan, &finished.outcome);
+    if let Some(results) = results::results(&finished.plan, &scores).filter(|results| !results.scores.is_empty()) {
+        text += &sweep::text(&results.view());
+    }
     if let Some(published) = &finished.published {
         let folder = published.folder.display();
         let has = |name: &str| published.folder.join(name).exists();
@@ -189,6 +193,9 @@ pub fn summary(finished: &Finished) -> String {
         }
         if has("model") {
             let _ = writeln!(text, "model   {folder}/model");
+        }
+        if has("results.csv") {
+            let _ = writeln!(text, "results {folder}/results.csv");
         }
         let _ = writeln!(text, "report  {folder}/report.html");
     }

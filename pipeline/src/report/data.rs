@@ -29,6 +29,8 @@ pub struct Report {
     pub players: Vec<Sample>,
     /// Songs that were sampled.
     pub songs: Vec<SongView>,
+    /// The results of a sweep.
+    pub sweep: Option<super::sweep::SweepView>,
     /// Figures in tables of any shape.
     pub scores: Vec<ScoreTable>,
     /// To whom the corpus is owed.

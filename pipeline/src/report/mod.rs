@@ -17,6 +17,7 @@ mod scale;
 mod songs;
 pub mod spectrogram;
 mod stages;
+pub mod sweep;
 pub mod wav;
 
 pub use attribution::attribution_md;

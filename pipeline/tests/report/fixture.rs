@@ -258,6 +258,7 @@ pub(crate) fn report(seconds: f64) -> Report {
         codebooks: codebooks(),
         players: players(seconds),
         songs: songs(seconds),
+        sweep: None,
         scores: scores(),
         attribution: attribution(),
         notes: vec!["codec pinned, 12 tracks newer than it".to_owned()],
