@@ -103,7 +103,7 @@ fn found(said: &Said) -> Value {
         let level = s["level"].as_u64().map(|level| format!(", level {level}")).unwrap_or_default();
         format!("{subject}{level}: {} against {}", count(&s["candidate"]), count(&s["reference"]))
     };
-    let scores: Vec<String> = record["scores"].as_array().expect("scores").iter().map(score).collect();
+    let scores: Vec<String> = record["metrics"].as_array().expect("scores").iter().map(score).collect();
     if !scores.is_empty() {
         found["scores"] = json!(scores);
     }

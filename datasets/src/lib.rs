@@ -4,6 +4,7 @@
 //! their digest, and heavy work is an [`effect::Effect`] whose outcome is remembered.
 
 pub mod audio;
+pub mod catalog;
 pub mod codes;
 pub mod corpus;
 pub mod digest;

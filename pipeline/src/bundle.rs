@@ -7,6 +7,7 @@ mod card;
 use crate::{
     error::Error,
     gather,
+    layout::{self, Part},
     lineage::{Lineage, RestsOn},
     publish::Run,
     report::{Report, trained_on_md},
@@ -103,14 +104,16 @@ pub struct BitsEntry {
     pub bigram: Option<f64>,
 }
 
-/// The bundle of a run; `None` where it has no model. `files` are those of the published tree.
+/// The bundle of a part of a run; `None` where that has no model. `files` are those of the published tree.
 ///
 /// # Errors
 /// When an object is missing from the store.
-fn of(run: &Run<'_>, name: &str, files: &BTreeMap<PathBuf, Digest>) -> Result<Option<Bundle>, Error> {
-    let inside = files.iter().filter_map(|(path, digest)| Some((path.strip_prefix("model").ok()?, *digest)));
-    let files: BTreeMap<String, Digest> = inside.map(|(path, digest)| (path.display().to_string(), digest)).collect();
-    let rows = || run.outcome.stages.iter().flat_map(|stage| &stage.kept);
+fn of(run: &Run<'_>, part: &Part<'_>, name: &str, files: &BTreeMap<PathBuf, Digest>) -> Result<Option<Bundle>, Error> {
+    let folder = part.place(Path::new("model"));
+    let inside = files.iter().filter(|(path, _)| path.parent() == Some(&folder));
+    let inside = inside.filter_map(|(path, digest)| Some((path.file_name()?.to_string_lossy().into_owned(), *digest)));
+    let files: BTreeMap<String, Digest> = inside.collect();
+    let rows = || part.rows(run.outcome);
     let codecs: Vec<&Weights> =
         rows().filter_map(|row| if let AnyRow::Weights(weights) = &**row { Some(weights) } else { None }).collect();
     let priors: Vec<&Prior> =
@@ -166,7 +169,7 @@ fn shared<'a>(mut lists: impl Iterator<Item = &'a [String]>) -> Vec<String> {
     first.iter().filter(|genre| others.iter().all(|list| list.contains(genre))).cloned().collect()
 }
 
-/// What a run's tree holds of its bundle beside objects of the store, by path: the card, the attribution, `bundle.json`.
+/// What a run's tree holds of its bundles beside objects of the store, by path: the card, the attribution, `bundle.json`.
 ///
 /// # Errors
 /// When an object is missing from the store.
@@ -176,14 +179,17 @@ pub fn texts(
     files: &BTreeMap<PathBuf, Digest>,
     report: &Report,
 ) -> Result<BTreeMap<PathBuf, String>, Error> {
-    let Some(mut bundle) = of(run, name, files)? else { return Ok(BTreeMap::new()) };
     let mut texts = BTreeMap::new();
-    for (name, text) in [(CARD, card::card(&bundle, run.plan)), (ATTRIBUTION, trained_on_md(report))] {
-        bundle.files.insert(name.to_owned(), Digest::of(text.as_bytes()));
-        texts.insert(Path::new("model").join(name), text);
+    for part in layout::parts(run.plan) {
+        let Some(mut bundle) = of(run, &part, name, files)? else { continue };
+        let folder = part.place(Path::new("model"));
+        for (name, text) in [(CARD, card::card(&bundle, run.plan)), (ATTRIBUTION, trained_on_md(report))] {
+            bundle.files.insert(name.to_owned(), Digest::of(text.as_bytes()));
+            texts.insert(folder.join(name), text);
+        }
+        let index = serde_json::to_string_pretty(&bundle).map_err(|e| Error::Bug(e.to_string()))?;
+        texts.insert(folder.join(INDEX), index + "\n");
     }
-    let index = serde_json::to_string_pretty(&bundle).map_err(|e| Error::Bug(e.to_string()))?;
-    texts.insert(Path::new("model").join(INDEX), index + "\n");
     Ok(texts)
 }
 

@@ -1,6 +1,7 @@
 //! The command line.
 
 use crate::{
+    diff,
     error::Error,
     evaluate, files, gc,
     plan::load,
@@ -61,6 +62,18 @@ enum Command {
         run: String,
         #[command(flatten)]
         store: StoreArgs,
+    },
+    /// Show two runs side by side: settings, data, scores
+    Diff {
+        /// An id or a prefix of one, a folder, or `latest`
+        a: String,
+        /// The run to compare it with, in the same words
+        b: String,
+        #[command(flatten)]
+        store: StoreArgs,
+        /// One JSON object on standard output
+        #[arg(long)]
+        json: bool,
     },
     /// Encode sound files to codes in Parquet with a model
     Encode(EncodeArgs),
@@ -267,7 +280,8 @@ impl Cli {
             }
             Command::Check(args) => {
                 let plan = load(&args.manifest, &args.sets, args.to.as_deref()).map_err(Error::Manifest)?;
-                print(&format!("{}: {} stages, nothing to complain about\n", plan.name, plan.stages.len()));
+                let points = plan.sweep.as_ref().map_or_else(String::new, |s| format!(" at {} points", s.points.len()));
+                print(&format!("{}: {} stages{points}, nothing to complain about\n", plan.name, plan.stages.len()));
             }
             Command::Stages { verb } => print(&schema::stages_text(verb.as_deref()).map_err(Error::Usage)?),
             Command::Schema => print(&format!("{:#}\n", schema::json_schema())),
@@ -285,6 +299,13 @@ impl Cli {
             Command::Report { run, store } => {
                 let folder = runs::find(&store.store, &run)?;
                 print(&format!("{}\n", folder.join("report.html").display()));
+            }
+            Command::Diff { a, b, store, json } => {
+                let diff = diff::diff(&runs::find(&store.store, &a)?, &runs::find(&store.store, &b)?)?;
+                match json {
+                    true => print(&(serde_json::to_string(&diff).map_err(|e| Error::Bug(e.to_string()))? + "\n")),
+                    false => print(&diff::text(&diff)),
+                }
             }
             Command::Encode(args) => {
                 print(&files::encode(&args.files, &args.model, &args.out, &cancel_on_interrupt())?)

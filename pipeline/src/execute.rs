@@ -125,7 +125,7 @@ pub fn execute(
                 let cx = Context {
                     scope,
                     stage: stage.name.as_str().into(),
-                    seed: seed(plan.seed, stage.entry.verb, &stage.salt),
+                    seed: seed(stage.seed, stage.entry.verb, &stage.salt),
                     pinned: pins[index],
                     env: env.clone(),
                 };

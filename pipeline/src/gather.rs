@@ -11,6 +11,7 @@ use crate::{
         Attribution, Audio, Codebook, CurvePoint, CurveSet, Reason, Reconstruction, Report, Sample, ScoreColumn,
         ScoreRow, ScoreTable, StageView, TrackView,
     },
+    results,
     score::{Decoder, Scored, median, original},
     songs,
 };
@@ -83,6 +84,7 @@ pub fn report(plan: &Plan, outcome: &Outcome, env: &Env, run: &str) -> Result<Re
     report.priors = priors::curves(plan, outcome, env)?;
     report.songs = songs::views(plan, outcome, &tracks, env)?;
     report.models = songs::models(plan, outcome, &tracks, env)?;
+    report.sweep = results::results(plan, &results::scores(plan, outcome)).map(|results| results.view());
     Ok(report)
 }
 

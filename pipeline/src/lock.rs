@@ -18,6 +18,8 @@ use std::{
 pub struct Lock {
     path: PathBuf,
     lines: BTreeMap<(String, Digest), Digest>,
+    /// The locks of what the manifest extends, the nearest first: what they pin holds until this one says otherwise.
+    bases: Vec<Lock>,
 }
 
 const HEAD: &str = "# Weights in use by stages with refresh = \"pinned\": stage, digest of its settings, digest of the weights.\n\
@@ -39,7 +41,7 @@ impl Lock {
     pub fn at(path: PathBuf) -> Result<Lock, String> {
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Lock { path, lines: BTreeMap::new() }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Lock { path, ..Lock::default() }),
             Err(error) => return Err(format!("cannot read {}: {error}", path.display())),
         };
         let mut lines = BTreeMap::new();
@@ -55,7 +57,16 @@ impl Lock {
                 entry.map_err(|why| format!("{}:{}: {why}; mend the line or delete it", path.display(), number + 1))?;
             lines.insert(key, weights);
         }
-        Ok(Lock { path, lines })
+        Ok(Lock { path, lines, bases: Vec::new() })
+    }
+
+    /// Reads the lock of a manifest and of those that it extends, the nearest first.
+    ///
+    /// # Errors
+    /// See [`Lock::read`].
+    pub fn read_all(manifest: &Path, bases: &[PathBuf]) -> Result<Lock, String> {
+        let bases = bases.iter().map(|base| Lock::read(base)).collect::<Result<_, _>>()?;
+        Ok(Lock { bases, ..Lock::read(manifest)? })
     }
 
     /// Where it lies.
@@ -63,9 +74,11 @@ impl Lock {
         &self.path
     }
 
-    /// The weights of a stage with these settings.
-    pub fn get(&self, stage: &str, settings: &Digest) -> Option<Digest> {
-        self.lines.get(&(stage.to_owned(), *settings)).copied()
+    /// The weights of a stage with these settings, and the file that names them.
+    pub fn get(&self, stage: &str, settings: &Digest) -> Option<(Digest, &Path)> {
+        let line = (stage.to_owned(), *settings);
+        let own = self.lines.get(&line).map(|weights| (*weights, self.path()));
+        own.or_else(|| self.bases.iter().find_map(|base| base.get(stage, settings)))
     }
 
     /// All weights that it names.
@@ -104,7 +117,13 @@ mod tests {
         lock.write().expect("written");
         let again = Lock::read(&manifest).expect("a lock");
         assert_eq!(again, lock);
-        assert_eq!(again.get("codec", &settings), Some(weights));
+        assert_eq!(again.get("codec", &settings), Some((weights, again.path())));
+        // A manifest that extends this one uses its weights until it has its own.
+        let heir = folder.path().join("heir.toml");
+        let mut own = Lock::read_all(&heir, std::slice::from_ref(&manifest)).expect("both locks");
+        assert_eq!(own.get("codec", &settings), Some((weights, lock.path())));
+        assert!(own.set("codec", settings, Digest::of(b"own")));
+        assert_eq!(own.get("codec", &settings), Some((Digest::of(b"own"), heir.with_extension("lock").as_path())));
         assert_eq!(again.get("codec", &Digest::of(b"other")), None);
         fs::write(lock.path(), "codec abc\n").expect("written");
         let why = Lock::read(&manifest).expect_err("broken");

@@ -6,9 +6,10 @@ use crate::{
     execute::Outcome,
     gather,
     history::{History, Published},
-    metrics,
+    layout, metrics,
     plan::Plan,
     report::{self, attribution_md, html},
+    results::{self, Score},
     withdraw::{self, Withdrawn},
 };
 use datasets::{
@@ -17,9 +18,9 @@ use datasets::{
     store::{Store, StoreError, sync_folder, write_atomic},
 };
 use serde_json::{Value, json};
-use stages::{flow::Env, stage::AnyRow};
+use stages::flow::Env;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
@@ -60,8 +61,10 @@ pub fn publish(run: &Run<'_>) -> Result<Published, Error> {
     let store = &run.env.store;
     let name = format!("{}-{}", run.plan.name, run.id.short(12));
     let folder = store.runs().join(&name);
-    let files = files(run.outcome);
-    let record = pretty(&record(run, &name, &files));
+    let scores = results::scores(run.plan, run.outcome);
+    let results = results::results(run.plan, &scores);
+    let files = layout::files(run.plan, run.outcome, results.as_ref(), store)?;
+    let record = pretty(&record(run, &name, &files, &scores));
     let mut texts = BTreeMap::from([(RECORD, record)]);
     if !run.withdrawn.tombstones.is_empty() {
         texts.insert(QUARANTINE, withdraw::quarantine(&run.withdrawn.tombstones));
@@ -80,55 +83,12 @@ pub fn publish(run: &Run<'_>) -> Result<Published, Error> {
     Ok(Published { run: name, folder, known })
 }
 
-/// Files of the tree that are objects of the store: path under the tree, object.
-pub(crate) fn files(outcome: &Outcome) -> BTreeMap<PathBuf, Digest> {
-    let mut files = BTreeMap::new();
-    let mut models = 0;
-    for row in outcome.stages.iter().flat_map(|s| &s.kept) {
-        match &**row {
-            AnyRow::Shard(shard) => {
-                files.insert(PathBuf::from("codes").join(format!("{}.parquet", shard.id())), shard.file);
-            }
-            AnyRow::Weights(weights) => {
-                let stem = if models == 0 { "codec".to_owned() } else { format!("codec-{}", weights.digest.short(12)) };
-                models += 1;
-                let model = Path::new("model");
-                files.insert(model.join(format!("{stem}.safetensors")), weights.digest);
-                if let Some(curves) = weights.curves {
-                    files.insert(model.join(format!("{stem}-curves.parquet")), curves);
-                }
-            }
-            AnyRow::Audio(song) => {
-                let stem = song.name.replace(|c: char| !c.is_alphanumeric() && !"-_. ".contains(c), "_");
-                let first = Path::new("audio").join(format!("{stem}.wav"));
-                // Two stages may have songs of one name.
-                let path = match files.get(&first) {
-                    Some(taken) if *taken != song.file => {
-                        first.with_file_name(format!("{stem}-{}.wav", song.file.short(12)))
-                    }
-                    _ => first,
-                };
-                files.insert(path, song.file);
-            }
-            AnyRow::Prior(prior) => {
-                let first = Path::new("model").join(format!("prior-{}.safetensors", prior.level));
-                let stem = match files.contains_key(&first) {
-                    false => format!("prior-{}", prior.level),
-                    true => format!("prior-{}-{}", prior.level, prior.digest.short(12)),
-                };
-                files.insert(Path::new("model").join(format!("{stem}.safetensors")), prior.digest);
-                files.insert(Path::new("model").join(format!("{stem}-curves.parquet")), prior.curves);
-            }
-            _ => {}
-        }
-    }
-    files
-}
-
 fn whole(folder: &Path, files: &BTreeMap<PathBuf, Digest>) -> bool {
     let mut written = ["report.html", "ATTRIBUTION.md"].map(PathBuf::from).to_vec();
-    if files.keys().any(|path| path.starts_with("model")) {
-        written.extend([bundle::CARD, bundle::ATTRIBUTION, bundle::INDEX].map(|name| Path::new("model").join(name)));
+    let models: BTreeSet<&Path> =
+        files.keys().filter(|path| path.starts_with("model")).filter_map(|p| p.parent()).collect();
+    for folder in models {
+        written.extend([bundle::CARD, bundle::ATTRIBUTION, bundle::INDEX].map(|name| folder.join(name)));
     }
     files.keys().chain(&written).all(|path| folder.join(path).is_file())
 }
@@ -220,7 +180,7 @@ fn pretty(value: &Value) -> String {
 }
 
 /// What follows from plan and inputs.
-fn record(run: &Run<'_>, name: &str, files: &BTreeMap<PathBuf, Digest>) -> Value {
+fn record(run: &Run<'_>, name: &str, files: &BTreeMap<PathBuf, Digest>, scores: &[Score]) -> Value {
     let stages: Vec<Value> = run
         .plan
         .stages
@@ -242,6 +202,7 @@ fn record(run: &Run<'_>, name: &str, files: &BTreeMap<PathBuf, Digest>) -> Value
                 "revision": stage.entry.revision,
                 "from": stage.inputs.iter().flatten().map(|i| &run.plan.stages[*i].name).collect::<Vec<_>>(),
                 "settings": settings,
+                "salt": stage.salt,
                 "kept": own.kept.len(),
                 "dropped": own.dropped.len(),
                 "reasons": reasons,
@@ -262,13 +223,6 @@ fn record(run: &Run<'_>, name: &str, files: &BTreeMap<PathBuf, Digest>) -> Value
         .collect();
     let files: BTreeMap<String, &Digest> =
         files.iter().map(|(path, digest)| (path.display().to_string(), digest)).collect();
-    let views: BTreeMap<String, Digest> = run
-        .outcome
-        .stages
-        .iter()
-        .flat_map(|s| &s.kept)
-        .filter_map(|row| if let AnyRow::Shard(shard) = &**row { Some((shard.id(), shard.view)) } else { None })
-        .collect();
     json!({
         "format": 1,
         "name": run.plan.name,
@@ -280,8 +234,10 @@ fn record(run: &Run<'_>, name: &str, files: &BTreeMap<PathBuf, Digest>) -> Value
         "dropped": dropped,
         "tainted": run.withdrawn.tainted,
         "files": files,
-        "views": views,
-        "scores": metrics::record(run.plan, run.outcome),
+        "views": layout::views(run.plan, run.outcome),
+        "scores": scores,
+        "metrics": metrics::record(run.plan, run.outcome),
+        "sweep": layout::points(run.plan),
     })
 }
 

@@ -88,7 +88,8 @@ fn prepare(
     observer: Box<dyn Observer>,
 ) -> Result<Prepared, Error> {
     size_engine(options.workers);
-    let refreshable = |name: &str| plan.stages.iter().any(|s| s.name == name && s.ready.refresh().is_some());
+    let refreshable =
+        |name: &str| plan.stages.iter().any(|s| (s.name == name || s.of == name) && s.ready.refresh().is_some());
     if let Some(wrong) = options.refresh.iter().find(|name| !refreshable(name)) {
         let can: Vec<String> =
             plan.stages.iter().filter(|s| s.ready.refresh().is_some()).map(|s| format!("`{}`", s.name)).collect();
@@ -100,23 +101,24 @@ fn prepare(
         return Err(Error::Usage(format!("--refresh names `{wrong}`, which cannot be refreshed; {can}")));
     }
     let store = Store::open(&options.store)?;
-    let lock = Lock::read(&plan.file).map_err(Error::Lock)?;
+    let lock = Lock::read_all(&plan.file, &plan.bases).map_err(Error::Lock)?;
     let mut pins = Vec::new();
     for stage in &plan.stages {
-        let pinned = stage.ready.refresh() == Some(Refresh::Pinned) && !options.refresh.contains(&stage.name);
+        let anew = options.refresh.iter().any(|name| *name == stage.name || *name == stage.of);
+        let pinned = stage.ready.refresh() == Some(Refresh::Pinned) && !anew;
         let pin = if pinned { lock.get(&stage.name, &stage.ready.digest()) } else { None };
-        if let Some(weights) = pin.filter(|weights| !store.has(weights)) {
+        if let Some((weights, path)) = pin.filter(|(weights, _)| !store.has(weights)) {
             return Err(Error::Lock(format!(
                 "{} pins `{}` to the weights {}, which the store {} does not hold: use the store in which they were trained, \
                  or train anew with --refresh {}",
-                lock.path().display(),
+                path.display(),
                 stage.name,
                 weights.short(12),
                 store.root().display(),
                 stage.name
             )));
         }
-        pins.push(pin);
+        pins.push(pin.map(|(weights, _)| weights));
     }
     if !dry {
         store.begin(&plan.name);
@@ -195,7 +197,7 @@ pub fn run(plan: Plan, options: &Options, cancel: Cancel, observer: Box<dyn Obse
         guard::sources(&plan, &found, &history).map_err(Error::Guard)?;
     }
     let counts: Vec<usize> = found.iter().map(Vec::len).collect();
-    let inputs = inputs(&found);
+    let inputs = inputs(&plan, &found);
     let outcome = execute(&plan, &env, found, pins, options.workers).map_err(Error::Bug)?;
     env.store.flush()?;
     if let Some(error) = failure(outcome.failures) {
@@ -241,10 +243,14 @@ fn warn(env: &Env, withdrawn: &withdraw::Withdrawn) {
     }
 }
 
-/// Everything outside the manifest that a run depends on, without paths and times.
-fn inputs(found: &[Vec<Found>]) -> Digest {
+/// Everything outside the manifest that a run depends on, without paths and times, and in no order of stages.
+fn inputs(plan: &Plan, found: &[Vec<Found>]) -> Digest {
     let mut key = Key::new("inputs");
-    for rows in found {
+    let mut sources: Vec<(&str, &Vec<Found>)> = plan.stages.iter().map(|s| s.name.as_str()).zip(found).collect();
+    sources.retain(|(_, rows)| !rows.is_empty());
+    sources.sort();
+    for (name, rows) in sources {
+        key.add(name.as_bytes());
         let mut lines: Vec<String> = rows
             .iter()
             .map(|row| {

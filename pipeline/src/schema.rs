@@ -27,26 +27,74 @@ pub fn json_schema() -> Value {
         json!({ "oneOf": STAGES.iter().map(|e| json!({ "$ref": format!("#/$defs/{}", e.verb) })).collect::<Vec<_>>() });
     let names = json!({ "type": "array", "items": { "type": "string", "pattern": NAME }, "uniqueItems": true });
     definitions.insert("names".into(), names);
+    let stage = json!({
+        "type": "object",
+        "minProperties": 1,
+        "propertyNames": { "pattern": NAME },
+        "description": "The stages, by name."
+    });
+    let whole = json!({
+        "required": ["edition", "name", "stage"],
+        "properties": { "stage": { "additionalProperties": stages } }
+    });
+    // What another manifest says need not be said again.
+    let heir = json!({ "properties": { "stage": { "additionalProperties": { "type": "object" } } } });
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Refrain manifest",
         "description": "A corpus, wired stage by stage.",
         "type": "object",
-        "required": ["edition", "name", "stage"],
+        "if": { "required": ["extends"] },
+        "then": heir,
+        "else": whole,
         "additionalProperties": false,
         "properties": {
             "edition": { "const": EDITION, "description": "The edition of the manifest's language." },
+            "extends": {
+                "type": "string",
+                "minLength": 1,
+                "description": "A manifest whose values hold where this one says nothing."
+            },
             "name": { "type": "string", "pattern": NAME, "maxLength": 100, "description": "The name that its runs go by." },
             "seed": { "type": "integer", "minimum": 0, "default": 0, "description": "What all random draws start from." },
-            "stage": {
-                "type": "object",
-                "minProperties": 1,
-                "propertyNames": { "pattern": NAME },
-                "additionalProperties": stages,
-                "description": "The stages, by name."
-            },
+            "stage": stage,
+            "sweep": sweep(),
         },
         "$defs": definitions,
+    })
+}
+
+/// `[sweep]`: axes, and a list of points.
+fn sweep() -> Value {
+    let setting = "^stage\\.[A-Za-z0-9_-]+\\..+$";
+    let axis = json!({ "type": "array", "minItems": 1, "uniqueItems": true });
+    let seed = json!({ "type": "integer", "minimum": 0 });
+    json!({
+        "type": "object",
+        "minProperties": 1,
+        "description": "What is varied: every combination is a point.",
+        "additionalProperties": false,
+        "patternProperties": { setting: axis },
+        "properties": {
+            "seed": { "type": "array", "minItems": 1, "uniqueItems": true, "items": seed },
+            "stage": { "type": "object", "description": "Axes whose keys are not in quotes." },
+            "point": {
+                "type": "array",
+                "minItems": 1,
+                "description": "Points that set several values together.",
+                "items": {
+                    "type": "object",
+                    "minProperties": 1,
+                    "additionalProperties": false,
+                    "patternProperties": { setting: {} },
+                    "properties": {
+                        "name": { "type": "string", "pattern": NAME, "maxLength": 60 },
+                        "seed": seed,
+                        "stage": { "type": "object" },
+                    },
+                },
+            },
+        },
     })
 }
 

@@ -1,6 +1,6 @@
 //! What a person sees: progress while it runs, a table when it is done; or one JSON event a line.
 
-use crate::{execute::StageOutcome, run::Finished};
+use crate::{execute::StageOutcome, report::sweep, results, run::Finished};
 use datasets::row::Dropped;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
@@ -97,7 +97,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Observer for Screen {
     fn event(&self, event: Event) {
         if let Mode::Json = self.mode {
-            if !matches!(event, Event::Queued { .. })
+            if !matches!(event, Event::Queued { .. } | Event::Shared { .. })
                 && let Ok(line) = serde_json::to_string(&event)
             {
                 let _ = writeln!(io::stdout().lock(), "{line}");
@@ -116,7 +116,7 @@ impl Observer for Screen {
                     self.progress(&stage, done, queued, "");
                 }
             }
-            Event::Executed { stage, .. } => {
+            Event::Executed { stage, .. } | Event::Shared { stage } => {
                 let (done, queued) = {
                     let mut counts = lock(&self.counts);
                     let count = counts.entry(stage.clone()).or_default();
@@ -182,6 +182,10 @@ pub fn summary(finished: &Finished) -> String {
             let _ = writeln!(text, "note: {note}");
         }
     }
+    let scores = results::scores(&finished.plan, &finished.outcome);
+    if let Some(results) = results::results(&finished.plan, &scores).filter(|results| !results.scores.is_empty()) {
+        text += &sweep::text(&results.view());
+    }
     if let Some(published) = &finished.published {
         let folder = published.folder.display();
         let has = |name: &str| published.folder.join(name).exists();
@@ -191,6 +195,9 @@ pub fn summary(finished: &Finished) -> String {
         }
         if has("model") {
             let _ = writeln!(text, "model   {folder}/model");
+        }
+        if has("results.csv") {
+            let _ = writeln!(text, "results {folder}/results.csv");
         }
         let _ = writeln!(text, "report  {folder}/report.html");
     }

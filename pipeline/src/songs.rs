@@ -3,9 +3,9 @@
 use crate::{
     error::Error,
     execute::Outcome,
+    layout,
     lineage::Lineage,
     plan::Plan,
-    publish,
     report::data::{self, ModelView, SongView},
 };
 use datasets::{
@@ -38,12 +38,14 @@ pub fn lineage(outcome: &Outcome, env: &Env) -> Result<Lineage, Error> {
 /// # Errors
 /// When an object is missing from the store.
 pub fn views(plan: &Plan, outcome: &Outcome, tracks: &[Arc<Track>], env: &Env) -> Result<Vec<SongView>, Error> {
-    let files = publish::files(outcome);
     let mut views = Vec::new();
-    for (stage, own) in plan.stages.iter().zip(&outcome.stages) {
-        for row in &own.kept {
-            if let AnyRow::Audio(song) = &**row {
-                views.push(view(&stage.name, file(song, &files), song, tracks, env)?);
+    for part in layout::parts(plan) {
+        let files = part.files(outcome);
+        for &index in &part.stages {
+            for row in &outcome.stages[index].kept {
+                if let AnyRow::Audio(song) = &**row {
+                    views.push(view(&plan.stages[index].name, file(song, &files), song, tracks, env)?);
+                }
             }
         }
     }

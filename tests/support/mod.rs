@@ -236,7 +236,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    fn of(said: &Said) -> Plan {
+    /// Of a command that has ended.
+    pub fn of(said: &Said) -> Plan {
         let event = said.events.last().filter(|event| event["event"] == "plan").expect("a plan");
         let mut plan = Plan { will: BTreeMap::new(), may: BTreeMap::new() };
         for (stage, own) in event["stages"].as_object().expect("stages") {

@@ -19,6 +19,8 @@ const GROUP_ROWS: usize = 1 << 20;
 pub enum Column {
     /// Measures.
     F64(Vec<f64>),
+    /// Measures of which some may be missing.
+    Sparse(Vec<Option<f64>>),
     /// Counts and steps.
     U64(Vec<u64>),
     /// Words.
@@ -29,6 +31,7 @@ impl Column {
     fn len(&self) -> usize {
         match self {
             Column::F64(values) => values.len(),
+            Column::Sparse(values) => values.len(),
             Column::U64(values) => values.len(),
             Column::Text(values) => values.len(),
         }
@@ -36,7 +39,7 @@ impl Column {
 
     fn kind(&self) -> DataType {
         match self {
-            Column::F64(_) => DataType::Float64,
+            Column::F64(_) | Column::Sparse(_) => DataType::Float64,
             Column::U64(_) => DataType::UInt64,
             Column::Text(_) => DataType::Utf8,
         }
@@ -45,6 +48,7 @@ impl Column {
     fn array(&self) -> ArrayRef {
         match self {
             Column::F64(values) => Arc::new(Float64Array::from_iter_values(values.iter().copied())),
+            Column::Sparse(values) => Arc::new(Float64Array::from_iter(values.iter().copied())),
             Column::U64(values) => Arc::new(UInt64Array::from_iter_values(values.iter().copied())),
             Column::Text(values) => Arc::new(StringArray::from_iter_values(values)),
         }
@@ -63,7 +67,8 @@ pub fn table<N: AsRef<str>>(columns: &[(N, Column)], out: &mut (impl Write + Sen
             return Err(ShardError::Columns(name.as_ref().to_owned()));
         }
     }
-    let field = |(name, column): &(N, Column)| Field::new(name.as_ref(), column.kind(), false);
+    let field =
+        |(name, column): &(N, Column)| Field::new(name.as_ref(), column.kind(), matches!(column, Column::Sparse(_)));
     let schema = Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()));
     let options = ArrowWriterOptions::new()
         .with_properties(properties(&schema, BTreeMap::new())?.build())

@@ -37,11 +37,6 @@ impl Complaints {
         Complaints { sources, list }
     }
 
-    /// A single complaint about no text.
-    pub(crate) fn nowhere(message: String, help: Option<String>) -> Complaints {
-        Complaints::new(Vec::new(), vec![Complaint { at: NOWHERE, message, help }])
-    }
-
     /// The complaints, sorted by place.
     pub fn list(&self) -> &[Complaint] {
         &self.list

@@ -2,26 +2,24 @@
 //! verbs. [`crate::plan`] makes a plan of it; nothing after that reads a manifest again.
 
 mod complain;
+mod extend;
+mod file;
 mod parse;
 mod set;
+mod sweep;
 
 pub use complain::{Complaints, NOWHERE, Source};
 pub(crate) use set::unknown_stage;
+pub(crate) use sweep::{Assigned, Point, Sweep, shown};
 
 use stages::settings::{At, Complaint, Data, Setting, Table, Value, Word, suggest};
-use std::{
-    io::Read as _,
-    path::{Path, PathBuf},
-};
+use std::path::Path;
 
 /// The edition of the manifest's language that this release reads.
 pub const EDITION: i64 = 1;
 
-/// No manifest is larger, in bytes.
-const LARGEST: u64 = 1 << 20;
-
 /// The keys at the top of a manifest.
-pub(crate) const TOP: [&str; 4] = ["edition", "name", "seed", "stage"];
+pub(crate) const TOP: [&str; 6] = ["edition", "extends", "name", "seed", "stage", "sweep"];
 
 /// The fields that every stage has, besides the settings of its verb. `salt` is for verbs that draw
 /// from the seed, and is read where the verb is known.
@@ -62,25 +60,27 @@ pub(crate) enum From {
 }
 
 /// The texts that make up a manifest, and their values put together.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Text {
-    /// The file, then each `--set`.
+    /// The files, then each `--set`.
     pub(crate) sources: Vec<Source>,
+    /// The manifest, what it extends, what that extends: the first of the sources, in this order.
+    pub(crate) files: Vec<extend::File>,
     /// The values of all of them.
     pub(crate) table: Table,
     /// Values of `--set` that are no TOML and so became strings: their place, and what TOML said.
     pub(crate) strings: Vec<(At, String)>,
+    /// What is wrong with how the files go together.
+    pub(crate) complaints: Vec<Complaint>,
 }
 
-/// Reads the file and applies each `--set` to it.
+/// Reads the file with all that it extends, and applies each `--set`.
 ///
 /// # Errors
-/// A file that cannot be read or is no UTF-8; all syntax errors.
+/// Files that cannot be read or are no UTF-8; a circle of files; all syntax errors.
 pub(crate) fn read(path: &Path, sets: &[String]) -> Result<Text, Complaints> {
-    let file = Source { label: path.display().to_string(), text: file(path)? };
     let mut complaints = Vec::new();
-    let table = parse::document(0, &file.text, &mut complaints);
-    let mut text = Text { sources: vec![file], table, strings: Vec::new() };
+    let mut text = extend::read(path, &mut complaints);
     // What the recoverable parser saves of a broken file misses pieces: judged further, it would give
     // complaints that go away with the syntax error.
     let whole = complaints.is_empty();
@@ -93,65 +93,30 @@ pub(crate) fn read(path: &Path, sets: &[String]) -> Result<Text, Complaints> {
     if complaints.is_empty() { Ok(text) } else { Err(Complaints::new(text.sources, complaints)) }
 }
 
-/// The manifest's text.
-fn file(path: &Path) -> Result<String, Complaints> {
-    let shown = path.display();
-    let unreadable = |error: std::io::Error| {
-        let (message, help) = match error.kind() {
-            std::io::ErrorKind::NotFound => {
-                (format!("there is no manifest `{shown}`"), near(path).map(|near| format!("did you mean `{near}`?")))
-            }
-            kind => (format!("cannot read the manifest `{shown}`: {kind}"), None),
-        };
-        Complaints::nowhere(message, help)
-    };
-    if path.is_dir() {
-        let held = manifests(path);
-        let help = match held.as_slice() {
-            [] => "name a manifest, a file that ends in `.toml`".to_owned(),
-            [one] => format!("did you mean `{}`?", path.join(one).display()),
-            many => format!("name one of those in it: `{}`", many.join("`, `")),
-        };
-        return Err(Complaints::nowhere(format!("`{shown}` is a folder, not a manifest"), Some(help)));
+impl Text {
+    /// The files as they were typed, one after the other.
+    pub(crate) fn typed(&self) -> String {
+        let (Some(own), bases) = (self.sources.first(), self.files.iter().skip(1)) else { return String::new() };
+        let bases = bases.zip(&self.sources[1..]);
+        let base = |(file, source): (&extend::File, &Source)| format!("\n# {}\n\n{}", file.seen.display(), source.text);
+        own.text.clone() + &bases.map(base).collect::<String>()
     }
-    let mut bytes = Vec::new();
-    let opened = std::fs::File::open(path).map_err(unreadable)?;
-    opened.take(LARGEST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > LARGEST {
-        let message = format!("`{shown}` is larger than {LARGEST} bytes: that is no manifest");
-        return Err(Complaints::nowhere(message, None));
+
+    /// The file in which a place is; none for an option on the command line.
+    pub(crate) fn file(&self, at: At) -> Option<&extend::File> {
+        self.files.get(usize::from(at.source))
     }
-    String::from_utf8(bytes).map_err(|error| {
-        let start = error.utf8_error().valid_up_to();
-        let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
-        let place = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);
-        let at = At { source: 0, start: place(start), end: place(start + char::REPLACEMENT_CHARACTER.len_utf8()) };
-        let byte = error.as_bytes()[start];
-        let complaint = Complaint::new(at, format!("the manifest is not UTF-8: byte 0x{byte:02x} begins no character"));
-        let source = Source { label: shown.to_string(), text };
-        Complaints::new(vec![source], vec![complaint.help("save the file as UTF-8")])
-    })
 }
 
-/// The names of the TOML files in a folder, sorted.
-fn manifests(folder: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let names = entries.filter(|entry| entry.path().is_file()).filter_map(|entry| entry.file_name().into_string().ok());
-    let mut names: Vec<String> = names.filter(|name| name.ends_with(".toml")).collect();
-    names.sort();
-    names
-}
-
-/// A TOML file beside `path` whose name is nearly the same.
-fn near(path: &Path) -> Option<String> {
-    let folder = match path.parent() {
-        Some(parent) if parent.as_os_str().is_empty() => PathBuf::from("."),
-        Some(parent) => parent.to_path_buf(),
-        None => return None,
+/// Whether this release reads the edition.
+fn edition(value: &Value, complaints: &mut Vec<Complaint>) {
+    let found = match &value.data {
+        Data::Integer(EDITION) => return,
+        Data::Integer(n) => n.to_string(),
+        other => other.kind().to_owned(),
     };
-    let names = manifests(&folder);
-    let name = suggest(path.file_name()?.to_str()?, names.iter().map(String::as_str))?;
-    Some(path.with_file_name(name).display().to_string())
+    let message = format!("this release reads edition {EDITION} of the manifest, found {found}");
+    complaints.push(Complaint::new(value.at, message).help(format!("write `edition = {EDITION}`")));
 }
 
 impl Manifest {
@@ -160,16 +125,8 @@ impl Manifest {
         for (word, value) in table.0.iter().filter(|(word, _)| !TOP.contains(&word.text.as_str())) {
             complaints.push(unknown_key(word, value));
         }
-        match table.get("edition").map(|value| (value, &value.data)) {
-            Some((_, Data::Integer(EDITION))) => {}
-            Some((value, data)) => {
-                let found = match data {
-                    Data::Integer(n) => n.to_string(),
-                    other => other.kind().to_owned(),
-                };
-                let message = format!("this release reads edition {EDITION} of the manifest, found {found}");
-                complaints.push(Complaint::new(value.at, message).help(format!("write `edition = {EDITION}`")));
-            }
+        match table.get("edition") {
+            Some(value) => edition(value, complaints),
             None => complaints.push(missing("edition", format!("add `edition = {EDITION}` as the first line"))),
         }
         let name = match table.get("name") {
@@ -229,19 +186,13 @@ fn missing(key: &str, help: String) -> Complaint {
 fn unknown_key(word: &Word, value: &Value) -> Complaint {
     let key = &word.text;
     let complaint = |message: String| Complaint::new(word.at, message);
-    match key.as_str() {
-        "sweep" => complaint("`[sweep]` comes with a later release".into())
-            .help("until then run each point by itself: `refrain run MANIFEST --set stage.NAME.FIELD=VALUE`"),
-        "extends" => complaint("`extends` comes with a later release".into())
-            .help("until then copy the stages of the other manifest into this one"),
-        _ => match suggest(key, TOP) {
-            Some(near) => complaint(format!("unknown key `{key}`, expected `{near}`")),
-            None if matches!(value.data, Data::Table(_)) => {
-                complaint(format!("unknown table `{key}`")).help(format!("a stage is written `[stage.{key}]`"))
-            }
-            None => complaint(format!("unknown key `{key}`"))
-                .help(format!("a manifest has `{}` and its stages", TOP[..3].join("`, `"))),
-        },
+    match suggest(key, TOP) {
+        Some(near) => complaint(format!("unknown key `{key}`, expected `{near}`")),
+        None if matches!(value.data, Data::Table(_)) => {
+            complaint(format!("unknown table `{key}`")).help(format!("a stage is written `[stage.{key}]`"))
+        }
+        None => complaint(format!("unknown key `{key}`"))
+            .help(format!("a manifest has `{}`, its stages and `[sweep]`", TOP[..4].join("`, `"))),
     }
 }
 

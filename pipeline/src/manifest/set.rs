@@ -35,17 +35,9 @@ pub(super) fn apply(text: &mut Text, complaints: &mut Vec<Complaint>) {
     };
     match path.as_slice() {
         [key] if ["name", "seed"].contains(&key.text.as_str()) => put(&mut text.table, key.clone(), value),
-        [stage, name, field, inner @ ..] if stage.text == "stage" => {
-            let stages = match text.table.0.iter_mut().find(|(word, _)| word.text == "stage") {
-                Some((_, Value { data: Data::Table(stages), .. })) => stages,
-                // No stages, or `stage` is no table: reported when the manifest is read.
-                _ => return,
-            };
-            let names: Vec<String> = stages.0.iter().map(|(word, _)| word.text.clone()).collect();
-            match stages.0.iter_mut().find(|(word, _)| word.text == name.text) {
-                Some((_, Value { data: Data::Table(fields), .. })) => set(fields, field, inner, value),
-                Some(_) => {}
-                None => complaints.push(unknown_stage(name.at, "`--set` names the stage", &name.text, &names)),
+        [stage, name, _, ..] if stage.text == "stage" => {
+            if let Err(names) = assign(&mut text.table, &path, value) {
+                complaints.push(unknown_stage(name.at, "`--set` names the stage", &name.text, &names));
             }
         }
         [stage, name] if stage.text == "stage" => {
@@ -60,6 +52,44 @@ pub(super) fn apply(text: &mut Text, complaints: &mut Vec<Complaint>) {
             });
         }
         [] => complaints.push(Complaint::new(whole, "`--set` names no setting").help(SHAPE)),
+    }
+}
+
+/// Sets the seed (`seed`) or a field of a stage (`stage`, its name, the field, fields of that).
+///
+/// # Errors
+/// The stages that there are, where the path names another.
+pub(super) fn assign(table: &mut Table, path: &[Word], value: Value) -> Result<(), Vec<String>> {
+    let (name, field, inner) = match path {
+        [key] => {
+            put(table, key.clone(), value);
+            return Ok(());
+        }
+        [_, name, field, inner @ ..] => (name, field, inner),
+        _ => return Ok(()),
+    };
+    let stages = match table.0.iter_mut().find(|(word, _)| word.text == "stage") {
+        Some((_, Value { data: Data::Table(stages), .. })) => stages,
+        // No stages, or `stage` is no table: reported when the manifest is read.
+        _ => return Ok(()),
+    };
+    match stages.0.iter_mut().find(|(word, _)| word.text == name.text) {
+        Some((_, Value { data: Data::Table(fields), .. })) => {
+            set(fields, field, inner, value);
+            Ok(())
+        }
+        Some(_) => Ok(()),
+        None => Err(stages.0.iter().map(|(word, _)| word.text.clone()).collect()),
+    }
+}
+
+/// Where the value of a path stands; none where there is none.
+pub(super) fn placed(table: &Table, path: &[Word]) -> Option<At> {
+    let (first, rest) = path.split_first()?;
+    match (table.get(&first.text)?, rest) {
+        (value, []) => Some(value.at),
+        (Value { data: Data::Table(inner), .. }, rest) => placed(inner, rest),
+        _ => None,
     }
 }
 
@@ -130,7 +160,7 @@ mod tests {
         let mut wrong = Vec::new();
         let table = parse::document(0, file, &mut wrong);
         let sources = vec![Source { label: "m.toml".into(), text: file.into() }];
-        let mut text = Text { sources, table, strings: Vec::new() };
+        let mut text = Text { sources, table, ..Text::default() };
         for set in sets {
             text.sources.push(Source { label: "--set".into(), text: (*set).into() });
             apply(&mut text, &mut wrong);

@@ -28,15 +28,17 @@ pub(super) struct Lowered<'m> {
 pub(super) fn lower<'m>(
     registry: &'static [Entry],
     manifest: &'m Manifest,
+    table: &Table,
     text: &Text,
     complaints: &mut Vec<Complaint>,
 ) -> Vec<Lowered<'m>> {
-    manifest.stages.iter().map(|written| stage(registry, written, text, complaints)).collect()
+    manifest.stages.iter().map(|written| stage(registry, written, table, text, complaints)).collect()
 }
 
 fn stage<'m>(
     registry: &'static [Entry],
     written: &'m Written,
+    table: &Table,
     text: &Text,
     complaints: &mut Vec<Complaint>,
 ) -> Lowered<'m> {
@@ -48,7 +50,7 @@ fn stage<'m>(
     let fields = entry.map_or_else(Vec::new, |entry| (entry.fields)());
     let random = entry.is_some_and(|entry| entry.random) && fields.iter().all(|field| field.name != "salt");
     let misspelled = misspelled(&mut settings, &fields, random, entry.is_some(), complaints);
-    if written.verb.is_none() && !misspelled.contains(&"do") && !Written::says_do(&text.table, &written.name.text) {
+    if written.verb.is_none() && !misspelled.contains(&"do") && !Written::says_do(table, &written.name.text) {
         let verbs: Vec<&str> = registry.iter().map(|entry| entry.verb).collect();
         complaints.push(
             Complaint::new(written.name.at, format!("the stage `{}` has no `do`", written.name.text))
@@ -65,7 +67,7 @@ fn stage<'m>(
     }
     for field in fields.iter().filter(|field| field.kind.ends_with(PathSetting::KIND)) {
         if let Some((_, value)) = settings.0.iter_mut().find(|(word, _)| word.text == field.name) {
-            start_at_working_directory(value);
+            text.start_where_typed(value);
         }
     }
     let ready = entry.and_then(|entry| {
@@ -142,22 +144,6 @@ fn misspelled(
     meant
 }
 
-/// A relative path in `--set` starts at the working directory, where it was typed.
-fn start_at_working_directory(value: &mut Value) {
-    match &mut value.data {
-        Data::String(path) if value.at.source > 0 && !path.is_empty() && Path::new(path).is_relative() => {
-            // Where the working directory is gone, the path stays as it is and its source is not found.
-            if let Ok(absolute) = std::path::absolute(&*path)
-                && let Some(text) = absolute.to_str()
-            {
-                *path = text.to_owned();
-            }
-        }
-        Data::Array(items) => items.iter_mut().for_each(start_at_working_directory),
-        _ => {}
-    }
-}
-
 /// A field that is there under a misspelled name is not missing as well.
 fn forget_missing(complaints: &mut Vec<Complaint>, first: usize, settings: &Table, fields: &[Field]) {
     let names = || fields.iter().map(|field| field.name);
@@ -171,6 +157,25 @@ fn forget_missing(complaints: &mut Vec<Complaint>, first: usize, settings: &Tabl
 }
 
 impl Text {
+    /// A relative path starts where it was typed: in a manifest that this one extends, at the folder of that one; in
+    /// `--set`, at the working directory.
+    fn start_where_typed(&self, value: &mut Value) {
+        match &mut value.data {
+            Data::String(path) if !path.is_empty() && Path::new(path).is_relative() => {
+                let started = match self.file(value.at) {
+                    Some(file) => Some(file.folder().join(&*path)),
+                    // Where the working directory is gone, the path stays as it is and its source is not found.
+                    None => std::path::absolute(&*path).ok(),
+                };
+                if let Some(text) = started.as_deref().and_then(Path::to_str) {
+                    *path = text.to_owned();
+                }
+            }
+            Data::Array(items) => items.iter_mut().for_each(|item| self.start_where_typed(item)),
+            _ => {}
+        }
+    }
+
     /// Adds to a complaint about a `--set` value that became a string why it is no TOML, where the text
     /// looks as if it were meant to be.
     pub(super) fn explain(&self, complaint: Complaint) -> Complaint {

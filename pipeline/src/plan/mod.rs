@@ -2,16 +2,18 @@
 //! said here, all at once; nothing downstream judges it again.
 
 mod lower;
+mod points;
 mod wire;
+
+pub use points::{Point, Sweep};
 
 use crate::manifest::{self, Complaints, Manifest, Source};
 use datasets::{Digest, Key};
 use stages::{
-    settings::{At, Complaint, suggest},
+    settings::{At, Complaint, Table, suggest},
     stage::{Entry, Ready},
 };
 use std::{
-    collections::BTreeSet,
     fmt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -26,21 +28,28 @@ pub struct Plan {
     pub seed: u64,
     /// The manifest, as given on the command line.
     pub file: PathBuf,
+    /// The manifests that it extends, the nearest first.
+    pub bases: Vec<PathBuf>,
     /// The manifest's folder: relative paths in its settings start here.
     pub base: PathBuf,
-    /// The manifest's text, as typed.
+    /// The manifest's text, as typed, and then that of each that it extends.
     pub text: String,
     /// The `--set` options, as typed.
     pub sets: Vec<String>,
-    /// The stages: each after those it rests on, otherwise in the order of the file.
+    /// The stages: each after those it rests on, otherwise in the order of the file. Of a sweep, all points are here: a
+    /// stage that is the same at several of them once.
     pub stages: Vec<PlannedStage>,
+    /// The points of a sweep.
+    pub sweep: Option<Sweep>,
 }
 
 /// One stage, its settings read and its inputs found.
 #[derive(Clone)]
 pub struct PlannedStage {
-    /// Its name in the manifest.
+    /// Its name in the manifest, with what tells it from its variants at other points of a sweep: `songs[top_p=0.9]`.
     pub name: String,
+    /// Its name in the manifest.
+    pub of: String,
     /// Its verb.
     pub entry: &'static Entry,
     /// Its settings.
@@ -51,6 +60,8 @@ pub struct PlannedStage {
     pub max_dropped: Option<f64>,
     /// What tells its random draws from those of another stage with the same verb.
     pub salt: String,
+    /// What its random draws start from: the manifest's seed, or a point's.
+    pub seed: u64,
 }
 
 impl fmt::Debug for PlannedStage {
@@ -85,57 +96,78 @@ pub fn load_from(
     to: Option<&str>,
 ) -> Result<Plan, Complaints> {
     let mut text = manifest::read(path, sets)?;
-    let mut complaints = Vec::new();
-    let manifest = Manifest::read(&text.table, &mut complaints);
+    let mut complaints = std::mem::take(&mut text.complaints);
+    let sweep = manifest::Sweep::read(&text, &mut complaints);
     if !text.table.0.iter().any(|(word, value)| manifest::may_hold_stages(word, value)) {
         complaints.push(
             Complaint::new(At::default(), "the manifest has no stages")
                 .help("add a first one: `[stage.NAME]` with `do = \"..\"`; `refrain stages` lists the verbs"),
         );
     }
-    let lowered = lower::lower(registry, &manifest, &text, &mut complaints);
-    let graph = wire::wire(registry, &lowered, &mut complaints);
-    let to = to.map(|name| {
-        let names: Vec<String> = lowered.iter().map(|stage| stage.name.text.clone()).collect();
-        let found = names.iter().position(|known| known == name);
-        if found.is_none() {
-            text.sources.push(Source { label: "--to".into(), text: name.to_owned() });
-            let at = option_place(text.sources.len() - 1, name);
-            complaints.push(manifest::unknown_stage(at, "`--to` names the stage", name, &names));
+    let given = sweep.map_or_else(|| vec![manifest::Point::default()], |sweep| sweep.points);
+    let tables: Vec<Table> = given.iter().map(|point| point.apply(&text.table)).collect();
+    // What is wrong at every point is said once: complaints are told apart by place and words.
+    let manifests: Vec<Manifest> = tables.iter().map(|table| Manifest::read(table, &mut complaints)).collect();
+    let mut points = Vec::with_capacity(given.len());
+    for ((point, table), manifest) in given.iter().zip(&tables).zip(&manifests) {
+        let stages = lower::lower(registry, manifest, table, &text, &mut complaints);
+        let graph = wire::wire(registry, &stages, &mut complaints);
+        points.push(points::At { point, seed: manifest.seed, stages, graph });
+    }
+    still(&points, &mut complaints);
+    let lowered = points.first().map_or(&[][..], |at| &at.stages);
+    let names: Vec<String> = lowered.iter().map(|stage| stage.name.text.clone()).collect();
+    // `songs[top_p=0.9]` is a variant of `songs`.
+    let to = to.map(|name| (name, name.split('[').next().unwrap_or(name)));
+    let last = to.and_then(|(_, of)| names.iter().position(|known| known == of));
+    let mut unknown = |name: &str, names: &[String], complaints: &mut Vec<Complaint>| {
+        text.sources.push(Source { label: "--to".into(), text: name.to_owned() });
+        let at = option_place(text.sources.len() - 1, name);
+        complaints.push(manifest::unknown_stage(at, "`--to` names the stage", name, names));
+    };
+    if let (Some((name, _)), None) = (to, last) {
+        unknown(name, &names, &mut complaints);
+    }
+    let (mut stages, mut sweep) = match complaints.is_empty() {
+        true => points::merge(&points, last),
+        false => (Vec::new(), None),
+    };
+    if let Some((name, of)) = to.filter(|(name, of)| name != of && complaints.is_empty()) {
+        let variants: Vec<String> = stages.iter().filter(|s| s.of == of).map(|stage| stage.name.clone()).collect();
+        match stages.iter().position(|stage| stage.name == name) {
+            Some(variant) => (stages, sweep) = points::only(&stages, sweep, variant),
+            None => unknown(name, &variants, &mut complaints),
         }
-        found
-    });
+    }
     let explained = complaints.into_iter().map(|complaint| text.explain(complaint)).collect::<Vec<_>>();
     if !explained.is_empty() {
         return Err(Complaints::new(text.sources, explained));
     }
-    let mut kept: BTreeSet<usize> = (0..lowered.len()).collect();
-    if let Some(Some(last)) = to {
-        kept = graph.upstream(last);
-        kept.insert(last);
-    }
-    let order: Vec<usize> = graph.order.iter().copied().filter(|index| kept.contains(index)).collect();
-    let place = |old: &usize| order.iter().position(|index| index == old);
-    let stages = order.iter().filter_map(|&index| {
-        let stage = &lowered[index];
-        Some(PlannedStage {
-            name: stage.name.text.clone(),
-            entry: stage.entry?,
-            ready: stage.ready.clone()?,
-            inputs: graph.ports[index].iter().map(|fed| fed.iter().filter_map(place).collect()).collect(),
-            max_dropped: stage.max_dropped,
-            salt: stage.salt.clone(),
-        })
-    });
+    let (name, seed) = manifests.first().map_or((String::new(), 0), |manifest| (manifest.name.clone(), manifest.seed));
     Ok(Plan {
-        stages: stages.collect(),
-        name: manifest.name,
-        seed: manifest.seed,
+        stages,
+        sweep,
+        name,
+        seed,
         file: path.to_path_buf(),
+        bases: text.files.iter().skip(1).map(|file| file.path.clone()).collect(),
         base: folder(path),
-        text: text.sources.swap_remove(0).text,
+        text: text.typed(),
         sets: sets.to_vec(),
     })
+}
+
+/// An axis that decides about no stage: only the seed can be one, where nothing draws from it.
+fn still(points: &[points::At<'_>], complaints: &mut Vec<Complaint>) {
+    let draws = |at: &points::At<'_>| at.stages.iter().any(|s| s.entry.is_none_or(|entry| entry.random));
+    if points.iter().any(draws) {
+        return;
+    }
+    let seeds = points.iter().flat_map(|at| &at.point.values).filter(|value| value.stage().is_none());
+    if let Some(at) = seeds.filter_map(|value| value.path.first()).map(|word| word.at).min() {
+        let complaint = Complaint::new(at, "`[sweep]` varies the seed, from which no stage of this manifest draws");
+        complaints.push(complaint.help("take it out"));
+    }
 }
 
 /// The folder of a file; `.` for a bare name.
@@ -191,6 +223,10 @@ impl Plan {
             let mut key = Key::new("planned stage").digest(&stage.ready.digest());
             if stage.entry.random {
                 key = key.text("salt").text(&stage.salt);
+                // The manifest's own seed is in the digest of the plan.
+                if stage.seed != self.seed {
+                    key = key.text("seed").number(stage.seed);
+                }
             }
             for (port, fed) in stage.entry.ports.iter().zip(&stage.inputs) {
                 let mut fed: Vec<Digest> = fed.iter().map(|&index| digests[index]).collect();
@@ -212,7 +248,16 @@ impl Plan {
             self.stages.iter().map(|stage| stage.name.as_str()).zip(self.structure()).collect();
         stages.sort();
         let key = Key::new("plan").text(&self.name).number(self.seed).number(stages.len() as u64);
-        stages.iter().fold(key, |key, (name, digest)| key.text(name).digest(digest)).finish()
+        let key = stages.iter().fold(key, |key, (name, digest)| key.text(name).digest(digest));
+        let mut points: Vec<&Point> = self.sweep.iter().flat_map(|sweep| &sweep.points).collect();
+        points.sort_by_key(|point| &point.name);
+        let point = |key: Key, point: &&Point| {
+            let mut stages: Vec<&str> = point.stages.iter().map(|&stage| self.stages[stage].name.as_str()).collect();
+            stages.sort_unstable();
+            let key = key.text("point").text(&point.name).number(stages.len() as u64);
+            stages.iter().fold(key, |key, name| key.text(name))
+        };
+        points.iter().fold(key, point).finish()
     }
 }
 

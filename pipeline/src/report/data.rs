@@ -33,6 +33,8 @@ pub struct Report {
     pub songs: Vec<SongView>,
     /// The models that songs came from, and what they were trained on.
     pub models: Vec<ModelView>,
+    /// The results of a sweep.
+    pub sweep: Option<super::sweep::SweepView>,
     /// Figures in tables of any shape.
     pub scores: Vec<ScoreTable>,
     /// To whom the corpus is owed.

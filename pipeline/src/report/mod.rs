@@ -18,6 +18,7 @@ mod scale;
 mod songs;
 pub mod spectrogram;
 mod stages;
+pub mod sweep;
 pub mod wav;
 
 pub use attribution::{attribution_md, trained_on_md};

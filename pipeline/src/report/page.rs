@@ -2,7 +2,7 @@
 
 use super::data::Report;
 use super::markup::{Text, counted, duration, put};
-use super::{attribution, codec, corpus, listen, priors, songs, stages};
+use super::{attribution, codec, corpus, listen, priors, songs, stages, sweep};
 
 /// Nothing may be loaded and nothing may run: what the page needs is inside it.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:";
@@ -11,6 +11,7 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src dat
 #[must_use]
 pub fn html(report: &Report) -> String {
     let sections: Vec<(&str, &str, String)> = [
+        ("sweep", "Sweep", sweep::section(report)),
         ("stages", "Stages", stages::section(report)),
         ("corpus", "Corpus", corpus::section(report)),
         ("training", "Training", training(report)),

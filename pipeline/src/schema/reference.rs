@@ -32,6 +32,8 @@ does it. `refrain schema` prints a JSON schema for editors.
 | `name` | What the runs go by: letters, digits, `-` and `_`. Required. |
 | `seed` | What all random draws start from: a whole number from 0. Default 0. |
 | `[stage.NAME]` | One stage; at least one. |
+| `extends` | Another manifest, whose values hold where this one says nothing. |
+| `[sweep]` | Settings to vary, see below. |
 
 ## Stages
 
@@ -48,8 +50,8 @@ const MIDDLE: &str = r#"
 two inputs of one kind has them named: `from = { reference = "clips", candidate = ["songs", "covers"] }`. A
 source has no `from`. Stages may be written in any order; no stage may rest on itself.
 
-A path is relative to the manifest's folder. No path and no stage's name is in the key of any result: files
-are known by what they hold.
+A path is relative to the folder of the manifest in which it is written. No path and no stage's name is in the
+key of any result: files are known by what they hold.
 
 ## On the command line
 
@@ -58,7 +60,35 @@ are known by what they hold.
 starts at the working directory. `--set` is judged like the file. `--to NAME` cuts the plan to one stage and
 all that it rests on.
 
-`[sweep]` and `extends` come with a later release and are refused until then.
+## Manifests that extend another
+
+    extends = "base.toml"           # relative to this manifest
+    name    = "short"
+
+    [stage.clips]
+    seconds = 2.0
+
+A manifest takes over all that the other says, field by field: tables merge, lists and other values are replaced,
+and the manifest that extends has the last word. A stage that it gives another verb takes nothing over. The other
+may extend a third. A plan is known by what is meant: written in two files or in one, it is the same run. Weights
+that are pinned in the other's lock file hold here too, until this manifest has its own.
+
+## Sweeps
+
+    [sweep]
+    "stage.songs.top_p" = [0.9, 0.95]
+    seed                = [17, 18, 19]
+
+    [[sweep.point]]
+    name                      = "cold"
+    "stage.songs.temperature" = 0.7
+
+    [[sweep.point]]
+    name                      = "hot"
+    "stage.songs.temperature" = 1.1
+
+An axis is a setting, or `seed`, with a list of values; the list of points is one axis more; every combination is a
+point of the sweep: twelve, here. [sweeps.md](sweeps.md) says what runs and what is published.
 
 ## Verbs
 "#;

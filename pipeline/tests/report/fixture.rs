@@ -304,6 +304,7 @@ pub(crate) fn report(seconds: f64) -> Report {
         players: players(seconds),
         songs: songs(seconds),
         models: models(),
+        sweep: None,
         scores: scores(),
         attribution: attribution(),
         notes: vec!["codec pinned, 12 tracks newer than it".to_owned()],

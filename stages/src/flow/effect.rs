@@ -161,7 +161,7 @@ fn operator<'s>(cx: &Context<'s>, effect: Arc<dyn Erased>, work: Rows<'s, Job>) 
                                 env.ledger.cached(&stage);
                                 slot.insert((outcome, 0));
                             } else if env.dry {
-                                env.ledger.will(&stage, id.clone());
+                                env.ledger.will(key, &stage, id.clone());
                                 slot.insert((Outcome::Pending(id), 0));
                             } else {
                                 waiting.insert(key, vec![(cap.delayed(&time, 0), time, diff)]);
@@ -230,8 +230,15 @@ fn recall(effect: &dyn Erased, env: &Env, key: &Digest) -> Option<Outcome> {
 
 /// Runs the work on a thread of the pool. `None`: the build is ending.
 fn perform(effect: &dyn Erased, env: &Env, stage: &str, key: Digest, work: &[u8], id: String) -> Option<Outcome> {
+    // Two stages may need one result, such as variants of a sweep: the second waits for the first and finds it.
+    let _turn = env.pool.turn(key);
     if env.cancel.cancelled() {
         return None;
+    }
+    if let Some(outcome) = recall(effect, env, &key) {
+        env.ledger.cached(stage);
+        env.event(Event::Shared { stage: stage.into() });
+        return Some(outcome);
     }
     let result = catch_unwind(AssertUnwindSafe(|| effect.run(work)));
     if effect.corpus()

@@ -2,7 +2,7 @@
 
 use datasets::{Digest, row::Pending, store::StoreError};
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -70,6 +70,11 @@ pub enum Event {
         id: String,
         /// Digest of what came of it: two outcomes with one digest are the same.
         output: Digest,
+    },
+    /// A queued effect had been run meanwhile for another stage that needs the same result.
+    Shared {
+        /// The stage's name.
+        stage: String,
     },
     /// A row was dropped with a warning: its source could not be read.
     Warning {
@@ -172,6 +177,8 @@ pub struct Ledger {
     stages: Mutex<BTreeMap<String, StageLedger>>,
     failures: Mutex<Vec<Failure>>,
     unread: Mutex<BTreeSet<String>>,
+    /// In a dry run: who would make a result first.
+    claims: Mutex<BTreeMap<Digest, Item>>,
 }
 
 impl Ledger {
@@ -205,11 +212,32 @@ impl Ledger {
         self.with(stage, |s| s.cached += 1);
     }
 
-    /// An effect would run.
-    pub fn will(&self, stage: &str, id: String) {
-        self.with(stage, |s| {
-            s.will.insert(id);
+    /// An effect would run. Where two stages need the result of one key, one of them will make it and the other
+    /// find it: which is not certain, so both may run, each behind the other.
+    pub fn will(&self, key: Digest, stage: &str, id: String) {
+        let own = Item { stage: stage.to_owned(), id };
+        let first = match lock(&self.claims).entry(key) {
+            Entry::Occupied(first) => first.get().clone(),
+            Entry::Vacant(free) => {
+                self.with(stage, |s| {
+                    s.will.insert(own.id.clone());
+                });
+                free.insert(own);
+                return;
+            }
+        };
+        let behind = |id: &str, other: &Item| Pending {
+            id: id.to_owned(),
+            behind: other.stage.clone(),
+            cause: other.id.clone(),
+            track: None,
+        };
+        self.with(&first.stage, |s| {
+            if s.will.remove(&first.id) {
+                *s.may.entry(behind(&first.id, &own)).or_default() += 1;
+            }
         });
+        self.with(stage, |s| *s.may.entry(behind(&own.id, &first)).or_default() += 1);
     }
 
     /// An effect may run on a row that waits.
@@ -248,4 +276,30 @@ impl Ledger {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_that_need_one_result_either_may_make_it() {
+        let ledger = Ledger::default();
+        let (key, other) = (Digest::of(b"key"), Digest::of(b"other"));
+        ledger.will(key, "a", "row".into());
+        ledger.will(other, "a", "own".into());
+        ledger.will(key, "b", "its row".into());
+        ledger.will(key, "c", "third".into());
+        let (stages, _) = ledger.take();
+        assert_eq!(stages["a"].will, BTreeSet::from(["own".to_owned()]));
+        assert!(stages["b"].will.is_empty() && stages["c"].will.is_empty());
+        let may = |stage: &str| {
+            let rows = stages[stage].may.keys();
+            rows.map(|row| (row.id.clone(), row.behind.clone(), row.cause.clone())).collect::<Vec<_>>()
+        };
+        let text = |id: &str, behind: &str, cause: &str| (id.to_owned(), behind.to_owned(), cause.to_owned());
+        assert_eq!(may("a"), [text("row", "b", "its row")]);
+        assert_eq!(may("b"), [text("its row", "a", "row")]);
+        assert_eq!(may("c"), [text("third", "a", "row")]);
+    }
 }

@@ -1,8 +1,9 @@
 //! The process's pool: light effects take one slot each, heavy ones all of them, one at a time.
 
+use datasets::Digest;
 use datasets::effect::Load;
 use std::{
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
 };
@@ -35,6 +36,27 @@ impl Shared {
 pub struct Pool {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
+    turns: Turns,
+}
+
+/// The keys that are worked on now, whichever stage asked for them.
+#[derive(Default)]
+struct Turns {
+    busy: Mutex<HashSet<Digest>>,
+    freed: Condvar,
+}
+
+/// The right to work on a key; given back when dropped.
+pub struct Turn<'p> {
+    turns: &'p Turns,
+    key: Digest,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.turns.busy.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+        self.turns.freed.notify_all();
+    }
 }
 
 impl Pool {
@@ -47,12 +69,21 @@ impl Pool {
                 thread::Builder::new().name(format!("effect-{i}")).spawn(move || work(&shared)).ok()
             })
             .collect();
-        Pool { shared, threads }
+        Pool { shared, threads, turns: Turns::default() }
     }
 
     /// Number of slots.
     pub fn slots(&self) -> usize {
         self.threads.len()
+    }
+
+    /// Waits until no other job works on this key. Whoever holds the key is running, so the wait ends.
+    pub fn turn(&self, key: Digest) -> Turn<'_> {
+        let mut busy = self.turns.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        while !busy.insert(key) {
+            busy = self.turns.freed.wait(busy).unwrap_or_else(PoisonError::into_inner);
+        }
+        Turn { turns: &self.turns, key }
     }
 
     /// Queues a job.
@@ -137,6 +168,30 @@ mod tests {
         }
         drop(pool);
         assert_eq!(done.load(SeqCst), 200);
+        assert_eq!(crowded.load(SeqCst), 0);
+    }
+
+    #[test]
+    fn a_key_is_held_by_one_at_a_time() {
+        let pool = Pool::new(1);
+        let (key, other) = (Digest::of(b"key"), Digest::of(b"other"));
+        let (held, crowded) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let mine = pool.turn(key);
+        // Another key is free meanwhile.
+        drop(pool.turn(other));
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let _turn = pool.turn(key);
+                    crowded.fetch_add(held.fetch_add(1, SeqCst), SeqCst);
+                    thread::sleep(Duration::from_millis(1));
+                    held.fetch_sub(1, SeqCst);
+                });
+            }
+            thread::sleep(Duration::from_millis(5));
+            assert_eq!(held.load(SeqCst), 0, "somebody did not wait");
+            drop(mine);
+        });
         assert_eq!(crowded.load(SeqCst), 0);
     }
 }

@@ -1,0 +1,194 @@
+//! The results of a sweep: a row for each point, a column for each score.
+
+use super::data::Report;
+use super::markup::{Text, counted, figure, put};
+use serde::{Deserialize, Serialize};
+
+/// The table of results.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SweepView {
+    /// The settings that points differ in, but the seed.
+    pub settings: Vec<String>,
+    /// What was measured.
+    pub scores: Vec<String>,
+    /// Whether figures are means over seeds.
+    pub seeds: bool,
+    /// The points.
+    pub rows: Vec<SweepRow>,
+    /// What a reader must know before comparing.
+    pub notes: Vec<String>,
+}
+
+/// One point of a sweep.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SweepRow {
+    /// Its name.
+    pub point: String,
+    /// Its values, one for each of the settings; empty where it leaves one as it is.
+    pub values: Vec<String>,
+    /// Its seeds.
+    pub seeds: Vec<String>,
+    /// Its figures, one for each of the scores.
+    pub cells: Vec<Option<SweepCell>>,
+}
+
+/// A figure of one point.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SweepCell {
+    /// The figure, over seeds their mean.
+    pub mean: f64,
+    /// The deviation over seeds.
+    pub deviation: Option<f64>,
+    /// Figures of one column with different letters do not compare.
+    pub mark: Option<char>,
+}
+
+/// Digits of a figure that count.
+const DIGITS: i32 = 4;
+
+impl SweepCell {
+    /// Digits after the point, so that `DIGITS` of the figure are seen.
+    fn decimals(&self) -> usize {
+        let size = self.mean.abs().max(f64::MIN_POSITIVE);
+        let before = libm::floor(libm::log10(size)) as i32 + 1;
+        (DIGITS - before).clamp(0, 8) as usize
+    }
+}
+
+/// The section's content; `None` without a sweep.
+pub(super) fn section(report: &Report) -> Option<String> {
+    let sweep = report.sweep.as_ref()?;
+    let mut out = format!("<p>{}", counted(sweep.rows.len() as u64, "points"));
+    if sweep.seeds {
+        out.push_str(", each with several seeds: figures are means \u{b1} the deviation of a sample over the seeds");
+    }
+    out.push_str(
+        ". <code>results.csv</code> and <code>results.parquet</code> beside this page hold the same table. Scores of \
+         stages that are the same at all points are in the other sections.</p>",
+    );
+    if sweep.scores.is_empty() {
+        out.push_str("<p>No stage that the points differ in gives a score.</p>");
+    }
+    out.push_str("<div class=\"scroll\"><table class=\"snug\"><thead><tr><th scope=\"col\">Point</th>");
+    for setting in &sweep.settings {
+        put!(out, "<th scope=\"col\">{}</th>", Text(setting.trim_start_matches("stage.")));
+    }
+    if sweep.seeds {
+        out.push_str("<th scope=\"col\">Seeds</th>");
+    }
+    for score in &sweep.scores {
+        put!(out, "<th scope=\"col\" class=\"number\">{}</th>", Text(score));
+    }
+    out.push_str("</tr></thead><tbody>");
+    for row in &sweep.rows {
+        put!(out, "<tr><th scope=\"row\">{}</th>", Text(&row.point));
+        for value in &row.values {
+            put!(out, "<td>{}</td>", if value.is_empty() { "\u{2013}".to_owned() } else { Text(value).to_string() });
+        }
+        if sweep.seeds {
+            put!(out, "<td>{}</td>", Text(&row.seeds.join(", ")));
+        }
+        for cell in &row.cells {
+            out.push_str(&match cell {
+                Some(cell) => format!("<td class=\"number\">{}</td>", figures(cell)),
+                None => "<td class=\"number\">\u{2013}</td>".to_owned(),
+            });
+        }
+        out.push_str("</tr>");
+    }
+    out.push_str("</tbody></table></div>");
+    if !sweep.notes.is_empty() {
+        out.push_str("<ul class=\"notes\" aria-label=\"Notes on the sweep\">");
+        for note in &sweep.notes {
+            put!(out, "<li>{}</li>", Text(note));
+        }
+        out.push_str("</ul>");
+    }
+    Some(out)
+}
+
+fn figures(cell: &SweepCell) -> String {
+    let mut out = figure(Some(cell.mean), cell.decimals());
+    if let Some(deviation) = cell.deviation {
+        put!(out, " <span class=\"soft\">\u{b1} {}</span>", figure(Some(deviation), cell.decimals()));
+    }
+    if let Some(mark) = cell.mark {
+        put!(out, " <sup>{mark}</sup>");
+    }
+    out
+}
+
+/// The same table as plain text, for the screen.
+pub fn text(sweep: &SweepView) -> String {
+    let mut head = vec!["point".to_owned()];
+    head.extend(sweep.scores.iter().cloned());
+    let cell = |cell: &Option<SweepCell>| match cell {
+        None => "-".to_owned(),
+        Some(cell) => {
+            let digits = cell.decimals();
+            let spread = cell.deviation.map_or_else(String::new, |deviation| format!(" ± {deviation:.digits$}"));
+            let mark = cell.mark.map_or_else(String::new, |mark| format!(" ({mark})"));
+            format!("{:.digits$}{spread}{mark}", cell.mean)
+        }
+    };
+    let mut lines = vec![head];
+    for row in &sweep.rows {
+        lines.push(std::iter::once(row.point.clone()).chain(row.cells.iter().map(cell)).collect());
+    }
+    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..lines[0].len()).map(width).collect();
+    let mut out = String::new();
+    for line in &lines {
+        let cells: Vec<String> = line
+            .iter()
+            .zip(&widths)
+            .enumerate()
+            .map(|(i, (cell, width))| if i == 0 { format!("{cell:width$}") } else { format!("{cell:>width$}") })
+            .collect();
+        out += cells.join("  ").trim_end();
+        out.push('\n');
+    }
+    for note in &sweep.notes {
+        put!(out, "note: {note}\n");
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view() -> SweepView {
+        let cell = |mean, deviation, mark| Some(SweepCell { mean, deviation, mark });
+        SweepView {
+            settings: vec!["stage.songs.top_p".into()],
+            scores: vec!["fad.fad".into()],
+            seeds: true,
+            rows: vec![
+                SweepRow {
+                    point: "top_p=0.9".into(),
+                    values: vec!["0.9".into()],
+                    seeds: vec!["1".into(), "2".into()],
+                    cells: vec![cell(12.3456, Some(0.25), Some('a'))],
+                },
+                SweepRow { point: "<b>".into(), values: vec![String::new()], cells: vec![None], ..SweepRow::default() },
+            ],
+            notes: vec!["a & b do not compare".into()],
+        }
+    }
+
+    #[test]
+    fn the_section_shows_every_point_escaped() {
+        assert_eq!(section(&Report::default()), None);
+        let page = section(&Report { sweep: Some(view()), ..Report::default() }).expect("a section");
+        assert!(page.contains("12.35 <span class=\"soft\">± 0.25</span> <sup>a</sup>"), "{page}");
+        assert!(page.contains("<th scope=\"row\">&lt;b&gt;</th><td>\u{2013}</td>"), "{page}");
+        assert!(page.contains("a &amp; b do not compare"));
+    }
+
+    #[test]
+    fn the_text_lines_up() {
+        let expected = "point               fad.fad\ntop_p=0.9  12.35 ± 0.25 (a)\n<b>                       -\nnote: a & b do not compare\n";
+        assert_eq!(text(&view()), expected);
+    }
+}
