@@ -137,9 +137,10 @@ fn a_sweep_runs_what_differs_and_a_point_more_or_less_touches_only_itself() {
     assert_eq!(named(&whole), ["songs[top_p=0.5]", "songs[top_p=0.9]"]);
     let codec = of(&place, "run", "sweep.toml", &["--to", "codec"]);
     assert_eq!(named(&codec), [""; 0], "the codec is the same at all points");
-    let checked = refrain(&["check".into(), place.path().join("sweep.toml")]).output().expect("the binary starts");
-    let checked = String::from_utf8(checked.stdout).expect("text");
-    assert_eq!(checked, "sweep: 15 stages at 2 points, nothing to complain about\n");
+    let mut check = refrain(&["check"]);
+    check.arg(place.path().join("sweep.toml")).args(&place.args);
+    let checked = Said::of(&check.output().expect("the binary starts"));
+    assert_eq!(checked.out, "sweep: 15 stages at 2 points, nothing to complain about\n");
 }
 
 #[test]
