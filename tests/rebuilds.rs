@@ -8,6 +8,7 @@
 
 mod support;
 
+use datasets::{Digest, store::Store};
 use parquet::{file::reader::SerializedFileReader, record::RowAccessor};
 use serde::Deserialize;
 use std::{
@@ -54,6 +55,9 @@ struct Row {
     /// Why taking it back is not tried.
     #[serde(default)]
     stays: String,
+    /// What is executed is what lost an object.
+    #[serde(default)]
+    lost: bool,
 }
 
 /// A place with recordings, a manifest and a store.
@@ -211,6 +215,12 @@ impl Place {
                 self.store = to.to_owned();
             }
             ["lose objects", folder] => fs::remove_dir_all(self.at(&self.store).join(folder)).expect("removed"),
+            ["lose half of", folder] => {
+                let folder = self.at(&self.store).join(folder);
+                for path in files(&folder).into_keys().filter(|path| path.to_string_lossy().as_bytes()[0] < b'8') {
+                    fs::remove_file(folder.join(path)).expect("removed");
+                }
+            }
             ["clean"] => {
                 let mut command = refrain(&["gc", "--keep", "1", "--store"]);
                 assert!(command.arg(self.at(&self.store)).output().expect("the binary starts").status.success());
@@ -313,6 +323,19 @@ fn outcomes(said: &Said) -> impl Iterator<Item = (String, String, String)> + '_ 
     said.all("executed").map(|event| (text(&event["stage"]), text(&event["id"]), text(&event["output"])))
 }
 
+/// The items of a run whose outcome names an object that is no longer there.
+fn lost(place: &Place, said: &Said) -> Items {
+    let store = Store::open(&place.at(&place.store)).expect("a store");
+    let receipts = store.segments().expect("segments").into_iter().flat_map(|segment| segment.receipts.into_values());
+    let lacks = receipts.filter(|receipt| receipt.objects.iter().any(|object| !store.has(object)));
+    let lacks: HashSet<String> = lacks.map(|receipt| Digest::of(&receipt.value).hex()).collect();
+    let mut items = Items::new();
+    for (stage, id, _) in outcomes(said).filter(|(.., output)| lacks.contains(output)) {
+        items.entry(stage).or_default().insert(id);
+    }
+    items
+}
+
 /// Does a row; executed, necessary, and executed with a known outcome.
 fn judge(row: &Row, base: &Place, first: &Said) -> Result<(usize, usize, usize), String> {
     let (mut place, mut known) = (base.copy(), HashSet::new());
@@ -325,11 +348,13 @@ fn judge(row: &Row, base: &Place, first: &Said) -> Result<(usize, usize, usize),
         before = Published::of(&said);
     }
     row.change.iter().for_each(|change| place.change(change));
+    let lost = if row.lost { lost(&place, first) } else { Items::new() };
     let planned = Said::of(&place.command("plan").output().expect("the binary starts"));
     let said = place.run();
     let after = Published::of(&said);
     let mut wrong = Vec::new();
-    let (ran, necessary) = (said.executed(), meant(&row.executes, &before, &after));
+    let expected = |items: &Items| if row.lost { lost.clone() } else { meant(items, &before, &after) };
+    let (ran, necessary) = (said.executed(), expected(&row.executes));
     if ran != necessary {
         wrong.push(format!("executed {ran:?}\n  necessary {necessary:?}"));
     }
@@ -346,7 +371,7 @@ fn judge(row: &Row, base: &Place, first: &Said) -> Result<(usize, usize, usize),
             held.entry(stage).or_default().insert(id);
         }
     }
-    if held != meant(&row.held, &before, &after) || held.is_empty() != row.because.is_empty() {
+    if held != expected(&row.held) || held.is_empty() != row.because.is_empty() {
         wrong.push(format!("executed with a known outcome: {held:?}"));
     }
     let fresh = Place { store: "fresh".into(), options: vec!["-w".into(), "2".into()], ..place };

@@ -1,6 +1,5 @@
 //! Convolutions against plain loops in f64, against the engine's own, and for bits that nothing around may change.
 
-#[expect(dead_code, reason = "this test uses a part of the plain twins")]
 mod plain;
 
 use burn::tensor::backend::AutodiffBackend;

@@ -144,7 +144,7 @@ fn tracks(outcome: &Outcome, store: &Store) -> Result<Digest, Error> {
     }
     let bytes = catalog::write(&tracks).map_err(|e| Error::Bug(format!("the tracks cannot be listed: {e}")))?;
     let digest = store.put(&bytes)?;
-    store.remember(key, &digest.0)?;
+    store.remember_with(key, &[digest], &digest.0)?;
     Ok(digest)
 }
 
