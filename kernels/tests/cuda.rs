@@ -3,10 +3,11 @@
 
 #[expect(dead_code, reason = "this test uses a part of the plain twins")]
 mod plain;
+mod relative;
 
 use kernels::cuda::{self, AttentionShape, CudaError};
-use plain::attention::Case;
 use plain::{Noise, to_f64};
+use relative::Case;
 
 #[test]
 fn compiles_for_sm_80_and_sm_90() {
