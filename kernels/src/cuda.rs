@@ -3,12 +3,17 @@
 //! Nothing here needs a CUDA toolkit to build or a CUDA library to start the program: libcuda and libnvrtc are
 //! looked for on first use, and everything that can be missing is a [`CudaError`].
 
+mod attention;
+
+pub use attention::{ATTENTION, AttentionShape, attention_cuda};
+
 use std::ffi::{CStr, CString};
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Arc;
 
-use cudarc::driver::{CudaContext, DriverError, LaunchConfig, PushKernelArg};
+use cudarc::driver::{CudaContext, CudaModule, DriverError, LaunchConfig, PushKernelArg};
 use cudarc::nvrtc::{self, Ptx};
 
 /// The source of the nearest-codeword kernel.
@@ -45,7 +50,7 @@ pub enum CudaError {
     #[error("CUDA driver: {0}")]
     Driver(#[from] DriverError),
     /// Arguments that the kernel cannot take.
-    #[error("nearest codeword: {0}")]
+    #[error("arguments that the kernel cannot take: {0}")]
     Arguments(&'static str),
 }
 
@@ -153,6 +158,22 @@ fn compile(source: &str, arch: &str, options: &[String]) -> Result<Vec<u8>, Cuda
     }
 }
 
+/// A size as the kernels take it.
+fn whole(n: usize) -> Result<i32, CudaError> {
+    i32::try_from(n).map_err(|_| CudaError::Arguments("a size is over 2^31"))
+}
+
+/// A device, and the kernels of `source` loaded on it.
+fn open(device: usize, cache: Option<&Path>, source: &str) -> Result<(Arc<CudaContext>, Arc<CudaModule>), CudaError> {
+    if device >= probe()? {
+        return Err(CudaError::Arguments("there is no such device"));
+    }
+    let context = CudaContext::new(device)?;
+    let (major, minor) = context.compute_capability()?;
+    let module = context.load_module(Ptx::from_binary(cubin(source, &format!("sm_{major}{minor}"), cache)?))?;
+    Ok((context, module))
+}
+
 /// [`nearest`](crate::nearest()) on a CUDA device: z `[vectors, dim]`, codebook `[codewords, dim]`, both on the host.
 /// Uses buffers and a stream of its own and returns when the results are back.
 ///
@@ -167,7 +188,6 @@ pub fn nearest_cuda(
     out: &mut [u32],
     distance: Option<&mut [f32]>,
 ) -> Result<(), CudaError> {
-    let whole = |n: usize| i32::try_from(n).map_err(|_| CudaError::Arguments("a size is over 2^31"));
     if dim == 0 || codebook.is_empty() || !codebook.len().is_multiple_of(dim) {
         return Err(CudaError::Arguments("the codebook is no matrix of codewords"));
     }
@@ -175,15 +195,10 @@ pub fn nearest_cuda(
         return Err(CudaError::Arguments("vectors, indices and distances differ in number"));
     }
     let (n, k, d) = (whole(out.len())?, whole(codebook.len() / dim)?, whole(dim)?);
-    if device >= probe()? {
-        return Err(CudaError::Arguments("there is no such device"));
-    }
     if n == 0 {
         return Ok(());
     }
-    let context = CudaContext::new(device)?;
-    let (major, minor) = context.compute_capability()?;
-    let module = context.load_module(Ptx::from_binary(cubin(NEAREST, &format!("sm_{major}{minor}"), cache)?))?;
+    let (context, module) = open(device, cache, NEAREST)?;
     let function = module.load_function("nearest_f32")?;
     let stream = context.new_stream()?;
     let (zs, cs) = (stream.clone_htod(z)?, stream.clone_htod(codebook)?);

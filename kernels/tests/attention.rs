@@ -2,14 +2,15 @@
 
 #[expect(dead_code, reason = "this test uses a part of the plain twins")]
 mod plain;
+mod relative;
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use burn_autodiff::Autodiff;
 use burn_flex::Flex;
 use kernels::{CachedAttention, relative_attention, relative_attention_plain};
-use plain::attention::Case;
 use plain::{Noise, to_f64};
+use relative::Case;
 
 type A = Autodiff<Flex>;
 type A2 = Autodiff<A>;

@@ -3,10 +3,11 @@
 
 #[expect(dead_code, reason = "this test uses a part of the plain twins")]
 mod plain;
+mod relative;
 mod shim;
 
-use plain::attention::Case;
 use plain::{Noise, to_f64};
+use relative::Case;
 use shim::{build, run};
 
 fn check(sanitize: bool, cases: &[Case]) {

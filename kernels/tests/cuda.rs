@@ -1,11 +1,13 @@
-//! nearest.cu without a GPU: compiled by NVRTC where it is found; on a GPU where there is one.
+//! The CUDA sources without a GPU: compiled by NVRTC where it is found; on a GPU where there is one.
 #![cfg(feature = "cuda")]
 
 #[expect(dead_code, reason = "this test uses a part of the plain twins")]
 mod plain;
+mod relative;
 
-use kernels::cuda::{self, CudaError};
-use plain::Noise;
+use kernels::cuda::{self, AttentionShape, CudaError};
+use plain::{Noise, to_f64};
+use relative::Case;
 
 #[test]
 fn compiles_for_sm_80_and_sm_90() {
@@ -14,12 +16,14 @@ fn compiles_for_sm_80_and_sm_90() {
         return;
     }
     let cache = tempfile::tempdir().expect("folder");
-    for arch in ["sm_80", "sm_90"] {
-        let built = cuda::cubin(cuda::NEAREST, arch, Some(cache.path())).expect("compiles");
-        assert!(built.starts_with(b"\x7fELF"));
-        assert_eq!(cuda::cubin(cuda::NEAREST, arch, Some(cache.path())).expect("cached"), built);
+    for source in [cuda::NEAREST, cuda::ATTENTION] {
+        for arch in ["sm_80", "sm_90"] {
+            let built = cuda::cubin(source, arch, Some(cache.path())).expect("compiles");
+            assert!(built.starts_with(b"\x7fELF"));
+            assert_eq!(cuda::cubin(source, arch, Some(cache.path())).expect("cached"), built);
+        }
     }
-    assert_eq!(std::fs::read_dir(cache.path()).expect("folder").count(), 2);
+    assert_eq!(std::fs::read_dir(cache.path()).expect("folder").count(), 4);
     let refused = cuda::cubin("extern \"C\" __global__ void f() { unknown(); }", "sm_90", None);
     assert!(matches!(refused, Err(CudaError::Compile { log, .. }) if log.contains("unknown")));
 }
@@ -52,6 +56,35 @@ fn device_agrees_with_the_cpu() {
 }
 
 #[test]
+fn attention_on_a_device_agrees_with_the_definition() {
+    let run = |c: Case, v: &[Vec<f32>; 5]| {
+        let Case { batch, heads, size, positions, known: distances } = c;
+        let shape = AttentionShape { batch, heads, size, positions, distances };
+        cuda::attention_cuda(0, None, shape, v.each_ref().map(Vec::as_slice))
+    };
+    let cases = [(1, 1, 3, 1, 4), (2, 3, 20, 140, 37), (1, 2, 128, 300, 300), (2, 2, 64, 257, 1)];
+    for (batch, heads, size, positions, known) in cases {
+        let c = Case { batch, heads, size, positions, known };
+        let v = c.operands(&mut Noise::new(7), 1.0);
+        let got = match cuda::probe() {
+            Ok(_) => run(c, &v).expect("runs"),
+            Err(e) => {
+                println!("skipped: {e}");
+                assert!(run(c, &v).is_err());
+                return;
+            }
+        };
+        let exact = c.all(&v.each_ref().map(|v| to_f64(v)));
+        let (y, g) = got;
+        for (i, (got, want)) in [y, g.q, g.k, g.v, g.distances].iter().zip(&exact).enumerate() {
+            let scale = want.iter().fold(1.0f64, |m, v| m.max(v.abs()));
+            let apart = got.iter().zip(want).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max);
+            assert!(got.len() == want.len() && apart < 5e-6 * scale, "{i} of {c:?}: {apart}");
+        }
+    }
+}
+
+#[test]
 fn wrong_lengths_are_errors() {
     let mut out = [0; 2];
     for (z, dim, codebook) in [(&[0.0; 3][..], 1, &[0.0; 2][..]), (&[0.0; 2], 0, &[0.0; 2]), (&[0.0; 4], 2, &[0.0; 3])]
@@ -59,4 +92,10 @@ fn wrong_lengths_are_errors() {
         let e = cuda::nearest_cuda(0, None, z, dim, codebook, &mut out, None);
         assert!(matches!(e, Err(CudaError::Arguments(_))));
     }
+    let shape = AttentionShape { batch: 1, heads: 1, size: 2, positions: 1, distances: 1 };
+    let two = &[0.0; 2][..];
+    let e = cuda::attention_cuda(0, None, shape, [two, two, two, &[0.0], two]);
+    assert!(matches!(e, Err(CudaError::Arguments(_))));
+    let e = cuda::attention_cuda(0, None, AttentionShape { size: 129, ..shape }, [two; 5]);
+    assert!(matches!(e, Err(CudaError::Arguments(_))));
 }

@@ -1,8 +1,6 @@
 //! Plain loops, in any float: the twins that the kernels are compared with.
 #![expect(unreachable_pub, reason = "a module of several tests")]
 
-pub mod attention;
-
 use core::ops::{Add, AddAssign, Mul};
 
 /// Seeded noise in (-1, 1).

@@ -1,6 +1,7 @@
 //! Causal attention with relative positions, by loops that follow the definition, in f64.
+#![expect(unreachable_pub, reason = "a module of several tests")]
 
-use super::Noise;
+use crate::plain::Noise;
 
 /// One attention.
 #[derive(Clone, Copy, Debug)]
