@@ -1,7 +1,7 @@
 //! What the training of a prior needs in memory, before it starts.
 //!
-//! An estimate from above, in arrays that the engine's autodiff holds at once: peaks that were measured, at widths of 128 and
-//! 256 and contexts of 256 to 1024, are three quarters to two thirds of it.
+//! An estimate from above, in arrays that the engine's autodiff holds at once. It is linear in the positions: attention goes
+//! over its pairs tile by tile.
 use super::fit::{PriorError, PriorSettings};
 use super::network;
 
@@ -11,8 +11,8 @@ const WIDE: u64 = 12;
 const ATTENTION: u64 = 8;
 /// Arrays of `[hidden, positions]`: before and after the activation, and what it keeps.
 const HIDDEN: u64 = 4;
-/// Arrays of `[heads, positions, positions]`: what attention keeps of its weights while they are a matrix.
-const SQUARE: u64 = 4;
+/// Arrays of `[heads, positions]`: the logarithm of each query's sum, which is all that attention keeps of its weights.
+const SUMS: u64 = 2;
 /// Arrays of `[width, positions]` of a residual block of the conditioner.
 const RESIDUAL: u64 = 6;
 /// Arrays of `[codewords, positions]`: logits, their gradient and copies of both.
@@ -28,7 +28,7 @@ pub fn cost(settings: &PriorSettings) -> u64 {
     let block = WIDE * of(config.width)
         + ATTENTION * of(config.attention)
         + HIDDEN * of(config.hidden)
-        + SQUARE * of(config.heads) * of(config.context);
+        + SUMS * of(config.heads);
     let mut floats = of(config.depth) * block + LOGITS * of(config.vocabulary());
     if let Some(upper) = &config.upper {
         // Each doubling works at twice the rate of the one before it: together, less than twice the last.

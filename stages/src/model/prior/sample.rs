@@ -394,7 +394,8 @@ mod tests {
         let mut random = Random::new(&[1; 32], "logits", 0);
         for (n, spread, top_p) in [(1, 1.0, 0.5), (40, 0.0, 0.36), (300, 0.2, 0.9), (500, 3.0, 0.9), (700, 20.0, 0.999)]
         {
-            let logits: Vec<f32> = (0..n).map(|_| (spread * random.normal()) as f32).collect();
+            // Added to 0, so that no zero is negative: total_cmp would tell it from the others.
+            let logits: Vec<f32> = (0..n).map(|_| 0.0 + (spread * random.normal()) as f32).collect();
             let mut sorted: Vec<usize> = (0..n).collect();
             sorted.sort_by(|a, b| logits[*b].total_cmp(&logits[*a]).then(a.cmp(b)));
             let share = |code: usize| libm::exp(f64::from(logits[code]) - f64::from(logits[sorted[0]]));
