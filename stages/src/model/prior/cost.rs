@@ -120,7 +120,8 @@ mod tests {
         assert_eq!(said, "`batch = 1` with `context = 512` would fit");
         assert!(cost(&settings(1, 512, 512)) < one);
         assert!(remedy(&settings(1, 64, 8192), 1 << 20).contains("narrower or less deep"));
-        // As many positions in fewer windows: the square of attention is larger.
-        assert!(cost(&settings(8, 2048, 512)) > cost(&settings(16, 1024, 512)));
+        // As many positions in fewer windows need little more: their table of distances is longer.
+        let (long, short) = (cost(&settings(8, 2048, 512)), cost(&settings(16, 1024, 512)));
+        assert!((short..short * 11 / 10).contains(&long), "{long} and {short}");
     }
 }
