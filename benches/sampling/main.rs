@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use priors::{codes, settings};
 use stages::model::prior::fit::{PriorRecord, PriorSink, fit};
-use stages::model::prior::sample::{Draw, SampleError, Sampled, Sampler, Song};
+use stages::model::prior::sample::{Draw, SampleError, Sampler, Song};
 
 struct Silent;
 
@@ -46,7 +46,7 @@ fn run(large: bool, seconds: f64, songs: usize) -> Result<(), String> {
     let sampler = Sampler::new(&priors).map_err(|e| e.to_string())?;
     let frames = (seconds * 44_100.0) as u64;
     let songs: Vec<Song> = (0..songs).map(|i| Song { genre: None, frames, seed: [i as u8; 32] }).collect();
-    let mut sampled = vec![Sampled::default(); songs.len()];
+    let mut sampled = sampler.silence(songs.len());
     let draw = Draw { temperature: 1.0, top_p: 0.9, overlap: 0.5 };
     let start = Instant::now();
     sampler.sample(&songs, draw, &mut sampled, &mut |_| Ok::<(), SampleError>(())).map_err(|e| e.to_string())?;
