@@ -11,7 +11,7 @@ use crate::{
         Attribution, Audio, Codebook, CurvePoint, CurveSet, Reason, Reconstruction, Report, Sample, ScoreColumn,
         ScoreRow, ScoreTable, StageView, TrackView,
     },
-    results,
+    results::Results,
     score::{Decoder, Scored, median, original},
     songs,
 };
@@ -47,11 +47,17 @@ fn fault(fault: Fault) -> Error {
     }
 }
 
-/// Everything that the page says.
+/// Everything that the page says; `results` are those of a sweep.
 ///
 /// # Errors
 /// When an object is missing from the store or a source cannot be read any more.
-pub fn report(plan: &Plan, outcome: &Outcome, env: &Env, run: &str) -> Result<Report, Error> {
+pub fn report(
+    plan: &Plan,
+    outcome: &Outcome,
+    results: Option<&Results>,
+    env: &Env,
+    run: &str,
+) -> Result<Report, Error> {
     let codes = all_codes(outcome);
     let tracks = tracks(outcome);
     let weights = weights(plan, outcome);
@@ -84,7 +90,7 @@ pub fn report(plan: &Plan, outcome: &Outcome, env: &Env, run: &str) -> Result<Re
     report.priors = priors::curves(plan, outcome, env)?;
     report.songs = songs::views(plan, outcome, &tracks, env)?;
     report.models = songs::models(plan, outcome, &tracks, env)?;
-    report.sweep = results::results(plan, &results::scores(plan, outcome)).map(|results| results.view());
+    report.sweep = results.map(Results::view);
     Ok(report)
 }
 

@@ -72,7 +72,7 @@ pub fn publish(run: &Run<'_>) -> Result<Published, Error> {
     let same = |(name, text): (&&str, &String)| fs::read_to_string(folder.join(name)).is_ok_and(|own| own == *text);
     let known = texts.iter().all(same) && whole(&folder, &files);
     if !known {
-        let report = gather::report(run.plan, run.outcome, run.env, &name)?;
+        let report = gather::report(run.plan, run.outcome, results.as_ref(), run.env, &name)?;
         let mut all = bundle::texts(run, &name, &files, &report)?;
         all.extend(texts.into_iter().map(|(name, text)| (PathBuf::from(name), text)));
         write_tree(store, &folder, &files, &report, &all)?;
