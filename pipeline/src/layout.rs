@@ -7,12 +7,28 @@ use datasets::{
     catalog::{self, Listed},
     store::Store,
 };
+use serde::{Deserialize, Serialize};
 use stages::stage::{AnyRow, Kind};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet, HashMap},
     path::{Path, PathBuf},
     sync::Arc,
 };
+
+/// A model or a song, as the record tells of it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Made {
+    /// `codec`, `prior` or `song`.
+    pub kind: String,
+    /// The stage that it came from.
+    pub stage: String,
+    /// The digest of its file.
+    pub digest: Digest,
+    /// The models that it was made with.
+    pub models: Vec<Digest>,
+    /// Objects of the store that list the samples that it, or these models, were trained on.
+    pub lineage: Vec<Digest>,
+}
 
 /// Stages whose files lie together: those that are the same at all points, or those of one point.
 pub struct Part<'p> {
@@ -130,12 +146,20 @@ fn of<'o>(rows: impl Iterator<Item = &'o Arc<AnyRow>>) -> BTreeMap<PathBuf, Dige
 
 /// The list of tracks, written where it is not there yet.
 fn tracks(outcome: &Outcome, store: &Store) -> Result<Digest, Error> {
-    let tracks: Vec<Listed> = gather::tracks(outcome).iter().map(|track| Listed::of(track)).collect();
-    let mut key = Key::new("tracks.parquet").number(1);
+    // A source's rows have the words that a later `license` reads.
+    let rows = outcome.stages.iter().rev().flat_map(|stage| &stage.kept);
+    let words = rows.filter_map(|row| if let AnyRow::Track(track) = &**row { Some(track) } else { None });
+    let stated: HashMap<&str, &str> =
+        words.filter_map(|track| Some((track.id.as_str(), track.license.as_deref()?))).collect();
+    let tracks = gather::tracks(outcome);
+    let tracks: Vec<Listed> =
+        tracks.iter().map(|track| Listed::of(track, stated.get(track.id.as_str()).copied())).collect();
+    let mut key = Key::new("tracks.parquet").number(2);
     for track in &tracks {
         let texts = [&track.track, &track.content, &track.license, &track.split];
         let labels = [&track.title, &track.artist, &track.genre, &track.source];
-        texts.into_iter().chain(labels).for_each(|text| key.add(text.as_bytes()));
+        let texts = texts.into_iter().chain(labels).chain([&track.samples, &track.stated]);
+        texts.for_each(|text| key.add(text.as_bytes()));
     }
     let key = key.finish();
     let known = store.receipt(&key).and_then(|bytes| Some(Digest(bytes.as_ref().try_into().ok()?)));
@@ -160,6 +184,28 @@ pub fn views(plan: &Plan, outcome: &Outcome) -> BTreeMap<String, Digest> {
         }
     }
     views
+}
+
+/// Models and songs: from which stage, with which models, and the objects that list what these were trained on.
+pub fn made(plan: &Plan, outcome: &Outcome) -> BTreeSet<Made> {
+    let mut made = BTreeSet::new();
+    for (stage, own) in plan.stages.iter().zip(&outcome.stages) {
+        for row in &own.kept {
+            let (kind, digest, models, lineage) = match &**row {
+                AnyRow::Weights(weights) => {
+                    ("codec", weights.digest, Vec::new(), weights.lineage.into_iter().collect())
+                }
+                AnyRow::Prior(prior) => ("prior", prior.digest, vec![prior.codec], vec![prior.lineage]),
+                AnyRow::Audio(song) => {
+                    let models = std::iter::once(song.codec).chain(song.priors.iter().copied());
+                    ("song", song.file, models.collect(), song.lineage.clone())
+                }
+                _ => continue,
+            };
+            made.insert(Made { kind: kind.to_owned(), stage: stage.name.clone(), digest, models, lineage });
+        }
+    }
+    made
 }
 
 /// The sweep as the record tells of it: each point with its values, and its stages that other points do not share.

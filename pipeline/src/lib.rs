@@ -34,4 +34,5 @@ pub mod score;
 pub mod screen;
 pub mod songs;
 pub mod verify;
+pub mod why;
 pub mod withdraw;
