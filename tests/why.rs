@@ -73,10 +73,10 @@ fn a_track_that_was_trained_on() {
     ]);
     assert_eq!(event["license"], license);
     assert_eq!(event["clips"].as_array().expect("clips").len(), 2);
-    assert_eq!(names(&event["above"]["shards"]), BTreeSet::from(["codes/train/all.parquet".to_owned()]));
+    assert_eq!(names(&event["used_by"]["shards"]), BTreeSet::from(["codes/train/all.parquet".to_owned()]));
     let models = ["model/codec.safetensors", "model/prior-0.safetensors"].map(str::to_owned);
-    assert_eq!(names(&event["above"]["models"]), models.into());
-    assert_eq!(names(&event["above"]["songs"]), BTreeSet::from(["audio/genre 0-1.wav".to_owned()]));
+    assert_eq!(names(&event["used_by"]["models"]), models.into());
+    assert_eq!(names(&event["used_by"]["songs"]), BTreeSet::from(["audio/genre 0-1.wav".to_owned()]));
     let stages: Vec<&str> =
         event["stages"].as_array().expect("stages").iter().filter_map(|s| s["name"].as_str()).collect();
     assert_eq!(stages, ["tracks", "free", "decoded", "mono", "parts", "clips", "codes"]);
@@ -89,14 +89,14 @@ fn a_track_that_was_trained_on() {
     let clip = support::text(&event["clips"][0]);
     let (of_clip, _) = why(&clip);
     assert_eq!(of_clip["subject"], json!({ "kind": "clip", "id": clip, "track": "folder/t1.wav" }));
-    assert_eq!((&of_clip["above"], &of_clip["license"]), (&event["above"], &event["license"]));
+    assert_eq!((&of_clip["used_by"], &of_clip["license"]), (&event["used_by"], &event["license"]));
 }
 
 #[test]
 fn a_track_that_was_held_out() {
     let (event, text) = why("folder/t5.wav");
     assert_eq!(event["track"]["split"], "valid");
-    assert_eq!((names(&event["above"]["shards"]).len(), names(&event["above"]["songs"]).len()), (1, 0));
+    assert_eq!((names(&event["used_by"]["shards"]).len(), names(&event["used_by"]["songs"]).len()), (1, 0));
     assert!(!text.contains("model/"), "{text}");
 }
 
@@ -115,7 +115,7 @@ fn rows_that_were_dropped() {
     let (event, text) = why("folder/t7.wav");
     assert_eq!((&event["kept"], &event["subject"]["kind"]), (&json!(false), &json!("withdrawn")));
     assert_eq!(line(&text, "withdrawn"), "on 2026-03-01: letter 7");
-    assert_eq!(line(&text, "below"), "nothing of this run rests on it");
+    assert_eq!(line(&text, "used by"), "nothing of this run");
 }
 
 #[test]
@@ -128,9 +128,9 @@ fn files_of_the_run() {
     assert_eq!(trained, (0..4).map(|n| format!("folder/t{n}.wav")).collect());
     assert_eq!(codec["tracks"]["licenses"], json!({ "CC0-1.0": 4 }));
     assert_eq!(line(&text, "rests on"), "4 tracks: 4 under CC0-1.0");
-    assert_eq!(names(&codec["above"]["models"]), BTreeSet::from(["model/prior-0.safetensors".to_owned()]));
-    assert_eq!(names(&codec["above"]["shards"]).len(), files(&said.folder().join("codes")).len());
-    assert_eq!(names(&codec["above"]["songs"]).len(), 1);
+    assert_eq!(names(&codec["used_by"]["models"]), BTreeSet::from(["model/prior-0.safetensors".to_owned()]));
+    assert_eq!(names(&codec["used_by"]["shards"]).len(), files(&said.folder().join("codes")).len());
+    assert_eq!(names(&codec["used_by"]["songs"]).len(), 1);
     // By digest, and by the path that a shell completes.
     assert_eq!(why(&said.weights()[..12]).0["subject"], codec["subject"]);
     let path = said.folder().join("model/codec.safetensors");
@@ -145,8 +145,8 @@ fn files_of_the_run() {
 
     let (shard, _) = why("codes/train/all.parquet");
     assert_eq!(names(&shard["tracks"]["ids"]), trained);
-    assert_eq!(names(&shard["above"]["models"]), BTreeSet::from(["model/prior-0.safetensors".to_owned()]));
-    assert_eq!((shard["clips"].as_array().map(Vec::len), names(&shard["above"]["songs"]).len()), (Some(8), 1));
+    assert_eq!(names(&shard["used_by"]["models"]), BTreeSet::from(["model/prior-0.safetensors".to_owned()]));
+    assert_eq!((shard["clips"].as_array().map(Vec::len), names(&shard["used_by"]["songs"]).len()), (Some(8), 1));
     let (record, _) = why("run.json");
     assert_eq!(record["what"], "a file that publishing writes");
 }
@@ -163,6 +163,7 @@ fn what_is_not_there_is_told_with_what_is_near() {
     let run = support::text(&said.done()["run"]);
     let near = refused("latest", "folder/t1.wva");
     assert_eq!(near, format!("error: nothing in {run} goes by `folder/t1.wva`; did you mean `folder/t1.wav`?\n"));
+    assert!(refused("latest", "t1.wva").contains("did you mean `folder/t1.wav`?"));
     assert!(refused("latest", "t3.wav").contains("did you mean `folder/t3.wav`?"));
     assert!(refused("latest", "folder/t1.wav@64+64").contains("did you mean `folder/t1.wav@"));
     assert!(refused("latest", "nothing like it").contains("an id is that of a track or a clip, a file of the run"));

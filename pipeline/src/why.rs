@@ -90,7 +90,7 @@ pub struct Answer {
     /// The stages that it went through, with the settings that differ from their defaults.
     pub stages: Vec<StageLine>,
     /// What rests on it.
-    pub above: Above,
+    pub used_by: UsedBy,
     /// What cannot be told, and why.
     pub notes: Vec<String>,
 }
@@ -108,7 +108,7 @@ pub struct Tracks {
 
 /// What rests on something: paths in the published tree.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Above {
+pub struct UsedBy {
     /// Files of codes.
     pub shards: Vec<String>,
     /// Codecs and priors.
@@ -140,7 +140,7 @@ impl Answer {
             models: Vec::new(),
             tracks: Tracks::default(),
             stages: Vec::new(),
-            above: Above::default(),
+            used_by: UsedBy::default(),
             notes: Vec::new(),
         }
     }
@@ -219,7 +219,11 @@ fn unknown(run: &Run, word: &str, clips: &[String]) -> Error {
         clips => clips.iter().map(String::as_str).take(NEAR).collect(),
     };
     if near.is_empty() {
-        near.extend(suggest(word, names));
+        // A track may be meant by its key alone.
+        let keys: BTreeMap<&str, &str> =
+            names.iter().filter_map(|name| Some((name.split_once('/')?.1, *name))).collect();
+        let spelled = suggest(word, names.iter().copied());
+        near.extend(spelled.or_else(|| suggest(word, keys.keys().copied()).map(|key| keys[key])));
     }
     let near: Vec<String> = near.iter().map(|name| format!("`{name}`")).collect();
     let help = match near.as_slice() {
@@ -239,13 +243,13 @@ fn of_track(run: &Run, id: &str, subject: Subject) -> Result<Answer, Error> {
     };
     let mut answer = Answer::new(run, subject, what.into());
     answer.clips = run.clips(listed)?;
-    answer.above.shards = run.shards_of(listed)?;
+    answer.used_by.shards = run.shards_of(listed)?;
     let trained = run.made.iter().filter(|made| !made.is_song());
     let trained: Vec<&Made> =
         trained.filter(|made| run.trained_on(made, &mut answer.notes).contains(&listed.samples)).collect();
     let models: BTreeSet<Digest> = trained.iter().map(|made| made.digest).collect();
-    answer.above.models = trained.iter().flat_map(|made| run.paths(&made.digest)).collect();
-    answer.above.songs = run.songs_of(&models);
+    answer.used_by.models = trained.iter().flat_map(|made| run.paths(&made.digest)).collect();
+    answer.used_by.songs = run.songs_of(&models);
     answer.stages = run.path_of(id);
     answer.license = run.license(listed);
     answer.track = Some(listed.clone());
@@ -264,8 +268,8 @@ fn of_withdrawn(run: &Run, id: &str, subject: &Subject) -> Answer {
         |tainted: &Value| tainted["withdrawn"].as_array().into_iter().flatten().any(|tombstone| tombstone["id"] == id);
     let tainted = run.tainted().filter(|tainted| names(tainted));
     let tainted: BTreeSet<Digest> = tainted.filter_map(|tainted| tainted["model"].as_str()?.parse().ok()).collect();
-    answer.above.models = tainted.iter().flat_map(|digest| run.paths(digest)).collect();
-    answer.above.songs = run.songs_of(&tainted);
+    answer.used_by.models = tainted.iter().flat_map(|digest| run.paths(digest)).collect();
+    answer.used_by.songs = run.songs_of(&tainted);
     answer
 }
 
@@ -279,9 +283,9 @@ fn of_file(run: &Run, path: &str, digest: Option<&str>, subject: &Subject) -> Re
         if !made.is_song() {
             let models = BTreeSet::from([made.digest]);
             let rest = run.made.iter().filter(|other| !other.is_song() && other.models.contains(&made.digest));
-            answer.above.models = rest.flat_map(|other| run.paths(&other.digest)).collect();
-            answer.above.songs = run.songs_of(&models);
-            answer.above.shards = run.shards_by(&made.digest)?;
+            answer.used_by.models = rest.flat_map(|other| run.paths(&other.digest)).collect();
+            answer.used_by.songs = run.songs_of(&models);
+            answer.used_by.shards = run.shards_by(&made.digest)?;
         }
         answer.stages = run.before(&made.stage);
         return Ok(answer);
@@ -301,8 +305,8 @@ fn of_file(run: &Run, path: &str, digest: Option<&str>, subject: &Subject) -> Re
         let priors: Vec<&Made> =
             priors.filter(|made| !run.trained_on(made, &mut answer.notes).is_disjoint(&samples)).collect();
         let models: BTreeSet<Digest> = priors.iter().map(|made| made.digest).collect();
-        answer.above.models = priors.iter().flat_map(|made| run.paths(&made.digest)).collect();
-        answer.above.songs = run.songs_of(&models);
+        answer.used_by.models = priors.iter().flat_map(|made| run.paths(&made.digest)).collect();
+        answer.used_by.songs = run.songs_of(&models);
         answer.stages = run.with_verb("shard");
         return Ok(answer);
     }

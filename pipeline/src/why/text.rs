@@ -6,6 +6,26 @@ use std::fmt::Write as _;
 /// How many names of a kind are spelled out.
 const EXAMPLES: usize = 8;
 
+/// How wide a list of settings may be.
+const WIDTH: usize = 80;
+
+/// A list, broken where it gets too wide; one line at least.
+fn wrapped(words: impl Iterator<Item = String>) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in words {
+        let Some(line) = lines.last_mut() else { break };
+        match line.len() {
+            0 => *line = word,
+            length if length + 2 + word.len() <= WIDTH => *line += &format!(", {word}"),
+            _ => {
+                line.push(',');
+                lines.push(word);
+            }
+        }
+    }
+    lines
+}
+
 /// A label and what belongs to it, line by line.
 struct Lines(String);
 
@@ -33,14 +53,15 @@ impl Answer {
             Subject::Dropped { code, why, .. } if why.is_empty() => out.add("dropped", [code.clone()]),
             Subject::Dropped { code, why, .. } => out.add("dropped", [format!("{why} ({code})")]),
             Subject::Withdrawn { date, evidence, .. } => out.add("withdrawn", [format!("on {date}: {evidence}")]),
+            Subject::Clip { track, .. } => out.add("track", [track.clone()]),
             Subject::File { digest: Some(digest), .. } => out.add("digest", [digest.clone()]),
             _ => {}
         }
         if let Some(track) = &self.track {
             let labels = [("title", &track.title), ("artist", &track.artist), ("genre", &track.genre)];
-            let stated = labels.iter().filter(|(_, text)| !text.is_empty());
-            out.add("labels", stated.map(|(label, text)| format!("{label} {text}")));
-            out.add("source", Some(track.source.clone()).filter(|source| !source.is_empty()));
+            for (label, text) in labels.into_iter().chain([("source", &track.source)]) {
+                out.add(label, Some(text.clone()).filter(|text| !text.is_empty()));
+            }
             out.add("bytes", [track.content.clone()]);
             out.add("samples", Some(track.samples.clone()).filter(|samples| !samples.is_empty()));
             out.add("split", Some(track.split.clone()).filter(|split| !split.is_empty()));
@@ -61,19 +82,22 @@ impl Answer {
         }
         let width = self.stages.iter().map(|stage| stage.name.len()).max().unwrap_or(0);
         let verbs = self.stages.iter().map(|stage| stage.verb.len()).max().unwrap_or(0);
-        let stages = self.stages.iter().map(|stage| {
-            let settings: Vec<String> =
-                stage.settings.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+        let stages = self.stages.iter().flat_map(|stage| {
+            let settings = stage.settings.iter().map(|(name, value)| format!("{name} = {value}"));
             let (name, verb, revision) = (&stage.name, &stage.verb, stage.revision);
-            format!("{name:width$}  {verb:verbs$} {revision}  {}", settings.join(", ")).trim_end().to_owned()
+            let head = format!("{name:width$}  {verb:verbs$} {revision}");
+            let blank = " ".repeat(head.chars().count());
+            let lines = wrapped(settings).into_iter().enumerate();
+            let lines = lines.map(|(place, line)| format!("{}  {line}", if place == 0 { &head } else { &blank }));
+            lines.map(|line| line.trim_end().to_owned()).collect::<Vec<_>>()
         });
         out.add("stages", stages);
-        let above = &self.above;
-        let all: Vec<String> = above.shards.iter().chain(&above.models).chain(&above.songs).cloned().collect();
+        let by = &self.used_by;
+        let all: Vec<String> = by.shards.iter().chain(&by.models).chain(&by.songs).cloned().collect();
         match (all.is_empty(), &self.subject) {
-            (false, _) => out.names("below", &all),
+            (false, _) => out.names("used by", &all),
             (true, Subject::Track { .. } | Subject::Clip { .. } | Subject::Withdrawn { .. }) => {
-                out.add("below", ["nothing of this run rests on it".to_owned()]);
+                out.add("used by", ["nothing of this run".to_owned()]);
             }
             _ => {}
         }
