@@ -17,6 +17,7 @@ use datasets::{
     row::{Dropped, Found, Origin},
     store::Store,
 };
+use rayon::prelude::*;
 use stages::{
     flow::{Cancel, Env, Event, Failure, Ledger, Observer, Pool, Sources},
     stage::{AnyRow, Refresh, SourceError},
@@ -254,20 +255,21 @@ fn inputs(plan: &Plan, found: &[Vec<Found>]) -> Digest {
     sources.sort();
     for (name, rows) in sources {
         key.add(name.as_bytes());
-        let mut lines: Vec<String> = rows
-            .iter()
+        let mut lines: Vec<Digest> = rows
+            .par_iter()
             .map(|row| {
+                // The sentence of a failure names a path.
                 let origin = match &row.origin {
-                    // The sentence of a failure names a path.
-                    Origin::Unreadable(_) => "unreadable".to_owned(),
-                    other => format!("{other:?}"),
+                    Origin::Unreadable(_) => None,
+                    other => Some(other),
                 };
-                format!("{:?} {origin} {:?} {:?}", row.key, row.license, row.labels)
+                let packed = postcard::to_stdvec(&(&row.key, origin, &row.license, &row.labels));
+                Digest::of(&packed.unwrap_or_else(|e| unreachable!("a row cannot be packed: {e}")))
             })
             .collect();
-        lines.sort();
+        lines.par_sort_unstable();
         key.add(&(lines.len() as u64).to_le_bytes());
-        lines.iter().for_each(|line| key.add(line.as_bytes()));
+        lines.iter().for_each(|line| key.add(&line.0));
     }
     key.finish()
 }
