@@ -4,11 +4,13 @@ use crate::{
     account,
     error::Error,
     execute::{Outcome, execute},
+    explain::Explainer,
     guard,
     history::{History, Published},
     keep,
     lock::Lock,
     plan::{Plan, PlannedStage},
+    preview::Preview,
     publish, withdraw,
 };
 use datasets::{
@@ -53,7 +55,7 @@ pub struct Finished {
     pub plan: Arc<Plan>,
     /// What became of it.
     pub outcome: Outcome,
-    /// Where it was published; none for a dry run.
+    /// Where it was published.
     pub published: Option<Published>,
     /// Rows added and retracted at each stage against the last published run of this name.
     pub changes: Vec<(u64, u64)>,
@@ -168,12 +170,11 @@ fn optouts(plan: &Plan, unreadable: &mut Vec<String>) -> BTreeMap<String, Arc<Op
     lists
 }
 
-/// Looks what a run would do, without doing it.
+/// Looks what a run would do, without doing it, and why.
 ///
 /// # Errors
 /// See [`Error`].
-pub fn dry(plan: Plan, options: &Options, cancel: Cancel) -> Result<Finished, Error> {
-    let started = Instant::now();
+pub fn dry(plan: Plan, options: &Options, cancel: Cancel) -> Result<Preview, Error> {
     let plan = Arc::new(plan);
     let prepared = prepare(&plan, options, true, cancel, Box::new(()))?;
     let outcome = execute(&plan, &prepared.env, prepared.found, prepared.pins, options.workers).map_err(Error::Bug)?;
@@ -181,8 +182,11 @@ pub fn dry(plan: Plan, options: &Options, cancel: Cancel) -> Result<Finished, Er
         return Err(error);
     }
     let outcome = Outcome { stages: outcome.stages, failures: Vec::new() };
-    let changes = vec![(0, 0); plan.stages.len()];
-    Ok(Finished { plan, outcome, published: None, changes, wall: started.elapsed(), locked: None })
+    let store = &prepared.env.store;
+    let refreshed = |stage: &PlannedStage| options.refresh.iter().any(|name| *name == stage.name || *name == stage.of);
+    let refreshed: Vec<bool> = plan.stages.iter().map(refreshed).collect();
+    let history = History::of(store, &plan.name);
+    Ok(Preview::of(&Explainer::new(&plan, &outcome, history.as_ref(), &refreshed, &store.runs())))
 }
 
 /// Runs a plan and publishes what came of it.
@@ -193,7 +197,7 @@ pub fn run(plan: Plan, options: &Options, cancel: Cancel, observer: Box<dyn Obse
     let started = Instant::now();
     let plan = Arc::new(plan);
     let Prepared { env, mut lock, pins, found } = prepare(&plan, options, false, cancel.clone(), observer)?;
-    let history = History::of(&env.store, &plan.name);
+    let history = History::of(&env.store, &plan.name).unwrap_or_default();
     if !options.allow_shrink {
         guard::sources(&plan, &found, &history).map_err(Error::Guard)?;
     }
@@ -219,12 +223,14 @@ pub fn run(plan: Plan, options: &Options, cancel: Cancel, observer: Box<dyn Obse
     let withdrawn = withdraw::look(&plan, &mut outcome, &env)?;
     warn(&env, &withdrawn);
     let id = run_id(&plan, &inputs, &outcome);
-    let changes = history.changes(&plan, &outcome);
+    let next = history.next(&plan, &outcome);
+    let changes = history.changes(&next);
     let published = publish::publish(&publish::Run {
         plan: &plan,
         outcome: &outcome,
         env: &env,
         id,
+        history: &next,
         changes: &changes,
         withdrawn: &withdrawn,
         workers: options.workers,

@@ -197,6 +197,19 @@ impl Stage for Shard {
         });
         let parts = parts.map(|(split, (leaf, prefix)): (String, (u16, String))| ((split, leaf), prefix));
         let members = pair(placed, parts.clone()).map(|((split, _), codes, prefix)| ((split, prefix), codes));
+        let waiting = input.pending.map(|row| {
+            let split = row.track.as_ref().map(|t| t.split.clone().unwrap_or_else(|| WHOLE.to_owned()));
+            let leaf = row.track.as_ref().map_or(0, |t| leaf(&t.id));
+            ((split.unwrap_or_default(), leaf), row)
+        });
+        // A file with a row that waits may become the one that it was: it is not written for what is known of it.
+        let members = match dry {
+            true => {
+                let open = pair(waiting.clone(), parts.clone()).map(|((split, _), _, prefix)| (split, prefix));
+                without(members, open)
+            }
+            false => members,
+        };
         let contents = group(members, &format!("{}: rows", cx.stage), |_, rows: &[(Codes, isize)]| {
             let mut rows: Vec<Codes> = rows.iter().map(|(codes, _)| codes.clone()).collect();
             rows.sort_by_cached_key(Row::row_id);
@@ -209,11 +222,6 @@ impl Stage for Shard {
             (Contents { split: split.clone(), prefix: prefix.clone(), rows }, (id, split, prefix, clips, codec))
         });
         let done = memoised(cx, Pack { env: cx.env.clone() }, work, |(id, ..)| id.clone());
-        let waiting = input.pending.map(|row| {
-            let split = row.track.as_ref().map(|t| t.split.clone().unwrap_or_else(|| WHOLE.to_owned()));
-            let leaf = row.track.as_ref().map_or(0, |t| leaf(&t.id));
-            ((split.unwrap_or_default(), leaf), row)
-        });
         let known = pair(waiting.clone(), parts.clone()).map(|((split, _), row, prefix)| Pending {
             id: shard_id(&split, &prefix),
             track: None,
