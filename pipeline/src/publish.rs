@@ -44,6 +44,8 @@ pub struct Run<'a> {
     pub withdrawn: &'a Withdrawn,
     /// Workers.
     pub workers: usize,
+    /// Processes.
+    pub processes: usize,
     /// When the run started.
     pub started: Instant,
 }
@@ -262,6 +264,7 @@ fn timing(run: &Run<'_>, name: &str) -> Value {
     json!({
         "run": name,
         "workers": run.workers,
+        "processes": run.processes,
         "seconds": run.started.elapsed().as_secs_f64(),
         "stages": stages,
     })

@@ -237,6 +237,11 @@ pub fn done(finished: &Finished) -> String {
     .to_string()
 }
 
+/// The last event of a process that does not lead, with `--json`.
+pub fn followed(run: &str) -> String {
+    json!({ "event": "followed", "run": run }).to_string()
+}
+
 /// How many ids a plan spells out for each stage.
 const EXAMPLES: usize = 5;
 
