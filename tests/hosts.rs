@@ -6,14 +6,14 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     io::{BufRead, BufReader, Read},
-    net::TcpListener,
     os::unix::fs::symlink,
     path::PathBuf,
     process::{Child, Command, Stdio},
+    sync::mpsc::{Receiver, channel},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
-use support::{Place, Said, assert_same, text, tone, tree};
+use support::{Place, Said, assert_same, hosts, text, tone, tree};
 
 type Ran = BTreeMap<String, BTreeSet<String>>;
 
@@ -30,10 +30,8 @@ struct Hosts {
 
 impl Hosts {
     fn new(place: &Place, count: usize) -> Hosts {
-        let free: Vec<TcpListener> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").expect("a port")).collect();
-        let addresses: Vec<String> = free.iter().map(|l| l.local_addr().expect("its address").to_string()).collect();
         let file = place.path().join("hosts.txt");
-        fs::write(&file, format!("# one line a process\n{}\n", addresses.join("\n"))).expect("written");
+        let addresses = hosts(&file, count);
         Hosts { file, addresses }
     }
 
@@ -48,10 +46,10 @@ impl Hosts {
     }
 }
 
-/// A process under way, whose output is read as it comes.
+/// A process under way. What it says is read as it comes: one that nobody reads would wait.
 struct Process {
     child: Child,
-    out: BufReader<std::process::ChildStdout>,
+    lines: Receiver<String>,
     said: String,
     err: JoinHandle<String>,
 }
@@ -60,27 +58,27 @@ impl Process {
     fn start(mut command: Command) -> Process {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
         let out = BufReader::new(child.stdout.take().expect("its output"));
+        let (sender, lines) = channel();
+        thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| sender.send(line + "\n")));
         let mut err = child.stderr.take().expect("its errors");
         let err = thread::spawn(move || {
             let mut text = String::new();
             let _ = err.read_to_string(&mut text);
             text
         });
-        Process { child, out, said: String::new(), err }
+        Process { child, lines, said: String::new(), err }
     }
 
     /// Reads on until an event of a kind has come; false where the process ended before.
     fn until(&mut self, kind: &str) -> bool {
-        loop {
-            let mut line = String::new();
-            if self.out.read_line(&mut line).expect("a line") == 0 {
-                return false;
-            }
+        let wanted = format!("\"event\":\"{kind}\"");
+        while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
             self.said += &line;
-            if line.contains(&format!("\"event\":\"{kind}\"")) {
+            if line.contains(&wanted) {
                 return true;
             }
         }
+        false
     }
 
     fn signal(&self, signal: &str) {
@@ -90,10 +88,6 @@ impl Process {
 
     /// What it said in all; one that does not end fails the test.
     fn end(mut self) -> Said {
-        let reading = thread::spawn(move || {
-            let _ = self.out.read_to_string(&mut self.said);
-            self.said
-        });
         let started = Instant::now();
         let status = loop {
             match self.child.try_wait().expect("its end") {
@@ -105,7 +99,8 @@ impl Process {
                 None => thread::sleep(Duration::from_millis(10)),
             }
         };
-        let (stdout, stderr) = (reading.join().expect("read"), self.err.join().expect("read"));
+        self.said.extend(self.lines);
+        let (stdout, stderr) = (self.said, self.err.join().expect("read"));
         let said = Said::of(&std::process::Output { status, stdout: stdout.into(), stderr: stderr.into() });
         assert!(!said.err.contains("panicked"), "{}", said.err);
         said
@@ -209,6 +204,37 @@ fn pieces_rendered_in_one_process_are_read_in_another() {
     let (alone, said) = (one.run(&[]), ran(&two, 2, 1));
     assert_same("two processes", &tree(&said[0].folder()), &tree(&alone.folder()));
     assert_eq!(executed(&said), alone.executed());
+}
+
+#[test]
+fn what_two_points_of_a_sweep_share_runs_once_and_a_pinned_codec_stays() {
+    let sweep = || {
+        let place = Place::new().with(&["--set", "stage.codec.refresh=pinned"]);
+        let manifest = place.path().join("tiny.toml");
+        let text = fs::read_to_string(&manifest).expect("a manifest");
+        let axis = "\n[sweep]\n\"stage.free.allow\" = [[\"CC0-1.0\"], [\"CC0-1.0\", \"CC-BY-4.0\"]]\n";
+        fs::write(&manifest, text + axis).expect("written");
+        place
+    };
+    // Either of two stages that meet in a key may be first: what counts is the number of both.
+    let count = |ran: &Ran| -> BTreeMap<String, usize> {
+        let mut counts = BTreeMap::new();
+        for (stage, ids) in ran {
+            *counts.entry(stage.split('[').next().unwrap_or_default().to_owned()).or_default() += ids.len();
+        }
+        counts
+    };
+    let (one, three) = (sweep(), sweep());
+    let (alone, said) = (one.run(&[]), ran(&three, 3, 1));
+    assert_same("three processes", &tree(&said[0].folder()), &tree(&alone.folder()));
+    assert_eq!(count(&executed(&said)), count(&alone.executed()));
+    change(&one);
+    change(&three);
+    let (alone, said) = (one.run(&[]), ran(&three, 3, 1));
+    assert_same("three processes, pinned", &tree(&said[0].folder()), &tree(&alone.folder()));
+    let counts = count(&executed(&said));
+    assert_eq!(counts, count(&alone.executed()));
+    assert!(!counts.contains_key("codec") && counts.contains_key("decoded"));
 }
 
 #[test]
