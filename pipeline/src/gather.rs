@@ -164,11 +164,17 @@ fn stages_view(plan: &Plan, outcome: &Outcome) -> Vec<StageView> {
                 from: stage.inputs.iter().flatten().map(|i| plan.stages[*i].name.clone()).collect(),
                 kept: own.kept.len() as u64,
                 dropped: own.dropped.len() as u64,
-                unit: stage.entry.unit.to_owned(),
+                unit: unit(stage.entry.unit, own.kept.len()),
                 reasons: reasons.into_values().collect(),
             }
         })
         .collect()
+}
+
+/// What so many rows are called.
+fn unit(several: &str, count: usize) -> String {
+    let one = several.strip_suffix('s').filter(|_| count == 1);
+    one.unwrap_or(several).to_owned()
 }
 
 fn track_view(track: &Track) -> TrackView {

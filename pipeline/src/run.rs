@@ -263,6 +263,9 @@ fn lead(
         return Err(Error::Interrupted);
     }
     let mut outcome = Outcome { stages: outcome.stages, failures: Vec::new() };
+    if let Some(error) = failure(account::idle(&plan, &outcome)) {
+        return Err(error);
+    }
     account::check(&plan, &outcome, &counts)
         .map_err(|wrong| Error::Bug(format!("rows were lost: {}", wrong.join("; "))))?;
     if !options.allow_shrink {

@@ -141,6 +141,7 @@ impl Observer for Screen {
             Event::Resumed { stage, done, total } => {
                 self.line(&format!("{stage}: goes on from a checkpoint, {done} of {total} are done"));
             }
+            Event::Publishing { run } => self.line(&format!("publishing {run}")),
             Event::Checkpoint { .. } => {}
         }
     }

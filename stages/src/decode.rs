@@ -36,7 +36,10 @@ pub(crate) fn unchanged(path: &Path, content: &Digest) -> Result<(), Fault> {
     if hasher.finalize().as_bytes() == &content.0 {
         Ok(())
     } else {
-        Err(Fault::Failed(format!("{} changed while it was read; run again", path.display())))
+        let (path, stated) = (path.display(), content.short(12));
+        Err(Fault::Failed(format!(
+            "{path} changed while it was read, or a table states a wrong digest for it, {stated}; run again"
+        )))
     }
 }
 

@@ -38,6 +38,9 @@ crate::settings! {
         file: Option<PathSetting> = None,
         /// The table's column with the path of each file (`corpus = "table"`).
         path: String = "path".to_owned(),
+        /// The table's column with the BLAKE3 of each file in hexadecimal: files are then first read when they are
+        /// decoded, and their tags never (`corpus = "table"`).
+        digest: Option<String> = None,
         /// Which column of the table holds a label, where it has another name: `{ title = "song" }` (`corpus = "table"`).
         columns: BTreeMap<String, String> = BTreeMap::new(),
         /// First part of every track's id; by default the corpus's name.
@@ -97,11 +100,11 @@ impl Stage for Ingest {
     fn check(&self, at: &Places<'_>, complaints: &mut Vec<Complaint>) {
         let belongs = |field: &str| match field {
             "root" => self.corpus != Corpus::Synth,
-            "file" | "path" | "columns" => self.corpus == Corpus::Table,
+            "file" | "path" | "columns" | "digest" => self.corpus == Corpus::Table,
             "pieces" | "seconds" | "compose" => self.corpus == Corpus::Synth,
             _ => true,
         };
-        for field in ["root", "file", "path", "columns", "pieces", "seconds", "compose"] {
+        for field in ["root", "file", "path", "columns", "digest", "pieces", "seconds", "compose"] {
             if at.table.get(field).is_some() && !belongs(field) {
                 let message = format!("`{field}` means nothing for corpus = \"{}\"", self.corpus.word());
                 complaints.push(

@@ -83,6 +83,11 @@ pub enum Event {
         /// The stage's name.
         stage: String,
     },
+    /// Every stage is done; the tree of results is written now.
+    Publishing {
+        /// The run's name.
+        run: String,
+    },
     /// A row was dropped with a warning: its source could not be read.
     Warning {
         /// The stage's name.
