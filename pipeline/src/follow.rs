@@ -17,7 +17,15 @@ use stages::{
     STAGES,
     flow::{Cancel, Env, Failure, Observer, StageLedger},
 };
-use std::{collections::BTreeSet, ffi::OsStr, fs, io::Write as _, os::unix::ffi::OsStrExt, path::Path, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    ffi::OsStr,
+    fs,
+    io::Write as _,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// So many sources are looked for before the work starts: enough to notice a disk that is not there.
 const LOOKED_FOR: usize = 64;
@@ -75,14 +83,20 @@ pub(crate) fn start(cluster: &Cluster, plan: &Plan, env: &Arc<Env>, pins: &[Opti
     let mut token = Temp::beside(&env.store.root().join("token"))?;
     token.flush().map_err(datasets::store::StoreError::io("write", token.path()))?;
     let name = token.path().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let sources = env.sources.list().into_iter().map(|(content, path)| {
+    let absolute_bytes = |(content, path): (Digest, PathBuf)| {
         let path = std::path::absolute(&path).unwrap_or(path);
         (content, path.as_os_str().as_bytes().to_vec())
-    });
+    };
+    let sources: Vec<(Digest, Vec<u8>)> = env.sources.list().into_iter().map(absolute_bytes).collect();
+    let step = (sources.len() / LOOKED_FOR).max(1);
+    let some = sources.iter().step_by(step).map(|(_, path)| path);
+    // A table may name files that nobody has.
+    let there = some.filter(|path| Path::new(OsStr::from_bytes(path)).is_file()).cloned().collect();
     cluster.start(Start {
         store: absolute(env.store.root()),
         token: name,
-        sources: sources.collect(),
+        sources,
+        there,
         pins: pins.to_vec(),
         optouts: lists(plan),
     })
@@ -172,9 +186,7 @@ fn fits(plan: &Plan, options: &Options, start: &Start) -> Result<(), Error> {
     if lists(plan) != start.optouts {
         return Err(Error::Usage("a list under `exclude` differs from the one that process 0 reads".into()));
     }
-    let step = (start.sources.len() / LOOKED_FOR).max(1);
-    let looked_for = start.sources.iter().step_by(step).map(|(_, path)| Path::new(OsStr::from_bytes(path)));
-    match looked_for.into_iter().find(|path| !path.is_file()) {
+    match start.there.iter().map(|path| Path::new(OsStr::from_bytes(path))).find(|path| !path.is_file()) {
         None => Ok(()),
         Some(path) => Err(Error::Source(format!(
             "{} is not here, which process 0 reads: every host needs the corpus at the same place",

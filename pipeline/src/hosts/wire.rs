@@ -39,6 +39,8 @@ pub(crate) struct Start {
     pub token: String,
     /// Where to read the bytes behind a digest.
     pub sources: Vec<(Digest, Vec<u8>)>,
+    /// Some of these places where process 0 finds a file: the others must find it, too.
+    pub there: Vec<Vec<u8>>,
     /// The weights of each pinned stage, by the stage's index.
     pub pins: Vec<Option<Digest>>,
     /// Digest of all opt-out lists.
