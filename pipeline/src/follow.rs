@@ -146,7 +146,8 @@ pub(crate) fn follow(
     if !unreadable.is_empty() {
         return Err(Error::Source(unreadable.join("\n")));
     }
-    fits(plan, options, &start)?;
+    // Process 0 may have ended meanwhile, and taken with it what is looked for.
+    fits(plan, options, &start).map_err(|error| cluster.ending_before(error))?;
     let store = Store::open(&options.store)?;
     store.begin(&plan.name);
     let env = Arc::new(Env { peers: Some(cluster.peers()), ..run::env(options, store, optouts, cancel, observer) });

@@ -25,7 +25,7 @@ use std::{
         mpsc::{RecvTimeoutError, channel},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use timely::{
     WorkerConfig,
@@ -40,6 +40,8 @@ use wire::Word;
 
 /// Effects that run when the run ends early have so long to save where they are.
 const SAVE: Duration = Duration::from_secs(10);
+/// A process that ends says so within this time.
+const TELL: Duration = Duration::from_secs(1);
 /// How often the end of the dataflow is looked for.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -114,6 +116,18 @@ impl Cluster {
     /// When process 0 does not get so far.
     pub(crate) fn started(&self) -> Result<Start, Error> {
         self.watch.started()
+    }
+
+    /// The reason of another process to end, if it is about to tell one, and otherwise this process's own.
+    pub(crate) fn ending_before(&self, own: Error) -> Error {
+        let until = Instant::now() + TELL;
+        while Instant::now() < until {
+            if let Some(error) = self.watch.ending() {
+                return error;
+            }
+            thread::sleep(LOOK);
+        }
+        own
     }
 
     /// Says that what process 0 told fits.
@@ -238,7 +252,12 @@ impl Cluster {
                 Word::End(Error::Lost(String::new()).code(), why)
             }
             Err(error @ (Error::Lost(why) | Error::Elsewhere { why, .. })) => Word::End(error.code(), why.clone()),
-            Err(error) => Word::End(error.code(), format!("{name}: {error}")),
+            Err(error) => {
+                let why = error.to_string();
+                // What another process said names it.
+                let named = why.starts_with("process ");
+                Word::End(error.code(), if named { why } else { format!("{name}: {why}") })
+            }
         };
         self.watch.say_all(&word);
     }
