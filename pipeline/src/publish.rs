@@ -46,6 +46,8 @@ pub struct Run<'a> {
     pub withdrawn: &'a Withdrawn,
     /// Workers.
     pub workers: usize,
+    /// Processes.
+    pub processes: usize,
     /// When the run started.
     pub started: Instant,
 }
@@ -261,6 +263,7 @@ fn timing(run: &Run<'_>, name: &str) -> Value {
     json!({
         "run": name,
         "workers": run.workers,
+        "processes": run.processes,
         "seconds": run.started.elapsed().as_secs_f64(),
         "stages": stages,
     })

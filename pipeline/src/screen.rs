@@ -236,3 +236,8 @@ pub fn done(finished: &Finished) -> String {
     })
     .to_string()
 }
+
+/// The last event of a process that does not lead, with `--json`.
+pub fn followed(run: &str) -> String {
+    json!({ "event": "followed", "run": run }).to_string()
+}

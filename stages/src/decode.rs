@@ -57,7 +57,7 @@ impl Effect for Pass {
     }
 
     fn run(&self, content: &Digest) -> Result<Recording, Fault> {
-        let path = self.env.sources.path(content).ok_or_else(|| Fault::Failed("its file is gone".into()))?;
+        let path = self.env.source(content)?;
         let cancel = &self.env.cancel;
         let result = decode(&path, &mut |_, _, _| {
             if cancel.cancelled() { Err(std::io::ErrorKind::Interrupted.into()) } else { Ok(()) }

@@ -7,6 +7,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsStr,
     fs,
+    net::TcpListener,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
@@ -100,6 +101,14 @@ impl Said {
 /// A JSON string.
 pub fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("no string: {value}")).to_owned()
+}
+
+/// Writes a list of hosts: so many free ports of this one. Their addresses.
+pub fn hosts(file: &Path, count: usize) -> Vec<String> {
+    let free: Vec<TcpListener> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").expect("a port")).collect();
+    let addresses: Vec<String> = free.iter().map(|l| l.local_addr().expect("its address").to_string()).collect();
+    fs::write(file, format!("# one line a process\n{}\n", addresses.join("\n"))).expect("written");
+    addresses
 }
 
 /// Runs a command to its end.

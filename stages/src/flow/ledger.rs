@@ -65,6 +65,13 @@ pub enum Failure {
     Pin(String),
     /// The store failed: exit code 4.
     Store(StoreError),
+    /// Another process of this run failed.
+    Elsewhere {
+        /// Its exit code.
+        code: u8,
+        /// A sentence.
+        why: String,
+    },
 }
 
 /// Something worth a line on the screen or in `--json`.
@@ -270,6 +277,15 @@ impl Ledger {
             if *count == 0 {
                 s.may.remove(pending);
             }
+        });
+    }
+
+    /// What another process of this run did at a stage.
+    pub fn add(&self, stage: &str, other: StageLedger) {
+        self.with(stage, |s| {
+            s.executed.extend(other.executed);
+            s.cached += other.cached;
+            s.notes.extend(other.notes);
         });
     }
 
