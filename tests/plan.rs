@@ -378,7 +378,7 @@ const SETTINGS: [(&str, &[&str]); 6] = [
     ("stage.free.allow", &["[\"CC0-1.0\", \"CC-BY-4.0\"]", "[\"CC0-1.0\"]"]),
     ("stage.codec.steps", &["[2,2,2]", "[2,3,2]"]),
     ("stage.parts.salt", &["\"\"", "\"b\""]),
-    ("stage.shards.megabytes", &["128", "64"]),
+    ("stage.shards.megabytes", &["128.0", "0.004"]),
     ("seed", &["17", "18"]),
 ];
 

@@ -15,14 +15,14 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     fs::{self, File},
     path::{Path, PathBuf},
-    process::Command,
+    process::{Child, Command, Stdio},
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
 };
-use support::{Said, assert_same, copy, files, refrain, repository, text, tone, tree};
+use support::{Said, assert_same, copy, files, hosts, refrain, repository, text, tone, tree};
 
 type Items = BTreeMap<String, BTreeSet<String>>;
 
@@ -67,6 +67,7 @@ struct Place {
     sets: Vec<String>,
     options: Vec<String>,
     env: Vec<(String, String)>,
+    processes: usize,
     music: String,
     store: String,
 }
@@ -79,7 +80,8 @@ impl Place {
         fs::create_dir(folder.path().join("music")).expect("a folder");
         fs::write(folder.path().join("optout.tsv"), OPTOUT).expect("a list");
         let (sets, options, env) = (Vec::new(), vec!["-w".into(), "2".into()], Vec::new());
-        Place { folder, manifest: manifest.into(), sets, options, env, music: "music".into(), store: "store".into() }
+        let (processes, music, store) = (1, "music".into(), "store".into());
+        Place { folder, manifest: manifest.into(), sets, options, env, processes, music, store }
     }
 
     fn copy(&self) -> Place {
@@ -108,8 +110,18 @@ impl Place {
     }
 
     fn run(&self) -> Said {
-        let said = Said::of(&self.command("run").output().expect("the binary starts"));
+        hosts(&self.at("hosts.txt"), self.processes);
+        let command = |process: usize| {
+            let mut command = self.command("run");
+            command.arg("--hosts").arg(self.at("hosts.txt")).arg("-p").arg(process.to_string());
+            command
+        };
+        let start = |process| command(process).stdout(Stdio::null()).spawn().expect("the binary starts");
+        let others: Vec<Child> = (1..self.processes).map(start).collect();
+        let said = Said::of(&command(0).output().expect("the binary starts"));
         assert_eq!(said.code, Some(0), "{}", said.err);
+        let well = |mut other: Child| other.wait().expect("its end").success();
+        assert!(others.into_iter().all(well), "one of the others did not end well");
         said
     }
 
@@ -139,6 +151,7 @@ impl Place {
             fs::copy(from.at(name), self.at(name)).expect("copied");
         }
         (self.sets, self.env, self.options) = (from.sets.clone(), from.env.clone(), from.options.clone());
+        self.processes = from.processes;
     }
 
     fn change(&mut self, change: &[String]) {
@@ -199,6 +212,7 @@ impl Place {
             }),
             ["set", set] => self.sets.push(set.to_owned()),
             ["option", option, value] => self.options = vec![option.to_owned(), value.to_owned()],
+            ["processes", count] => self.processes = count.parse().expect("a number"),
             ["env", name, value] => self.env.push((name.to_owned(), value.to_owned())),
             ["text", from, to] => {
                 let text = fs::read_to_string(self.at("manifest.toml")).expect("a manifest");

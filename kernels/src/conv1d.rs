@@ -8,9 +8,10 @@ use rayon::prelude::*;
 
 use crate::Kernels;
 use crate::convolve::{Geometry, Shape};
+use crate::correlate::correlate;
 use crate::gather::{Phases, Tiles, fill_tile, filled, row_sum};
 use crate::linear;
-use crate::product::{Out, Plain, Weights, correlate};
+use crate::product::{Out, Plain, Weights};
 use crate::simd::Level;
 
 /// Frames of one tile of a product: a multiple of the widest register tile, and few enough for the second-level cache.

@@ -12,6 +12,7 @@ mod cached;
 mod conv1d;
 mod conv_transpose1d;
 mod convolve;
+mod correlate;
 mod dense;
 mod exp;
 mod gather;

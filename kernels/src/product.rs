@@ -1,14 +1,13 @@
-//! The two products that every convolution here is made of, on one tile of frames.
+//! The product that every convolution here is made of, on one tile of frames.
 //!
 //! A tile is a scratch buffer of rows, already padded with zeros (and rectified, and split into the phases of the
 //! stride) by whoever filled it. A *term* is the offset at which one (tap, channel) row starts, so
+//! [`Weights::apply`] computes `y[row][t] = bias[row] + sum over terms w[row][term] * x[offset[term] + t]`.
+//! The gradient of the weights is [`correlate`](crate::correlate::correlate).
 //!
-//! - [`Weights::apply`] computes `y[row][t] = bias[row] + sum over terms w[row][term] * x[offset[term] + t]`, and
-//! - [`correlate`] computes `dw[term][row] += sum over t of dy[row][t] * x[offset[term] + t]`.
-//!
-//! The order of every sum is fixed by its definition (terms in order; frames in 16 interleaved lanes, tile by
-//! tile), never by the register blocking, so a value depends on its own operands alone: not on the tile it falls
-//! in, the batch around it, the number of threads or the instruction set.
+//! The order of every sum is fixed by its definition (terms in order), never by the register blocking, so a value
+//! depends on its own operands alone: not on the tile it falls in, the batch around it, the number of threads or the
+//! instruction set.
 
 use rayon::prelude::*;
 
@@ -323,154 +322,6 @@ impl Weights {
                         finish.put(out, row + r, t + n * LANES, live, acc[r][n]);
                     }
                 }
-            }
-        }
-    }
-}
-
-/// `sums[term * rows + row] += sum over frames of dy[row * stride + t] * x[offsets[term] + t]`.
-///
-/// `dy` must hold zeros from `frames` to the next multiple of 16 in every row, so that what `x` holds there does not
-/// count (it must be finite).
-pub(crate) fn correlate(
-    level: Level,
-    dy: &[f32],
-    stride: usize,
-    rows: usize,
-    x: &[f32],
-    offsets: &[usize],
-    frames: usize,
-    sums: &mut [f32],
-) {
-    let padded = frames.next_multiple_of(LANES);
-    let reach = offsets.iter().max().map_or(0, |o| o + padded);
-    assert!(reach <= x.len(), "a term reaches {reach} of {} floats", x.len());
-    assert!(rows == 0 || (rows - 1) * stride + padded <= dy.len(), "{rows} rows of {stride} in {} floats", dy.len());
-    assert_eq!(sums.len(), offsets.len() * rows, "one sum a term and row");
-    // SAFETY: the level was detected; the asserts above bound every read, slice indexing every write.
-    unsafe {
-        match level {
-            Level::Portable => correlate_with::<Portable, 2, 2>(dy, stride, rows, x, offsets, padded, sums),
-            #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => correlate_avx2(dy, stride, rows, x, offsets, padded, sums),
-            #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => correlate_avx512(dy, stride, rows, x, offsets, padded, sums),
-        }
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn correlate_avx2(
-    dy: &[f32],
-    stride: usize,
-    rows: usize,
-    x: &[f32],
-    offsets: &[usize],
-    padded: usize,
-    sums: &mut [f32],
-) {
-    // SAFETY: as the caller's.
-    unsafe { correlate_with::<Avx2, 2, 2>(dy, stride, rows, x, offsets, padded, sums) }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx2,fma")]
-unsafe fn correlate_avx512(
-    dy: &[f32],
-    stride: usize,
-    rows: usize,
-    x: &[f32],
-    offsets: &[usize],
-    padded: usize,
-    sums: &mut [f32],
-) {
-    // SAFETY: as the caller's.
-    unsafe { correlate_with::<Avx512, 4, 6>(dy, stride, rows, x, offsets, padded, sums) }
-}
-
-#[inline(always)]
-unsafe fn correlate_with<V: Lanes, const R: usize, const T: usize>(
-    dy: &[f32],
-    stride: usize,
-    rows: usize,
-    x: &[f32],
-    offsets: &[usize],
-    padded: usize,
-    sums: &mut [f32],
-) {
-    let mut term = 0;
-    // SAFETY: as the caller's.
-    unsafe {
-        while term + T <= offsets.len() {
-            correlate_rows::<V, R, T>(dy, stride, rows, x, &offsets[term..], padded, &mut sums[term * rows..]);
-            term += T;
-        }
-        while term < offsets.len() {
-            correlate_rows::<V, R, 1>(dy, stride, rows, x, &offsets[term..], padded, &mut sums[term * rows..]);
-            term += 1;
-        }
-    }
-}
-
-#[inline(always)]
-unsafe fn correlate_rows<V: Lanes, const R: usize, const T: usize>(
-    dy: &[f32],
-    stride: usize,
-    rows: usize,
-    x: &[f32],
-    offsets: &[usize],
-    padded: usize,
-    sums: &mut [f32],
-) {
-    let mut row = 0;
-    // SAFETY: as the caller's.
-    unsafe {
-        while row + R <= rows {
-            correlate_registers::<V, R, T>(&dy[row * stride..], stride, x, offsets, padded, &mut sums[row..], rows);
-            row += R;
-        }
-        while row < rows {
-            correlate_registers::<V, 1, T>(&dy[row * stride..], stride, x, offsets, padded, &mut sums[row..], rows);
-            row += 1;
-        }
-    }
-}
-
-#[inline(always)]
-unsafe fn correlate_registers<V: Lanes, const R: usize, const T: usize>(
-    dy: &[f32],
-    stride: usize,
-    x: &[f32],
-    offsets: &[usize],
-    padded: usize,
-    sums: &mut [f32],
-    rows: usize,
-) {
-    // SAFETY: `correlate` checked that `padded` floats lie behind each of these rows and offsets.
-    unsafe {
-        let mut acc = [[V::splat(0.0); R]; T];
-        let mut at = [x.as_ptr(); T];
-        for i in 0..T {
-            at[i] = x.as_ptr().add(offsets[i]);
-        }
-        let mut t = 0;
-        while t < padded {
-            let mut g = [V::splat(0.0); R];
-            for r in 0..R {
-                g[r] = V::load(dy.as_ptr().add(r * stride + t));
-            }
-            for i in 0..T {
-                let v = V::load(at[i].add(t));
-                for r in 0..R {
-                    acc[i][r] = acc[i][r].fma(g[r], v);
-                }
-            }
-            t += LANES;
-        }
-        for i in 0..T {
-            for r in 0..R {
-                sums[i * rows + r] += acc[i][r].sum();
             }
         }
     }

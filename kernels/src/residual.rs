@@ -16,8 +16,9 @@ use burn_flex::{Flex, FlexTensor};
 
 use crate::Kernels;
 use crate::convolve::{Convolve, Geometry, dims, floats, tensor};
+use crate::correlate::correlate;
 use crate::gather::{Phases, Shared, Tiles, fill_tile, filled, rectify, row_stride, row_sum};
-use crate::product::{Add, Gate, GateAdd, Out, Relu, Rows, Weights, correlate};
+use crate::product::{Add, Gate, GateAdd, Out, Relu, Rows, Weights};
 use crate::simd::Level;
 
 /// Frames of one tile of the way forward.

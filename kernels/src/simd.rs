@@ -164,7 +164,7 @@ impl Lanes for Portable {
 }
 
 #[cfg(target_arch = "x86_64")]
-pub(crate) use x86::{Avx2, Avx512};
+pub(crate) use x86::{Avx2, Avx2Half, Avx512};
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
@@ -174,6 +174,11 @@ mod x86 {
     /// Two registers of 8.
     #[derive(Clone, Copy)]
     pub(crate) struct Avx2(__m256, __m256);
+
+    /// One register of 8: the lower or the upper lanes of an [`Avx2`], for loops that need as many vectors of their own
+    /// as there are registers.
+    #[derive(Clone, Copy)]
+    pub(crate) struct Avx2Half(__m256);
 
     /// One register of 16.
     #[derive(Clone, Copy)]
@@ -203,6 +208,32 @@ mod x86 {
             // SAFETY: see above.
             unsafe { $e }
         };
+    }
+
+    /// # Safety
+    /// As for [`Lanes`], with 8 floats for 16.
+    impl Avx2Half {
+        /// All lanes 0.
+        #[inline(always)]
+        pub(crate) unsafe fn zero() -> Self {
+            isa!(Self(_mm256_setzero_ps()))
+        }
+        /// Reads 8 floats from `p`.
+        #[inline(always)]
+        pub(crate) unsafe fn load(p: *const f32) -> Self {
+            isa!(Self(_mm256_loadu_ps(p)))
+        }
+        /// `self + a * b`, rounded once.
+        #[inline(always)]
+        pub(crate) unsafe fn fma(self, a: Self, b: Self) -> Self {
+            isa!(Self(_mm256_fmadd_ps(a.0, b.0, self.0)))
+        }
+        /// The sum of the 16 lanes of which `self` is the lower half.
+        #[inline(always)]
+        pub(crate) unsafe fn sum_with(self, upper: Self) -> f32 {
+            // SAFETY: the caller's.
+            unsafe { Avx2(self.0, upper.0).sum() }
+        }
     }
 
     impl Lanes for Avx2 {

@@ -1,8 +1,47 @@
 //! Refused rows are rows: checks that every row that went in came out, kept or dropped.
 
 use crate::{execute::Outcome, plan::Plan};
-use stages::stage::{AnyRow, Shape};
-use std::collections::BTreeSet;
+use stages::{
+    flow::Failure,
+    stage::{AnyRow, Shape},
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Stages over a whole corpus that had rows, and none that they select: there is nothing to train on.
+pub fn idle(plan: &Plan, outcome: &Outcome) -> Vec<Failure> {
+    let mut failures = Vec::new();
+    for (stage, own) in plan.stages.iter().zip(&outcome.stages) {
+        let first = stage.inputs.first().map(Vec::as_slice).unwrap_or_default();
+        let rows: Vec<&AnyRow> = first.iter().flat_map(|i| &outcome.stages[*i].kept).map(|row| &**row).collect();
+        if stage.entry.shape != Shape::Corpus || !own.kept.is_empty() || rows.is_empty() {
+            continue;
+        }
+        let mut splits: BTreeMap<&str, usize> = BTreeMap::new();
+        rows.iter().for_each(|row| *splits.entry(split(row)).or_default() += 1);
+        let splits: Vec<String> = splits.iter().map(|(split, count)| format!("{count} in `{split}`")).collect();
+        let selects = stage.ready.shown().into_iter().find(|(name, _)| *name == "split");
+        let selects = selects.map_or_else(String::new, |(_, value)| format!(" of split = {value}"));
+        failures.push(Failure::Stage {
+            stage: stage.name.clone(),
+            why: format!(
+                "it got no row{selects} among its {}: {}; add recordings, or divide them otherwise by the settings of `split`",
+                rows.len(),
+                splits.join(", ")
+            ),
+        });
+    }
+    failures
+}
+
+/// The split that a row lies in.
+fn split(row: &AnyRow) -> &str {
+    match row {
+        AnyRow::Clip(clip) => clip.track.split.as_deref().unwrap_or("no split"),
+        AnyRow::Codes(codes) => codes.clip.track.split.as_deref().unwrap_or("no split"),
+        AnyRow::Shard(shard) => &shard.split,
+        _ => "no split",
+    }
+}
 
 /// Checks every stage of a finished run.
 ///

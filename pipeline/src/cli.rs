@@ -4,8 +4,9 @@ use crate::{
     diff,
     error::Error,
     evaluate, files, gc,
+    hosts::Seat,
     plan::load,
-    run::{self, Options},
+    run::{self, Ended, Options},
     runs, sample, schema, screen, verify, why,
 };
 use clap::{Args, Parser, Subcommand};
@@ -15,6 +16,7 @@ use std::{
     num::NonZeroUsize,
     path::PathBuf,
     thread,
+    time::Duration,
 };
 use tracing_subscriber::{
     filter::{LevelFilter, Targets},
@@ -27,7 +29,8 @@ use tracing_subscriber::{
 #[derive(Parser)]
 #[command(name = "refrain", version, about, max_term_width = 100)]
 #[command(after_help = "Exit codes: 0 done, 1 a bug of refrain, 2 manifest or usage, 3 source missing, 4 store, \
-                        5 stopped by a guard, 6 a corpus-level stage failed, 130 interrupted.")]
+                        5 stopped by a guard, 6 a corpus-level stage failed, 7 another process was lost, \
+                        130 interrupted.")]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -173,6 +176,31 @@ struct RunArgs {
     /// Publish although a source shrank or a stage dropped more than its limit
     #[arg(long)]
     allow_shrink: bool,
+    #[command(flatten)]
+    hosts: HostsArgs,
+}
+
+#[derive(Args)]
+struct HostsArgs {
+    /// Run as one of N processes, which share the store; by default as many as --hosts names, or this one alone
+    #[arg(short = 'n', long, value_name = "N")]
+    processes: Option<NonZeroUsize>,
+    /// Which of them this is, from 0; 0 reads the sources and publishes
+    #[arg(short = 'p', long, value_name = "INDEX")]
+    process: Option<usize>,
+    /// Where they listen: a file with a line `host:port` for each; by default 127.0.0.1, from port 2101 on
+    #[arg(long, value_name = "FILE")]
+    hosts: Option<PathBuf>,
+    /// How long to wait for the others to come, in seconds
+    #[arg(long, default_value_t = 300, value_name = "SECONDS")]
+    wait: u64,
+}
+
+impl HostsArgs {
+    fn seat(&self) -> Result<Option<Seat>, Error> {
+        let processes = self.processes.map(NonZeroUsize::get);
+        Seat::of(processes, self.process, self.hosts.as_deref(), Duration::from_secs(self.wait))
+    }
 }
 
 #[derive(Args)]
@@ -237,6 +265,7 @@ impl WorkArgs {
             rehash: self.rehash,
             allow_shrink,
             pcm_cache: self.pcm_cache << 20,
+            seat: None,
         }
     }
 }
@@ -273,12 +302,14 @@ impl Cli {
             Command::Run(args) => {
                 let plan = load(&args.manifest.manifest, &args.manifest.sets, args.manifest.to.as_deref())
                     .map_err(Error::Manifest)?;
-                let options = args.work.options(&args.store, args.allow_shrink);
+                let seat = args.hosts.seat()?;
+                let options = Options { seat, ..args.work.options(&args.store, args.allow_shrink) };
                 let observer = Box::new(screen::Screen::new(args.work.json));
-                let finished = run::run(plan, &options, cancel_on_interrupt(), observer)?;
-                match args.work.json {
-                    true => print(&(screen::done(&finished) + "\n")),
-                    false => print(&screen::summary(&finished)),
+                match (run::run(plan, &options, cancel_on_interrupt(), observer)?, args.work.json) {
+                    (Ended::Finished(finished), true) => print(&(screen::done(&finished) + "\n")),
+                    (Ended::Finished(finished), false) => print(&screen::summary(&finished)),
+                    (Ended::Followed(run), true) => print(&(screen::followed(&run) + "\n")),
+                    (Ended::Followed(run), false) => print(&format!("run     {run}, published by process 0\n")),
                 }
             }
             Command::Plan(args) => {

@@ -33,6 +33,17 @@ pub enum Error {
     /// A corpus-level stage failed. Exit code 6.
     #[error("{0}")]
     Stage(String),
+    /// Another process of the run was lost, or ended before its time. Exit code 7.
+    #[error("{0}")]
+    Lost(String),
+    /// Another process of the run ended it.
+    #[error("{why}")]
+    Elsewhere {
+        /// Its exit code.
+        code: u8,
+        /// Its sentence.
+        why: String,
+    },
     /// Ctrl-C. Exit code 130.
     #[error("interrupted; what was finished is kept, run again to go on from here")]
     Interrupted,
@@ -48,6 +59,8 @@ impl Error {
             Error::Store(_) | Error::Lock(_) | Error::Damage(_) => 4,
             Error::Guard(_) => 5,
             Error::Stage(_) => 6,
+            Error::Lost(_) => 7,
+            Error::Elsewhere { code, .. } => *code,
             Error::Interrupted => 130,
         }
     }

@@ -1,11 +1,16 @@
 //! Runs a plan once: renders every stage on every worker, feeds the sources, waits for the end of the build.
 
-use crate::plan::Plan;
+use crate::{
+    error::Error,
+    hosts::{self, Cluster},
+    plan::Plan,
+};
 use datasets::{
     Digest,
     row::{Dropped, Found, Pending},
 };
 use differential_dataflow::input::Input as _;
+use rayon::prelude::*;
 use stages::{
     flow::{Env, Failure, StageLedger},
     stage::{AnyRow, Context, Flow, Input, Row, Rows, Time, none, seal, seed},
@@ -14,7 +19,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use timely::dataflow::ProbeHandle;
+use timely::{dataflow::ProbeHandle, worker::Worker};
 
 /// What became of one stage's rows.
 #[derive(Debug, Default)]
@@ -41,7 +46,7 @@ pub struct Outcome {
 /// Rows of all workers with their multiplicities.
 struct Gathered<R>(Arc<Mutex<Vec<(R, isize)>>>);
 
-impl<R: Ord + Clone + 'static> Gathered<R> {
+impl<R: Ord + Clone + Send + 'static> Gathered<R> {
     fn new() -> Gathered<R> {
         Gathered(Arc::default())
     }
@@ -55,18 +60,28 @@ impl<R: Ord + Clone + 'static> Gathered<R> {
         watched.probe_with(probe);
     }
 
-    /// Every row that is left when multiplicities are added up.
-    fn take(&self) -> Vec<R> {
+    /// Rows of another process.
+    fn add(&self, rows: Vec<(R, isize)>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(rows);
+    }
+
+    /// Every row with its multiplicities added up, sorted.
+    fn sums(&self) -> Vec<(R, isize)> {
         let mut all = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        all.sort();
-        let mut left: Vec<(R, isize)> = Vec::with_capacity(all.len());
+        all.par_sort_unstable();
+        let mut sums: Vec<(R, isize)> = Vec::with_capacity(all.len());
         for (row, diff) in all {
-            match left.last_mut() {
+            match sums.last_mut() {
                 Some((last, count)) if *last == row => *count += diff,
-                _ => left.push((row, diff)),
+                _ => sums.push((row, diff)),
             }
         }
-        left.into_iter().flat_map(|(row, count)| std::iter::repeat_n(row, count.max(0) as usize)).collect()
+        sums
+    }
+
+    /// Every row that is left when multiplicities are added up.
+    fn take(&self) -> Vec<R> {
+        self.sums().into_iter().flat_map(|(row, count)| std::iter::repeat_n(row, count.max(0) as usize)).collect()
     }
 }
 
@@ -79,18 +94,25 @@ struct Gather {
 /// The one build of a run.
 const BUILD: Time = 0;
 
+/// What came of a dataflow in this process.
+pub(crate) struct Share(Arc<Vec<Gather>>);
+
+/// Rows travel between processes so many at a time.
+const PART: usize = 1000;
+
 /// Runs a plan on `workers` timely workers. `found` are the rows of each source stage, `pins` the weights of
-/// each pinned stage, both by the stage's index.
+/// each pinned stage, both by the stage's index. Of several processes, the first feeds the rows.
 ///
 /// # Errors
-/// When the workers cannot be started.
-pub fn execute(
+/// When the workers cannot be started, or a run of several processes ends early.
+pub(crate) fn execute(
     plan: &Arc<Plan>,
     env: &Arc<Env>,
     found: Vec<Vec<Found>>,
     pins: Vec<Option<Digest>>,
     workers: usize,
-) -> Result<Outcome, String> {
+    cluster: Option<&Cluster>,
+) -> Result<Share, Error> {
     let gathers: Arc<Vec<Gather>> = Arc::new(
         plan.stages
             .iter()
@@ -99,7 +121,7 @@ pub fn execute(
     );
     let found = Arc::new(Mutex::new(found));
     let (plan_, env_, gathers_) = (plan.clone(), env.clone(), gathers.clone());
-    let guards = timely::execute(timely::Config::process(workers.max(1)), move |worker| {
+    let logic = move |worker: &mut Worker| {
         let (plan, env, gathers) = (&plan_, &env_, &gathers_);
         let probe: ProbeHandle<Time> = ProbeHandle::new();
         let mut inputs = worker.dataflow::<Time, _, _>(|scope| {
@@ -154,22 +176,56 @@ pub fn execute(
             // Effects wake the worker; the limit is for Ctrl-C, which wakes nobody.
             worker.step_or_park(Some(Duration::from_millis(100)));
         }
-    })?;
-    let panicked: Vec<String> = guards.join().into_iter().filter_map(Result::err).collect();
-    if let Some(first) = panicked.into_iter().next() {
-        return Err(first);
+    };
+    match cluster {
+        None => {
+            let guards = timely::execute(timely::Config::process(workers.max(1)), logic).map_err(Error::Bug)?;
+            let panicked = guards.join().into_iter().find_map(Result::err);
+            panicked.map_or(Ok(()), |why| Err(Error::Bug(why)))?;
+        }
+        Some(cluster) => {
+            let workers = cluster.execute(workers.max(1), logic).map_err(Error::Bug)?;
+            cluster.finish(workers, env)?;
+        }
     }
-    let (mut ledgers, failures) = env.ledger.take();
-    let stages = plan
-        .stages
-        .iter()
-        .zip(gathers.iter())
-        .map(|(stage, gather)| StageOutcome {
-            kept: gather.kept.take(),
-            dropped: gather.dropped.take(),
-            pending: gather.pending.take(),
-            ledger: ledgers.remove(&stage.name).unwrap_or_default(),
+    Ok(Share(gathers))
+}
+
+impl Share {
+    /// The rows of another process.
+    pub(crate) fn add(&self, rows: hosts::Rows) {
+        if let Some(own) = self.0.get(rows.stage) {
+            own.kept.add(rows.kept);
+            own.dropped.add(rows.dropped);
+        }
+    }
+
+    /// All rows of this process, to be handed in.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = hosts::Rows> + '_ {
+        self.0.iter().enumerate().flat_map(|(stage, own)| {
+            let (kept, dropped) = (own.kept.sums(), own.dropped.sums());
+            let kept: Vec<_> = kept.chunks(PART).map(<[_]>::to_vec).collect();
+            let dropped: Vec<_> = dropped.chunks(PART).map(<[_]>::to_vec).collect();
+            let kept = kept.into_iter().map(move |kept| hosts::Rows { stage, kept, dropped: Vec::new() });
+            let dropped = dropped.into_iter().map(move |dropped| hosts::Rows { stage, kept: Vec::new(), dropped });
+            kept.chain(dropped)
         })
-        .collect();
-    Ok(Outcome { stages, failures })
+    }
+
+    /// What became of the plan.
+    pub(crate) fn outcome(self, plan: &Plan, env: &Env) -> Outcome {
+        let (mut ledgers, failures) = env.ledger.take();
+        let stages = plan
+            .stages
+            .iter()
+            .zip(self.0.iter())
+            .map(|(stage, gather)| StageOutcome {
+                kept: gather.kept.take(),
+                dropped: gather.dropped.take(),
+                pending: gather.pending.take(),
+                ledger: ledgers.remove(&stage.name).unwrap_or_default(),
+            })
+            .collect();
+        Outcome { stages, failures }
+    }
 }

@@ -18,6 +18,7 @@ use datasets::{
     store::{Store, StoreError, write_atomic},
 };
 use mark::Packed;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use stages::{
     flow::Cost,
@@ -77,8 +78,10 @@ impl Past {
     fn of(plan: &Plan, stage: &PlannedStage, own: &StageOutcome, before: Option<&Past>) -> Past {
         let mut labels = Vec::new();
         if stage.entry.shape == Shape::Source {
-            let tracks =
-                own.kept.iter().filter_map(|row| if let AnyRow::Track(track) = &**row { Some(track) } else { None });
+            let tracks = own.kept.par_iter().filter_map(|row| match &**row {
+                AnyRow::Track(track) => Some(track),
+                _ => None,
+            });
             labels = tracks.map(|track| Labels::of(track).bytes()).collect();
         }
         let failed = own.dropped.iter().filter(|row| row.failed).map(|row| Name::of(&row.id).bytes()).collect();
@@ -91,7 +94,7 @@ impl Past {
             from: stage.inputs.iter().flatten().map(|&fed| plan.stages[fed].name.clone()).collect(),
             seed: stage.entry.random.then(|| (stage.seed, stage.salt.clone())),
             cost: if now.executed > 0 { Some(now) } else { before.and_then(|before| before.cost) },
-            rows: Packed::sorted(own.kept.iter().map(|row| Mark::of(row).bytes()).collect()),
+            rows: Packed::sorted(own.kept.par_iter().map(|row| Mark::of(row).bytes()).collect()),
             labels: Packed::sorted(labels),
             failed: Packed::sorted(failed),
         }

@@ -5,12 +5,14 @@ use crate::{error::Error, execute::Outcome, gather, plan::Plan, results::Results
 use datasets::{
     Digest, Key,
     catalog::{self, Listed},
+    row::Track,
     store::Store,
 };
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use stages::stage::{AnyRow, Kind};
+use stages::stage::{AnyRow, Kind, Shape};
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -90,7 +92,7 @@ pub fn files(
     for part in parts(plan) {
         files.extend(part.files(outcome));
     }
-    files.insert("tracks.parquet".into(), tracks(outcome, store)?);
+    files.insert("tracks.parquet".into(), tracks(plan, outcome, store)?);
     if let Some(results) = results {
         let table = results.parquet().map_err(|e| Error::Bug(format!("the results cannot be written: {e}")))?;
         files.insert("results.csv".into(), store.put(results.csv().as_bytes())?);
@@ -145,15 +147,22 @@ fn of<'o>(rows: impl Iterator<Item = &'o Arc<AnyRow>>) -> BTreeMap<PathBuf, Dige
 }
 
 /// The list of tracks, written where it is not there yet.
-fn tracks(outcome: &Outcome, store: &Store) -> Result<Digest, Error> {
-    // A source's rows have the words that a later `license` reads.
-    let rows = outcome.stages.iter().rev().flat_map(|stage| &stage.kept);
-    let words = rows.filter_map(|row| if let AnyRow::Track(track) = &**row { Some(track) } else { None });
-    let stated: HashMap<&str, &str> =
-        words.filter_map(|track| Some((track.id.as_str(), track.license.as_deref()?))).collect();
-    let tracks = gather::tracks(outcome);
-    let tracks: Vec<Listed> =
-        tracks.iter().map(|track| Listed::of(track, stated.get(track.id.as_str()).copied())).collect();
+fn tracks(plan: &Plan, outcome: &Outcome, store: &Store) -> Result<Digest, Error> {
+    // The rows of sources have the words that a `license` reads.
+    let sources = plan.stages.iter().zip(&outcome.stages).filter(|(stage, _)| stage.entry.shape == Shape::Source);
+    let sources: Vec<&[Arc<AnyRow>]> = sources.map(|(_, own)| own.kept.as_slice()).collect();
+    let stated = |track: &Track| {
+        sources.iter().find_map(|rows| {
+            // Sorted by id.
+            let at = rows.partition_point(|row| matches!(&**row, AnyRow::Track(own) if own.id < track.id));
+            match rows.get(at).map(|row| &**row) {
+                Some(AnyRow::Track(own)) if own.id == track.id => own.license.as_deref(),
+                _ => None,
+            }
+        })
+    };
+    let tracks = gather::tracks(outcome).into_par_iter();
+    let tracks: Vec<Listed> = tracks.map(|track| Listed::of(track, stated(track))).collect();
     let mut key = Key::new("tracks.parquet").number(2);
     for track in &tracks {
         let texts = [&track.track, &track.content, &track.license, &track.split];

@@ -18,7 +18,7 @@ use datasets::{
     store::{Store, StoreError, sync_folder, write_atomic},
 };
 use serde_json::{Value, json};
-use stages::flow::Env;
+use stages::flow::{Env, Event};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
@@ -46,6 +46,8 @@ pub struct Run<'a> {
     pub withdrawn: &'a Withdrawn,
     /// Workers.
     pub workers: usize,
+    /// Processes.
+    pub processes: usize,
     /// When the run started.
     pub started: Instant,
 }
@@ -74,6 +76,7 @@ pub fn publish(run: &Run<'_>) -> Result<Published, Error> {
     let same = |(name, text): (&&str, &String)| fs::read_to_string(folder.join(name)).is_ok_and(|own| own == *text);
     let known = texts.iter().all(same) && whole(&folder, &files);
     if !known {
+        run.env.event(Event::Publishing { run: name.clone() });
         let report = gather::report(run.plan, run.outcome, results.as_ref(), run.env, &name)?;
         let mut all = bundle::texts(run, &name, &files, &report)?;
         all.extend(texts.into_iter().map(|(name, text)| (PathBuf::from(name), text)));
@@ -268,6 +271,7 @@ fn timing(run: &Run<'_>, name: &str) -> Value {
     json!({
         "run": name,
         "workers": run.workers,
+        "processes": run.processes,
         "seconds": run.started.elapsed().as_secs_f64(),
         "stages": stages,
     })

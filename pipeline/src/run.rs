@@ -5,8 +5,9 @@ use crate::{
     error::Error,
     execute::{Outcome, execute},
     explain::Explainer,
-    guard,
+    follow, guard,
     history::{History, Published},
+    hosts::{Cluster, Seat},
     keep,
     lock::Lock,
     plan::{Plan, PlannedStage},
@@ -19,6 +20,7 @@ use datasets::{
     row::{Dropped, Found, Origin},
     store::Store,
 };
+use rayon::prelude::*;
 use stages::{
     flow::{Cancel, Env, Event, Failure, Ledger, Observer, Pool, Sources},
     stage::{AnyRow, Refresh, SourceError},
@@ -45,6 +47,17 @@ pub struct Options {
     pub allow_shrink: bool,
     /// Size limit of the cache of decoded samples, in bytes.
     pub pcm_cache: u64,
+    /// Which of several processes this is.
+    pub seat: Option<Seat>,
+}
+
+/// How a run ended well.
+#[derive(Debug)]
+pub enum Ended {
+    /// Here.
+    Finished(Box<Finished>),
+    /// In process 0, which published this run.
+    Followed(String),
 }
 
 /// A finished run.
@@ -73,7 +86,7 @@ struct Prepared {
 }
 
 /// The engine's threads are the process's: sized once, before the first use.
-fn size_engine(workers: usize) {
+pub(crate) fn size_engine(workers: usize) {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         if let Err(error) = rayon::ThreadPoolBuilder::new().num_threads(workers.max(1)).build_global() {
@@ -88,6 +101,7 @@ fn prepare(
     dry: bool,
     cancel: Cancel,
     observer: Box<dyn Observer>,
+    cluster: Option<&Cluster>,
 ) -> Result<Prepared, Error> {
     size_engine(options.workers);
     let refreshable =
@@ -127,18 +141,8 @@ fn prepare(
     }
     let mut unreadable = Vec::new();
     let optouts = optouts(plan, &mut unreadable);
-    let env = Arc::new(Env {
-        store,
-        sources: Sources::default(),
-        optouts,
-        pool: Pool::new(options.workers),
-        ledger: Ledger::default(),
-        dry,
-        cancel,
-        rehash: options.rehash,
-        pcm_cache: options.pcm_cache,
-        observer,
-    });
+    let peers = cluster.map(Cluster::peers);
+    let env = Arc::new(Env { dry, peers, ..env(options, store, optouts, cancel, observer) });
     let mut found = Vec::new();
     for stage in &plan.stages {
         match stage.ready.scan(&plan.base, &env) {
@@ -156,8 +160,31 @@ fn prepare(
     Ok(Prepared { env, lock, pins, found })
 }
 
+/// What effects may reach in a run of this process alone.
+pub(crate) fn env(
+    options: &Options,
+    store: Store,
+    optouts: BTreeMap<String, Arc<OptOut>>,
+    cancel: Cancel,
+    observer: Box<dyn Observer>,
+) -> Env {
+    Env {
+        store,
+        sources: Sources::default(),
+        optouts,
+        pool: Pool::new(options.workers),
+        ledger: Ledger::default(),
+        dry: false,
+        cancel,
+        rehash: options.rehash,
+        pcm_cache: options.pcm_cache,
+        observer,
+        peers: None,
+    }
+}
+
 /// The opt-out lists of a plan, by the stages that heed them.
-fn optouts(plan: &Plan, unreadable: &mut Vec<String>) -> BTreeMap<String, Arc<OptOut>> {
+pub(crate) fn optouts(plan: &Plan, unreadable: &mut Vec<String>) -> BTreeMap<String, Arc<OptOut>> {
     let mut lists = BTreeMap::new();
     for stage in &plan.stages {
         let Some(path) = stage.ready.exclude(&plan.base) else { continue };
@@ -175,8 +202,9 @@ fn optouts(plan: &Plan, unreadable: &mut Vec<String>) -> BTreeMap<String, Arc<Op
 /// See [`Error`].
 pub fn dry(plan: Plan, options: &Options, cancel: Cancel) -> Result<Preview, Error> {
     let plan = Arc::new(plan);
-    let prepared = prepare(&plan, options, true, cancel, Box::new(()))?;
-    let outcome = execute(&plan, &prepared.env, prepared.found, prepared.pins, options.workers).map_err(Error::Bug)?;
+    let prepared = prepare(&plan, options, true, cancel, Box::new(()), None)?;
+    let share = execute(&plan, &prepared.env, prepared.found, prepared.pins, options.workers, None)?;
+    let outcome = share.outcome(&plan, &prepared.env);
     if let Some(error) = failure(outcome.failures) {
         return Err(error);
     }
@@ -188,22 +216,51 @@ pub fn dry(plan: Plan, options: &Options, cancel: Cancel) -> Result<Preview, Err
     Ok(Preview::of(&Explainer::new(&plan, &outcome, history.as_ref(), &refreshed, &store.runs())))
 }
 
-/// Runs a plan and publishes what came of it.
+/// Runs a plan and publishes what came of it, alone or as one of several processes.
 ///
 /// # Errors
 /// See [`Error`]. Whatever was finished before is kept.
-pub fn run(plan: Plan, options: &Options, cancel: Cancel, observer: Box<dyn Observer>) -> Result<Finished, Error> {
-    let started = Instant::now();
+pub fn run(plan: Plan, options: &Options, cancel: Cancel, observer: Box<dyn Observer>) -> Result<Ended, Error> {
     let plan = Arc::new(plan);
-    let Prepared { env, mut lock, pins, found } = prepare(&plan, options, false, cancel.clone(), observer)?;
+    let Some(seat) = &options.seat else {
+        return lead(plan, options, cancel, observer, None).map(|finished| Ended::Finished(Box::new(finished)));
+    };
+    let cluster = Cluster::join(seat, &follow::facts(&plan, options), &cancel)?;
+    if cluster.leads() {
+        let finished = lead(plan, options, cancel, observer, Some(&cluster));
+        let run = finished.as_ref().map(|finished| finished.published.as_ref().map_or("", |p| p.run.as_str()));
+        cluster.end(run);
+        return finished.map(|finished| Ended::Finished(Box::new(finished)));
+    }
+    let followed = follow::follow(&plan, options, cancel, observer, &cluster);
+    cluster.end(followed.as_deref());
+    followed.map(Ended::Followed)
+}
+
+fn lead(
+    plan: Arc<Plan>,
+    options: &Options,
+    cancel: Cancel,
+    observer: Box<dyn Observer>,
+    cluster: Option<&Cluster>,
+) -> Result<Finished, Error> {
+    let started = Instant::now();
+    let Prepared { env, mut lock, pins, found } = prepare(&plan, options, false, cancel.clone(), observer, cluster)?;
     let history = History::of(&env.store, &plan.name).unwrap_or_default();
     if !options.allow_shrink {
         guard::sources(&plan, &found, &history).map_err(Error::Guard)?;
     }
     let counts: Vec<usize> = found.iter().map(Vec::len).collect();
     let inputs = inputs(&plan, &found);
-    let outcome = execute(&plan, &env, found, pins, options.workers).map_err(Error::Bug)?;
+    if let Some(cluster) = cluster {
+        follow::start(cluster, &plan, &env, &pins)?;
+    }
+    let share = execute(&plan, &env, found, pins, options.workers, cluster).map_err(|error| early(&env, error))?;
     env.store.flush()?;
+    if let Some(cluster) = cluster {
+        follow::gather(cluster, &share, &env)?;
+    }
+    let outcome = share.outcome(&plan, &env);
     if let Some(error) = failure(outcome.failures) {
         return Err(error);
     }
@@ -211,6 +268,9 @@ pub fn run(plan: Plan, options: &Options, cancel: Cancel, observer: Box<dyn Obse
         return Err(Error::Interrupted);
     }
     let mut outcome = Outcome { stages: outcome.stages, failures: Vec::new() };
+    if let Some(error) = failure(account::idle(&plan, &outcome)) {
+        return Err(error);
+    }
     account::check(&plan, &outcome, &counts)
         .map_err(|wrong| Error::Bug(format!("rows were lost: {}", wrong.join("; "))))?;
     if !options.allow_shrink {
@@ -230,6 +290,7 @@ pub fn run(plan: Plan, options: &Options, cancel: Cancel, observer: Box<dyn Obse
         changes: &changes,
         withdrawn: &withdrawn,
         workers: options.workers,
+        processes: options.seat.as_ref().map_or(1, Seat::processes),
         started,
     })?;
     let locked = write_lock(&plan, &outcome, &mut lock, &env.store)?;
@@ -257,20 +318,21 @@ fn inputs(plan: &Plan, found: &[Vec<Found>]) -> Digest {
     sources.sort();
     for (name, rows) in sources {
         key.add(name.as_bytes());
-        let mut lines: Vec<String> = rows
-            .iter()
+        let mut lines: Vec<Digest> = rows
+            .par_iter()
             .map(|row| {
+                // The sentence of a failure names a path.
                 let origin = match &row.origin {
-                    // The sentence of a failure names a path.
-                    Origin::Unreadable(_) => "unreadable".to_owned(),
-                    other => format!("{other:?}"),
+                    Origin::Unreadable(_) => None,
+                    other => Some(other),
                 };
-                format!("{:?} {origin} {:?} {:?}", row.key, row.license, row.labels)
+                let packed = postcard::to_stdvec(&(&row.key, origin, &row.license, &row.labels));
+                Digest::of(&packed.unwrap_or_else(|e| unreachable!("a row cannot be packed: {e}")))
             })
             .collect();
-        lines.sort();
+        lines.par_sort_unstable();
         key.add(&(lines.len() as u64).to_le_bytes());
-        lines.iter().for_each(|line| key.add(line.as_bytes()));
+        lines.iter().for_each(|line| key.add(&line.0));
     }
     key.finish()
 }
@@ -304,6 +366,21 @@ fn run_id(plan: &Plan, inputs: &Digest, outcome: &Outcome) -> Digest {
     key.finish()
 }
 
+/// Why a run of several processes ended early. What was finished is kept.
+pub(crate) fn early(env: &Env, error: Error) -> Error {
+    let flushed = env.store.flush();
+    match error {
+        // A failure stops a run by the same word as Ctrl-C.
+        Error::Interrupted => failure(env.ledger.take().1).or(flushed.err().map(Error::from)).unwrap_or(error),
+        other => other,
+    }
+}
+
+/// A failure as other processes are told of it: exit code and sentence.
+pub(crate) fn told(failure: Failure) -> (u8, String) {
+    self::failure(vec![failure]).map_or_else(|| (1, String::new()), |error| (error.code(), error.to_string()))
+}
+
 /// The gravest failure decides the exit code; all are told.
 fn failure(failures: Vec<Failure>) -> Option<Error> {
     let (mut stages, mut sources) = (Vec::new(), Vec::new());
@@ -313,6 +390,9 @@ fn failure(failures: Vec<Failure>) -> Option<Error> {
             Failure::Pin(why) => return Some(Error::Lock(why)),
             Failure::Stage { stage, why } => stages.push(format!("stage `{stage}` failed: {why}")),
             Failure::Source { stage, why } => sources.push(format!("stage `{stage}` did not start: {why}")),
+            Failure::Elsewhere { code: 6, why } => stages.push(why),
+            Failure::Elsewhere { code: 3, why } => sources.push(why),
+            Failure::Elsewhere { code, why } => return Some(Error::Elsewhere { code, why }),
         }
     }
     if !stages.is_empty() {

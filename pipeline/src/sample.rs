@@ -22,6 +22,7 @@ use stages::{
     songs::{Ask, Kept, Models, Named, SongError, seed_of},
 };
 use std::{
+    collections::BTreeSet,
     fs,
     io::Write as _,
     path::{Path, PathBuf},
@@ -120,7 +121,16 @@ fn targets(out: &Path, songs: &[Named]) -> Vec<PathBuf> {
     let clean = |name: &str| name.replace(|c: char| !c.is_alphanumeric() && !"-_.".contains(c), "_");
     match songs {
         [_] => vec![out.to_owned()],
-        songs => songs.iter().map(|song| out.with_file_name(format!("{stem}-{}.wav", clean(&song.name)))).collect(),
+        songs => {
+            // Two genres may differ only in what a file name leaves out.
+            let mut taken = BTreeSet::new();
+            let names = songs.iter().map(|song| {
+                let name = clean(&song.name);
+                let tries = (1..).map(|n| if n == 1 { name.clone() } else { format!("{name}-{n}") });
+                tries.filter(|name| taken.insert(name.clone())).next().unwrap_or(name)
+            });
+            names.map(|name| out.with_file_name(format!("{stem}-{name}.wav"))).collect()
+        }
     }
 }
 
@@ -270,5 +280,7 @@ mod tests {
         assert_eq!(targets(out, &[named("jig-1")]), [out]);
         let two = targets(out, &[named("jig-1"), named("a/b-2")]);
         assert_eq!(two, [Path::new("songs/a.b-jig-1.wav"), Path::new("songs/a.b-a_b-2.wav")]);
+        let alike = targets(out, &[named("a/b"), named("a_b"), named("a:b")]);
+        assert_eq!(alike, ["a_b", "a_b-2", "a_b-3"].map(|name| PathBuf::from(format!("songs/a.b-{name}.wav"))));
     }
 }

@@ -140,6 +140,7 @@ impl Observer for Screen {
             Event::Resumed { stage, done, total } => {
                 self.line(&format!("{stage}: goes on from a checkpoint, {done} of {total} are done"));
             }
+            Event::Publishing { run } => self.line(&format!("publishing {run}")),
             Event::Checkpoint { .. } => {}
         }
     }
@@ -234,4 +235,9 @@ pub fn done(finished: &Finished) -> String {
         "folder": published.map(|p| p.folder.display().to_string()),
     })
     .to_string()
+}
+
+/// The last event of a process that does not lead, with `--json`.
+pub fn followed(run: &str) -> String {
+    json!({ "event": "followed", "run": run }).to_string()
 }

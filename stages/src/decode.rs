@@ -36,7 +36,10 @@ pub(crate) fn unchanged(path: &Path, content: &Digest) -> Result<(), Fault> {
     if hasher.finalize().as_bytes() == &content.0 {
         Ok(())
     } else {
-        Err(Fault::Failed(format!("{} changed while it was read; run again", path.display())))
+        let (path, stated) = (path.display(), content.short(12));
+        Err(Fault::Failed(format!(
+            "{path} changed while it was read, or a table states a wrong digest for it, {stated}; run again"
+        )))
     }
 }
 
@@ -54,7 +57,7 @@ impl Effect for Pass {
     }
 
     fn run(&self, content: &Digest) -> Result<Recording, Fault> {
-        let path = self.env.sources.path(content).ok_or_else(|| Fault::Failed("its file is gone".into()))?;
+        let path = self.env.source(content)?;
         let cancel = &self.env.cancel;
         let result = decode(&path, &mut |_, _, _| {
             if cancel.cancelled() { Err(std::io::ErrorKind::Interrupted.into()) } else { Ok(()) }

@@ -8,7 +8,7 @@ mod piece;
 mod scan;
 
 use crate::{
-    flow::{Env, Event, group, memoised},
+    flow::{Env, Event, divide, group, memoised},
     settings::{Complaint, PathSetting},
     stage::{Context, Input, Places, Port, Shape, SourceError, Split, Stage},
 };
@@ -38,6 +38,9 @@ crate::settings! {
         file: Option<PathSetting> = None,
         /// The table's column with the path of each file (`corpus = "table"`).
         path: String = "path".to_owned(),
+        /// The table's column with the BLAKE3 of each file in hexadecimal: files are then first read when they are
+        /// decoded, and their tags never (`corpus = "table"`).
+        digest: Option<String> = None,
         /// Which column of the table holds a label, where it has another name: `{ title = "song" }` (`corpus = "table"`).
         columns: BTreeMap<String, String> = BTreeMap::new(),
         /// First part of every track's id; by default the corpus's name.
@@ -97,11 +100,11 @@ impl Stage for Ingest {
     fn check(&self, at: &Places<'_>, complaints: &mut Vec<Complaint>) {
         let belongs = |field: &str| match field {
             "root" => self.corpus != Corpus::Synth,
-            "file" | "path" | "columns" => self.corpus == Corpus::Table,
+            "file" | "path" | "columns" | "digest" => self.corpus == Corpus::Table,
             "pieces" | "seconds" | "compose" => self.corpus == Corpus::Synth,
             _ => true,
         };
-        for field in ["root", "file", "path", "columns", "pieces", "seconds", "compose"] {
+        for field in ["root", "file", "path", "columns", "digest", "pieces", "seconds", "compose"] {
             if at.table.get(field).is_some() && !belongs(field) {
                 let message = format!("`{field}` means nothing for corpus = \"{}\"", self.corpus.word());
                 complaints.push(
@@ -193,11 +196,10 @@ impl Stage for Ingest {
             }
             judged
         });
+        let (kept, doubled) = divide(judged, |(_, judged)| judged);
         Split {
-            kept: judged.clone().flat_map(|(_, judged)| judged.ok()),
-            dropped: unusable
-                .concat(judged.flat_map(|(_, judged)| judged.err()))
-                .concat(done.failed.map(|(found, why)| Dropped::failed(found.key, why))),
+            kept,
+            dropped: unusable.concat(doubled).concat(done.failed.map(|(found, why)| Dropped::failed(found.key, why))),
             pending: done.pending.map(move |(found, cause)| {
                 let track = waiting.track(found, datasets::Digest::default(), 0);
                 Pending { id: track.id.clone(), behind: stage.clone(), cause, track: Some(Arc::new(track)) }

@@ -88,8 +88,11 @@ pub fn open(env: &Env, excerpt: &Excerpt) -> Result<Samples, Fault> {
     // All clips of a track are read from one decode: the first to ask makes it, the others wait.
     let making = lock_of(key);
     let _held = making.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Ok(samples) = Samples::open(&path, excerpt.channels) {
-        return Ok(samples);
+    match Samples::open(&path, excerpt.channels) {
+        Ok(samples) => return Ok(samples),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        // A blob is put where there is none.
+        Err(_) => drop(fs::remove_file(&path)),
     }
     make(env, excerpt, &path)?;
     Samples::open(&path, excerpt.channels).map_err(|e| StoreError::io("read", &path)(e).into())
@@ -104,8 +107,7 @@ fn lock_of(key: Digest) -> Arc<Mutex<()>> {
 }
 
 fn make(env: &Env, excerpt: &Excerpt, path: &Path) -> Result<(), Fault> {
-    let gone = || Fault::Failed("its file is gone".into());
-    let source = env.sources.path(&excerpt.content).ok_or_else(gone)?;
+    let source = env.source(&excerpt.content)?;
     let name = source.display().to_string();
     let mut temp = Temp::beside(path)?;
     let made = materialize(&source, excerpt.rate, excerpt.channels, &mut temp);
@@ -113,7 +115,7 @@ fn make(env: &Env, excerpt: &Excerpt, path: &Path) -> Result<(), Fault> {
     match made {
         Ok(made) if Digest(made.source.digest) == excerpt.samples => {
             trim(env, made.frames * u64::from(excerpt.channels) * 4, path);
-            Ok(temp.commit(path)?)
+            Ok(temp.commit_unless_there(path)?)
         }
         Ok(_) => Err(Fault::Failed(format!("{name} decodes to other samples than before; run with --rehash"))),
         Err(MaterializeError::Write(error)) => Err(StoreError::io("write", path)(error).into()),
@@ -122,8 +124,12 @@ fn make(env: &Env, excerpt: &Excerpt, path: &Path) -> Result<(), Fault> {
     }
 }
 
-/// Removes the oldest blobs until `needed` bytes more fit under the limit. Maps of removed files stay valid.
+/// Removes the oldest blobs until `needed` bytes more fit under the limit. Maps of removed files stay valid, but not on a
+/// shared disk if another host removes them: several processes remove none.
 fn trim(env: &Env, needed: u64, keep: &Path) {
+    if env.peers.is_some() {
+        return;
+    }
     let blob = |entry: io::Result<fs::DirEntry>| -> Option<(SystemTime, PathBuf, u64)> {
         let entry = entry.ok()?;
         let facts = entry.metadata().ok()?;

@@ -51,6 +51,10 @@ impl Part {
         if let Some(part) = read() {
             return Ok(part);
         }
+        // Codes are put where there are none.
+        if Words::open(&path).is_err() {
+            let _ = fs::remove_file(&path);
+        }
         let mut entries = Vec::new();
         let mut temp = Temp::beside(&path)?;
         let mut at = 0;
@@ -82,7 +86,7 @@ impl Part {
         entries.sort();
         // Two tracks with the same sound count once, as in `fit`.
         entries.dedup_by(|b, a| (a.samples, a.start, a.frames) == (b.samples, b.start, b.frames));
-        temp.commit(&path)?;
+        temp.commit_unless_there(&path)?;
         let bytes = postcard::to_stdvec(&entries).map_err(|e| Fault::Failed(e.to_string()))?;
         write_atomic(&index, &bytes)?;
         let words = Words::open(&path).map_err(StoreError::io("read", &path))?;

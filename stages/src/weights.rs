@@ -57,7 +57,7 @@ impl Effect for Import {
     }
 
     fn run(&self, content: &Digest) -> Result<row::Weights, Fault> {
-        let path = self.env.sources.path(content).ok_or_else(|| Fault::Failed("its file is gone".into()))?;
+        let path = self.env.source(content)?;
         let bytes = fs::read(&path).map_err(|e| Fault::failed(&path.display().to_string(), &e))?;
         if Digest::of(&bytes) != *content {
             return Err(Fault::Failed(format!("{} changed while it was read; run again", path.display())));

@@ -7,6 +7,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsStr,
     fs,
+    net::TcpListener,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
@@ -100,6 +101,14 @@ impl Said {
 /// A JSON string.
 pub fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("no string: {value}")).to_owned()
+}
+
+/// Writes a list of hosts: so many free ports of this one. Their addresses.
+pub fn hosts(file: &Path, count: usize) -> Vec<String> {
+    let free: Vec<TcpListener> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").expect("a port")).collect();
+    let addresses: Vec<String> = free.iter().map(|l| l.local_addr().expect("its address").to_string()).collect();
+    fs::write(file, format!("# one line a process\n{}\n", addresses.join("\n"))).expect("written");
+    addresses
 }
 
 /// Runs a command to its end.
@@ -275,13 +284,17 @@ impl Plan {
     }
 }
 
-/// A track stands for its clips, `split/new` for a shard of the split that is not there yet, `?/new` for one of a split
-/// that is not known.
+/// A track stands for its clips, a shard for those that it may split into, `split/new` for a shard of the split that is not
+/// there yet, `?/new` for one of a split that is not known.
 fn covers(may: &str, id: &str) -> bool {
+    let splits = |(may, id): ((&str, &str), (&str, &str))| {
+        let bits = !id.1.is_empty() && id.1.bytes().all(|bit| b"01".contains(&bit));
+        may.0 == id.0 && (may.1 == "new" || bits && (may.1 == "all" || id.1.starts_with(may.1)))
+    };
     may == id
         || id.strip_prefix(may).is_some_and(|rest| rest.starts_with('@'))
         || may == "?/new"
-        || may.strip_suffix("new").is_some_and(|split| split.ends_with('/') && id.starts_with(split))
+        || may.split_once('/').zip(id.split_once('/')).is_some_and(splits)
 }
 
 /// Writes a WAV (22,050 Hz, mono, 16 bit): a few partials that glide, and a little noise, all from a number.

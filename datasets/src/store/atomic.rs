@@ -7,7 +7,11 @@ use std::{
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
     process,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 /// A file under way. Dropped without [`Temp::commit`], it is removed.
@@ -24,7 +28,10 @@ impl Temp {
     /// When the disk refuses.
     pub fn beside(target: &Path) -> Result<Temp, StoreError> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
-        let name = format!(".{}-{}.tmp", process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        // Processes of two hosts that share a store may have one number.
+        static BORN: LazyLock<u128> =
+            LazyLock::new(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos()));
+        let name = format!(".{}-{:x}-{}.tmp", process::id(), *BORN, COUNT.fetch_add(1, Ordering::Relaxed));
         let path = target.with_file_name(name);
         let file = fault::point("write").and_then(|()| File::create(&path)).map_err(StoreError::io("write", &path))?;
         Ok(Temp { path, file: Some(BufWriter::with_capacity(1 << 16, file)), hasher: blake3::Hasher::new() })
@@ -35,23 +42,48 @@ impl Temp {
         Digest(*self.hasher.finalize().as_bytes())
     }
 
+    /// Where it lies while it is under way.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Gives the file its name unless that is taken, for caches that several processes fill with the same bytes: what
+    /// another process has mapped stays the file of that name.
+    ///
+    /// # Errors
+    /// See [`Temp::commit`].
+    pub fn commit_unless_there(mut self, target: &Path) -> Result<(), StoreError> {
+        self.sync(target)?;
+        match fault::point("rename").and_then(|()| fs::hard_link(&self.path, target)) {
+            // The name that it had while it was under way goes with `self`.
+            Ok(()) => sync_parent(target),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            // A disk without hard links.
+            Err(_) => self.commit(target),
+        }
+    }
+
+    fn sync(&mut self, target: &Path) -> Result<(), StoreError> {
+        let Some(buffered) = self.file.take() else { return Ok(()) };
+        let file = buffered.into_inner().map_err(|e| e.into_error()).map_err(StoreError::io("write", target))?;
+        fault::point("fsync").and_then(|()| file.sync_all()).map_err(StoreError::io("write", target))
+    }
+
     /// Makes the file durable and gives it its name.
     ///
     /// # Errors
     /// When the disk refuses; then nothing has that name that had it not before.
     pub fn commit(mut self, target: &Path) -> Result<(), StoreError> {
-        if let Some(buffered) = self.file.take() {
-            let file = buffered.into_inner().map_err(|e| e.into_error()).map_err(StoreError::io("write", target))?;
-            fault::point("fsync").and_then(|()| file.sync_all()).map_err(StoreError::io("write", target))?;
-        }
+        self.sync(target)?;
         fault::point("rename")
             .and_then(|()| fs::rename(&self.path, target))
             .map_err(StoreError::io("rename", target))?;
-        match target.parent() {
-            Some(folder) => sync_folder(folder),
-            None => Ok(()),
-        }
+        sync_parent(target)
     }
+}
+
+fn sync_parent(target: &Path) -> Result<(), StoreError> {
+    target.parent().map_or(Ok(()), sync_folder)
 }
 
 impl Write for Temp {

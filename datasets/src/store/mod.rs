@@ -265,6 +265,14 @@ impl Store {
         self.receipts.put(key, objects, bytes)
     }
 
+    /// Takes in the receipts that other processes of the same run have made durable: it rests on those of these keys.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn adopt(&self, keys: &[Digest]) -> Result<(), StoreError> {
+        self.receipts.adopt(keys)
+    }
+
     /// Makes all receipts durable.
     ///
     /// # Errors

@@ -172,6 +172,23 @@ impl Receipts {
         }
     }
 
+    /// Takes in what others have written since it was opened, and counts these keys as looked up here.
+    pub(super) fn adopt(&self, keys: &[Digest]) -> Result<(), StoreError> {
+        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        if keys.iter().any(|key| !index.contains_key(key)) {
+            for (_, path) in segments(&self.folder)? {
+                let bytes = fs::read(&path).map_err(StoreError::io("read", &path))?;
+                load(&bytes, |key, receipt| {
+                    index.entry(key).or_insert(Known { receipt, touched: AtomicBool::new(false) });
+                });
+            }
+        }
+        for known in keys.iter().filter_map(|key| index.get(key)) {
+            known.touched.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
     /// Keys of what this process looked up or wrote and `which` picks, sorted.
     pub(super) fn touched(&self, which: impl Fn(&Receipt) -> bool) -> Vec<Digest> {
         let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
@@ -285,6 +302,14 @@ mod tests {
         assert!(place(folder.path(), 2).exists());
         assert!(keys.iter().all(|k| receipts.get(k, false).as_deref() == Some(b"value".as_slice())));
         assert_eq!(receipts.touched(|_| true), [Digest::of(b"new")]);
+        // What another process of the same run has written meanwhile.
+        let (other, later) = (Receipts::open(folder.path()).expect("open"), Digest::of(b"later"));
+        other.put(later, &[], b"y").expect("put");
+        receipts.adopt(&[later, keys[0], Digest::of(b"nowhere")]).expect("adopted");
+        assert_eq!(receipts.get(&later, false).as_deref(), Some(&b"y"[..]));
+        let mut touched = vec![Digest::of(b"new"), later, keys[0]];
+        touched.sort();
+        assert_eq!(receipts.touched(|_| true), touched);
     }
 
     #[test]

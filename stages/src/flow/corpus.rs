@@ -42,9 +42,9 @@ pub(crate) fn refused(refusals: Rows<'_, Refusal>) -> Rows<'_, Dropped> {
 /// Whether every source could be read: no model is trained on the rest.
 ///
 /// # Errors
-/// The first that could not, with the remedies.
+/// The first that could not, with the remedies; [`Fault::Interrupted`] when the run is ending.
 pub(crate) fn all_read(env: &Env) -> Result<(), Fault> {
-    match env.ledger.unread() {
+    match env.unread()? {
         None => Ok(()),
         Some(unread) => Err(Fault::Failed(format!(
             "a source could not be read, so training on the rest would have to be done again: {unread}; \

@@ -1,7 +1,7 @@
 //! What effects may reach: the store, the sources, the pool, the ledger, and the word to stop.
 
 use super::{Event, Ledger, Observer, Pool};
-use datasets::{Digest, corpus::OptOut, store::Store};
+use datasets::{Digest, corpus::OptOut, effect::Fault, store::Store};
 use std::{
     collections::{BTreeMap, HashMap},
     path::{Path, PathBuf},
@@ -29,6 +29,23 @@ impl Sources {
     pub fn path(&self, content: &Digest) -> Option<PathBuf> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(content).cloned()
     }
+
+    /// Every place, by digest: for the processes that have not scanned the sources themselves.
+    pub fn list(&self) -> Vec<(Digest, PathBuf)> {
+        let map = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<(Digest, PathBuf)> = map.iter().map(|(content, path)| (*content, path.clone())).collect();
+        all.sort();
+        all
+    }
+}
+
+/// The other processes that work on the same run.
+pub trait Peers: Send + Sync {
+    /// The first source that one of them could not read.
+    ///
+    /// # Errors
+    /// [`Fault::Interrupted`] when the run is ending.
+    fn unread(&self) -> Result<Option<String>, Fault>;
 }
 
 /// The word to stop: Ctrl-C, or a store that cannot be written.
@@ -69,11 +86,32 @@ pub struct Env {
     pub pcm_cache: u64,
     /// Shows events.
     pub observer: Box<dyn Observer>,
+    /// The other processes of this run, where there are any.
+    pub peers: Option<Arc<dyn Peers>>,
 }
 
 impl Env {
     /// Shows an event.
     pub fn event(&self, event: Event) {
         self.observer.event(event);
+    }
+
+    /// Where the bytes behind a content digest can be read: a place that was scanned, or the store, into which another
+    /// process may have put them.
+    ///
+    /// # Errors
+    /// [`Fault::Failed`] when they are in neither.
+    pub fn source(&self, content: &Digest) -> Result<PathBuf, Fault> {
+        let stored = || Some(self.store.path(content)).filter(|path| path.is_file());
+        self.sources.path(content).or_else(stored).ok_or_else(|| Fault::Failed("its file is gone".into()))
+    }
+
+    /// The first source that could not be read, here or in another process of this run.
+    ///
+    /// # Errors
+    /// [`Fault::Interrupted`] when the run is ending.
+    pub fn unread(&self) -> Result<Option<String>, Fault> {
+        let elsewhere = self.peers.as_ref().map_or(Ok(None), |peers| peers.unread())?;
+        Ok([self.ledger.unread(), elsewhere].into_iter().flatten().min())
     }
 }

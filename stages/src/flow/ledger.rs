@@ -65,6 +65,13 @@ pub enum Failure {
     Pin(String),
     /// The store failed: exit code 4.
     Store(StoreError),
+    /// Another process of this run failed.
+    Elsewhere {
+        /// Its exit code.
+        code: u8,
+        /// A sentence.
+        why: String,
+    },
 }
 
 /// Something worth a line on the screen or in `--json`.
@@ -89,6 +96,11 @@ pub enum Event {
     Shared {
         /// The stage's name.
         stage: String,
+    },
+    /// Every stage is done; the tree of results is written now.
+    Publishing {
+        /// The run's name.
+        run: String,
     },
     /// A row was dropped with a warning: its source could not be read.
     Warning {
@@ -265,6 +277,18 @@ impl Ledger {
             if *count == 0 {
                 s.may.remove(pending);
             }
+        });
+    }
+
+    /// What another process of this run did at a stage.
+    pub fn add(&self, stage: &str, other: StageLedger) {
+        self.with(stage, |s| {
+            s.executed.extend(other.executed);
+            s.cost.executed += other.cost.executed;
+            s.cost.seconds += other.cost.seconds;
+            s.cost.bytes += other.cost.bytes;
+            s.cached += other.cached;
+            s.notes.extend(other.notes);
         });
     }
 

@@ -6,6 +6,7 @@ use std::{
     collections::{HashSet, VecDeque},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -86,6 +87,13 @@ impl Pool {
         Turn { turns: &self.turns, key }
     }
 
+    /// Waits until no job runs or waits, at most so long; whether that came about. For when the build is ending.
+    pub fn quiet(&self, most: Duration) -> bool {
+        let busy = |state: &mut State| state.running > 0 || !state.light.is_empty() || !state.heavy.is_empty();
+        let waited = self.shared.wake.wait_timeout_while(self.shared.lock(), most, busy);
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    }
+
     /// Queues a job.
     pub fn submit(&self, load: Load, job: Job) {
         let mut state = self.shared.lock();
@@ -140,10 +148,7 @@ impl Drop for Pool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{
-        sync::atomic::{AtomicUsize, Ordering::SeqCst},
-        time::Duration,
-    };
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
     #[test]
     fn heavy_jobs_run_alone_and_all_jobs_run() {
@@ -166,7 +171,8 @@ mod tests {
                 }),
             );
         }
-        drop(pool);
+        assert!(!pool.quiet(Duration::ZERO) || done.load(SeqCst) == 200);
+        assert!(pool.quiet(Duration::from_secs(60)));
         assert_eq!(done.load(SeqCst), 200);
         assert_eq!(crowded.load(SeqCst), 0);
     }
