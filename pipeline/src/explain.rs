@@ -14,11 +14,11 @@ use crate::{
 };
 use compare::Reads;
 pub use compare::{Diff, How};
-use datasets::row::Dropped;
+use datasets::row::{Dropped, Pending};
 use stages::stage::{AnyRow, Kind, Refresh, Shape};
 use std::{
     cell::OnceCell,
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     path::{Path, PathBuf},
 };
 
@@ -109,17 +109,56 @@ impl<'a> Explainer<'a> {
             .unwrap_or(Reason::Lost)
     }
 
-    /// Why an item may run that waits for an effect of a stage before it.
-    pub fn waiting(&self, behind: &str, cause: &str) -> Reason {
-        let (stage, cause) = self.origin(behind, cause);
-        let because = stage.map_or(Reason::Lost, |stage| self.item(stage, &cause));
+    /// Why an item of a stage may run, or a row of it is not known: it waits for an effect, maybe through models that may
+    /// become others.
+    pub fn waiting(&self, stage: usize, row: &Pending) -> Reason {
+        let planned = &self.plan.stages[stage];
+        let mut items = self.outcome.stages[stage].ledger.may.keys();
+        // An item that waits for another of its stage waits for what that waits for.
+        let first =
+            items.find(|item| row.behind == planned.name && item.behind != planned.name && item.cause == row.cause);
+        if let Some(first) = first {
+            return self.waiting(stage, first);
+        }
+        // A track waits for itself first.
+        let own = parts(&row.id).0 == parts(&row.cause).0;
+        if let Some((model, item)) = self.through(stage, row).filter(|_| !own) {
+            let because = self.waiting(model, item);
+            return match because {
+                Reason::NeverRun { .. } => because,
+                _ => {
+                    let stage = self.plan.stages[model].name.clone();
+                    Reason::Waits { stage, certain: false, because: Box::new(because) }
+                }
+            };
+        }
+        let (origin, cause) = self.origin(&row.behind, &row.cause);
+        let because = origin.map_or(Reason::Lost, |origin| self.item(origin, &cause));
         if let Reason::NeverRun { .. } = because {
             return because;
         }
-        Reason::Waits {
-            stage: stage.map_or(behind, |s| &self.plan.stages[s].name).to_owned(),
-            because: Box::new(because),
+        let certain = origin.is_some_and(|origin| self.outcome.stages[origin].ledger.will.contains(&cause));
+        let stage = origin.map_or(row.behind.as_str(), |origin| &self.plan.stages[origin].name).to_owned();
+        Reason::Waits { stage, certain, because: Box::new(because) }
+    }
+
+    /// The nearest stage before another that makes one result of a corpus and waits for the same.
+    fn through(&self, stage: usize, row: &Pending) -> Option<(usize, &Pending)> {
+        let same = |other: &&Pending| other.behind == row.behind && other.cause == row.cause;
+        let mut open: VecDeque<usize> = self.plan.stages[stage].inputs.iter().flatten().copied().collect();
+        while let Some(fed) = open.pop_front() {
+            let planned = &self.plan.stages[fed];
+            if planned.name == row.behind {
+                continue;
+            }
+            if matches!(planned.entry.shape, Shape::Corpus | Shape::Made)
+                && let Some(item) = self.outcome.stages[fed].ledger.may.keys().find(same)
+            {
+                return Some((fed, item));
+            }
+            open.extend(planned.inputs.iter().flatten());
         }
+        None
     }
 
     /// The effect that something waits for in the end.

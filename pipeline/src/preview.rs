@@ -214,7 +214,7 @@ fn of_stage(explainer: &Explainer<'_>, stage: usize, pace: &Pace) -> Stage {
         tell(true, explainer.item(stage, id), id);
     }
     for (id, row) in &may {
-        tell(false, explainer.waiting(&row.behind, &row.cause), id);
+        tell(false, explainer.waiting(stage, row), id);
     }
     let told = families.into_iter().map(|((uncertain, family), (mut reasons, ids))| Told {
         reason: reasons.pop_first().filter(|_| reasons.is_empty()).unwrap_or(family),
@@ -292,7 +292,7 @@ fn changes(explainer: &Explainer<'_>, stage: usize) -> (u64, u64) {
     let (planned, own) = (&explainer.plan.stages[stage], &explainer.outcome.stages[stage]);
     let mut waiting: BTreeMap<Name, bool> = BTreeMap::new();
     for row in &own.pending {
-        let first = explainer.waiting(&row.behind, &row.cause).first().clone();
+        let first = explainer.waiting(stage, row).first().clone();
         let same = matches!(first, Reason::Lost | Reason::Failed);
         waiting.entry(Name::of(&row.id)).and_modify(|all| *all &= same).or_insert(same);
     }

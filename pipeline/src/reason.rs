@@ -154,10 +154,12 @@ pub enum Reason {
         /// Why.
         because: Box<Reason>,
     },
-    /// A stage before it has to run first: what it gives is not known.
+    /// A stage before it has to run first, or may have to: what it gives is not known.
     Waits {
         /// The stage.
         stage: String,
+        /// Whether it will run; otherwise it may.
+        certain: bool,
         /// Why that runs.
         because: Box<Reason>,
     },
@@ -267,7 +269,8 @@ impl Reason {
             Reason::Lost => "the store has lost what it remembered of it".to_owned(),
             Reason::Rows { stage, differ, .. } => format!("rows of `{stage}` differ ({differ})"),
             Reason::Upstream { stage, .. } => format!("upstream `{stage}` gives something else"),
-            Reason::Waits { stage, .. } => format!("upstream `{stage}` has to run"),
+            Reason::Waits { stage, certain: true, .. } => format!("upstream `{stage}` has to run"),
+            Reason::Waits { stage, certain: false, .. } => format!("upstream `{stage}` may have to run"),
         }
     }
 
@@ -300,7 +303,7 @@ mod tests {
         assert_eq!(setting.to_string(), "setting `rate` 44100 -> 22050 of `mono`");
         let differ = Differences { added: 3, changed: 0, gone: 2 };
         let rows = Reason::Rows { stage: "clips".into(), differ, because: Box::new(setting) };
-        let waits = Reason::Waits { stage: "codec".into(), because: Box::new(rows) };
+        let waits = Reason::Waits { stage: "codec".into(), certain: true, because: Box::new(rows) };
         assert_eq!(
             waits.to_string(),
             "upstream `codec` has to run because rows of `clips` differ (3 added, 2 gone) \
@@ -315,7 +318,7 @@ mod tests {
     fn a_family_names_no_input() {
         let of = |input: &str| {
             let because = Box::new(Reason::Bytes { input: input.into() });
-            Reason::Waits { stage: "decoded".into(), because }
+            Reason::Waits { stage: "decoded".into(), certain: true, because }
         };
         assert_eq!(of("fma/123").to_string(), "upstream `decoded` has to run because input `fma/123` changed: bytes");
         assert_eq!(of("a").family(), of("b").family());

@@ -5,6 +5,7 @@
 //! objects/ab/cdef..   bytes under their BLAKE3 digest: temp file, fsync, rename, fsync of the folder
 //! receipts/N.seg      what finished: append-only, a segment per process run, a torn tail is ignored
 //! roots/              what keeps receipts and objects: a file per published run, and one per lock file
+//! history/NAME        what the last published run of a name was made of, for the plans of later ones
 //! checkpoints/KEY     the state of training and sampling that has not finished
 //! pcm/KEY             decoded and resampled samples: a cache, in no digest
 //! runs/NAME-ID/       published trees
