@@ -2,7 +2,7 @@
 
 use datasets::{Digest, row::Dropped};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use stages::stage::AnyRow;
+use stages::{flow::Cost, stage::AnyRow};
 use std::{
     collections::BTreeSet,
     io::{self, Read, Write},
@@ -65,6 +65,8 @@ pub(crate) struct Work {
     pub stage: String,
     /// Ids of the rows on which an effect ran.
     pub executed: BTreeSet<String>,
+    /// What these cost.
+    pub cost: Cost,
     /// Memo hits.
     pub cached: u64,
     /// Sentences for the summary.
