@@ -49,6 +49,12 @@ def tree(folder):
     }
 
 
+def objects(store):
+    """What is left in a store once it is cleaned up."""
+    subprocess.run([REFRAIN, "gc", "--keep", "1", "--store", str(store)], check=True, capture_output=True)
+    return sorted(str(p.relative_to(store)) for name in ("objects", "checkpoints") for p in (store / name).rglob("*") if p.is_file())
+
+
 def copy(store, to):
     """A copy that shares what is never changed in place."""
     shutil.copytree(store, to, symlinks=True, copy_function=os.link)
@@ -138,7 +144,11 @@ def main():
             "publishing": {"events": 1, "seconds": publishing},
             None: {"events": 0, "seconds": seconds},
         }
-        print(f"publishing takes {publishing * 1e3:.0f} ms\n{'kill':>4}  {'inside':<10} {'where':<24} executed after  bytes")
+        clean = place / "clean"
+        copy(whole, clean)
+        clean = objects(clean)
+        head = f"{'kill':>4}  {'inside':<10} {'where':<24} {'executed after':>14} {'steps after':>11}  bytes and store"
+        print(f"publishing takes {publishing * 1e3:.0f} ms\n{head}")
 
         number = same = 0
         for part in ["codec", "codes", "publishing", None]:
@@ -155,11 +165,15 @@ def main():
                 again = events(place, store)
                 executed = sum(stage["executed"] for stage in again[-1]["stages"].values())
                 equal = tree(Path(again[-1]["folder"])) == expected
+                more = sum(inside(e, "codec") for e in again)
                 nothing = sum(stage["executed"] for stage in events(place, store)[-1]["stages"].values()) == 0
-                same += equal and nothing
-                verdict = "equal" if equal and nothing else "DIFFERENT" if not equal else "NOT DONE"
-                print(f"{number:>4}  {part or 'anywhere':<10} {where:<24} {executed:>14}  {verdict}", flush=True)
-        print(f"{same} of {number} end with the same bytes")
+                orphans = set(objects(store)) ^ set(clean)
+                verdict = "equal" if equal else "DIFFERENT"
+                verdict += "" if nothing else ", NOT DONE"
+                verdict += f", {len(orphans)} ORPHANS" if orphans else ""
+                same += verdict == "equal"
+                print(f"{number:>4}  {part or 'anywhere':<10} {where:<24} {executed:>14} {more:>11}  {verdict}", flush=True)
+        print(f"{same} of {number} end with the same bytes, nothing more to do and nothing left over")
         sys.exit(same != number)
     finally:
         shutil.rmtree(place, ignore_errors=True)

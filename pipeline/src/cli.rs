@@ -40,7 +40,7 @@ pub struct Cli {
 enum Command {
     /// Run a manifest: do exactly what has changed, then publish
     Run(RunArgs),
-    /// Show what a run would do, and behind what, without doing it
+    /// Show what a run would do, and why, without doing it
     Plan(PlanArgs),
     /// Say everything that is wrong with a manifest
     Check(ManifestArgs),
@@ -303,11 +303,8 @@ impl Cli {
             Command::Plan(args) => {
                 let plan = load(&args.manifest.manifest, &args.manifest.sets, args.manifest.to.as_deref())
                     .map_err(Error::Manifest)?;
-                let finished = run::dry(plan, &args.work.options(&args.store, false), cancel_on_interrupt())?;
-                match args.work.json {
-                    true => print(&(screen::plan_json(&finished) + "\n")),
-                    false => print(&screen::plan(&finished)),
-                }
+                let preview = run::dry(plan, &args.work.options(&args.store, false), cancel_on_interrupt())?;
+                print(&if args.work.json { format!("{}\n", preview.json()) } else { preview.text() });
             }
             Command::Check(args) => {
                 let plan = load(&args.manifest, &args.sets, args.to.as_deref()).map_err(Error::Manifest)?;

@@ -10,6 +10,7 @@ use datasets::{
     row::{Dropped, Found, Pending},
 };
 use differential_dataflow::input::Input as _;
+use rayon::prelude::*;
 use stages::{
     flow::{Env, Failure, StageLedger},
     stage::{AnyRow, Context, Flow, Input, Row, Rows, Time, none, seal, seed},
@@ -45,7 +46,7 @@ pub struct Outcome {
 /// Rows of all workers with their multiplicities.
 struct Gathered<R>(Arc<Mutex<Vec<(R, isize)>>>);
 
-impl<R: Ord + Clone + 'static> Gathered<R> {
+impl<R: Ord + Clone + Send + 'static> Gathered<R> {
     fn new() -> Gathered<R> {
         Gathered(Arc::default())
     }
@@ -67,7 +68,7 @@ impl<R: Ord + Clone + 'static> Gathered<R> {
     /// Every row with its multiplicities added up, sorted.
     fn sums(&self) -> Vec<(R, isize)> {
         let mut all = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        all.sort();
+        all.par_sort_unstable();
         let mut sums: Vec<(R, isize)> = Vec::with_capacity(all.len());
         for (row, diff) in all {
             match sums.last_mut() {

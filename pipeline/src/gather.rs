@@ -2,7 +2,7 @@
 
 use crate::{
     error::Error,
-    execute::Outcome,
+    execute::{Outcome, StageOutcome},
     lineage::Lineage,
     metrics,
     plan::Plan,
@@ -22,11 +22,9 @@ use datasets::{
     row::{Codes, Dropped, Track, Weights},
     training,
 };
+use rayon::prelude::*;
 use stages::{flow::Env, stage::AnyRow};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Clips scored for each genre.
 const PER_GENRE: usize = 8;
@@ -69,7 +67,7 @@ pub fn report(
         clips: count(outcome, |row| matches!(row, AnyRow::Clip(_))),
         codes: (!codes.is_empty()).then(|| codes.iter().map(|c| code_count(c)).sum()),
         stages: stages_view(plan, outcome),
-        corpus: tracks.iter().map(|track| track_view(track)).collect(),
+        corpus: tracks.iter().copied().map(track_view).collect(),
         attribution: attribution(&tracks, &songs::lineage(outcome, env)?),
         notes: notes(plan, outcome, &tracks),
         ..Report::default()
@@ -115,30 +113,28 @@ fn weights(plan: &Plan, outcome: &Outcome) -> Vec<Weights> {
     rows.filter_map(|row| if let AnyRow::Weights(weights) = &**row { Some(weights.clone()) } else { None }).collect()
 }
 
-/// The corpus: the tracks of the last stages that still speak of tracks.
-pub fn tracks(outcome: &Outcome) -> Vec<Arc<Track>> {
-    let mut last: BTreeMap<String, Arc<Track>> = BTreeMap::new();
-    let clips: BTreeMap<&str, &Arc<Track>> = outcome
+/// The corpus: the tracks of the last stages that still speak of tracks, in order of their ids.
+pub fn tracks(outcome: &Outcome) -> Vec<&Track> {
+    let mut tracks: Vec<&Track> = outcome
         .stages
         .iter()
         .flat_map(|s| &s.kept)
         .filter_map(|row| match &**row {
-            AnyRow::Clip(clip) => Some((clip.track.id.as_str(), &clip.track)),
-            AnyRow::Codes(codes) => Some((codes.clip.track.id.as_str(), &codes.clip.track)),
+            AnyRow::Clip(clip) => Some(&*clip.track),
+            AnyRow::Codes(codes) => Some(&*codes.clip.track),
             _ => None,
         })
         .collect();
-    if !clips.is_empty() {
-        return clips.into_values().cloned().collect();
+    if tracks.is_empty() {
+        let of_tracks = |s: &&StageOutcome| s.kept.first().is_some_and(|row| matches!(**row, AnyRow::Track(_)));
+        let rows = outcome.stages.iter().rev().find(of_tracks).map(|s| s.kept.as_slice()).unwrap_or_default();
+        tracks.extend(rows.iter().filter_map(|row| if let AnyRow::Track(track) = &**row { Some(track) } else { None }));
     }
-    let stage =
-        outcome.stages.iter().rev().find(|s| s.kept.first().is_some_and(|row| matches!(**row, AnyRow::Track(_))));
-    for row in stage.map(|s| s.kept.as_slice()).unwrap_or_default() {
-        if let AnyRow::Track(track) = &**row {
-            last.insert(track.id.clone(), Arc::new(track.clone()));
-        }
-    }
-    last.into_values().collect()
+    // The sort is stable: of several rows of a track, the last is what the last stage says of it.
+    tracks.par_sort_by(|a, b| b.id.cmp(&a.id));
+    tracks.reverse();
+    tracks.dedup_by(|earlier, later| earlier.id == later.id);
+    tracks
 }
 
 fn stages_view(plan: &Plan, outcome: &Outcome) -> Vec<StageView> {
@@ -189,29 +185,36 @@ fn track_view(track: &Track) -> TrackView {
     }
 }
 
-fn attribution(tracks: &[Arc<Track>], lineage: &Lineage) -> Vec<Attribution> {
-    let mut lines: BTreeMap<(String, String, String, String), (u64, u64)> = BTreeMap::new();
-    for track in tracks {
-        let text = |label: &Option<String>| label.clone().unwrap_or_default();
-        let title = track.labels.title.clone().unwrap_or_else(|| track.id.clone());
-        let key = (text(&track.license), text(&track.labels.artist), title, text(&track.labels.source));
-        let (all, trained_on) = lines.entry(key).or_default();
-        *all += 1;
-        *trained_on += u64::from(lineage.holds(track));
+/// License, artist, title and source: tracks that agree in these are one work.
+fn work(track: &Track) -> (&str, &str, &str, &str) {
+    fn text(label: &Option<String>) -> &str {
+        label.as_deref().unwrap_or_default()
     }
-    let line = |((license, artist, title, source), (tracks, trained_on))| Attribution {
-        title,
-        artist,
-        license,
-        license_url: None,
-        source,
-        tracks,
-        trained_on,
-    };
-    lines.into_iter().map(line).collect()
+    let labels = &track.labels;
+    (text(&track.license), text(&labels.artist), labels.title.as_deref().unwrap_or(&track.id), text(&labels.source))
 }
 
-fn notes(plan: &Plan, outcome: &Outcome, tracks: &[Arc<Track>]) -> Vec<String> {
+fn attribution(tracks: &[&Track], lineage: &Lineage) -> Vec<Attribution> {
+    let mut sorted = tracks.to_vec();
+    sorted.par_sort_by(|a, b| work(a).cmp(&work(b)));
+    let works = sorted.chunk_by(|a, b| work(a) == work(b));
+    works
+        .map(|same| {
+            let (license, artist, title, source) = work(same[0]);
+            Attribution {
+                title: title.to_owned(),
+                artist: artist.to_owned(),
+                license: license.to_owned(),
+                license_url: None,
+                source: source.to_owned(),
+                tracks: same.len() as u64,
+                trained_on: same.iter().filter(|track| lineage.holds(track)).count() as u64,
+            }
+        })
+        .collect()
+}
+
+fn notes(plan: &Plan, outcome: &Outcome, tracks: &[&Track]) -> Vec<String> {
     let mut notes: Vec<String> = outcome.stages.iter().flat_map(|s| s.ledger.notes.iter().cloned()).collect();
     let alone = tracks.iter().filter(|t| t.split.is_some() && t.labels.artist.is_none()).count();
     if alone > 0 && plan.stages.iter().any(|s| s.entry.verb == "split") {

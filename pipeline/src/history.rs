@@ -1,12 +1,29 @@
-//! What the last published run of a name held: for the guards, and for rows added and retracted.
+//! What the last published run of a name was like: for the guards, for rows added and retracted, and for the reasons and
+//! estimates of a plan.
+//!
+//! One file of the store for each name, `history/NAME`. It holds no id: rows go by digests of their names, so that a
+//! track that is withdrawn is named in one place less.
 
-use crate::{execute::Outcome, plan::Plan};
-use datasets::{
-    Digest, Key,
-    store::{Store, StoreError},
+mod mark;
+
+pub use mark::{LABELS, Labels, Mark, Name, parts};
+
+use crate::{
+    execute::{Outcome, StageOutcome},
+    plan::{Plan, PlannedStage},
 };
+use datasets::{
+    audio::{decode::DECODER, resample::RESAMPLER},
+    effect::numerics,
+    store::{Store, StoreError, write_atomic},
+};
+use mark::Packed;
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeSet, path::PathBuf};
+use stages::{
+    flow::Cost,
+    stage::{AnyRow, Shape},
+};
+use std::{collections::BTreeMap, fs, path::PathBuf};
 
 /// Where a run was published.
 #[derive(Clone, Debug)]
@@ -19,77 +36,146 @@ pub struct Published {
     pub known: bool,
 }
 
-/// The rows of one stage: 16 bytes each, of their digests, sorted.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct StageRows {
-    name: String,
-    rows: Vec<[u8; 16]>,
-}
+/// The version of the file.
+const FORMAT: u32 = 1;
 
 /// The last published run of a name.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct History {
-    stages: Vec<StageRows>,
+    format: u32,
+    /// The run: name and id.
+    pub run: String,
+    /// What results rest on beside settings and inputs, as far as the host decides: each by what it is called.
+    pub versions: BTreeMap<String, String>,
+    /// Its stages.
+    pub stages: Vec<Past>,
 }
 
-fn key(name: &str) -> Digest {
-    Key::new("last published run").text(name).finish()
+/// One stage of the last published run: the parts of which the keys of its items were made.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Past {
+    /// Its name.
+    pub name: String,
+    /// Its verb.
+    pub verb: String,
+    /// The verb's revision.
+    pub revision: u32,
+    /// Its settings in TOML, in their order.
+    pub settings: Vec<(String, String)>,
+    /// The names of the stages that feed it.
+    pub from: Vec<String>,
+    /// Seed and salt, where its verb draws.
+    pub seed: Option<(u64, String)>,
+    /// What an item of it cost when some were last executed.
+    pub cost: Option<Cost>,
+    rows: Packed<{ Mark::BYTES }>,
+    labels: Packed<{ Labels::BYTES }>,
+    failed: Packed<{ Name::BYTES }>,
 }
 
-fn rows(plan: &Plan, outcome: &Outcome) -> Vec<StageRows> {
-    let digest = |row: &stages::stage::AnyRow| {
-        let bytes = postcard::to_stdvec(row).unwrap_or_default();
-        let mut half = [0; 16];
-        half.copy_from_slice(&Digest::of(&bytes).0[..16]);
-        half
-    };
-    plan.stages
-        .iter()
-        .zip(&outcome.stages)
-        .map(|(stage, own)| {
-            let mut rows: Vec<[u8; 16]> = own.kept.iter().map(|row| digest(row)).collect();
-            rows.sort_unstable();
-            StageRows { name: stage.name.clone(), rows }
-        })
-        .collect()
+impl Past {
+    fn of(plan: &Plan, stage: &PlannedStage, own: &StageOutcome, before: Option<&Past>) -> Past {
+        let mut labels = Vec::new();
+        if stage.entry.shape == Shape::Source {
+            let tracks =
+                own.kept.iter().filter_map(|row| if let AnyRow::Track(track) = &**row { Some(track) } else { None });
+            labels = tracks.map(|track| Labels::of(track).bytes()).collect();
+        }
+        let failed = own.dropped.iter().filter(|row| row.failed).map(|row| Name::of(&row.id).bytes()).collect();
+        let now = own.ledger.cost;
+        Past {
+            name: stage.name.clone(),
+            verb: stage.entry.verb.to_owned(),
+            revision: stage.revision(),
+            settings: stage.settings().map(|(name, value)| (name.to_owned(), value)).collect(),
+            from: stage.inputs.iter().flatten().map(|&fed| plan.stages[fed].name.clone()).collect(),
+            seed: stage.entry.random.then(|| (stage.seed, stage.salt.clone())),
+            cost: if now.executed > 0 { Some(now) } else { before.and_then(|before| before.cost) },
+            rows: Packed::sorted(own.kept.iter().map(|row| Mark::of(row).bytes()).collect()),
+            labels: Packed::sorted(labels),
+            failed: Packed::sorted(failed),
+        }
+    }
+
+    /// The rows that it kept, sorted by name.
+    pub fn rows(&self) -> impl ExactSizeIterator<Item = Mark> + '_ {
+        self.rows.iter().map(Mark::read)
+    }
+
+    /// Whether it kept a row of this name.
+    pub fn kept(&self, name: Name) -> bool {
+        self.rows.starts_with(&name.bytes()).is_some()
+    }
+
+    /// What was said about a track, at a stage that lists a corpus.
+    pub fn labels(&self, name: Name) -> Option<Labels> {
+        self.labels.starts_with(&name.bytes()).map(Labels::read)
+    }
+
+    /// Whether the source of a row of this name could not be read.
+    pub fn failed(&self, name: Name) -> bool {
+        self.failed.starts_with(&name.bytes()).is_some()
+    }
+}
+
+/// What this program and this host would do otherwise than others.
+pub fn versions() -> BTreeMap<String, String> {
+    let versions = [("numerics", numerics()), ("decoder", DECODER), ("resampler", RESAMPLER)];
+    versions.map(|(what, version)| (what.to_owned(), version.to_owned())).into()
+}
+
+fn place(store: &Store, name: &str) -> PathBuf {
+    store.root().join("history").join(name)
 }
 
 impl History {
-    /// Of the last published run of a name; empty where there is none.
-    pub fn of(store: &Store, name: &str) -> History {
-        let digest = store.receipt(&key(name)).and_then(|bytes| Some(Digest(bytes.as_ref().try_into().ok()?)));
-        let stages = digest.and_then(|d| store.get(&d).ok()).and_then(|bytes| postcard::from_bytes(&bytes).ok());
-        History { stages: stages.unwrap_or_default() }
+    /// Of the last published run of a name; none where none is known.
+    pub fn of(store: &Store, name: &str) -> Option<History> {
+        let bytes = fs::read(place(store, name)).ok()?;
+        postcard::from_bytes(&bytes).ok().filter(|history: &History| history.format == FORMAT)
+    }
+
+    /// The stage of a name.
+    pub fn stage(&self, name: &str) -> Option<&Past> {
+        self.stages.iter().find(|stage| stage.name == name)
     }
 
     /// Rows that a stage kept.
     pub fn kept(&self, stage: &str) -> Option<u64> {
-        self.stages.iter().find(|s| s.name == stage).map(|s| s.rows.len() as u64)
+        self.stage(stage).map(|stage| stage.rows.len() as u64)
     }
 
-    /// Rows added and retracted at each stage.
-    pub fn changes(&self, plan: &Plan, outcome: &Outcome) -> Vec<(u64, u64)> {
-        rows(plan, outcome)
-            .iter()
-            .map(|now| {
-                let now_rows: BTreeSet<_> = now.rows.iter().collect();
-                let before = self.stages.iter().find(|s| s.name == now.name);
-                let before: BTreeSet<_> = before.map(|s| s.rows.iter().collect()).unwrap_or_default();
-                (now_rows.difference(&before).count() as u64, before.difference(&now_rows).count() as u64)
-            })
-            .collect()
+    /// What comes after this, once an outcome is published.
+    pub fn next(&self, plan: &Plan, outcome: &Outcome) -> History {
+        let stages = plan.stages.iter().zip(&outcome.stages);
+        let stages = stages.map(|(stage, own)| Past::of(plan, stage, own, self.stage(&stage.name)));
+        History { format: FORMAT, run: String::new(), versions: versions(), stages: stages.collect() }
     }
 
-    /// Makes an outcome the last published one.
+    /// Rows added and retracted at each stage of the next run.
+    pub fn changes(&self, next: &History) -> Vec<(u64, u64)> {
+        let none = Packed::default();
+        let changes = next.stages.iter().map(|now| {
+            let before = self.stage(&now.name).map_or(&none, |before| &before.rows);
+            (now.rows.without(before), before.without(&now.rows))
+        });
+        changes.collect()
+    }
+
+    /// Makes it that of the last published run.
     ///
     /// # Errors
     /// When the store refuses.
-    pub fn record(store: &Store, plan: &Plan, outcome: &Outcome) -> Result<(), StoreError> {
-        let Ok(bytes) = postcard::to_stdvec(&rows(plan, outcome)) else { return Ok(()) };
-        let digest = store.put(&bytes)?;
-        if store.receipt(&key(&plan.name)).as_deref() == Some(&digest.0[..]) {
+    pub fn record(&self, store: &Store, name: &str, run: &str) -> Result<(), StoreError> {
+        let history = History { run: run.to_owned(), ..self.clone() };
+        // Nothing here can fail to be packed: numbers, strings and bytes.
+        let Ok(bytes) = postcard::to_stdvec(&history) else { return Ok(()) };
+        let path = place(store, name);
+        if fs::read(&path).is_ok_and(|known| known == bytes) {
             return Ok(());
         }
-        store.remember_with(key(&plan.name), &[digest], &digest.0)
+        let folder = store.root().join("history");
+        fs::create_dir_all(&folder).map_err(StoreError::io("create", &folder))?;
+        write_atomic(&path, &bytes)
     }
 }

@@ -6,8 +6,9 @@ use datasets::{
     row::{Dropped, Track},
     store::{Root, Store, StoreError},
 };
+use rayon::prelude::*;
 use stages::{pcm, stage::AnyRow};
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
 
 /// Records a run as the last published one. `known`: its tree was there before.
 ///
@@ -24,14 +25,16 @@ pub fn record(
     let before = if known { store.root_of(run)? } else { None };
     let mut root = before.unwrap_or_else(|| {
         let seen = tracks(outcome);
-        let tracks: Vec<&Track> = seen.values().copied().filter(|t| !withdrawn.gone.contains(&t.content)).collect();
+        let tracks: Vec<&Track> = seen.iter().copied().filter(|t| !withdrawn.gone.contains(&t.content)).collect();
         let mut pcm: Vec<_> = tracks.iter().filter_map(|track| samples(track)).collect();
         pcm.sort_unstable();
         pcm.dedup();
         let named = outcome.stages.iter().flat_map(|stage| &stage.dropped).filter(|row| row.code != Dropped::WITHDRAWN);
-        let named = named.filter(|row| !seen.contains_key(row.id.as_str())).map(|row| Member::named(&row.id));
-        let mut tracks: Vec<Member> = tracks.into_iter().map(Member::of).chain(named).collect();
-        tracks.sort_unstable();
+        let unseen = |row: &&Dropped| seen.binary_search_by(|track| track.id.as_str().cmp(&row.id)).is_err();
+        let named: Vec<&Dropped> = named.filter(unseen).collect();
+        let mut tracks: Vec<Member> = tracks.into_par_iter().map(Member::of).collect();
+        tracks.par_extend(named.into_par_iter().map(|row| Member::named(&row.id)));
+        tracks.par_sort_unstable();
         tracks.dedup();
         Root { name: plan.name.clone(), pcm, tracks, ..Root::default() }
     });
@@ -44,18 +47,41 @@ pub fn record(
     store.record_root(run, &root)
 }
 
-/// Every track that a run has seen, as its last stage knows it.
-fn tracks(outcome: &Outcome) -> BTreeMap<&str, &Track> {
-    let mut tracks = BTreeMap::new();
-    for row in outcome.stages.iter().flat_map(|stage| &stage.kept) {
-        let track = match &**row {
-            AnyRow::Track(track) => track,
-            AnyRow::Clip(clip) => &*clip.track,
-            _ => continue,
-        };
-        tracks.insert(track.id.as_str(), track);
+/// Every track that a run has seen, as its last stage knows it, in order of their ids.
+fn tracks(outcome: &Outcome) -> Vec<&Track> {
+    // The rows of a stage are in order already, so each stage is a merge.
+    outcome.stages.iter().fold(Vec::new(), |seen, stage| {
+        let mut newer: Vec<&Track> = Vec::with_capacity(stage.kept.len());
+        newer.extend(stage.kept.iter().filter_map(|row| match &**row {
+            AnyRow::Track(track) => Some(track),
+            AnyRow::Clip(clip) => Some(&*clip.track),
+            _ => None,
+        }));
+        newer.dedup_by(|b, a| a.id == b.id);
+        merge(seen, newer)
+    })
+}
+
+/// Two lists in order of ids as one; of two tracks of an id, the newer.
+fn merge<'t>(older: Vec<&'t Track>, newer: Vec<&'t Track>) -> Vec<&'t Track> {
+    if older.is_empty() || newer.is_empty() {
+        return if newer.is_empty() { older } else { newer };
     }
-    tracks
+    let mut merged = Vec::with_capacity(older.len().max(newer.len()));
+    let (mut older, mut newer) = (older.into_iter().peekable(), newer.into_iter().peekable());
+    while let (Some(a), Some(b)) = (older.peek(), newer.peek()) {
+        match a.id.cmp(&b.id) {
+            Ordering::Less => merged.extend(older.next()),
+            Ordering::Greater => merged.extend(newer.next()),
+            Ordering::Equal => {
+                older.next();
+                merged.extend(newer.next());
+            }
+        }
+    }
+    merged.extend(older);
+    merged.extend(newer);
+    merged
 }
 
 /// The name of a track's samples in the cache.

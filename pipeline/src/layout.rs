@@ -7,6 +7,7 @@ use datasets::{
     catalog::{self, Listed},
     store::Store,
 };
+use rayon::prelude::*;
 use stages::stage::{AnyRow, Kind};
 use std::{
     collections::BTreeMap,
@@ -130,7 +131,7 @@ fn of<'o>(rows: impl Iterator<Item = &'o Arc<AnyRow>>) -> BTreeMap<PathBuf, Dige
 
 /// The list of tracks, written where it is not there yet.
 fn tracks(outcome: &Outcome, store: &Store) -> Result<Digest, Error> {
-    let tracks: Vec<Listed> = gather::tracks(outcome).iter().map(|track| Listed::of(track)).collect();
+    let tracks: Vec<Listed> = gather::tracks(outcome).into_par_iter().map(Listed::of).collect();
     let mut key = Key::new("tracks.parquet").number(1);
     for track in &tracks {
         let texts = [&track.track, &track.content, &track.license, &track.split];

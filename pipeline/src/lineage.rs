@@ -6,10 +6,7 @@ use datasets::{
     store::{Store, StoreError},
 };
 use serde::{Deserialize, Serialize};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The samples that models were trained on, by digest.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -48,7 +45,7 @@ impl Lineage {
     }
 
     /// The tracks of a corpus that models were trained on.
-    pub fn rests_on(&self, tracks: &[Arc<Track>]) -> RestsOn {
+    pub fn rests_on(&self, tracks: &[&Track]) -> RestsOn {
         let mut found = RestsOn::default();
         let mut there = BTreeSet::new();
         for track in tracks.iter().filter(|track| self.holds(track)) {

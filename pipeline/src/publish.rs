@@ -38,6 +38,8 @@ pub struct Run<'a> {
     pub env: &'a Env,
     /// The run's digest.
     pub id: Digest,
+    /// What later runs compare themselves with.
+    pub history: &'a History,
     /// Rows added and retracted at each stage.
     pub changes: &'a [(u64, u64)],
     /// What its opt-out lists withdraw.
@@ -82,7 +84,7 @@ pub fn publish(run: &Run<'_>) -> Result<Published, Error> {
     }
     write_atomic(&folder.join("timing.json"), pretty(&timing(run, &name)).as_bytes())?;
     point_latest(&store.runs(), &name)?;
-    History::record(store, run.plan, run.outcome)?;
+    run.history.record(store, &run.plan.name, &name)?;
     Ok(Published { run: name, folder, known })
 }
 
@@ -192,13 +194,7 @@ fn record(run: &Run<'_>, name: &str, files: &BTreeMap<PathBuf, Digest>, scores: 
         .map(|(stage, own)| {
             let mut reasons: BTreeMap<&str, u64> = BTreeMap::new();
             own.dropped.iter().for_each(|row| *reasons.entry(&row.code).or_default() += 1);
-            // Where the files lie is not what they are: a moved corpus is the same run.
-            let settings: BTreeMap<&str, String> = stage
-                .ready
-                .shown()
-                .into_iter()
-                .filter(|(field, _)| !["root", "file", "exclude"].contains(field))
-                .collect();
+            let settings: BTreeMap<&str, String> = stage.settings().collect();
             json!({
                 "name": stage.name,
                 "verb": stage.entry.verb,
@@ -255,6 +251,8 @@ fn timing(run: &Run<'_>, name: &str) -> Value {
         .map(|((stage, own), (added, retracted))| {
             let value = json!({
                 "executed": own.ledger.executed.len(),
+                "seconds": own.ledger.cost.seconds,
+                "bytes": own.ledger.cost.bytes,
                 "cached": own.ledger.cached,
                 "added": added,
                 "retracted": retracted,

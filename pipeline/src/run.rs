@@ -4,12 +4,14 @@ use crate::{
     account,
     error::Error,
     execute::{Outcome, execute},
+    explain::Explainer,
     follow, guard,
     history::{History, Published},
     hosts::{Cluster, Seat},
     keep,
     lock::Lock,
     plan::{Plan, PlannedStage},
+    preview::Preview,
     publish, withdraw,
 };
 use datasets::{
@@ -18,6 +20,7 @@ use datasets::{
     row::{Dropped, Found, Origin},
     store::Store,
 };
+use rayon::prelude::*;
 use stages::{
     flow::{Cancel, Env, Event, Failure, Ledger, Observer, Pool, Sources},
     stage::{AnyRow, Refresh, SourceError},
@@ -64,7 +67,7 @@ pub struct Finished {
     pub plan: Arc<Plan>,
     /// What became of it.
     pub outcome: Outcome,
-    /// Where it was published; none for a dry run.
+    /// Where it was published.
     pub published: Option<Published>,
     /// Rows added and retracted at each stage against the last published run of this name.
     pub changes: Vec<(u64, u64)>,
@@ -193,12 +196,11 @@ pub(crate) fn optouts(plan: &Plan, unreadable: &mut Vec<String>) -> BTreeMap<Str
     lists
 }
 
-/// Looks what a run would do, without doing it.
+/// Looks what a run would do, without doing it, and why.
 ///
 /// # Errors
 /// See [`Error`].
-pub fn dry(plan: Plan, options: &Options, cancel: Cancel) -> Result<Finished, Error> {
-    let started = Instant::now();
+pub fn dry(plan: Plan, options: &Options, cancel: Cancel) -> Result<Preview, Error> {
     let plan = Arc::new(plan);
     let prepared = prepare(&plan, options, true, cancel, Box::new(()), None)?;
     let share = execute(&plan, &prepared.env, prepared.found, prepared.pins, options.workers, None)?;
@@ -207,8 +209,11 @@ pub fn dry(plan: Plan, options: &Options, cancel: Cancel) -> Result<Finished, Er
         return Err(error);
     }
     let outcome = Outcome { stages: outcome.stages, failures: Vec::new() };
-    let changes = vec![(0, 0); plan.stages.len()];
-    Ok(Finished { plan, outcome, published: None, changes, wall: started.elapsed(), locked: None })
+    let store = &prepared.env.store;
+    let refreshed = |stage: &PlannedStage| options.refresh.iter().any(|name| *name == stage.name || *name == stage.of);
+    let refreshed: Vec<bool> = plan.stages.iter().map(refreshed).collect();
+    let history = History::of(store, &plan.name);
+    Ok(Preview::of(&Explainer::new(&plan, &outcome, history.as_ref(), &refreshed, &store.runs())))
 }
 
 /// Runs a plan and publishes what came of it, alone or as one of several processes.
@@ -241,7 +246,7 @@ fn lead(
 ) -> Result<Finished, Error> {
     let started = Instant::now();
     let Prepared { env, mut lock, pins, found } = prepare(&plan, options, false, cancel.clone(), observer, cluster)?;
-    let history = History::of(&env.store, &plan.name);
+    let history = History::of(&env.store, &plan.name).unwrap_or_default();
     if !options.allow_shrink {
         guard::sources(&plan, &found, &history).map_err(Error::Guard)?;
     }
@@ -274,12 +279,14 @@ fn lead(
     let withdrawn = withdraw::look(&plan, &mut outcome, &env)?;
     warn(&env, &withdrawn);
     let id = run_id(&plan, &inputs, &outcome);
-    let changes = history.changes(&plan, &outcome);
+    let next = history.next(&plan, &outcome);
+    let changes = history.changes(&next);
     let published = publish::publish(&publish::Run {
         plan: &plan,
         outcome: &outcome,
         env: &env,
         id,
+        history: &next,
         changes: &changes,
         withdrawn: &withdrawn,
         workers: options.workers,
@@ -311,20 +318,21 @@ fn inputs(plan: &Plan, found: &[Vec<Found>]) -> Digest {
     sources.sort();
     for (name, rows) in sources {
         key.add(name.as_bytes());
-        let mut lines: Vec<String> = rows
-            .iter()
+        let mut lines: Vec<Digest> = rows
+            .par_iter()
             .map(|row| {
+                // The sentence of a failure names a path.
                 let origin = match &row.origin {
-                    // The sentence of a failure names a path.
-                    Origin::Unreadable(_) => "unreadable".to_owned(),
-                    other => format!("{other:?}"),
+                    Origin::Unreadable(_) => None,
+                    other => Some(other),
                 };
-                format!("{:?} {origin} {:?} {:?}", row.key, row.license, row.labels)
+                let packed = postcard::to_stdvec(&(&row.key, origin, &row.license, &row.labels));
+                Digest::of(&packed.unwrap_or_else(|e| unreachable!("a row cannot be packed: {e}")))
             })
             .collect();
-        lines.sort();
+        lines.par_sort_unstable();
         key.add(&(lines.len() as u64).to_le_bytes());
-        lines.iter().for_each(|line| key.add(line.as_bytes()));
+        lines.iter().for_each(|line| key.add(&line.0));
     }
     key.finish()
 }

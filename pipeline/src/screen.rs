@@ -1,7 +1,6 @@
 //! What a person sees: progress while it runs, a table when it is done; or one JSON event a line.
 
-use crate::{execute::StageOutcome, report::sweep, results, run::Finished};
-use datasets::row::Dropped;
+use crate::{report::sweep, results, run::Finished};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 use stages::flow::{Event, Observer};
@@ -241,83 +240,4 @@ pub fn done(finished: &Finished) -> String {
 /// The last event of a process that does not lead, with `--json`.
 pub fn followed(run: &str) -> String {
     json!({ "event": "followed", "run": run }).to_string()
-}
-
-/// How many ids a plan spells out for each stage.
-const EXAMPLES: usize = 5;
-
-/// Rows that an opt-out list names.
-fn withdrawn(stage: &StageOutcome) -> Vec<&Dropped> {
-    stage.dropped.iter().filter(|row| row.code == Dropped::WITHDRAWN).collect()
-}
-
-/// What a dry run found: what would run, what may run, and behind what.
-pub fn plan(finished: &Finished) -> String {
-    let mut text = String::new();
-    let (mut will, mut may) = (0, 0);
-    for (stage, own) in finished.plan.stages.iter().zip(&finished.outcome.stages) {
-        let ledger = &own.ledger;
-        will += ledger.will.len();
-        may += ledger.may.len();
-        let fresh = if ledger.will.is_empty() && ledger.may.is_empty() { "nothing to do" } else { "" };
-        let _ = writeln!(
-            text,
-            "{} ({}): {} will run, {} may run, {} remembered, {} rows known{}{fresh}",
-            stage.name,
-            stage.entry.verb,
-            ledger.will.len(),
-            ledger.may.len(),
-            ledger.cached,
-            own.kept.len(),
-            if fresh.is_empty() { "" } else { ": " },
-        );
-        for id in ledger.will.iter().take(EXAMPLES) {
-            let _ = writeln!(text, "    will  {id}");
-        }
-        for row in ledger.may.keys().take(EXAMPLES) {
-            let _ = writeln!(text, "    may   {} (waits for `{}` of {})", row.id, row.behind, row.cause);
-        }
-        let withdrawn = withdrawn(own);
-        for row in withdrawn.iter().take(EXAMPLES) {
-            let _ = writeln!(text, "    drops {}: {}", row.id, row.why);
-        }
-        let hidden = withdrawn.len().saturating_sub(EXAMPLES);
-        let more = hidden + ledger.will.len().saturating_sub(EXAMPLES) + ledger.may.len().saturating_sub(EXAMPLES);
-        if more > 0 {
-            let _ = writeln!(text, "    and {more} more");
-        }
-    }
-    let _ = writeln!(
-        text,
-        "in all: {will} items will run, {may} may run (a track stands for its clips until it is decoded)"
-    );
-    text
-}
-
-/// The same as one JSON event.
-pub fn plan_json(finished: &Finished) -> String {
-    let stages: BTreeMap<&str, serde_json::Value> = finished
-        .plan
-        .stages
-        .iter()
-        .zip(&finished.outcome.stages)
-        .map(|(stage, own)| {
-            let may: Vec<_> = own
-                .ledger
-                .may
-                .keys()
-                .map(|row| json!({ "id": row.id, "behind": row.behind, "cause": row.cause }))
-                .collect();
-            let value = json!({
-                "will": own.ledger.will,
-                "may": may,
-                "cached": own.ledger.cached,
-                "kept": own.kept.len(),
-                "dropped": own.dropped.len(),
-                "withdrawn": withdrawn(own).iter().map(|row| &row.id).collect::<Vec<_>>(),
-            });
-            (stage.name.as_str(), value)
-        })
-        .collect();
-    json!({ "event": "plan", "stages": stages }).to_string()
 }

@@ -17,7 +17,6 @@ use stages::{flow::Env, stage::AnyRow};
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
-    sync::Arc,
 };
 
 /// What every model of a run was trained on, together.
@@ -37,7 +36,7 @@ pub fn lineage(outcome: &Outcome, env: &Env) -> Result<Lineage, Error> {
 ///
 /// # Errors
 /// When an object is missing from the store.
-pub fn views(plan: &Plan, outcome: &Outcome, tracks: &[Arc<Track>], env: &Env) -> Result<Vec<SongView>, Error> {
+pub fn views(plan: &Plan, outcome: &Outcome, tracks: &[&Track], env: &Env) -> Result<Vec<SongView>, Error> {
     let mut views = Vec::new();
     for part in layout::parts(plan) {
         let files = part.files(outcome);
@@ -60,7 +59,7 @@ fn file(song: &Audio, files: &BTreeMap<PathBuf, Digest>) -> String {
     found.map(|path| path.display().to_string()).unwrap_or_default()
 }
 
-fn view(stage: &str, file: String, song: &Audio, tracks: &[Arc<Track>], env: &Env) -> Result<SongView, Error> {
+fn view(stage: &str, file: String, song: &Audio, tracks: &[&Track], env: &Env) -> Result<SongView, Error> {
     let on = Lineage::read(&env.store, &song.lineage)?.rests_on(tracks);
     Ok(SongView {
         name: song.name.clone(),
@@ -80,7 +79,7 @@ fn view(stage: &str, file: String, song: &Audio, tracks: &[Arc<Track>], env: &En
 ///
 /// # Errors
 /// When an object is missing from the store.
-pub fn models(plan: &Plan, outcome: &Outcome, tracks: &[Arc<Track>], env: &Env) -> Result<Vec<ModelView>, Error> {
+pub fn models(plan: &Plan, outcome: &Outcome, tracks: &[&Track], env: &Env) -> Result<Vec<ModelView>, Error> {
     let rows = || {
         plan.stages.iter().zip(&outcome.stages).flat_map(|(stage, own)| own.kept.iter().map(move |row| (stage, row)))
     };

@@ -85,6 +85,7 @@ impl Stage for Decode {
     const GIVES: &'static [Trait] = &[Trait::Decoded];
     const SHAPE: Shape = Shape::OneToOne;
     const UNIT: &'static str = "tracks";
+    const NUMERIC: bool = true;
     type In = Track;
     type Out = Track;
 

@@ -5,7 +5,7 @@
 //! the same bytes are duplicates.
 
 use crate::{
-    flow::group,
+    flow::{divide, group},
     stage::{Context, Input, Kind, Port, Shape, Split, Stage},
 };
 use datasets::row::{Dropped, Track};
@@ -50,10 +50,7 @@ impl Stage for Dedup {
             }
             judged
         });
-        Split {
-            kept: judged.clone().flat_map(|(_, judged)| judged.ok()),
-            dropped: judged.flat_map(|(_, judged)| judged.err()),
-            pending: input.pending,
-        }
+        let (kept, dropped) = divide(judged, |(_, judged)| judged);
+        Split { kept, dropped, pending: input.pending }
     }
 }

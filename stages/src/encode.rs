@@ -108,6 +108,7 @@ impl Stage for Encode {
     const NEEDS: &'static [Trait] = &[];
     const SHAPE: Shape = Shape::OneToOne;
     const UNIT: &'static str = "clips";
+    const NUMERIC: bool = true;
     type In = (Clip, Weights);
     type Out = Codes;
 

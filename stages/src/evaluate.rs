@@ -53,6 +53,7 @@ impl Stage for Evaluate {
     ];
     const SHAPE: Shape = Shape::Made;
     const UNIT: &'static str = "scores";
+    const NUMERIC: bool = true;
     const RANDOM: bool = true;
     type In = (Clip, Option<Audio>, Option<Codes>, Option<Prior>);
     type Out = Metric;

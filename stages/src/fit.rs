@@ -29,6 +29,7 @@ impl Stage for Fit {
     const PORTS: &'static [Port] = &[Port::many("clips", Kind::Clip)];
     const SHAPE: Shape = Shape::Corpus;
     const UNIT: &'static str = "models";
+    const NUMERIC: bool = true;
     const RANDOM: bool = true;
     type In = Clip;
     type Out = Weights;

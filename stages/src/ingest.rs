@@ -8,7 +8,7 @@ mod piece;
 mod scan;
 
 use crate::{
-    flow::{Env, Event, group, memoised},
+    flow::{Env, Event, divide, group, memoised},
     settings::{Complaint, PathSetting},
     stage::{Context, Input, Places, Port, Shape, SourceError, Split, Stage},
 };
@@ -196,11 +196,10 @@ impl Stage for Ingest {
             }
             judged
         });
+        let (kept, doubled) = divide(judged, |(_, judged)| judged);
         Split {
-            kept: judged.clone().flat_map(|(_, judged)| judged.ok()),
-            dropped: unusable
-                .concat(judged.flat_map(|(_, judged)| judged.err()))
-                .concat(done.failed.map(|(found, why)| Dropped::failed(found.key, why))),
+            kept,
+            dropped: unusable.concat(doubled).concat(done.failed.map(|(found, why)| Dropped::failed(found.key, why))),
             pending: done.pending.map(move |(found, cause)| {
                 let track = waiting.track(found, datasets::Digest::default(), 0);
                 Pending { id: track.id.clone(), behind: stage.clone(), cause, track: Some(Arc::new(track)) }

@@ -5,6 +5,7 @@
 //! refused is never decoded. A track that the opt-out list names is refused whatever its license.
 
 use crate::{
+    flow::divide,
     settings::{Complaint, PathSetting},
     stage::{Context, Input, Kind, Places, Port, Shape, Split, Stage},
 };
@@ -125,10 +126,11 @@ impl Stage for License {
         // `check` has built the same policy before.
         let policy = Arc::new(self.policy().unwrap_or_else(|_| unreachable!("the plan checked the policy")));
         let judge = Judge { policy, withdrawn: cx.env.optouts.get(&*cx.stage).cloned(), known: RefCell::default() };
-        let (keeps, drops, waits) = (judge.clone(), judge.clone(), judge);
+        let waits = judge.clone();
+        let (kept, dropped) = divide(input.kept, move |track| judge.keep(track));
         Split {
-            kept: input.kept.clone().flat_map(move |track| keeps.keep(track).ok()),
-            dropped: input.kept.flat_map(move |track| drops.keep(track).err()),
+            kept,
+            dropped,
             pending: input.pending.flat_map(move |mut row| {
                 row.track = match row.track {
                     Some(track) => Some(Arc::new(waits.keep(Arc::unwrap_or_clone(track)).ok()?)),

@@ -59,6 +59,7 @@ impl Stage for Sample {
         &[("top", "priors"), ("middle", "priors"), ("bottom", "priors")];
     const SHAPE: Shape = Shape::Made;
     const UNIT: &'static str = "songs";
+    const NUMERIC: bool = true;
     const RANDOM: bool = true;
     type In = (Weights, Prior);
     type Out = Audio;

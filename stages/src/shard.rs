@@ -23,7 +23,7 @@ crate::settings! {
     /// Settings of `shard`.
     pub struct Shard {
         /// Target size of a file in MiB, estimated from the number of codes.
-        megabytes: u32 = 128,
+        megabytes: f64 = 128.0,
     }
 }
 
@@ -166,10 +166,9 @@ impl Stage for Shard {
     type Out = row::Shard;
 
     fn check(&self, at: &Places<'_>, complaints: &mut Vec<Complaint>) {
-        if self.megabytes == 0 {
-            complaints.push(
-                Complaint::new(at.of("megabytes"), "`megabytes`: a shard needs some room").help("128 is the default"),
-            );
+        if !(0.001..=65536.0).contains(&self.megabytes) {
+            let message = format!("`megabytes`: {} is not from 0.001 to 65536", self.megabytes);
+            complaints.push(Complaint::new(at.of("megabytes"), message).help("128 is the default"));
         }
     }
 
@@ -183,7 +182,7 @@ impl Stage for Shard {
         let sizes = group(weighed, &format!("{}: size per leaf", cx.stage), |_, sizes: &[(u64, isize)]| {
             vec![(sizes.iter().map(|(size, n)| size * *n as u64).sum::<u64>(), 1)]
         });
-        let target = u64::from(self.megabytes) << 20;
+        let target = (self.megabytes * f64::from(1 << 20)) as u64;
         // A plan asks where a track that is not there yet would go, so it gets every leaf.
         let dry = cx.env.dry;
         let leaves = sizes.map(|((split, leaf), size)| (split, (leaf, size)));
@@ -198,6 +197,19 @@ impl Stage for Shard {
         });
         let parts = parts.map(|(split, (leaf, prefix)): (String, (u16, String))| ((split, leaf), prefix));
         let members = pair(placed, parts.clone()).map(|((split, _), codes, prefix)| ((split, prefix), codes));
+        let waiting = input.pending.map(|row| {
+            let split = row.track.as_ref().map(|t| t.split.clone().unwrap_or_else(|| WHOLE.to_owned()));
+            let leaf = row.track.as_ref().map_or(0, |t| leaf(&t.id));
+            ((split.unwrap_or_default(), leaf), row)
+        });
+        // A file with a row that waits may become the one that it was: it is not written for what is known of it.
+        let members = match dry {
+            true => {
+                let open = pair(waiting.clone(), parts.clone()).map(|((split, _), _, prefix)| (split, prefix));
+                without(members, open)
+            }
+            false => members,
+        };
         let contents = group(members, &format!("{}: rows", cx.stage), |_, rows: &[(Codes, isize)]| {
             let mut rows: Vec<Codes> = rows.iter().map(|(codes, _)| codes.clone()).collect();
             rows.sort_by_cached_key(Row::row_id);
@@ -210,11 +222,6 @@ impl Stage for Shard {
             (Contents { split: split.clone(), prefix: prefix.clone(), rows }, (id, split, prefix, clips, codec))
         });
         let done = memoised(cx, Pack { env: cx.env.clone() }, work, |(id, ..)| id.clone());
-        let waiting = input.pending.map(|row| {
-            let split = row.track.as_ref().map(|t| t.split.clone().unwrap_or_else(|| WHOLE.to_owned()));
-            let leaf = row.track.as_ref().map_or(0, |t| leaf(&t.id));
-            ((split.unwrap_or_default(), leaf), row)
-        });
         let known = pair(waiting.clone(), parts.clone()).map(|((split, _), row, prefix)| Pending {
             id: shard_id(&split, &prefix),
             track: None,

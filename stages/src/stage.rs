@@ -111,6 +111,8 @@ pub trait Stage: Settings + Clone + Send + Sync + 'static {
     const UNIT: &'static str;
     /// Whether it draws from the manifest's seed.
     const RANDOM: bool = false;
+    /// Whether its results hold for one class of arithmetic, decoder and resampler: they are in its keys.
+    const NUMERIC: bool = false;
     /// The rows it takes.
     type In: Inputs;
     /// The rows it gives.
@@ -367,6 +369,8 @@ pub struct Entry {
     pub unit: &'static str,
     /// Whether it draws from the seed.
     pub random: bool,
+    /// Whether its results hold for one class of arithmetic.
+    pub numeric: bool,
     /// The documentation of its settings.
     pub fields: fn() -> Vec<Field>,
     /// Lowers settings; all complaints go into the list.
@@ -388,6 +392,7 @@ impl Entry {
             shape: S::SHAPE,
             unit: S::UNIT,
             random: S::RANDOM,
+            numeric: S::NUMERIC,
             fields: S::fields,
             lower: lower::<S>,
         }

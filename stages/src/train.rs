@@ -31,6 +31,7 @@ impl Stage for Train {
     const PORTS: &'static [Port] = &[Port::many("shards", Kind::Shard)];
     const SHAPE: Shape = Shape::Corpus;
     const UNIT: &'static str = "models";
+    const NUMERIC: bool = true;
     const RANDOM: bool = true;
     type In = Shard;
     type Out = Prior;

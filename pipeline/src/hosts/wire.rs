@@ -2,7 +2,7 @@
 
 use datasets::{Digest, row::Dropped};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use stages::stage::AnyRow;
+use stages::{flow::Cost, stage::AnyRow};
 use std::{
     collections::BTreeSet,
     io::{self, Read, Write},
@@ -67,6 +67,8 @@ pub(crate) struct Work {
     pub executed: BTreeSet<String>,
     /// Memo hits.
     pub cached: u64,
+    /// What the effects cost that ran.
+    pub cost: Cost,
     /// Sentences for the summary.
     pub notes: BTreeSet<String>,
 }

@@ -64,6 +64,18 @@ pub struct PlannedStage {
     pub seed: u64,
 }
 
+impl PlannedStage {
+    /// Every setting with its value in TOML, but where files lie: that is not what they are.
+    pub fn settings(&self) -> impl Iterator<Item = (&'static str, String)> {
+        self.ready.shown().into_iter().filter(|(field, _)| !["root", "file", "exclude"].contains(field))
+    }
+
+    /// The revision of its verb.
+    pub fn revision(&self) -> u32 {
+        datasets::effect::revision(self.entry.verb, self.entry.revision)
+    }
+}
+
 impl fmt::Debug for PlannedStage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PlannedStage")

@@ -1,5 +1,6 @@
 //! To whom the corpus is owed: the page's section and `ATTRIBUTION.md`, from one grouping.
 
+use rayon::prelude::*;
 use std::collections::BTreeMap;
 
 use super::data::{Attribution, Report};
@@ -11,29 +12,28 @@ const MOST_LINES: usize = 400;
 /// Works by license. Equal works are one line with their tracks added up; lines are in order of artist and title,
 /// so that the order of the input does not matter.
 fn by_license(works: &[Attribution]) -> BTreeMap<&str, Vec<Attribution>> {
-    type Key<'a> = (String, String, &'a str, &'a str, &'a str, Option<&'a str>);
-    let mut merged: BTreeMap<&str, BTreeMap<Key<'_>, Attribution>> = BTreeMap::new();
-    for work in works {
-        let key = (
-            work.artist.to_lowercase(),
-            work.title.to_lowercase(),
-            work.artist.as_str(),
-            work.title.as_str(),
-            work.source.as_str(),
-            work.license_url.as_deref(),
-        );
+    let mut sorted: Vec<_> =
+        works.par_iter().map(|work| (work.artist.to_lowercase(), work.title.to_lowercase(), work)).collect();
+    let exact = |a: &Attribution, b: &Attribution| {
+        let names = (&a.artist, &a.title, &a.source).cmp(&(&b.artist, &b.title, &b.source));
+        names.then_with(|| a.license_url.cmp(&b.license_url))
+    };
+    sorted.par_sort_by(|a, b| {
+        let license = a.2.license.trim().cmp(b.2.license.trim());
+        license.then_with(|| (&a.0, &a.1).cmp(&(&b.0, &b.1))).then_with(|| exact(a.2, b.2))
+    });
+    let mut merged: BTreeMap<&str, Vec<Attribution>> = BTreeMap::new();
+    for (_, _, work) in sorted {
         let lines = merged.entry(work.license.trim()).or_default();
-        match lines.get_mut(&key) {
-            Some(line) => {
+        match lines.last_mut() {
+            Some(line) if exact(line, work).is_eq() => {
                 line.tracks = line.tracks.saturating_add(work.tracks);
                 line.trained_on = line.trained_on.saturating_add(work.trained_on);
             }
-            None => {
-                lines.insert(key, work.clone());
-            }
+            _ => lines.push(work.clone()),
         }
     }
-    merged.into_iter().map(|(license, lines)| (license, lines.into_values().collect())).collect()
+    merged
 }
 
 fn tracks(works: &[Attribution]) -> u64 {

@@ -55,6 +55,17 @@ impl SweepCell {
     }
 }
 
+impl SweepView {
+    /// Scores by whether points differ in them: those that do are what a sweep is for. Where none does, and of a single
+    /// point, all count as differing.
+    fn columns(&self) -> (Vec<usize>, Vec<usize>) {
+        let differs =
+            |column: &usize| self.rows.windows(2).any(|rows| rows[0].cells.get(*column) != rows[1].cells.get(*column));
+        let (differing, same): (Vec<usize>, Vec<usize>) = (0..self.scores.len()).partition(differs);
+        if differing.is_empty() { (same, differing) } else { (differing, same) }
+    }
+}
+
 /// The section's content; `None` without a sweep.
 pub(super) fn section(report: &Report) -> Option<String> {
     let sweep = report.sweep.as_ref()?;
@@ -76,8 +87,9 @@ pub(super) fn section(report: &Report) -> Option<String> {
     if sweep.seeds {
         out.push_str("<th scope=\"col\">Seeds</th>");
     }
-    for score in &sweep.scores {
-        put!(out, "<th scope=\"col\" class=\"number\">{}</th>", Text(score));
+    let (differing, same) = sweep.columns();
+    for &column in &differing {
+        put!(out, "<th scope=\"col\" class=\"number\">{}</th>", Text(&sweep.scores[column]));
     }
     out.push_str("</tr></thead><tbody>");
     for row in &sweep.rows {
@@ -88,8 +100,8 @@ pub(super) fn section(report: &Report) -> Option<String> {
         if sweep.seeds {
             put!(out, "<td>{}</td>", Text(&row.seeds.join(", ")));
         }
-        for cell in &row.cells {
-            out.push_str(&match cell {
+        for &column in &differing {
+            out.push_str(&match row.cells.get(column).and_then(Option::as_ref) {
                 Some(cell) => format!("<td class=\"number\">{}</td>", figures(cell)),
                 None => "<td class=\"number\">\u{2013}</td>".to_owned(),
             });
@@ -97,6 +109,20 @@ pub(super) fn section(report: &Report) -> Option<String> {
         out.push_str("</tr>");
     }
     out.push_str("</tbody></table></div>");
+    if let Some(first) = sweep.rows.first().filter(|_| !same.is_empty()) {
+        put!(
+            out,
+            "<details><summary>{} that are the same at all points</summary>\
+             <div class=\"scroll\"><table class=\"snug\"><tbody>",
+            counted(same.len() as u64, "scores")
+        );
+        for column in same {
+            let cell = first.cells.get(column).and_then(Option::as_ref).map_or_else(|| "\u{2013}".to_owned(), figures);
+            put!(out, "<tr><th scope=\"row\">{}</th>", Text(&sweep.scores[column]));
+            put!(out, "<td class=\"number\">{cell}</td></tr>");
+        }
+        out.push_str("</tbody></table></div></details>");
+    }
     if !sweep.notes.is_empty() {
         out.push_str("<ul class=\"notes\" aria-label=\"Notes on the sweep\">");
         for note in &sweep.notes {
@@ -121,8 +147,9 @@ fn figures(cell: &SweepCell) -> String {
 /// The same table as plain text, for the screen.
 pub fn text(sweep: &SweepView) -> String {
     let mut head = vec!["point".to_owned()];
-    head.extend(sweep.scores.iter().cloned());
-    let cell = |cell: &Option<SweepCell>| match cell {
+    let (differing, same) = sweep.columns();
+    head.extend(differing.iter().map(|&column| sweep.scores[column].clone()));
+    let cell = |cell: Option<&SweepCell>| match cell {
         None => "-".to_owned(),
         Some(cell) => {
             let digits = cell.decimals();
@@ -133,7 +160,8 @@ pub fn text(sweep: &SweepView) -> String {
     };
     let mut lines = vec![head];
     for row in &sweep.rows {
-        lines.push(std::iter::once(row.point.clone()).chain(row.cells.iter().map(cell)).collect());
+        let cells = differing.iter().map(|&column| cell(row.cells.get(column).and_then(Option::as_ref)));
+        lines.push(std::iter::once(row.point.clone()).chain(cells).collect());
     }
     let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..lines[0].len()).map(width).collect();
@@ -147,6 +175,9 @@ pub fn text(sweep: &SweepView) -> String {
             .collect();
         out += cells.join("  ").trim_end();
         out.push('\n');
+    }
+    if !same.is_empty() {
+        put!(out, "the same at all points: {}\n", counted(same.len() as u64, "other scores"));
     }
     for note in &sweep.notes {
         put!(out, "note: {note}\n");
@@ -184,6 +215,20 @@ mod tests {
         assert!(page.contains("12.35 <span class=\"soft\">± 0.25</span> <sup>a</sup>"), "{page}");
         assert!(page.contains("<th scope=\"row\">&lt;b&gt;</th><td>\u{2013}</td>"), "{page}");
         assert!(page.contains("a &amp; b do not compare"));
+    }
+
+    #[test]
+    fn what_is_the_same_at_all_points_is_told_once() {
+        let mut sweep = view();
+        sweep.scores.push("fad.held out".into());
+        sweep.rows.iter_mut().for_each(|row| {
+            row.cells.push(Some(SweepCell { mean: 0.75, ..SweepCell::default() }));
+        });
+        let text = text(&sweep);
+        assert!(!text.contains("held out") && text.contains("the same at all points: 1 other score\n"), "{text}");
+        let page = section(&Report { sweep: Some(sweep), ..Report::default() }).expect("a section");
+        assert_eq!(page.matches("fad.held out").count(), 1, "{page}");
+        assert!(page.contains("0.7500"), "{page}");
     }
 
     #[test]

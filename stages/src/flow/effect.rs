@@ -19,6 +19,7 @@ use std::{
     fs,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
+    time::Instant,
 };
 use timely::dataflow::{
     channels::pact::Exchange,
@@ -240,7 +241,9 @@ fn perform(effect: &dyn Erased, env: &Env, stage: &str, key: Digest, work: &[u8]
         env.event(Event::Shared { stage: stage.into() });
         return Some(outcome);
     }
+    let started = Instant::now();
     let result = catch_unwind(AssertUnwindSafe(|| effect.run(work)));
+    let took = started.elapsed();
     if effect.corpus()
         && let Some(failure) = corpus_failure(stage, &result)
     {
@@ -260,14 +263,15 @@ fn perform(effect: &dyn Erased, env: &Env, stage: &str, key: Digest, work: &[u8]
             (Outcome::Refused(refusal.clone()), Some(Receipt::Refused(refusal)))
         }
     };
-    let mut said = Digest::default();
+    let (mut said, mut bytes) = (Digest::default(), 0);
     if let Some(receipt) = receipt {
         let objects = if let Receipt::Ok(output) = &receipt { effect.objects(output) } else { None };
         let objects = objects.unwrap_or_default();
+        bytes = objects.iter().filter_map(|object| Some(fs::metadata(env.store.path(object)).ok()?.len())).sum();
         match postcard::to_stdvec(&receipt) {
-            Ok(bytes) => {
-                said = Digest::of(&bytes);
-                if let Err(error) = env.store.remember_with(key, &objects, &bytes) {
+            Ok(packed) => {
+                said = Digest::of(&packed);
+                if let Err(error) = env.store.remember_with(key, &objects, &packed) {
                     return abort(env, error);
                 }
             }
@@ -285,7 +289,7 @@ fn perform(effect: &dyn Erased, env: &Env, stage: &str, key: Digest, work: &[u8]
             env.event(Event::Warning { stage: stage.into(), message: format!("{id}: {why}") });
         }
         _ => {
-            env.ledger.executed(stage, id.clone());
+            env.ledger.executed(stage, id.clone(), took, bytes);
             env.event(Event::Executed { stage: stage.into(), id, output: said });
         }
     }

@@ -4,6 +4,7 @@ use datasets::{Digest, row::Pending, store::StoreError};
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 /// One piece of work: a stage and the id of the row that it runs on.
@@ -15,11 +16,24 @@ pub struct Item {
     pub id: String,
 }
 
+/// What effects cost that ran.
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Cost {
+    /// How many ran.
+    pub executed: u64,
+    /// Seconds that they took, added up: beside each other they take less.
+    pub seconds: f64,
+    /// Bytes of the objects that came of them.
+    pub bytes: u64,
+}
+
 /// What happened at one stage.
 #[derive(Clone, Debug, Default)]
 pub struct StageLedger {
     /// Ids of the rows on which an effect ran.
     pub executed: BTreeSet<String>,
+    /// What these cost.
+    pub cost: Cost,
     /// Memo hits.
     pub cached: u64,
     /// In a dry run: ids of the rows on which an effect would run.
@@ -212,10 +226,13 @@ impl Ledger {
         }
     }
 
-    /// An effect ran.
-    pub fn executed(&self, stage: &str, id: String) {
+    /// An effect ran, and took so long, and so many bytes came of it.
+    pub fn executed(&self, stage: &str, id: String, took: Duration, bytes: u64) {
         self.with(stage, |s| {
             s.executed.insert(id);
+            s.cost.executed += 1;
+            s.cost.seconds += took.as_secs_f64();
+            s.cost.bytes += bytes;
         });
     }
 
@@ -268,6 +285,9 @@ impl Ledger {
         self.with(stage, |s| {
             s.executed.extend(other.executed);
             s.cached += other.cached;
+            s.cost.executed += other.cost.executed;
+            s.cost.seconds += other.cost.seconds;
+            s.cost.bytes += other.cost.bytes;
             s.notes.extend(other.notes);
         });
     }

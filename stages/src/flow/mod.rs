@@ -9,6 +9,6 @@ mod relate;
 
 pub use effect::{Done, memoised};
 pub use env::{Cancel, Env, Peers, Sources};
-pub use ledger::{Event, Failure, Item, Ledger, Observer, StageLedger};
+pub use ledger::{Cost, Event, Failure, Item, Ledger, Observer, StageLedger};
 pub use pool::{Pool, Turn};
-pub use relate::{group, once_each, pair, without};
+pub use relate::{divide, group, once_each, pair, without};

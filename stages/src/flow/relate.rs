@@ -4,7 +4,9 @@
 //! they are compiled once, for rows as bytes; what goes in and comes out is typed.
 
 use crate::stage::Rows;
+use differential_dataflow::AsCollection;
 use serde::{Serialize, de::DeserializeOwned};
+use timely::dataflow::operators::core::OkErr;
 
 /// Rows as they travel: a key and a value, both as bytes.
 type Raw<'s> = Rows<'s, (Vec<u8>, Vec<u8>)>;
@@ -66,6 +68,18 @@ pub fn pair<'s, K: Travels, A: Travels, B: Travels>(
 /// Rows whose key is not among the keys.
 pub fn without<'s, K: Travels, V: Travels>(rows: Rows<'s, (K, V)>, keys: Rows<'s, K>) -> Rows<'s, (K, V)> {
     without_raw(raw(rows), keys.map(|key| pack(&key))).map(|(key, row)| (unpack(&key), unpack(&row)))
+}
+
+/// Rows that are either one thing or another, each kind by itself.
+pub fn divide<'s, R: Clone + 'static, A: Clone + 'static, B: Clone + 'static>(
+    rows: Rows<'s, R>,
+    mut logic: impl FnMut(R) -> Result<A, B> + 'static,
+) -> (Rows<'s, A>, Rows<'s, B>) {
+    let (one, other) = rows.inner.ok_err(move |(row, time, diff)| match logic(row) {
+        Ok(row) => Ok((row, time, diff)),
+        Err(row) => Err((row, time, diff)),
+    });
+    (one.as_collection(), other.as_collection())
 }
 
 /// Each row once.

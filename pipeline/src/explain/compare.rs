@@ -1,0 +1,186 @@
+//! What differs: stages, settings, and rows by what others read of them.
+
+use crate::{
+    history::{History, Mark, Name, Past, versions},
+    plan::{Plan, PlannedStage},
+    reason::{Change, Reason},
+};
+use stages::stage::AnyRow;
+use std::sync::Arc;
+
+/// How a row differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// It was not there.
+    Added,
+    /// It is another of the same name.
+    Changed,
+    /// It is not there any more.
+    Gone,
+}
+
+/// What of a row somebody reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reads {
+    /// What heavy work reads of one row.
+    Substance,
+    /// That, and the split.
+    Placed,
+    /// All of it.
+    Whole,
+}
+
+/// A row that differs from that of the last run.
+#[derive(Clone, Debug)]
+pub struct Diff {
+    /// What it is called.
+    pub name: Name,
+    /// How it differs.
+    pub how: How,
+    /// Of a changed one: whether what heavy work reads is other.
+    pub substance: bool,
+    /// Its place among the rows that are kept now.
+    pub now: Option<usize>,
+    /// Its split, in the last run and now.
+    splits: [Option<[u8; 2]>; 2],
+}
+
+impl Diff {
+    fn of(was: Option<Mark>, now: Option<(Mark, usize)>) -> Diff {
+        let mark = now.map(|(mark, _)| mark);
+        let how = match (was, mark) {
+            (None, _) => How::Added,
+            (_, None) => How::Gone,
+            _ => How::Changed,
+        };
+        Diff {
+            name: mark.or(was).unwrap_or_default().name,
+            how,
+            substance: was.map(|m| m.substance) != mark.map(|m| m.substance),
+            now: now.map(|(_, index)| index),
+            splits: [was.map(|m| m.split), mark.map(|m| m.split)],
+        }
+    }
+
+    /// Whether somebody sees the difference who reads so much.
+    pub(super) fn seen(&self, reads: Reads) -> bool {
+        match (self.how, reads) {
+            (How::Added | How::Gone, _) | (_, Reads::Whole) => true,
+            (How::Changed, Reads::Substance) => self.substance,
+            (How::Changed, Reads::Placed) => self.substance || self.splits[0] != self.splits[1],
+        }
+    }
+
+    /// Whether it is or was in one of these splits, or in none; no splits are all.
+    pub(super) fn placed(&self, splits: &[[u8; 2]]) -> bool {
+        let none = Mark::split("");
+        splits.is_empty() || self.splits.iter().flatten().any(|own| *own == none || splits.contains(own))
+    }
+
+    /// Whether it is or was in a shard.
+    pub(super) fn within(&self, split: &str, prefix: &str) -> bool {
+        let bits = prefix.bytes().all(|bit| bit == b'0' || bit == b'1');
+        // What went through no `split` is to be trained on.
+        let splits = [Mark::split(split), Mark::split(if split == "train" { "" } else { split })];
+        self.splits.iter().flatten().any(|own| splits.contains(own)) && (!bits || self.name.starts_with(prefix))
+    }
+}
+
+/// Each stage of a plan as the last run had it: by name and verb, and otherwise one that is gone by its name, has the same
+/// verb and was fed by the same.
+pub(super) fn matched<'h>(plan: &Plan, history: Option<&'h History>) -> Vec<Option<&'h Past>> {
+    let Some(history) = history else { return vec![None; plan.stages.len()] };
+    let mut matched: Vec<Option<&Past>> = Vec::with_capacity(plan.stages.len());
+    for stage in &plan.stages {
+        let fed = stage.inputs.iter().flatten().map(|&fed| matched[fed].map_or("", |past| past.name.as_str()));
+        let from: Vec<&str> = fed.collect();
+        let named = history.stage(&stage.name).filter(|past| past.verb == stage.entry.verb);
+        let renamed = || {
+            let mut others = history
+                .stages
+                .iter()
+                .filter(|past| past.verb == stage.entry.verb && plan.stage(&past.name).is_none() && past.from == from);
+            others.find(|past| !matched.iter().flatten().any(|taken| taken.name == past.name))
+        };
+        matched.push(named.or_else(renamed));
+    }
+    matched
+}
+
+/// Settings that differ, of those that `which` picks.
+pub(super) fn settings(stage: &PlannedStage, past: &Past, which: impl Fn(&str) -> bool) -> Option<Reason> {
+    let now: Vec<(&str, String)> = stage.settings().collect();
+    let was = |name: &str| past.settings.iter().find(|(own, _)| own == name).map(|(_, value)| value);
+    let changes = now.iter().filter(|(name, value)| which(name) && was(name) != Some(value));
+    let changes: Vec<Change> = changes
+        .map(|(name, now)| {
+            let was = was(name).map_or_else(|| "unset".to_owned(), String::clone);
+            Change { name: (*name).to_owned(), was, now: now.clone() }
+        })
+        .collect();
+    (!changes.is_empty()).then(|| Reason::Settings { stage: stage.name.clone(), changes })
+}
+
+/// What of a stage itself differs: revision, settings, seed, versions.
+pub(super) fn own(stage: &PlannedStage, past: &Past, history: Option<&History>) -> Option<Reason> {
+    let (was, now) = (past.revision, stage.revision());
+    if was != now {
+        return Some(Reason::Revision { verb: past.verb.clone(), was, now });
+    }
+    if let Some(reason) = settings(stage, past, |name| name != "refresh") {
+        return Some(reason);
+    }
+    if let Some((seed, salt)) = past.seed.as_ref().filter(|_| stage.entry.random) {
+        let change = |name: &str, was: String, now: String| Change { name: name.to_owned(), was, now };
+        let seeds = change("seed", seed.to_string(), stage.seed.to_string());
+        let salts = change("salt", format!("{salt:?}"), format!("{:?}", stage.salt));
+        if let Some(change) = [seeds, salts].into_iter().find(|change| change.was != change.now) {
+            return Some(Reason::Seed { stage: stage.name.clone(), change });
+        }
+    }
+    let known = &history.filter(|_| stage.entry.numeric)?.versions;
+    let other = versions().into_iter().find(|(what, now)| known.get(what) != Some(now));
+    other.map(|(name, now)| Reason::Version {
+        change: Change { was: known.get(&name).cloned().unwrap_or_else(|| "unknown".to_owned()), name, now },
+    })
+}
+
+/// The splits that a stage chooses rows by; none where it takes all.
+pub(super) fn splits(stage: &PlannedStage) -> Vec<[u8; 2]> {
+    let chosen: Vec<String> =
+        stage.settings().filter(|(name, _)| ["split", "held_out"].contains(name)).map(|(_, value)| value).collect();
+    match chosen.first() {
+        // TOML strings.
+        Some(split) if split != "\"\"" => chosen.iter().map(|split| Mark::split(split.trim_matches('"'))).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Rows that differ, sorted by name.
+pub(super) fn rows(past: Option<&Past>, kept: &[Arc<AnyRow>]) -> Vec<Diff> {
+    let mut now: Vec<(Mark, usize)> = kept.iter().enumerate().map(|(index, row)| (Mark::of(row), index)).collect();
+    now.sort_unstable();
+    let (mut was, mut now) = (past.into_iter().flat_map(Past::rows).peekable(), now.into_iter().peekable());
+    let mut diffs = Vec::new();
+    loop {
+        let order = match (was.peek(), now.peek()) {
+            (Some(was), Some((now, _))) => was.name.cmp(&now.name),
+            (Some(_), None) => std::cmp::Ordering::Less,
+            (None, Some(_)) => std::cmp::Ordering::Greater,
+            (None, None) => return diffs,
+        };
+        let (was, now) = match order {
+            std::cmp::Ordering::Less => (was.next(), None),
+            std::cmp::Ordering::Greater => (None, now.next()),
+            std::cmp::Ordering::Equal => (was.next(), now.next()),
+        };
+        if was.is_none_or(|was| now.is_none_or(|(now, _)| was != now)) {
+            diffs.push(Diff::of(was, now));
+        }
+    }
+}
+
+/// The row of a name among those that differ.
+pub(super) fn find(diffs: &[Diff], name: Name) -> Option<&Diff> {
+    diffs.get(diffs.partition_point(|diff| diff.name < name)).filter(|diff| diff.name == name)
+}

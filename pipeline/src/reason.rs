@@ -1,0 +1,325 @@
+//! Why an item runs: one typed reason, with the chain back to its first cause.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::fmt;
+
+/// A value that was something else.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Change {
+    /// Which.
+    pub name: String,
+    /// What it was.
+    pub was: String,
+    /// What it is.
+    pub now: String,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` {} -> {}", self.name, self.was, self.now)
+    }
+}
+
+/// How rows differ from those of the last run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Differences {
+    /// Rows that were not there.
+    pub added: u64,
+    /// Rows that were there and are others.
+    pub changed: u64,
+    /// Rows that are not there any more.
+    pub gone: u64,
+}
+
+impl fmt::Display for Differences {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counts = [(self.added, "added"), (self.changed, "changed"), (self.gone, "gone")];
+        let said: Vec<String> = counts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+        f.write_str(&said.join(", "))
+    }
+}
+
+/// Why an item runs. Of several reasons, each enough by itself, the first that is found.
+///
+/// `input` is the id of a track or the name of a file; empty in what several items have in common.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// Nothing is known of an earlier run.
+    NeverRun {
+        /// The manifest's name.
+        name: String,
+    },
+    /// The last run had no such stage.
+    NewStage {
+        /// The stage.
+        stage: String,
+    },
+    /// The command line asks for it.
+    Refreshed {
+        /// What it names.
+        stage: String,
+    },
+    /// A source holds what it did not hold.
+    New {
+        /// What.
+        input: String,
+    },
+    /// A source holds it no more.
+    Removed {
+        /// What.
+        input: String,
+    },
+    /// An opt-out list names it.
+    Withdrawn {
+        /// What.
+        input: String,
+    },
+    /// A file has other bytes.
+    Bytes {
+        /// Which.
+        input: String,
+    },
+    /// Something else is said about it.
+    Labels {
+        /// About what.
+        input: String,
+        /// What is said otherwise.
+        what: Vec<&'static str>,
+    },
+    /// Settings have other values.
+    Settings {
+        /// Of which stage.
+        stage: String,
+        /// Which.
+        changes: Vec<Change>,
+    },
+    /// The verb does its work in another way.
+    Revision {
+        /// The verb.
+        verb: String,
+        /// Its revision in the last run.
+        was: u32,
+        /// Its revision now.
+        now: u32,
+    },
+    /// The stage draws from another seed.
+    Seed {
+        /// The stage.
+        stage: String,
+        /// Which part of it.
+        change: Change,
+    },
+    /// The processor, or a library that decodes or resamples, gives other bits.
+    Version {
+        /// Which.
+        change: Change,
+    },
+    /// The stage reads what other stages give.
+    Wiring {
+        /// The stage.
+        stage: String,
+        /// What fed it.
+        was: String,
+        /// What feeds it now.
+        now: String,
+    },
+    /// The lock file names other weights.
+    Pinned {
+        /// The stage that they are of.
+        stage: String,
+    },
+    /// A stage gives other rows, and what is recorded does not tell why.
+    Other {
+        /// The stage.
+        stage: String,
+    },
+    /// Its source could not be read in the last run.
+    Failed,
+    /// It was remembered, and the store holds it no more.
+    Lost,
+    /// Rows that it reads are others.
+    Rows {
+        /// The stage that gives them.
+        stage: String,
+        /// How many.
+        differ: Differences,
+        /// Why, of the first.
+        because: Box<Reason>,
+    },
+    /// A stage before it gives something else than in the last run.
+    Upstream {
+        /// The stage.
+        stage: String,
+        /// Why.
+        because: Box<Reason>,
+    },
+    /// A stage before it has to run first: what it gives is not known.
+    Waits {
+        /// The stage.
+        stage: String,
+        /// Why that runs.
+        because: Box<Reason>,
+    },
+}
+
+/// `input `x``, or what stands for it.
+fn named(input: &str) -> String {
+    if input.is_empty() { "the input".to_owned() } else { format!("input `{input}`") }
+}
+
+fn list(changes: &[Change]) -> String {
+    changes.iter().map(Change::to_string).collect::<Vec<_>>().join(", ")
+}
+
+impl Reason {
+    /// A word for the kind of reason, for programs.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Reason::NeverRun { .. } => "never-run",
+            Reason::NewStage { .. } => "new-stage",
+            Reason::Refreshed { .. } => "refreshed",
+            Reason::New { .. } => "new",
+            Reason::Removed { .. } => "removed",
+            Reason::Withdrawn { .. } => "withdrawn",
+            Reason::Bytes { .. } => "bytes",
+            Reason::Labels { .. } => "labels",
+            Reason::Settings { .. } => "settings",
+            Reason::Revision { .. } => "revision",
+            Reason::Seed { .. } => "seed",
+            Reason::Version { .. } => "version",
+            Reason::Wiring { .. } => "wiring",
+            Reason::Pinned { .. } => "pinned",
+            Reason::Other { .. } => "other",
+            Reason::Failed => "failed",
+            Reason::Lost => "lost",
+            Reason::Rows { .. } => "rows",
+            Reason::Upstream { .. } => "upstream",
+            Reason::Waits { .. } => "waits",
+        }
+    }
+
+    /// What this rests on, where that is not the first cause.
+    pub fn because(&self) -> Option<&Reason> {
+        match self {
+            Reason::Rows { because, .. } | Reason::Upstream { because, .. } | Reason::Waits { because, .. } => {
+                Some(because)
+            }
+            _ => None,
+        }
+    }
+
+    /// The reason and all that it rests on; the first cause comes last.
+    pub fn chain(&self) -> impl Iterator<Item = &Reason> {
+        std::iter::successors(Some(self), |reason| reason.because())
+    }
+
+    /// The first cause.
+    pub fn first(&self) -> &Reason {
+        self.because().map_or(self, Reason::first)
+    }
+
+    /// The reason without the names of inputs: what many items have in common.
+    #[must_use]
+    pub fn family(&self) -> Reason {
+        let mut family = self.clone();
+        let mut link = &mut family;
+        loop {
+            match link {
+                Reason::New { input }
+                | Reason::Removed { input }
+                | Reason::Withdrawn { input }
+                | Reason::Bytes { input }
+                | Reason::Labels { input, .. } => {
+                    input.clear();
+                    return family;
+                }
+                Reason::Rows { because, .. } | Reason::Upstream { because, .. } | Reason::Waits { because, .. } => {
+                    link = because;
+                }
+                _ => return family,
+            }
+        }
+    }
+
+    /// One link of the chain.
+    fn link(&self) -> String {
+        match self {
+            Reason::NeverRun { name } => format!("no earlier run of `{name}` is known"),
+            Reason::NewStage { stage } => format!("stage `{stage}` is new"),
+            Reason::Refreshed { stage } => format!("--refresh {stage}"),
+            Reason::New { input } => format!("{} is new", named(input)),
+            Reason::Removed { input } => format!("{} is gone", named(input)),
+            Reason::Withdrawn { input } => format!("{} is withdrawn", named(input)),
+            Reason::Bytes { input } => format!("{} changed: bytes", named(input)),
+            Reason::Labels { input, what } => format!("{} changed: {}", named(input), what.join(", ")),
+            Reason::Settings { stage, changes } => match changes.as_slice() {
+                [one] => format!("setting {one} of `{stage}`"),
+                several => format!("settings {} of `{stage}`", list(several)),
+            },
+            Reason::Revision { verb, was, now } => format!("revision of `{verb}` {was} -> {now}"),
+            Reason::Seed { stage, change } => format!("{change} of `{stage}`"),
+            Reason::Version { change } => change.to_string(),
+            Reason::Wiring { stage, was, now } => format!("`{stage}` reads {now} instead of {was}"),
+            Reason::Pinned { stage } => format!("the lock file names other weights of `{stage}`"),
+            Reason::Other { stage } => format!("`{stage}` gives other rows"),
+            Reason::Failed => "its source could not be read in the last run".to_owned(),
+            Reason::Lost => "the store has lost what it remembered of it".to_owned(),
+            Reason::Rows { stage, differ, .. } => format!("rows of `{stage}` differ ({differ})"),
+            Reason::Upstream { stage, .. } => format!("upstream `{stage}` gives something else"),
+            Reason::Waits { stage, .. } => format!("upstream `{stage}` has to run"),
+        }
+    }
+
+    /// For programs: kind, sentence, and the chain as both.
+    pub fn json(&self) -> Value {
+        let link = |reason: &Reason| json!({ "kind": reason.kind(), "text": reason.link() });
+        json!({ "kind": self.kind(), "text": self.to_string(), "chain": self.chain().map(link).collect::<Vec<_>>() })
+    }
+}
+
+/// One sentence: the reason, `because` what it rests on, `<-` what that rests on.
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, reason) in self.chain().enumerate() {
+            f.write_str(["", " because ", " <- "][place.min(2)])?;
+            f.write_str(&reason.link())?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_reads_as_one_sentence() {
+        let change = Change { name: "rate".into(), was: "44100".into(), now: "22050".into() };
+        let setting = Reason::Settings { stage: "mono".into(), changes: vec![change.clone()] };
+        assert_eq!(setting.to_string(), "setting `rate` 44100 -> 22050 of `mono`");
+        let differ = Differences { added: 3, changed: 0, gone: 2 };
+        let rows = Reason::Rows { stage: "clips".into(), differ, because: Box::new(setting) };
+        let waits = Reason::Waits { stage: "codec".into(), because: Box::new(rows) };
+        assert_eq!(
+            waits.to_string(),
+            "upstream `codec` has to run because rows of `clips` differ (3 added, 2 gone) \
+             <- setting `rate` 44100 -> 22050 of `mono`"
+        );
+        assert_eq!((waits.kind(), waits.first().kind(), waits.chain().count()), ("waits", "settings", 3));
+        let two = Reason::Settings { stage: "mono".into(), changes: vec![change.clone(), change] };
+        assert!(two.to_string().starts_with("settings `rate` 44100 -> 22050, `rate` "), "{two}");
+    }
+
+    #[test]
+    fn a_family_names_no_input() {
+        let of = |input: &str| {
+            let because = Box::new(Reason::Bytes { input: input.into() });
+            Reason::Waits { stage: "decoded".into(), because }
+        };
+        assert_eq!(of("fma/123").to_string(), "upstream `decoded` has to run because input `fma/123` changed: bytes");
+        assert_eq!(of("a").family(), of("b").family());
+        assert_eq!(of("a").family().to_string(), "upstream `decoded` has to run because the input changed: bytes");
+        assert_eq!(Reason::Lost.family(), Reason::Lost);
+    }
+}
