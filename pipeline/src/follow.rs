@@ -115,8 +115,8 @@ pub(crate) fn gather(cluster: &Cluster, share: &Share, env: &Env) -> Result<(), 
     rows.into_iter().for_each(|rows| share.add(rows));
     let mut keys: BTreeSet<Digest> = BTreeSet::new();
     for account in accounts {
-        for Work { stage, executed, cached, cost, notes } in account.work {
-            env.ledger.add(&stage, StageLedger { executed, cached, cost, notes, ..StageLedger::default() });
+        for Work { stage, executed, cost, cached, notes } in account.work {
+            env.ledger.add(&stage, StageLedger { executed, cost, cached, notes, ..StageLedger::default() });
         }
         for (code, why) in account.failures {
             env.ledger.fail(Failure::Elsewhere { code, why });
@@ -160,11 +160,11 @@ pub(crate) fn follow(
         .map_err(|error| run::early(&env, error))?;
     env.store.flush()?;
     let (ledgers, failures) = env.ledger.take();
-    let work = ledgers.into_iter().map(|(stage, StageLedger { executed, cached, cost, notes, .. })| Work {
+    let work = ledgers.into_iter().map(|(stage, StageLedger { executed, cost, cached, notes, .. })| Work {
         stage,
         executed,
-        cached,
         cost,
+        cached,
         notes,
     });
     let account = Account {

@@ -34,6 +34,8 @@ pub mod sample;
 pub mod schema;
 pub mod score;
 pub mod screen;
+pub mod settled;
 pub mod songs;
+pub mod summary;
 pub mod verify;
 pub mod withdraw;

@@ -5,11 +5,12 @@ use crate::{
     error::Error,
     execute::Outcome,
     gather,
-    history::{History, Published},
+    history::Published,
     layout, metrics,
     plan::Plan,
     report::{self, attribution_md, html},
     results::{self, Score},
+    summary::Summary,
     withdraw::{self, Withdrawn},
 };
 use datasets::{
@@ -38,10 +39,8 @@ pub struct Run<'a> {
     pub env: &'a Env,
     /// The run's digest.
     pub id: Digest,
-    /// What later runs compare themselves with.
-    pub history: &'a History,
-    /// Rows added and retracted at each stage.
-    pub changes: &'a [(u64, u64)],
+    /// What it says of itself.
+    pub summary: &'a Summary,
     /// What its opt-out lists withdraw.
     pub withdrawn: &'a Withdrawn,
     /// Workers.
@@ -53,7 +52,7 @@ pub struct Run<'a> {
 }
 
 /// The file of a run's record; a tree is whole when it holds the record that belongs to it.
-const RECORD: &str = "run.json";
+pub(crate) const RECORD: &str = "run.json";
 /// The table of what was withdrawn.
 const QUARANTINE: &str = "quarantine.tsv";
 
@@ -82,9 +81,9 @@ pub fn publish(run: &Run<'_>) -> Result<Published, Error> {
         all.extend(texts.into_iter().map(|(name, text)| (PathBuf::from(name), text)));
         write_tree(store, &folder, &files, &report, &all)?;
     }
-    write_atomic(&folder.join("timing.json"), pretty(&timing(run, &name)).as_bytes())?;
+    let timing = timing(&name, run.summary, run.workers, run.processes, run.started);
+    write_atomic(&folder.join("timing.json"), timing.as_bytes())?;
     point_latest(&store.runs(), &name)?;
-    run.history.record(store, &run.plan.name, &name)?;
     Ok(Published { run: name, folder, known })
 }
 
@@ -241,30 +240,28 @@ fn record(run: &Run<'_>, name: &str, files: &BTreeMap<PathBuf, Digest>, scores: 
 }
 
 /// What this time was like.
-fn timing(run: &Run<'_>, name: &str) -> Value {
-    let stages: BTreeMap<&str, Value> = run
-        .plan
-        .stages
-        .iter()
-        .zip(&run.outcome.stages)
-        .zip(run.changes)
-        .map(|((stage, own), (added, retracted))| {
-            let value = json!({
-                "executed": own.ledger.executed.len(),
-                "seconds": own.ledger.cost.seconds,
-                "bytes": own.ledger.cost.bytes,
-                "cached": own.ledger.cached,
-                "added": added,
-                "retracted": retracted,
-            });
-            (stage.name.as_str(), value)
-        })
-        .collect();
-    json!({
-        "run": name,
-        "workers": run.workers,
-        "processes": run.processes,
-        "seconds": run.started.elapsed().as_secs_f64(),
-        "stages": stages,
-    })
+fn timing(run: &str, summary: &Summary, workers: usize, processes: usize, started: Instant) -> String {
+    pretty(&json!({
+        "run": run,
+        "workers": workers,
+        "processes": processes,
+        "seconds": started.elapsed().as_secs_f64(),
+        "stages": summary.costs(),
+    }))
+}
+
+/// Makes a tree that is there the last one: what publishing does where nothing changed.
+///
+/// # Errors
+/// When the store refuses.
+pub fn again(
+    store: &Store,
+    published: &Published,
+    summary: &Summary,
+    workers: usize,
+    started: Instant,
+) -> Result<(), StoreError> {
+    let text = timing(&published.run, summary, workers, 1, started);
+    write_atomic(&published.folder.join("timing.json"), text.as_bytes())?;
+    point_latest(&store.runs(), &published.run)
 }

@@ -12,7 +12,10 @@ use crate::{
     lock::Lock,
     plan::{Plan, PlannedStage},
     preview::Preview,
-    publish, withdraw,
+    publish,
+    settled::{self, Settled},
+    summary::Summary,
+    withdraw::{self, Withdrawn},
 };
 use datasets::{
     Digest, Key,
@@ -63,14 +66,10 @@ pub enum Ended {
 /// A finished run.
 #[derive(Debug)]
 pub struct Finished {
-    /// Its plan.
-    pub plan: Arc<Plan>,
-    /// What became of it.
-    pub outcome: Outcome,
+    /// What it says of itself.
+    pub summary: Summary,
     /// Where it was published.
-    pub published: Option<Published>,
-    /// Rows added and retracted at each stage against the last published run of this name.
-    pub changes: Vec<(u64, u64)>,
+    pub published: Published,
     /// How long it took.
     pub wall: Duration,
     /// The lock file, where this run wrote it.
@@ -228,7 +227,7 @@ pub fn run(plan: Plan, options: &Options, cancel: Cancel, observer: Box<dyn Obse
     let cluster = Cluster::join(seat, &follow::facts(&plan, options), &cancel)?;
     if cluster.leads() {
         let finished = lead(plan, options, cancel, observer, Some(&cluster));
-        let run = finished.as_ref().map(|finished| finished.published.as_ref().map_or("", |p| p.run.as_str()));
+        let run = finished.as_ref().map(|finished| finished.published.run.as_str());
         cluster.end(run);
         return finished.map(|finished| Ended::Finished(Box::new(finished)));
     }
@@ -252,6 +251,16 @@ fn lead(
     }
     let counts: Vec<usize> = found.iter().map(Vec::len).collect();
     let inputs = inputs(&plan, &found);
+    let settled = settled::key(&plan, &inputs, &found, &pins, &lock, &env).filter(|_| cluster.is_none());
+    if options.refresh.is_empty()
+        && let Some((published, summary)) = settled::recall(&history, settled, &env.store)?
+    {
+        env.event(Event::Unchanged { run: published.run.clone() });
+        publish::again(&env.store, &published, &summary, options.workers, started)?;
+        keep::record(&env.store, &plan, &Outcome::default(), &Withdrawn::default(), &published.run, true)?;
+        env.store.flush()?;
+        return Ok(Finished { summary, published, wall: started.elapsed(), locked: None });
+    }
     if let Some(cluster) = cluster {
         follow::start(cluster, &plan, &env, &pins)?;
     }
@@ -280,23 +289,24 @@ fn lead(
     warn(&env, &withdrawn);
     let id = run_id(&plan, &inputs, &outcome);
     let next = history.next(&plan, &outcome);
-    let changes = history.changes(&next);
+    let summary = Summary::of(&plan, &outcome, &history.changes(&next));
     let published = publish::publish(&publish::Run {
         plan: &plan,
         outcome: &outcome,
         env: &env,
         id,
-        history: &next,
-        changes: &changes,
+        summary: &summary,
         withdrawn: &withdrawn,
         workers: options.workers,
         processes: options.seat.as_ref().map_or(1, Seat::processes),
         started,
     })?;
+    let settled = Settled::of(settled, &outcome, &published, &summary);
+    next.record(&env.store, &plan.name, &published.run, settled)?;
     let locked = write_lock(&plan, &outcome, &mut lock, &env.store)?;
     keep::record(&env.store, &plan, &outcome, &withdrawn, &published.run, published.known)?;
     env.store.flush()?;
-    Ok(Finished { plan, outcome, published: Some(published), changes, wall: started.elapsed(), locked })
+    Ok(Finished { summary, published, wall: started.elapsed(), locked })
 }
 
 /// Lines of a list that name nothing may be slips, or about other corpora.

@@ -65,10 +65,10 @@ pub(crate) struct Work {
     pub stage: String,
     /// Ids of the rows on which an effect ran.
     pub executed: BTreeSet<String>,
+    /// What these cost.
+    pub cost: Cost,
     /// Memo hits.
     pub cached: u64,
-    /// What the effects cost that ran.
-    pub cost: Cost,
     /// Sentences for the summary.
     pub notes: BTreeSet<String>,
 }

@@ -102,6 +102,11 @@ pub enum Event {
         /// The run's name.
         run: String,
     },
+    /// Sources, settings and store are as the last published run left them: nothing was gone through again.
+    Unchanged {
+        /// The run's name.
+        run: String,
+    },
     /// A row was dropped with a warning: its source could not be read.
     Warning {
         /// The stage's name.
@@ -284,10 +289,10 @@ impl Ledger {
     pub fn add(&self, stage: &str, other: StageLedger) {
         self.with(stage, |s| {
             s.executed.extend(other.executed);
-            s.cached += other.cached;
             s.cost.executed += other.cost.executed;
             s.cost.seconds += other.cost.seconds;
             s.cost.bytes += other.cost.bytes;
+            s.cached += other.cached;
             s.notes.extend(other.notes);
         });
     }
