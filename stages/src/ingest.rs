@@ -13,7 +13,11 @@ use crate::{
     stage::{Context, Input, Places, Port, Shape, SourceError, Split, Stage},
 };
 use datasets::row::{Dropped, Found, Labels, Origin, Pending, Track};
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 crate::choice! {
     /// Which kind of corpus.
@@ -139,6 +143,21 @@ impl Stage for Ingest {
             Corpus::Folder => scan::folder(self, base, env),
             Corpus::Table => scan::table(self, base, env),
             Corpus::Synth => Ok(piece::found(self)),
+        }
+    }
+
+    fn places(&self, base: &Path) -> Vec<PathBuf> {
+        let resolve = |path: &Option<PathSetting>| path.as_ref().map(|path| path.resolve(base));
+        match self.corpus {
+            Corpus::Folder => resolve(&self.root).into_iter().collect(),
+            Corpus::Table => {
+                let file = resolve(&self.file);
+                let folder = || file.as_deref().and_then(Path::parent).map(Path::to_owned);
+                // Files whose digests the table states are not looked at.
+                let root = if self.digest.is_some() { None } else { resolve(&self.root).or_else(folder) };
+                file.clone().into_iter().chain(root).collect()
+            }
+            Corpus::Synth => Vec::new(),
         }
     }
 

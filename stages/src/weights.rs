@@ -14,7 +14,11 @@ use datasets::{
     effect::{Effect, Fault, Load, Refusal, key},
     row::{self, Dropped, Found, Labels, Origin, Pending},
 };
-use std::{fs, path::Path, sync::Arc};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 crate::settings! {
     /// Settings of `weights`.
@@ -98,6 +102,10 @@ impl Stage for Weights {
             license: None,
             labels: Labels::default(),
         }])
+    }
+
+    fn places(&self, base: &Path) -> Vec<PathBuf> {
+        vec![self.file.resolve(base)]
     }
 
     fn render<'s>(self, cx: &Context<'s>, input: Input<'s, Found>) -> Split<'s, row::Weights> {
