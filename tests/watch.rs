@@ -136,7 +136,8 @@ fn every_change_is_built_and_nothing_else() {
     watcher.rests();
 
     // A recording withdrawn.
-    fs::write(place.path().join("optout.tsv"), "id\tdate\tevidence\nfolder/t8.wav\t2026-03-01\tletter\n").expect("a list");
+    fs::write(place.path().join("optout.tsv"), "id\tdate\tevidence\nfolder/t8.wav\t2026-03-01\tletter\n")
+        .expect("a list");
     let withdrawn = watcher.built();
     assert_eq!((withdrawn.count("free", "dropped"), withdrawn.count("clips", "retracted")), (1, 1));
     assert!(withdrawn.folder().join("quarantine.tsv").is_file());

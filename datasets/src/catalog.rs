@@ -8,9 +8,10 @@ use crate::{
 use arrow::array::{Array, RecordBatch, StringArray};
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use serde::Serialize;
 
 /// What is said about one track; a text that is not stated is empty.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Listed {
     /// Track id: `dataset/key`.
     pub track: String,
@@ -28,12 +29,16 @@ pub struct Listed {
     pub genre: String,
     /// Where it came from.
     pub source: String,
+    /// Digest of its decoded samples, in hexadecimal.
+    pub samples: String,
+    /// License in the words in which it was stated.
+    pub stated: String,
 }
 
 /// A column: its name, and what of a track is in it.
 type Field = (&'static str, fn(&Listed) -> &String);
 
-const FIELDS: [Field; 8] = [
+const FIELDS: [Field; 10] = [
     ("track", |t| &t.track),
     ("content", |t| &t.content),
     ("license", |t| &t.license),
@@ -42,11 +47,16 @@ const FIELDS: [Field; 8] = [
     ("artist", |t| &t.artist),
     ("genre", |t| &t.genre),
     ("source", |t| &t.source),
+    ("samples", |t| &t.samples),
+    ("stated", |t| &t.stated),
 ];
 
+/// Columns that follow from others, as far as two rows are compared.
+const FOLLOWING: [&str; 2] = ["samples", "stated"];
+
 impl Listed {
-    /// Of a track.
-    pub fn of(track: &Track) -> Listed {
+    /// Of a track, whose license was stated in these words.
+    pub fn of(track: &Track, stated: Option<&str>) -> Listed {
         let text = |label: &Option<String>| label.clone().unwrap_or_default();
         Listed {
             track: track.id.clone(),
@@ -57,12 +67,15 @@ impl Listed {
             artist: text(&track.labels.artist),
             genre: text(&track.labels.genre),
             source: text(&track.labels.source),
+            samples: track.recording.as_ref().map(|recording| recording.samples.hex()).unwrap_or_default(),
+            stated: stated.unwrap_or_default().to_owned(),
         }
     }
 
-    /// The names of the columns, but the track's id, in which two rows differ.
+    /// The names of the columns, but the track's id and what follows from others, in which two rows differ.
     pub fn differences(&self, other: &Listed) -> Vec<&'static str> {
-        FIELDS.iter().skip(1).filter(|(_, of)| of(self) != of(other)).map(|(name, _)| *name).collect()
+        let columns = FIELDS.iter().skip(1).filter(|(name, _)| !FOLLOWING.contains(name));
+        columns.filter(|(_, of)| of(self) != of(other)).map(|(name, _)| *name).collect()
     }
 }
 
@@ -98,6 +111,8 @@ pub fn read(bytes: &[u8]) -> Result<Vec<Listed>, ShardError> {
                 artist: text(5),
                 genre: text(6),
                 source: text(7),
+                samples: text(8),
+                stated: text(9),
             }
         }));
     }

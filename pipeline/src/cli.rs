@@ -9,6 +9,7 @@ use crate::{
     run::{self, Ended, Options},
     runs, sample, schema, screen, verify,
     watch::watch,
+    why,
 };
 use clap::{Args, Parser, Subcommand};
 use stages::flow::Cancel;
@@ -78,6 +79,18 @@ enum Command {
         #[command(flatten)]
         store: StoreArgs,
         /// One JSON object on standard output
+        #[arg(long)]
+        json: bool,
+    },
+    /// Explain one track, clip or file of a run: what it came from, and what rests on it
+    Why {
+        /// An id or a prefix of one, a folder, or `latest`
+        run: String,
+        /// The id of a track or a clip, a file of the run, or the first digits of a digest
+        id: String,
+        #[command(flatten)]
+        store: StoreArgs,
+        /// One JSON event on standard output
         #[arg(long)]
         json: bool,
     },
@@ -364,6 +377,10 @@ impl Cli {
                     true => print(&(serde_json::to_string(&diff).map_err(|e| Error::Bug(e.to_string()))? + "\n")),
                     false => print(&diff::text(&diff)),
                 }
+            }
+            Command::Why { run, id, store, json } => {
+                let answer = why::why(&runs::find(&store.store, &run)?, &store.store, &id)?;
+                print(&if json { answer.json()? + "\n" } else { answer.text() });
             }
             Command::Encode(args) => {
                 print(&files::encode(&args.files, &args.model, &args.out, &cancel_on_interrupt())?)

@@ -81,10 +81,10 @@ impl Past {
     fn of(plan: &Plan, stage: &PlannedStage, own: &StageOutcome, before: Option<&Past>) -> Past {
         let mut labels = Vec::new();
         if stage.entry.shape == Shape::Source {
-            let tracks = own
-                .kept
-                .par_iter()
-                .filter_map(|row| if let AnyRow::Track(track) = &**row { Some(track) } else { None });
+            let tracks = own.kept.par_iter().filter_map(|row| match &**row {
+                AnyRow::Track(track) => Some(track),
+                _ => None,
+            });
             labels = tracks.map(|track| Labels::of(track).bytes()).collect();
         }
         let failed = own.dropped.iter().filter(|row| row.failed).map(|row| Name::of(&row.id).bytes()).collect();

@@ -5,15 +5,32 @@ use crate::{error::Error, execute::Outcome, gather, plan::Plan, results::Results
 use datasets::{
     Digest, Key,
     catalog::{self, Listed},
+    row::Track,
     store::Store,
 };
 use rayon::prelude::*;
-use stages::stage::{AnyRow, Kind};
+use serde::{Deserialize, Serialize};
+use stages::stage::{AnyRow, Kind, Shape};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::Arc,
 };
+
+/// A model or a song, as the record tells of it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Made {
+    /// `codec`, `prior` or `song`.
+    pub kind: String,
+    /// The stage that it came from.
+    pub stage: String,
+    /// The digest of its file.
+    pub digest: Digest,
+    /// The models that it was made with.
+    pub models: Vec<Digest>,
+    /// Objects of the store that list the samples that it, or these models, were trained on.
+    pub lineage: Vec<Digest>,
+}
 
 /// Stages whose files lie together: those that are the same at all points, or those of one point.
 pub struct Part<'p> {
@@ -75,7 +92,7 @@ pub fn files(
     for part in parts(plan) {
         files.extend(part.files(outcome));
     }
-    files.insert("tracks.parquet".into(), tracks(outcome, store)?);
+    files.insert("tracks.parquet".into(), tracks(plan, outcome, store)?);
     if let Some(results) = results {
         let table = results.parquet().map_err(|e| Error::Bug(format!("the results cannot be written: {e}")))?;
         files.insert("results.csv".into(), store.put(results.csv().as_bytes())?);
@@ -130,13 +147,28 @@ fn of<'o>(rows: impl Iterator<Item = &'o Arc<AnyRow>>) -> BTreeMap<PathBuf, Dige
 }
 
 /// The list of tracks, written where it is not there yet.
-fn tracks(outcome: &Outcome, store: &Store) -> Result<Digest, Error> {
-    let tracks: Vec<Listed> = gather::tracks(outcome).into_par_iter().map(Listed::of).collect();
-    let mut key = Key::new("tracks.parquet").number(1);
+fn tracks(plan: &Plan, outcome: &Outcome, store: &Store) -> Result<Digest, Error> {
+    // The rows of sources have the words that a `license` reads.
+    let sources = plan.stages.iter().zip(&outcome.stages).filter(|(stage, _)| stage.entry.shape == Shape::Source);
+    let sources: Vec<&[Arc<AnyRow>]> = sources.map(|(_, own)| own.kept.as_slice()).collect();
+    let stated = |track: &Track| {
+        sources.iter().find_map(|rows| {
+            // Sorted by id.
+            let at = rows.partition_point(|row| matches!(&**row, AnyRow::Track(own) if own.id < track.id));
+            match rows.get(at).map(|row| &**row) {
+                Some(AnyRow::Track(own)) if own.id == track.id => own.license.as_deref(),
+                _ => None,
+            }
+        })
+    };
+    let tracks = gather::tracks(outcome).into_par_iter();
+    let tracks: Vec<Listed> = tracks.map(|track| Listed::of(track, stated(track))).collect();
+    let mut key = Key::new("tracks.parquet").number(2);
     for track in &tracks {
         let texts = [&track.track, &track.content, &track.license, &track.split];
         let labels = [&track.title, &track.artist, &track.genre, &track.source];
-        texts.into_iter().chain(labels).for_each(|text| key.add(text.as_bytes()));
+        let texts = texts.into_iter().chain(labels).chain([&track.samples, &track.stated]);
+        texts.for_each(|text| key.add(text.as_bytes()));
     }
     let key = key.finish();
     let known = store.receipt(&key).and_then(|bytes| Some(Digest(bytes.as_ref().try_into().ok()?)));
@@ -161,6 +193,28 @@ pub fn views(plan: &Plan, outcome: &Outcome) -> BTreeMap<String, Digest> {
         }
     }
     views
+}
+
+/// Models and songs: from which stage, with which models, and the objects that list what these were trained on.
+pub fn made(plan: &Plan, outcome: &Outcome) -> BTreeSet<Made> {
+    let mut made = BTreeSet::new();
+    for (stage, own) in plan.stages.iter().zip(&outcome.stages) {
+        for row in &own.kept {
+            let (kind, digest, models, lineage) = match &**row {
+                AnyRow::Weights(weights) => {
+                    ("codec", weights.digest, Vec::new(), weights.lineage.into_iter().collect())
+                }
+                AnyRow::Prior(prior) => ("prior", prior.digest, vec![prior.codec], vec![prior.lineage]),
+                AnyRow::Audio(song) => {
+                    let models = std::iter::once(song.codec).chain(song.priors.iter().copied());
+                    ("song", song.file, models.collect(), song.lineage.clone())
+                }
+                _ => continue,
+            };
+            made.insert(Made { kind: kind.to_owned(), stage: stage.name.clone(), digest, models, lineage });
+        }
+    }
+    made
 }
 
 /// The sweep as the record tells of it: each point with its values, and its stages that other points do not share.

@@ -40,4 +40,5 @@ pub mod songs;
 pub mod summary;
 pub mod verify;
 pub mod watch;
+pub mod why;
 pub mod withdraw;

@@ -216,7 +216,14 @@ fn record(run: &Run<'_>, name: &str, files: &BTreeMap<PathBuf, Digest>, scores: 
         .flat_map(|(stage, own)| {
             // Withdrawn tracks are named in the quarantine table alone.
             let named = own.dropped.iter().filter(|row| row.code != Dropped::WITHDRAWN);
-            named.map(|row| json!({ "stage": stage.name, "id": row.id, "code": row.code }))
+            // The sentence of a failure names a path, that of a duplicate another track.
+            let withdrawn = |why: &str| {
+                run.withdrawn.tombstones.iter().any(|track| !track.id.is_empty() && why.contains(&track.id))
+            };
+            named.map(move |row| match row.failed || withdrawn(&row.why) {
+                true => json!({ "stage": stage.name, "id": row.id, "code": row.code }),
+                false => json!({ "stage": stage.name, "id": row.id, "code": row.code, "why": row.why }),
+            })
         })
         .collect();
     let files: BTreeMap<String, &Digest> =
@@ -232,6 +239,7 @@ fn record(run: &Run<'_>, name: &str, files: &BTreeMap<PathBuf, Digest>, scores: 
         "dropped": dropped,
         "tainted": run.withdrawn.tainted,
         "files": files,
+        "made": layout::made(run.plan, run.outcome),
         "views": layout::views(run.plan, run.outcome),
         "scores": scores,
         "metrics": metrics::record(run.plan, run.outcome),

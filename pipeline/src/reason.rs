@@ -246,7 +246,7 @@ impl Reason {
     fn link(&self) -> String {
         match self {
             Reason::NeverRun { name } => format!("no earlier run of `{name}` is known"),
-            Reason::NewStage { stage } => format!("stage `{stage}` is new"),
+            Reason::NewStage { stage } => format!("the last run had no stage `{stage}`"),
             Reason::Refreshed { stage } => format!("--refresh {stage}"),
             Reason::New { input } => format!("{} is new", named(input)),
             Reason::Removed { input } => format!("{} is gone", named(input)),

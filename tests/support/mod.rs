@@ -284,13 +284,17 @@ impl Plan {
     }
 }
 
-/// A track stands for its clips, `split/new` for a shard of the split that is not there yet, `?/new` for one of a split
-/// that is not known.
+/// A track stands for its clips, a shard for those that it may split into, `split/new` for a shard of the split that is not
+/// there yet, `?/new` for one of a split that is not known.
 fn covers(may: &str, id: &str) -> bool {
+    let splits = |(may, id): ((&str, &str), (&str, &str))| {
+        let bits = !id.1.is_empty() && id.1.bytes().all(|bit| b"01".contains(&bit));
+        may.0 == id.0 && (may.1 == "new" || bits && (may.1 == "all" || id.1.starts_with(may.1)))
+    };
     may == id
         || id.strip_prefix(may).is_some_and(|rest| rest.starts_with('@'))
         || may == "?/new"
-        || may.strip_suffix("new").is_some_and(|split| split.ends_with('/') && id.starts_with(split))
+        || may.split_once('/').zip(id.split_once('/')).is_some_and(splits)
 }
 
 /// Writes a WAV (22,050 Hz, mono, 16 bit): a few partials that glide, and a little noise, all from a number.

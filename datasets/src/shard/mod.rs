@@ -11,7 +11,7 @@ mod view;
 mod write;
 
 pub use curves::{Column, table};
-pub use read::{ShardReader, read};
+pub use read::{Member, ShardReader, members, read};
 pub use schema::ShardMeta;
 pub use view::{View, clip_view, view};
 pub use write::{Written, write};

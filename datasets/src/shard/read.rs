@@ -4,6 +4,7 @@ use super::schema::schema;
 use super::{ShardError, ShardMeta, ShardRow};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{UInt16Type, UInt32Type, UInt64Type};
+use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use std::fs::File;
 use std::path::Path;
@@ -62,6 +63,51 @@ impl Iterator for ShardReader {
             }
         }
     }
+}
+
+/// What a shard says of a clip, without its codes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Member {
+    /// Its track.
+    pub track: String,
+    /// First frame.
+    pub start: u64,
+    /// Its id.
+    pub clip: String,
+    /// Digest of the track's decoded samples, in hexadecimal.
+    pub samples: String,
+    /// Digest of the codec, in hexadecimal.
+    pub codec: String,
+}
+
+/// Lists the clips of a shard in the file's order; codes are not read.
+///
+/// # Errors
+/// As [`ShardReader::open`].
+pub fn members(path: &Path) -> Result<Vec<Member>, ShardError> {
+    let builder = ParquetRecordBatchReaderBuilder::try_new(File::open(path)?)?;
+    let columns = ["track", "clip", "start", "samples", "codec"];
+    let mask = ProjectionMask::columns(builder.parquet_schema(), columns);
+    let mut members = Vec::new();
+    for batch in builder.with_projection(mask).build()? {
+        let batch = batch?;
+        let lacks = |name: &str| ShardError::NotAShard(format!("it lacks `{name}`"));
+        let text = |name: &str| {
+            let column = batch.column_by_name(name).and_then(|column| column.as_string_opt::<i32>());
+            column.ok_or_else(|| lacks(name))
+        };
+        let start = batch.column_by_name("start").and_then(|column| column.as_primitive_opt::<UInt64Type>());
+        let (track, clip, start) = (text("track")?, text("clip")?, start.ok_or_else(|| lacks("start"))?);
+        let (samples, codec) = (text("samples")?, text("codec")?);
+        members.extend((0..batch.num_rows()).map(|i| Member {
+            track: track.value(i).to_owned(),
+            start: start.value(i),
+            clip: clip.value(i).to_owned(),
+            samples: samples.value(i).to_owned(),
+            codec: codec.value(i).to_owned(),
+        }));
+    }
+    Ok(members)
 }
 
 /// Reads a whole shard.

@@ -5,6 +5,7 @@ use crate::{
     plan::{Plan, PlannedStage},
     reason::{Change, Reason},
 };
+use rayon::prelude::*;
 use stages::stage::AnyRow;
 use std::sync::Arc;
 
@@ -158,8 +159,8 @@ pub(super) fn splits(stage: &PlannedStage) -> Vec<[u8; 2]> {
 
 /// Rows that differ, sorted by name.
 pub(super) fn rows(past: Option<&Past>, kept: &[Arc<AnyRow>]) -> Vec<Diff> {
-    let mut now: Vec<(Mark, usize)> = kept.iter().enumerate().map(|(index, row)| (Mark::of(row), index)).collect();
-    now.sort_unstable();
+    let mut now: Vec<(Mark, usize)> = kept.par_iter().enumerate().map(|(index, row)| (Mark::of(row), index)).collect();
+    now.par_sort_unstable();
     let (mut was, mut now) = (past.into_iter().flat_map(Past::rows).peekable(), now.into_iter().peekable());
     let mut diffs = Vec::new();
     loop {

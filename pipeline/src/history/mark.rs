@@ -4,6 +4,7 @@ use datasets::{
     Digest, Key,
     row::{Clip, Track},
 };
+use rayon::prelude::*;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use stages::stage::AnyRow;
 use std::fmt;
@@ -208,7 +209,7 @@ pub(super) struct Packed<const N: usize>(Vec<[u8; N]>);
 
 impl<const N: usize> Packed<N> {
     pub(super) fn sorted(mut records: Vec<[u8; N]>) -> Packed<N> {
-        records.sort_unstable();
+        records.par_sort_unstable();
         records.dedup();
         Packed(records)
     }
