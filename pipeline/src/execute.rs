@@ -155,6 +155,17 @@ pub(crate) fn render(
     })
 }
 
+/// The rows of each source, divided among workers.
+fn parts(found: Vec<Vec<Found>>, workers: usize) -> Vec<Vec<Vec<Found>>> {
+    let mut parts = vec![vec![Vec::new(); found.len()]; workers];
+    for (stage, mut rows) in found.into_iter().enumerate() {
+        for (left, part) in (1..=workers).rev().zip(parts.iter_mut().rev()) {
+            part[stage] = rows.split_off(rows.len() - rows.len() / left);
+        }
+    }
+    parts
+}
+
 /// Runs a plan on `workers` timely workers. `found` are the rows of each source stage, `pins` the weights of
 /// each pinned stage, both by the stage's index. Of several processes, the first feeds the rows.
 ///
@@ -169,17 +180,16 @@ pub(crate) fn execute(
     cluster: Option<&Cluster>,
 ) -> Result<Share, Error> {
     let gathers = gathers(plan);
-    let found = Arc::new(Mutex::new(found));
+    let found: Vec<Mutex<Vec<Vec<Found>>>> = parts(found, workers.max(1)).into_iter().map(Mutex::new).collect();
     let (plan_, env_, gathers_) = (plan.clone(), env.clone(), gathers.clone());
     let logic = move |worker: &mut Worker| {
         let probe: ProbeHandle<Time> = ProbeHandle::new();
         let mut inputs = render(worker, &plan_, &env_, &pins, &gathers_, &probe);
-        if worker.index() == 0 {
-            let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+        // The workers of the first process each feed a part, so that what follows is theirs to do.
+        if let Some(parts) = found.get(worker.index()) {
+            let mut part = std::mem::take(&mut *parts.lock().unwrap_or_else(PoisonError::into_inner));
             for (index, input) in &mut inputs {
-                for row in std::mem::take(&mut found[*index]) {
-                    input.insert(row);
-                }
+                part[*index].drain(..).for_each(|row| input.insert(row));
             }
         }
         let end = seal(&(BUILD << 32)) + 1;

@@ -18,10 +18,11 @@ use datasets::{
     row::Dropped,
     store::{Store, StoreError, sync_folder, write_atomic},
 };
+use serde::Serialize;
 use serde_json::{Value, json};
 use stages::flow::{Env, Event};
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     fs, io,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
@@ -67,7 +68,7 @@ pub fn publish(run: &Run<'_>) -> Result<Published, Error> {
     let scores = results::scores(run.plan, run.outcome);
     let results = results::results(run.plan, &scores);
     let files = layout::files(run.plan, run.outcome, results.as_ref(), store)?;
-    let record = pretty(&record(run, &name, &files, &scores));
+    let record = record(run, &name, &files, &scores);
     let mut texts = BTreeMap::from([(RECORD, record)]);
     if !run.withdrawn.tombstones.is_empty() {
         texts.insert(QUARANTINE, withdraw::quarantine(&run.withdrawn.tombstones));
@@ -184,7 +185,7 @@ fn pretty(value: &Value) -> String {
 }
 
 /// What follows from plan and inputs.
-fn record(run: &Run<'_>, name: &str, files: &BTreeMap<PathBuf, Digest>, scores: &[Score]) -> Value {
+fn record(run: &Run<'_>, name: &str, files: &BTreeMap<PathBuf, Digest>, scores: &[Score]) -> String {
     let stages: Vec<Value> = run
         .plan
         .stages
@@ -208,43 +209,70 @@ fn record(run: &Run<'_>, name: &str, files: &BTreeMap<PathBuf, Digest>, scores: 
             })
         })
         .collect();
-    let dropped: Vec<Value> = run
-        .plan
-        .stages
-        .iter()
-        .zip(&run.outcome.stages)
-        .flat_map(|(stage, own)| {
-            // Withdrawn tracks are named in the quarantine table alone.
-            let named = own.dropped.iter().filter(|row| row.code != Dropped::WITHDRAWN);
+    let withdrawn: HashSet<&str> = run.withdrawn.tombstones.iter().map(|track| track.id.as_str()).collect();
+    // Where a sentence names another track, that ends it: "has exactly the samples of ID".
+    let names_withdrawn =
+        |why: &str| why.match_indices(" of ").any(|(at, of)| withdrawn.contains(&why[at + of.len()..]));
+    let dropped = run.plan.stages.iter().zip(&run.outcome.stages).flat_map(|(stage, own)| {
+        // Withdrawn tracks are named in the quarantine table alone.
+        let named = own.dropped.iter().filter(|row| row.code != Dropped::WITHDRAWN);
+        named.map(|row| Line {
+            code: &row.code,
+            id: &row.id,
+            stage: &stage.name,
             // The sentence of a failure names a path, that of a duplicate another track.
-            let withdrawn = |why: &str| {
-                run.withdrawn.tombstones.iter().any(|track| !track.id.is_empty() && why.contains(&track.id))
-            };
-            named.map(move |row| match row.failed || withdrawn(&row.why) {
-                true => json!({ "stage": stage.name, "id": row.id, "code": row.code }),
-                false => json!({ "stage": stage.name, "id": row.id, "code": row.code, "why": row.why }),
-            })
+            why: (!row.failed && !names_withdrawn(&row.why)).then_some(row.why.as_str()),
         })
-        .collect();
-    let files: BTreeMap<String, &Digest> =
-        files.iter().map(|(path, digest)| (path.display().to_string(), digest)).collect();
-    json!({
-        "format": 1,
-        "name": run.plan.name,
-        "run": name,
-        "seed": run.plan.seed,
-        "refrain": env!("CARGO_PKG_VERSION"),
-        "numerics": datasets::effect::numerics(),
-        "stages": stages,
-        "dropped": dropped,
-        "tainted": run.withdrawn.tainted,
-        "files": files,
-        "made": layout::made(run.plan, run.outcome),
-        "views": layout::views(run.plan, run.outcome),
-        "scores": scores,
-        "metrics": metrics::record(run.plan, run.outcome),
-        "sweep": layout::points(run.plan),
-    })
+    });
+    let record = Record {
+        dropped: dropped.collect(),
+        files: files.iter().map(|(path, digest)| (path.display().to_string(), digest)).collect(),
+        format: 1,
+        made: json!(layout::made(run.plan, run.outcome)),
+        metrics: json!(metrics::record(run.plan, run.outcome)),
+        name: &run.plan.name,
+        numerics: datasets::effect::numerics(),
+        refrain: env!("CARGO_PKG_VERSION"),
+        run: name,
+        scores: json!(scores),
+        seed: run.plan.seed,
+        stages,
+        sweep: layout::points(run.plan),
+        tainted: json!(run.withdrawn.tainted),
+        views: layout::views(run.plan, run.outcome),
+    };
+    // Numbers, strings and lists of them: there is nothing that could fail.
+    serde_json::to_string_pretty(&record).unwrap_or_default() + "\n"
+}
+
+/// `run.json`; its fields in the order of their names.
+#[derive(Serialize)]
+struct Record<'r> {
+    dropped: Vec<Line<'r>>,
+    files: BTreeMap<String, &'r Digest>,
+    format: u32,
+    made: Value,
+    metrics: Value,
+    name: &'r str,
+    numerics: &'r str,
+    refrain: &'r str,
+    run: &'r str,
+    scores: Value,
+    seed: u64,
+    stages: Vec<Value>,
+    sweep: Option<Value>,
+    tainted: Value,
+    views: BTreeMap<String, Digest>,
+}
+
+/// A dropped row.
+#[derive(Serialize)]
+struct Line<'r> {
+    code: &'r str,
+    id: &'r str,
+    stage: &'r str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<&'r str>,
 }
 
 /// What this time was like.

@@ -203,7 +203,7 @@ mod tests {
 
     fn row(key: &str, code: &str) -> Found {
         let origin = Origin::Unusable(code.into(), String::new());
-        Found { key: key.into(), origin, license: None, labels: Labels::default() }
+        Found { key: key.into(), origin, shared: false, license: None, labels: Labels::default() }
     }
 
     #[test]

@@ -99,6 +99,7 @@ impl Stage for Weights {
         Ok(vec![Found {
             key: content.short(12),
             origin: Origin::File { content, bytes },
+            shared: false,
             license: None,
             labels: Labels::default(),
         }])
