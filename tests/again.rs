@@ -232,3 +232,46 @@ fn a_pinned_codec_is_trained_anew_on_request() {
     let again = place.run(&[]);
     assert_eq!((again.executed(), again.weights()), (BTreeMap::new(), ran.weights()));
 }
+
+/// What `timing.json` says of the stages.
+fn costs(said: &Said) -> serde_json::Value {
+    let text = fs::read_to_string(said.folder().join("timing.json")).expect("times");
+    serde_json::from_str::<serde_json::Value>(&text).expect("JSON")["stages"].clone()
+}
+
+#[test]
+fn where_nothing_changed_the_short_way_says_what_the_long_way_says() {
+    let place = Place::new();
+    fs::write(place.music().join("notes.txt"), "no sound").expect("a file");
+    let first = place.run(&[]);
+    let short = |said: &Said| said.all("unchanged").next().is_some();
+    assert!(!short(&first));
+    let whole = tree(&first.folder());
+    let again = place.run(&[]);
+    assert!(short(&again), "{}", again.out);
+    assert_eq!(again.executed(), BTreeMap::new());
+    let costs_short = costs(&again);
+
+    // Whatever is missing in store or tree, the long way finds it, and ends with the same.
+    fs::remove_file(again.folder().join("report.html")).expect("removed");
+    let long = place.run(&[]);
+    assert!(!short(&long));
+    assert_eq!((long.done(), costs(&long)), (again.done(), costs_short));
+    assert_same("published anew", &tree(&long.folder()), &whole);
+    assert!(short(&place.run(&[])));
+
+    let objects = support::files(&place.store().join("objects"));
+    let shard = tree(&long.folder()).into_iter().find(|(path, _)| path.starts_with("codes")).expect("a shard").1;
+    let lost = objects.iter().find(|(_, bytes)| **bytes == shard).expect("its object").0;
+    fs::remove_file(place.store().join("objects").join(lost)).expect("removed");
+    let mended = place.run(&[]);
+    assert_eq!(mended.count("shards", "executed"), 1);
+    assert!(short(&place.run(&[])));
+
+    // Another manifest, a weaker guard, other times of a file, a lost receipt: each is looked at.
+    assert!(!short(&place.run(&["--set", "stage.free.max_dropped=0.5"])));
+    assert_eq!(place.run(&["--set", "stage.free.max_dropped=0.01"]).code, Some(5));
+    assert!(!short(&place.run(&[])) && short(&place.run(&["--rehash"])));
+    fs::remove_dir_all(place.store().join("receipts")).expect("removed");
+    assert!(!short(&place.run(&[])));
+}

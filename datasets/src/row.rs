@@ -276,6 +276,8 @@ row! {
         pub key: String,
         /// Where its bytes come from.
         pub origin: Origin,
+        /// Whether another file of the scan has the same key.
+        pub shared: bool,
         /// The license as stated.
         pub license: Option<String>,
         /// What is said about it.

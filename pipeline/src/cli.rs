@@ -7,7 +7,9 @@ use crate::{
     hosts::Seat,
     plan::load,
     run::{self, Ended, Options},
-    runs, sample, schema, screen, verify, why,
+    runs, sample, schema, screen, verify,
+    watch::watch,
+    why,
 };
 use clap::{Args, Parser, Subcommand};
 use stages::flow::Cancel;
@@ -42,6 +44,8 @@ enum Command {
     Run(RunArgs),
     /// Show what a run would do, and why, without doing it
     Plan(PlanArgs),
+    /// Stay up: build and publish whenever the manifest, its sources or its lists change
+    Watch(WatchArgs),
     /// Say everything that is wrong with a manifest
     Check(ManifestArgs),
     /// List the stages with their settings
@@ -181,6 +185,26 @@ struct RunArgs {
 }
 
 #[derive(Args)]
+struct WatchArgs {
+    #[command(flatten)]
+    manifest: ManifestArgs,
+    #[command(flatten)]
+    store: StoreArgs,
+    /// Timely workers, slots of the pool and threads of the engine; by default the cores
+    #[arg(short = 'w', long, value_name = "N")]
+    workers: Option<NonZeroUsize>,
+    /// Size limit of the cache of decoded samples, in MiB
+    #[arg(long, default_value_t = 8192, value_name = "MIB")]
+    pcm_cache: u64,
+    /// Publish although a source shrank or a stage dropped more than its limit
+    #[arg(long)]
+    allow_shrink: bool,
+    /// One JSON event a line on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
 struct HostsArgs {
     /// Run as one of N processes, which share the store; by default as many as --hosts names, or this one alone
     #[arg(short = 'n', long, value_name = "N")]
@@ -317,6 +341,13 @@ impl Cli {
                     .map_err(Error::Manifest)?;
                 let preview = run::dry(plan, &args.work.options(&args.store, false), cancel_on_interrupt())?;
                 print(&if args.work.json { format!("{}\n", preview.json()) } else { preview.text() });
+            }
+            Command::Watch(args) => {
+                let ManifestArgs { manifest, sets, to } = &args.manifest;
+                let (workers, pcm_cache, json) = (args.workers, args.pcm_cache, args.json);
+                let work = WorkArgs { workers, refresh: Vec::new(), rehash: false, pcm_cache, json };
+                let options = work.options(&args.store, args.allow_shrink);
+                watch(&|| load(manifest, sets, to.as_deref()), &options, &cancel_on_interrupt(), json)?;
             }
             Command::Check(args) => {
                 let plan = load(&args.manifest, &args.sets, args.to.as_deref()).map_err(Error::Manifest)?;

@@ -9,7 +9,7 @@ use datasets::{
     Digest,
     row::{Dropped, Found, Pending},
 };
-use differential_dataflow::input::Input as _;
+use differential_dataflow::input::{Input as _, InputSession};
 use rayon::prelude::*;
 use stages::{
     flow::{Env, Failure, StageLedger},
@@ -44,7 +44,7 @@ pub struct Outcome {
 }
 
 /// Rows of all workers with their multiplicities.
-struct Gathered<R>(Arc<Mutex<Vec<(R, isize)>>>);
+pub(crate) struct Gathered<R>(Arc<Mutex<Vec<(R, isize)>>>);
 
 impl<R: Ord + Clone + Send + 'static> Gathered<R> {
     fn new() -> Gathered<R> {
@@ -66,7 +66,7 @@ impl<R: Ord + Clone + Send + 'static> Gathered<R> {
     }
 
     /// Every row with its multiplicities added up, sorted.
-    fn sums(&self) -> Vec<(R, isize)> {
+    pub(crate) fn sums(&self) -> Vec<(R, isize)> {
         let mut all = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         all.par_sort_unstable();
         let mut sums: Vec<(R, isize)> = Vec::with_capacity(all.len());
@@ -85,10 +85,10 @@ impl<R: Ord + Clone + Send + 'static> Gathered<R> {
     }
 }
 
-struct Gather {
-    kept: Gathered<Arc<AnyRow>>,
-    dropped: Gathered<Dropped>,
-    pending: Gathered<Pending>,
+pub(crate) struct Gather {
+    pub(crate) kept: Gathered<Arc<AnyRow>>,
+    pub(crate) dropped: Gathered<Dropped>,
+    pub(crate) pending: Gathered<Pending>,
 }
 
 /// The one build of a run.
@@ -99,6 +99,72 @@ pub(crate) struct Share(Arc<Vec<Gather>>);
 
 /// Rows travel between processes so many at a time.
 const PART: usize = 1000;
+
+/// Rows of a source stage, by its index in the plan, as they are fed.
+pub(crate) type Feed = (usize, InputSession<Time, Found, isize>);
+
+/// A place to gather what comes of each stage.
+pub(crate) fn gathers(plan: &Plan) -> Arc<Vec<Gather>> {
+    let gather = || Gather { kept: Gathered::new(), dropped: Gathered::new(), pending: Gathered::new() };
+    Arc::new(plan.stages.iter().map(|_| gather()).collect())
+}
+
+/// Builds a plan's operators on a worker; the handles that feed its sources.
+pub(crate) fn render(
+    worker: &mut Worker,
+    plan: &Plan,
+    env: &Arc<Env>,
+    pins: &[Option<Digest>],
+    gathers: &[Gather],
+    probe: &ProbeHandle<Time>,
+) -> Vec<Feed> {
+    worker.dataflow::<Time, _, _>(|scope| {
+        let mut flows: Vec<Flow<'_>> = Vec::new();
+        let mut inputs = Vec::new();
+        for (index, stage) in plan.stages.iter().enumerate() {
+            let taken: Vec<Option<Flow<'_>>> = match stage.entry.ports.is_empty() {
+                true => {
+                    let (input, rows) = scope.new_collection::<Found, isize>();
+                    inputs.push((index, input));
+                    let pending = none(&rows);
+                    vec![Some(Found::flow(Input { kept: rows, pending }))]
+                }
+                false => stage
+                    .inputs
+                    .iter()
+                    .map(|feeding| {
+                        let mut feeding = feeding.iter().map(|i| flows[*i].clone());
+                        Some(feeding.next()?.concat(feeding.collect()))
+                    })
+                    .collect(),
+            };
+            let cx = Context {
+                scope,
+                stage: stage.name.as_str().into(),
+                seed: seed(stage.seed, stage.entry.verb, &stage.salt),
+                pinned: pins[index],
+                env: env.clone(),
+            };
+            let rendered = stage.ready.render(&cx, taken);
+            gathers[index].kept.watch(rendered.kept, probe);
+            gathers[index].dropped.watch(rendered.dropped, probe);
+            gathers[index].pending.watch(rendered.pending, probe);
+            flows.push(rendered.flow);
+        }
+        inputs
+    })
+}
+
+/// The rows of each source, divided among workers.
+fn parts(found: Vec<Vec<Found>>, workers: usize) -> Vec<Vec<Vec<Found>>> {
+    let mut parts = vec![vec![Vec::new(); found.len()]; workers];
+    for (stage, mut rows) in found.into_iter().enumerate() {
+        for (left, part) in (1..=workers).rev().zip(parts.iter_mut().rev()) {
+            part[stage] = rows.split_off(rows.len() - rows.len() / left);
+        }
+    }
+    parts
+}
 
 /// Runs a plan on `workers` timely workers. `found` are the rows of each source stage, `pins` the weights of
 /// each pinned stage, both by the stage's index. Of several processes, the first feeds the rows.
@@ -113,58 +179,17 @@ pub(crate) fn execute(
     workers: usize,
     cluster: Option<&Cluster>,
 ) -> Result<Share, Error> {
-    let gathers: Arc<Vec<Gather>> = Arc::new(
-        plan.stages
-            .iter()
-            .map(|_| Gather { kept: Gathered::new(), dropped: Gathered::new(), pending: Gathered::new() })
-            .collect(),
-    );
-    let found = Arc::new(Mutex::new(found));
+    let gathers = gathers(plan);
+    let found: Vec<Mutex<Vec<Vec<Found>>>> = parts(found, workers.max(1)).into_iter().map(Mutex::new).collect();
     let (plan_, env_, gathers_) = (plan.clone(), env.clone(), gathers.clone());
     let logic = move |worker: &mut Worker| {
-        let (plan, env, gathers) = (&plan_, &env_, &gathers_);
         let probe: ProbeHandle<Time> = ProbeHandle::new();
-        let mut inputs = worker.dataflow::<Time, _, _>(|scope| {
-            let mut flows: Vec<Flow<'_>> = Vec::new();
-            let mut inputs = Vec::new();
-            for (index, stage) in plan.stages.iter().enumerate() {
-                let taken: Vec<Option<Flow<'_>>> = match stage.entry.ports.is_empty() {
-                    true => {
-                        let (input, rows) = scope.new_collection::<Found, isize>();
-                        inputs.push((index, input));
-                        let pending = none(&rows);
-                        vec![Some(Found::flow(Input { kept: rows, pending }))]
-                    }
-                    false => stage
-                        .inputs
-                        .iter()
-                        .map(|feeding| {
-                            let mut feeding = feeding.iter().map(|i| flows[*i].clone());
-                            Some(feeding.next()?.concat(feeding.collect()))
-                        })
-                        .collect(),
-                };
-                let cx = Context {
-                    scope,
-                    stage: stage.name.as_str().into(),
-                    seed: seed(stage.seed, stage.entry.verb, &stage.salt),
-                    pinned: pins[index],
-                    env: env.clone(),
-                };
-                let rendered = stage.ready.render(&cx, taken);
-                gathers[index].kept.watch(rendered.kept, &probe);
-                gathers[index].dropped.watch(rendered.dropped, &probe);
-                gathers[index].pending.watch(rendered.pending, &probe);
-                flows.push(rendered.flow);
-            }
-            inputs
-        });
-        if worker.index() == 0 {
-            let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut inputs = render(worker, &plan_, &env_, &pins, &gathers_, &probe);
+        // The workers of the first process each feed a part, so that what follows is theirs to do.
+        if let Some(parts) = found.get(worker.index()) {
+            let mut part = std::mem::take(&mut *parts.lock().unwrap_or_else(PoisonError::into_inner));
             for (index, input) in &mut inputs {
-                for row in std::mem::take(&mut found[*index]) {
-                    input.insert(row);
-                }
+                part[*index].drain(..).for_each(|row| input.insert(row));
             }
         }
         let end = seal(&(BUILD << 32)) + 1;

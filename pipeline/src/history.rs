@@ -11,6 +11,7 @@ pub use mark::{LABELS, Labels, Mark, Name, parts};
 use crate::{
     execute::{Outcome, StageOutcome},
     plan::{Plan, PlannedStage},
+    settled::Settled,
 };
 use datasets::{
     audio::{decode::DECODER, resample::RESAMPLER},
@@ -38,7 +39,7 @@ pub struct Published {
 }
 
 /// The version of the file.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// The last published run of a name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -50,6 +51,8 @@ pub struct History {
     pub versions: BTreeMap<String, String>,
     /// Its stages.
     pub stages: Vec<Past>,
+    /// What a run that changes nothing needs to know.
+    pub settled: Option<Settled>,
 }
 
 /// One stage of the last published run: the parts of which the keys of its items were made.
@@ -152,7 +155,7 @@ impl History {
     pub fn next(&self, plan: &Plan, outcome: &Outcome) -> History {
         let stages = plan.stages.iter().zip(&outcome.stages);
         let stages = stages.map(|(stage, own)| Past::of(plan, stage, own, self.stage(&stage.name)));
-        History { format: FORMAT, run: String::new(), versions: versions(), stages: stages.collect() }
+        History { format: FORMAT, run: String::new(), versions: versions(), stages: stages.collect(), settled: None }
     }
 
     /// Rows added and retracted at each stage of the next run.
@@ -169,8 +172,8 @@ impl History {
     ///
     /// # Errors
     /// When the store refuses.
-    pub fn record(&self, store: &Store, name: &str, run: &str) -> Result<(), StoreError> {
-        let history = History { run: run.to_owned(), ..self.clone() };
+    pub fn record(self, store: &Store, name: &str, run: &str, settled: Option<Settled>) -> Result<(), StoreError> {
+        let history = History { run: run.to_owned(), settled, ..self };
         // Nothing here can fail to be packed: numbers, strings and bytes.
         let Ok(bytes) = postcard::to_stdvec(&history) else { return Ok(()) };
         let path = place(store, name);

@@ -5,11 +5,12 @@ use crate::{
     error::Error,
     execute::Outcome,
     gather,
-    history::{History, Published},
+    history::Published,
     layout, metrics,
     plan::Plan,
     report::{self, attribution_md, html},
     results::{self, Score},
+    summary::Summary,
     withdraw::{self, Withdrawn},
 };
 use datasets::{
@@ -17,10 +18,11 @@ use datasets::{
     row::Dropped,
     store::{Store, StoreError, sync_folder, write_atomic},
 };
+use serde::Serialize;
 use serde_json::{Value, json};
 use stages::flow::{Env, Event};
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     fs, io,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
@@ -38,10 +40,8 @@ pub struct Run<'a> {
     pub env: &'a Env,
     /// The run's digest.
     pub id: Digest,
-    /// What later runs compare themselves with.
-    pub history: &'a History,
-    /// Rows added and retracted at each stage.
-    pub changes: &'a [(u64, u64)],
+    /// What it says of itself.
+    pub summary: &'a Summary,
     /// What its opt-out lists withdraw.
     pub withdrawn: &'a Withdrawn,
     /// Workers.
@@ -53,7 +53,7 @@ pub struct Run<'a> {
 }
 
 /// The file of a run's record; a tree is whole when it holds the record that belongs to it.
-const RECORD: &str = "run.json";
+pub(crate) const RECORD: &str = "run.json";
 /// The table of what was withdrawn.
 const QUARANTINE: &str = "quarantine.tsv";
 
@@ -68,7 +68,7 @@ pub fn publish(run: &Run<'_>) -> Result<Published, Error> {
     let scores = results::scores(run.plan, run.outcome);
     let results = results::results(run.plan, &scores);
     let files = layout::files(run.plan, run.outcome, results.as_ref(), store)?;
-    let record = pretty(&record(run, &name, &files, &scores));
+    let record = record(run, &name, &files, &scores);
     let mut texts = BTreeMap::from([(RECORD, record)]);
     if !run.withdrawn.tombstones.is_empty() {
         texts.insert(QUARANTINE, withdraw::quarantine(&run.withdrawn.tombstones));
@@ -82,9 +82,9 @@ pub fn publish(run: &Run<'_>) -> Result<Published, Error> {
         all.extend(texts.into_iter().map(|(name, text)| (PathBuf::from(name), text)));
         write_tree(store, &folder, &files, &report, &all)?;
     }
-    write_atomic(&folder.join("timing.json"), pretty(&timing(run, &name)).as_bytes())?;
+    let timing = timing(&name, run.summary, run.workers, run.processes, run.started);
+    write_atomic(&folder.join("timing.json"), timing.as_bytes())?;
     point_latest(&store.runs(), &name)?;
-    run.history.record(store, &run.plan.name, &name)?;
     Ok(Published { run: name, folder, known })
 }
 
@@ -185,7 +185,7 @@ fn pretty(value: &Value) -> String {
 }
 
 /// What follows from plan and inputs.
-fn record(run: &Run<'_>, name: &str, files: &BTreeMap<PathBuf, Digest>, scores: &[Score]) -> Value {
+fn record(run: &Run<'_>, name: &str, files: &BTreeMap<PathBuf, Digest>, scores: &[Score]) -> String {
     let stages: Vec<Value> = run
         .plan
         .stages
@@ -209,70 +209,95 @@ fn record(run: &Run<'_>, name: &str, files: &BTreeMap<PathBuf, Digest>, scores: 
             })
         })
         .collect();
-    let dropped: Vec<Value> = run
-        .plan
-        .stages
-        .iter()
-        .zip(&run.outcome.stages)
-        .flat_map(|(stage, own)| {
-            // Withdrawn tracks are named in the quarantine table alone.
-            let named = own.dropped.iter().filter(|row| row.code != Dropped::WITHDRAWN);
+    let withdrawn: HashSet<&str> = run.withdrawn.tombstones.iter().map(|track| track.id.as_str()).collect();
+    // Where a sentence names another track, that ends it: "has exactly the samples of ID".
+    let names_withdrawn =
+        |why: &str| why.match_indices(" of ").any(|(at, of)| withdrawn.contains(&why[at + of.len()..]));
+    let dropped = run.plan.stages.iter().zip(&run.outcome.stages).flat_map(|(stage, own)| {
+        // Withdrawn tracks are named in the quarantine table alone.
+        let named = own.dropped.iter().filter(|row| row.code != Dropped::WITHDRAWN);
+        named.map(|row| Line {
+            code: &row.code,
+            id: &row.id,
+            stage: &stage.name,
             // The sentence of a failure names a path, that of a duplicate another track.
-            let withdrawn = |why: &str| {
-                run.withdrawn.tombstones.iter().any(|track| !track.id.is_empty() && why.contains(&track.id))
-            };
-            named.map(move |row| match row.failed || withdrawn(&row.why) {
-                true => json!({ "stage": stage.name, "id": row.id, "code": row.code }),
-                false => json!({ "stage": stage.name, "id": row.id, "code": row.code, "why": row.why }),
-            })
+            why: (!row.failed && !names_withdrawn(&row.why)).then_some(row.why.as_str()),
         })
-        .collect();
-    let files: BTreeMap<String, &Digest> =
-        files.iter().map(|(path, digest)| (path.display().to_string(), digest)).collect();
-    json!({
-        "format": 1,
-        "name": run.plan.name,
-        "run": name,
-        "seed": run.plan.seed,
-        "refrain": env!("CARGO_PKG_VERSION"),
-        "numerics": datasets::effect::numerics(),
-        "stages": stages,
-        "dropped": dropped,
-        "tainted": run.withdrawn.tainted,
-        "files": files,
-        "made": layout::made(run.plan, run.outcome),
-        "views": layout::views(run.plan, run.outcome),
-        "scores": scores,
-        "metrics": metrics::record(run.plan, run.outcome),
-        "sweep": layout::points(run.plan),
-    })
+    });
+    let record = Record {
+        dropped: dropped.collect(),
+        files: files.iter().map(|(path, digest)| (path.display().to_string(), digest)).collect(),
+        format: 1,
+        made: json!(layout::made(run.plan, run.outcome)),
+        metrics: json!(metrics::record(run.plan, run.outcome)),
+        name: &run.plan.name,
+        numerics: datasets::effect::numerics(),
+        refrain: env!("CARGO_PKG_VERSION"),
+        run: name,
+        scores: json!(scores),
+        seed: run.plan.seed,
+        stages,
+        sweep: layout::points(run.plan),
+        tainted: json!(run.withdrawn.tainted),
+        views: layout::views(run.plan, run.outcome),
+    };
+    // Numbers, strings and lists of them: there is nothing that could fail.
+    serde_json::to_string_pretty(&record).unwrap_or_default() + "\n"
+}
+
+/// `run.json`; its fields in the order of their names.
+#[derive(Serialize)]
+struct Record<'r> {
+    dropped: Vec<Line<'r>>,
+    files: BTreeMap<String, &'r Digest>,
+    format: u32,
+    made: Value,
+    metrics: Value,
+    name: &'r str,
+    numerics: &'r str,
+    refrain: &'r str,
+    run: &'r str,
+    scores: Value,
+    seed: u64,
+    stages: Vec<Value>,
+    sweep: Option<Value>,
+    tainted: Value,
+    views: BTreeMap<String, Digest>,
+}
+
+/// A dropped row.
+#[derive(Serialize)]
+struct Line<'r> {
+    code: &'r str,
+    id: &'r str,
+    stage: &'r str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<&'r str>,
 }
 
 /// What this time was like.
-fn timing(run: &Run<'_>, name: &str) -> Value {
-    let stages: BTreeMap<&str, Value> = run
-        .plan
-        .stages
-        .iter()
-        .zip(&run.outcome.stages)
-        .zip(run.changes)
-        .map(|((stage, own), (added, retracted))| {
-            let value = json!({
-                "executed": own.ledger.executed.len(),
-                "seconds": own.ledger.cost.seconds,
-                "bytes": own.ledger.cost.bytes,
-                "cached": own.ledger.cached,
-                "added": added,
-                "retracted": retracted,
-            });
-            (stage.name.as_str(), value)
-        })
-        .collect();
-    json!({
-        "run": name,
-        "workers": run.workers,
-        "processes": run.processes,
-        "seconds": run.started.elapsed().as_secs_f64(),
-        "stages": stages,
-    })
+fn timing(run: &str, summary: &Summary, workers: usize, processes: usize, started: Instant) -> String {
+    pretty(&json!({
+        "run": run,
+        "workers": workers,
+        "processes": processes,
+        "seconds": started.elapsed().as_secs_f64(),
+        "stages": summary.costs(),
+    }))
+}
+
+/// Makes a tree that is there the last one: what publishing does where nothing changed.
+///
+/// # Errors
+/// When the store refuses.
+pub fn again(
+    store: &Store,
+    published: &Published,
+    summary: &Summary,
+    workers: usize,
+    started: Instant,
+) -> Result<(), StoreError> {
+    let text = timing(&published.run, summary, workers, 1, started);
+    write_atomic(&published.folder.join("timing.json"), text.as_bytes())?;
+    point_latest(&store.runs(), &published.run)
 }

@@ -12,7 +12,10 @@ use crate::{
     lock::Lock,
     plan::{Plan, PlannedStage},
     preview::Preview,
-    publish, withdraw,
+    publish,
+    settled::{self, Settled},
+    summary::Summary,
+    withdraw::{self, Withdrawn},
 };
 use datasets::{
     Digest, Key,
@@ -63,14 +66,10 @@ pub enum Ended {
 /// A finished run.
 #[derive(Debug)]
 pub struct Finished {
-    /// Its plan.
-    pub plan: Arc<Plan>,
-    /// What became of it.
-    pub outcome: Outcome,
+    /// What it says of itself.
+    pub summary: Summary,
     /// Where it was published.
-    pub published: Option<Published>,
-    /// Rows added and retracted at each stage against the last published run of this name.
-    pub changes: Vec<(u64, u64)>,
+    pub published: Published,
     /// How long it took.
     pub wall: Duration,
     /// The lock file, where this run wrote it.
@@ -78,11 +77,11 @@ pub struct Finished {
 }
 
 /// A plan with everything that is known before it executes.
-struct Prepared {
-    env: Arc<Env>,
-    lock: Lock,
-    pins: Vec<Option<Digest>>,
-    found: Vec<Vec<Found>>,
+pub(crate) struct Prepared {
+    pub(crate) env: Arc<Env>,
+    pub(crate) lock: Lock,
+    pub(crate) pins: Vec<Option<Digest>>,
+    pub(crate) found: Vec<Vec<Found>>,
 }
 
 /// The engine's threads are the process's: sized once, before the first use.
@@ -95,7 +94,8 @@ pub(crate) fn size_engine(workers: usize) {
     });
 }
 
-fn prepare(
+/// Opens the store, reads lock and lists, and looks at all sources.
+pub(crate) fn prepare(
     plan: &Plan,
     options: &Options,
     dry: bool,
@@ -143,9 +143,18 @@ fn prepare(
     let optouts = optouts(plan, &mut unreadable);
     let peers = cluster.map(Cluster::peers);
     let env = Arc::new(Env { dry, peers, ..env(options, store, optouts, cancel, observer) });
+    let found = scan(plan, &env, unreadable)?;
+    Ok(Prepared { env, lock, pins, found })
+}
+
+/// Looks at all sources: the rows of each stage, by its index. `unreadable` are sentences on what could not be read before.
+///
+/// # Errors
+/// When a source as a whole cannot be read, or the store fails.
+pub(crate) fn scan(plan: &Plan, env: &Env, mut unreadable: Vec<String>) -> Result<Vec<Vec<Found>>, Error> {
     let mut found = Vec::new();
     for stage in &plan.stages {
-        match stage.ready.scan(&plan.base, &env) {
+        match stage.ready.scan(&plan.base, env) {
             Ok(rows) => found.push(rows),
             Err(SourceError::Store(error)) => return Err(error.into()),
             Err(SourceError::Unreadable(why)) => {
@@ -154,10 +163,7 @@ fn prepare(
             }
         }
     }
-    if !unreadable.is_empty() {
-        return Err(Error::Source(unreadable.join("\n")));
-    }
-    Ok(Prepared { env, lock, pins, found })
+    if unreadable.is_empty() { Ok(found) } else { Err(Error::Source(unreadable.join("\n"))) }
 }
 
 /// What effects may reach in a run of this process alone.
@@ -228,7 +234,7 @@ pub fn run(plan: Plan, options: &Options, cancel: Cancel, observer: Box<dyn Obse
     let cluster = Cluster::join(seat, &follow::facts(&plan, options), &cancel)?;
     if cluster.leads() {
         let finished = lead(plan, options, cancel, observer, Some(&cluster));
-        let run = finished.as_ref().map(|finished| finished.published.as_ref().map_or("", |p| p.run.as_str()));
+        let run = finished.as_ref().map(|finished| finished.published.run.as_str());
         cluster.end(run);
         return finished.map(|finished| Ended::Finished(Box::new(finished)));
     }
@@ -245,13 +251,22 @@ fn lead(
     cluster: Option<&Cluster>,
 ) -> Result<Finished, Error> {
     let started = Instant::now();
-    let Prepared { env, mut lock, pins, found } = prepare(&plan, options, false, cancel.clone(), observer, cluster)?;
+    let Prepared { env, mut lock, pins, found } = prepare(&plan, options, false, cancel, observer, cluster)?;
     let history = History::of(&env.store, &plan.name).unwrap_or_default();
     if !options.allow_shrink {
         guard::sources(&plan, &found, &history).map_err(Error::Guard)?;
     }
-    let counts: Vec<usize> = found.iter().map(Vec::len).collect();
-    let inputs = inputs(&plan, &found);
+    let facts = Facts::of(&plan, &found);
+    let settled = settled::key(&plan, &facts.inputs, &found, &pins, &lock, &env).filter(|_| cluster.is_none());
+    if options.refresh.is_empty()
+        && let Some((published, summary)) = settled::recall(&history, settled, &env.store)?
+    {
+        env.event(Event::Unchanged { run: published.run.clone() });
+        publish::again(&env.store, &published, &summary, options.workers, started)?;
+        keep::record(&env.store, &plan, &Outcome::default(), &Withdrawn::default(), &published.run, true)?;
+        env.store.flush()?;
+        return Ok(Finished { summary, published, wall: started.elapsed(), locked: None });
+    }
     if let Some(cluster) = cluster {
         follow::start(cluster, &plan, &env, &pins)?;
     }
@@ -261,42 +276,75 @@ fn lead(
         follow::gather(cluster, &share, &env)?;
     }
     let outcome = share.outcome(&plan, &env);
+    finish(&plan, &env, outcome, &facts, settled, &history, &mut lock, options, started)
+}
+
+/// What a run needs to know of its sources once they are fed.
+pub(crate) struct Facts {
+    /// Everything outside the manifest that it depends on.
+    inputs: Digest,
+    /// How many rows each stage was fed.
+    counts: Vec<usize>,
+}
+
+impl Facts {
+    pub(crate) fn of(plan: &Plan, found: &[Vec<Found>]) -> Facts {
+        Facts { inputs: inputs(plan, found), counts: found.iter().map(Vec::len).collect() }
+    }
+}
+
+/// Checks what became of a plan and publishes it.
+///
+/// # Errors
+/// See [`Error`].
+pub(crate) fn finish(
+    plan: &Plan,
+    env: &Env,
+    outcome: Outcome,
+    facts: &Facts,
+    settled: Option<Digest>,
+    history: &History,
+    lock: &mut Lock,
+    options: &Options,
+    started: Instant,
+) -> Result<Finished, Error> {
     if let Some(error) = failure(outcome.failures) {
         return Err(error);
     }
-    if cancel.cancelled() {
+    if env.cancel.cancelled() {
         return Err(Error::Interrupted);
     }
     let mut outcome = Outcome { stages: outcome.stages, failures: Vec::new() };
-    if let Some(error) = failure(account::idle(&plan, &outcome)) {
+    if let Some(error) = failure(account::idle(plan, &outcome)) {
         return Err(error);
     }
-    account::check(&plan, &outcome, &counts)
+    account::check(plan, &outcome, &facts.counts)
         .map_err(|wrong| Error::Bug(format!("rows were lost: {}", wrong.join("; "))))?;
     if !options.allow_shrink {
-        guard::dropped(&plan, &outcome).map_err(Error::Guard)?;
+        guard::dropped(plan, &outcome).map_err(Error::Guard)?;
     }
-    let withdrawn = withdraw::look(&plan, &mut outcome, &env)?;
-    warn(&env, &withdrawn);
-    let id = run_id(&plan, &inputs, &outcome);
-    let next = history.next(&plan, &outcome);
-    let changes = history.changes(&next);
+    let withdrawn = withdraw::look(plan, &mut outcome, env)?;
+    warn(env, &withdrawn);
+    let id = run_id(plan, &facts.inputs, &outcome);
+    let next = history.next(plan, &outcome);
+    let summary = Summary::of(plan, &outcome, &history.changes(&next));
     let published = publish::publish(&publish::Run {
-        plan: &plan,
+        plan,
         outcome: &outcome,
-        env: &env,
+        env,
         id,
-        history: &next,
-        changes: &changes,
+        summary: &summary,
         withdrawn: &withdrawn,
         workers: options.workers,
         processes: options.seat.as_ref().map_or(1, Seat::processes),
         started,
     })?;
-    let locked = write_lock(&plan, &outcome, &mut lock, &env.store)?;
-    keep::record(&env.store, &plan, &outcome, &withdrawn, &published.run, published.known)?;
+    let settled = Settled::of(settled, &outcome, &published, &summary);
+    next.record(&env.store, &plan.name, &published.run, settled)?;
+    let locked = write_lock(plan, &outcome, lock, &env.store)?;
+    keep::record(&env.store, plan, &outcome, &withdrawn, &published.run, published.known)?;
     env.store.flush()?;
-    Ok(Finished { plan, outcome, published: Some(published), changes, wall: started.elapsed(), locked })
+    Ok(Finished { summary, published, wall: started.elapsed(), locked })
 }
 
 /// Lines of a list that name nothing may be slips, or about other corpora.

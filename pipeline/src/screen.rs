@@ -1,6 +1,6 @@
 //! What a person sees: progress while it runs, a table when it is done; or one JSON event a line.
 
-use crate::{report::sweep, results, run::Finished};
+use crate::{history::Published, run::Finished};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 use stages::flow::{Event, Observer};
@@ -141,66 +141,28 @@ impl Observer for Screen {
                 self.line(&format!("{stage}: goes on from a checkpoint, {done} of {total} are done"));
             }
             Event::Publishing { run } => self.line(&format!("publishing {run}")),
-            Event::Checkpoint { .. } => {}
+            Event::Checkpoint { .. } | Event::Unchanged { .. } => {}
         }
     }
 }
 
 /// The table of a finished run, and where its results are.
 pub fn summary(finished: &Finished) -> String {
-    let mut text = String::new();
-    let width = finished.plan.stages.iter().map(|s| s.name.len()).max().unwrap_or(0).max(5);
-    let _ = writeln!(
-        text,
-        "{:width$}  {:>8} {:>8} {:>8} {:>8} {:>8} {:>9}",
-        "stage", "executed", "cached", "kept", "dropped", "added", "retracted"
-    );
-    let rows = finished.plan.stages.iter().zip(&finished.outcome.stages).zip(&finished.changes);
-    for ((stage, own), (added, retracted)) in rows {
-        let _ = writeln!(
-            text,
-            "{:width$}  {:>8} {:>8} {:>8} {:>8} {:>8} {:>9}",
-            stage.name,
-            own.ledger.executed.len(),
-            own.ledger.cached,
-            own.kept.len(),
-            own.dropped.len(),
-            added,
-            retracted
-        );
+    let mut text = finished.summary.text();
+    let Published { run, folder, .. } = &finished.published;
+    let has = |name: &str| folder.join(name).exists();
+    let shown = folder.display();
+    let _ = writeln!(text, "run     {run} ({:.1} s)", finished.wall.as_secs_f64());
+    if has("codes") {
+        let _ = writeln!(text, "codes   {shown}/codes");
     }
-    for (stage, own) in finished.plan.stages.iter().zip(&finished.outcome.stages) {
-        let mut reasons: BTreeMap<&str, (u64, String)> = BTreeMap::new();
-        for row in &own.dropped {
-            let entry = reasons.entry(&row.code).or_insert_with(|| (0, format!("{}: {}", row.id, row.why)));
-            entry.0 += 1;
-        }
-        for (code, (count, example)) in reasons {
-            let _ = writeln!(text, "{} dropped {count} ({code}), such as {example}", stage.name);
-        }
-        for note in &own.ledger.notes {
-            let _ = writeln!(text, "note: {note}");
-        }
+    if has("model") {
+        let _ = writeln!(text, "model   {shown}/model");
     }
-    let scores = results::scores(&finished.plan, &finished.outcome);
-    if let Some(results) = results::results(&finished.plan, &scores).filter(|results| !results.scores.is_empty()) {
-        text += &sweep::text(&results.view());
+    if has("results.csv") {
+        let _ = writeln!(text, "results {shown}/results.csv");
     }
-    if let Some(published) = &finished.published {
-        let folder = published.folder.display();
-        let has = |name: &str| published.folder.join(name).exists();
-        let _ = writeln!(text, "run     {} ({:.1} s)", published.run, finished.wall.as_secs_f64());
-        if has("codes") {
-            let _ = writeln!(text, "codes   {folder}/codes");
-        }
-        if has("model") {
-            let _ = writeln!(text, "model   {folder}/model");
-        }
-        if has("results.csv") {
-            let _ = writeln!(text, "results {folder}/results.csv");
-        }
-        let _ = writeln!(text, "report  {folder}/report.html");
-    }
+    let _ = writeln!(text, "report  {shown}/report.html");
     if let Some(lock) = &finished.locked {
         let _ = writeln!(text, "lock    {}", lock.display());
     }
@@ -209,30 +171,11 @@ pub fn summary(finished: &Finished) -> String {
 
 /// The last event of a run with `--json`.
 pub fn done(finished: &Finished) -> String {
-    let stages: BTreeMap<&str, serde_json::Value> = finished
-        .plan
-        .stages
-        .iter()
-        .zip(&finished.outcome.stages)
-        .zip(&finished.changes)
-        .map(|((stage, own), (added, retracted))| {
-            let value = json!({
-                "executed": own.ledger.executed.len(),
-                "cached": own.ledger.cached,
-                "kept": own.kept.len(),
-                "dropped": own.dropped.len(),
-                "added": added,
-                "retracted": retracted,
-            });
-            (stage.name.as_str(), value)
-        })
-        .collect();
-    let published = finished.published.as_ref();
     json!({
         "event": "done",
-        "stages": stages,
-        "run": published.map(|p| &p.run),
-        "folder": published.map(|p| p.folder.display().to_string()),
+        "stages": finished.summary.counts(),
+        "run": finished.published.run,
+        "folder": finished.published.folder.display().to_string(),
     })
     .to_string()
 }

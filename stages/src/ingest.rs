@@ -13,7 +13,11 @@ use crate::{
     stage::{Context, Input, Places, Port, Shape, SourceError, Split, Stage},
 };
 use datasets::row::{Dropped, Found, Labels, Origin, Pending, Track};
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 crate::choice! {
     /// Which kind of corpus.
@@ -142,17 +146,37 @@ impl Stage for Ingest {
         }
     }
 
-    fn render<'s>(self, cx: &Context<'s>, input: Input<'s, Found>) -> Split<'s, Track> {
-        let files = self.clone();
-        let known = input.kept.clone().flat_map(move |found| match &found.origin {
-            Origin::File { content, bytes } => {
-                let (content, bytes) = (*content, *bytes);
-                Some(files.track(found, content, bytes))
+    fn places(&self, base: &Path) -> Vec<PathBuf> {
+        let resolve = |path: &Option<PathSetting>| path.as_ref().map(|path| path.resolve(base));
+        match self.corpus {
+            Corpus::Folder => resolve(&self.root).into_iter().collect(),
+            Corpus::Table => {
+                let file = resolve(&self.file);
+                let folder = || file.as_deref().and_then(Path::parent).map(Path::to_owned);
+                // Files whose digests the table states are not looked at.
+                let root = if self.digest.is_some() { None } else { resolve(&self.root).or_else(folder) };
+                file.clone().into_iter().chain(root).collect()
             }
-            _ => None,
+            Corpus::Synth => Vec::new(),
+        }
+    }
+
+    fn render<'s>(self, cx: &Context<'s>, input: Input<'s, Found>) -> Split<'s, Track> {
+        let (files, others) = divide(input.kept, |found| match found.origin {
+            Origin::File { content, bytes } => Ok((found, content, bytes)),
+            _ => Err(found),
+        });
+        let (pieces, others) = divide(others, |found| match found.origin {
+            Origin::Piece { .. } => Ok((found.origin.clone(), found)),
+            _ => Err(found),
+        });
+        let ingest = self.clone();
+        let (shared, lone) = divide(files, move |(found, content, bytes)| match found.shared {
+            true => Ok(ingest.track(found, content, bytes)),
+            false => Err(ingest.track(found, content, bytes)),
         });
         let (dataset, env, stage) = (self.dataset(), cx.env.clone(), cx.stage.to_string());
-        let unusable = input.kept.clone().flat_map(move |found| {
+        let unusable = others.flat_map(move |found| {
             let id = format!("{dataset}/{}", found.key);
             match found.origin {
                 Origin::Unreadable(why) => {
@@ -164,13 +188,7 @@ impl Stage for Ingest {
                 Origin::File { .. } | Origin::Piece { .. } => None,
             }
         });
-        let pieces = input.kept.filter(|found| matches!(found.origin, Origin::Piece { .. }));
-        let done = memoised(
-            cx,
-            piece::Render { env: cx.env.clone() },
-            pieces.map(|found| (found.origin.clone(), found)),
-            |found| found.key.clone(),
-        );
+        let done = memoised(cx, piece::Render { env: cx.env.clone() }, pieces, |found| found.key.clone());
         let (rendered, waiting, stage) = (self.clone(), self.clone(), cx.stage.to_string());
         let sources = cx.env.clone();
         let rendered = done.ok.map(move |(found, (content, bytes))| {
@@ -178,7 +196,7 @@ impl Stage for Ingest {
             rendered.track(found, content, bytes)
         });
         // Of two tracks with one id the smaller content digest is kept.
-        let named = known.concat(rendered).map(|track| (track.id.clone(), track));
+        let named = shared.map(|track| (track.id.clone(), track));
         let judged = group(named, &format!("{}: one per id", cx.stage), |id, tracks: &[(Track, isize)]| {
             let mut tracks = tracks.to_vec();
             tracks.sort_by_key(|(track, _)| track.content);
@@ -198,7 +216,7 @@ impl Stage for Ingest {
         });
         let (kept, doubled) = divide(judged, |(_, judged)| judged);
         Split {
-            kept,
+            kept: kept.concatenate([lone, rendered]),
             dropped: unusable.concat(doubled).concat(done.failed.map(|(found, why)| Dropped::failed(found.key, why))),
             pending: done.pending.map(move |(found, cause)| {
                 let track = waiting.track(found, datasets::Digest::default(), 0);

@@ -139,6 +139,11 @@ pub trait Stage: Settings + Clone + Send + Sync + 'static {
         None
     }
 
+    /// For a source: the folders and files that [`Stage::scan`] reads, for those who wait for a change.
+    fn places(&self, _base: &Path) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
     /// Builds the operators. Runs once per worker; must not read the outside world.
     fn render<'s>(self, cx: &Context<'s>, input: <Self::In as Inputs>::Rows<'s>) -> Split<'s, Self::Out>;
 }
@@ -434,6 +439,8 @@ pub trait Ready: Send + Sync {
     /// # Errors
     /// When the source as a whole cannot be read.
     fn scan(&self, base: &Path, env: &Env) -> Result<Vec<Found>, SourceError>;
+    /// See [`Stage::places`].
+    fn places(&self, base: &Path) -> Vec<PathBuf>;
     /// See [`Stage::render`].
     fn render<'s>(&self, cx: &Context<'s>, flows: Vec<Option<Flow<'s>>>) -> Rendered<'s>;
 }
@@ -470,6 +477,9 @@ impl<S: Stage> Ready for Lowered<S> {
     }
     fn scan(&self, base: &Path, env: &Env) -> Result<Vec<Found>, SourceError> {
         self.0.scan(base, env)
+    }
+    fn places(&self, base: &Path) -> Vec<PathBuf> {
+        self.0.places(base)
     }
     fn render<'s>(&self, cx: &Context<'s>, flows: Vec<Option<Flow<'s>>>) -> Rendered<'s> {
         let Split { kept, dropped, pending } = self.0.clone().render(cx, S::In::take(flows));

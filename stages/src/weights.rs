@@ -14,7 +14,11 @@ use datasets::{
     effect::{Effect, Fault, Load, Refusal, key},
     row::{self, Dropped, Found, Labels, Origin, Pending},
 };
-use std::{fs, path::Path, sync::Arc};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 crate::settings! {
     /// Settings of `weights`.
@@ -95,9 +99,14 @@ impl Stage for Weights {
         Ok(vec![Found {
             key: content.short(12),
             origin: Origin::File { content, bytes },
+            shared: false,
             license: None,
             labels: Labels::default(),
         }])
+    }
+
+    fn places(&self, base: &Path) -> Vec<PathBuf> {
+        vec![self.file.resolve(base)]
     }
 
     fn render<'s>(self, cx: &Context<'s>, input: Input<'s, Found>) -> Split<'s, row::Weights> {

@@ -249,6 +249,11 @@ impl Store {
         self.receipts.get(key, false)
     }
 
+    /// Whether there is a receipt under a key, and every object that it names. The run that asks rests on it.
+    pub fn complete(&self, key: &Digest) -> bool {
+        self.receipts.objects(key).is_some_and(|objects| objects.iter().all(|object| self.has(object)))
+    }
+
     /// Remembers bytes that name no object under a key.
     ///
     /// # Errors

@@ -143,6 +143,14 @@ impl Receipts {
         Some(known.receipt.value.clone())
     }
 
+    /// The objects that a receipt names.
+    pub(super) fn objects(&self, key: &Digest) -> Option<Box<[Digest]>> {
+        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+        let known = index.get(key)?;
+        known.touched.store(true, Ordering::Relaxed);
+        Some(known.receipt.objects.clone())
+    }
+
     pub(super) fn put(&self, key: Digest, objects: &[Digest], value: &[u8]) -> Result<(), StoreError> {
         let record = record(&key, objects, value);
         {

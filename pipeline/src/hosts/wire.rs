@@ -2,8 +2,7 @@
 
 use datasets::{Digest, row::Dropped};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use stages::flow::Cost;
-use stages::stage::AnyRow;
+use stages::{flow::Cost, stage::AnyRow};
 use std::{
     collections::BTreeSet,
     io::{self, Read, Write},

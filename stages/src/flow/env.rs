@@ -25,6 +25,11 @@ impl Sources {
         }
     }
 
+    /// Forgets all places, before the sources are scanned again.
+    pub fn clear(&self) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// A place where these bytes were when the sources were scanned.
     pub fn path(&self, content: &Digest) -> Option<PathBuf> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(content).cloned()

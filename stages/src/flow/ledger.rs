@@ -102,6 +102,11 @@ pub enum Event {
         /// The run's name.
         run: String,
     },
+    /// Sources, settings and store are as the last published run left them: nothing was gone through again.
+    Unchanged {
+        /// The run's name.
+        run: String,
+    },
     /// A row was dropped with a warning: its source could not be read.
     Warning {
         /// The stage's name.

@@ -30,6 +30,7 @@ pub(super) fn found(ingest: &Ingest) -> Vec<Found> {
             Found {
                 key: piece.key,
                 origin: Origin::Piece { index, pieces: synth.pieces, milliseconds, seed: synth.seed },
+                shared: false,
                 license: Some(piece.license),
                 labels: Labels {
                     title: Some(piece.title),

@@ -38,7 +38,7 @@ pub(super) fn folder(ingest: &Ingest, base: &Path, env: &Env) -> Result<Vec<Foun
             true => Origin::Unreadable(complaint.sentence),
             false => Origin::Unusable(complaint.oddity.code().into(), complaint.sentence),
         };
-        Found { key: complaint.key, origin, license: None, labels: Labels::default() }
+        Found { key: complaint.key, origin, shared: false, license: None, labels: Labels::default() }
     }));
     Ok(found)
 }
@@ -56,6 +56,7 @@ pub(super) fn table(ingest: &Ingest, base: &Path, env: &Env) -> Result<Vec<Found
     found.extend(table.errors.into_iter().map(|wrong| Found {
         key: format!("row {}", wrong.row),
         origin: Origin::Unusable("unusable-row".into(), wrong.reason),
+        shared: false,
         license: None,
         labels: Labels::default(),
     }));
@@ -64,14 +65,22 @@ pub(super) fn table(ingest: &Ingest, base: &Path, env: &Env) -> Result<Vec<Found
 
 /// Reads all files' digests and tags, in parallel; the order of the result is the order of the entries.
 fn read(ingest: &Ingest, entries: &[Entry], env: &Env) -> Result<Vec<Found>, SourceError> {
-    let rows: Vec<Result<Found, StoreError>> = entries.par_iter().map(|entry| one(ingest, entry, env)).collect();
-    Ok(rows.into_iter().collect::<Result<Vec<_>, _>>()?)
+    let mut found =
+        entries.par_iter().map(|entry| one(ingest, entry, env)).collect::<Result<Vec<Found>, StoreError>>()?;
+    // Entries come in order of their keys.
+    for first in 1..found.len() {
+        if found[first - 1].key == found[first].key {
+            (found[first - 1].shared, found[first].shared) = (true, true);
+        }
+    }
+    Ok(found)
 }
 
 fn one(ingest: &Ingest, entry: &Entry, env: &Env) -> Result<Found, StoreError> {
     let mut found = Found {
         key: entry.key.clone(),
         origin: Origin::Unreadable(String::new()),
+        shared: false,
         license: entry.metadata.license.clone(),
         labels: Labels {
             title: entry.metadata.title.clone(),

@@ -1,0 +1,193 @@
+//! A dataflow that stays up: one build of a plan after another, each with what changed of its sources.
+
+use crate::{
+    error::Error,
+    execute::{Gather, Outcome, StageOutcome, gathers, render},
+    plan::Plan,
+};
+use datasets::{
+    Digest,
+    row::{Dropped, Found, Pending},
+};
+use stages::{
+    flow::Env,
+    stage::{AnyRow, Time},
+};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        mpsc::{Receiver, Sender, channel},
+    },
+    thread::Thread,
+    time::Duration,
+};
+use timely::{communication::WorkerGuards, dataflow::ProbeHandle, worker::Worker};
+
+/// What changed of the sources: of each source stage, by its index, rows that came (1) and went (-1).
+pub(crate) type Changes = Vec<(usize, Vec<(Found, isize)>)>;
+
+/// The rows of one stage, with how often each is there.
+#[derive(Default)]
+struct Held {
+    kept: BTreeMap<Arc<AnyRow>, isize>,
+    dropped: BTreeMap<Dropped, isize>,
+    pending: BTreeMap<Pending, isize>,
+}
+
+fn apply<R: Ord>(held: &mut BTreeMap<R, isize>, changes: Vec<(R, isize)>) {
+    for (row, diff) in changes.into_iter().filter(|(_, diff)| *diff != 0) {
+        let now = held.get(&row).copied().unwrap_or(0) + diff;
+        if now == 0 {
+            held.remove(&row);
+        } else {
+            held.insert(row, now);
+        }
+    }
+}
+
+fn rows<R: Ord + Clone>(held: &BTreeMap<R, isize>) -> Vec<R> {
+    held.iter().flat_map(|(row, count)| std::iter::repeat_n(row.clone(), (*count).max(0) as usize)).collect()
+}
+
+/// The workers of a plan, waiting for changes.
+pub(crate) struct Session {
+    plan: Arc<Plan>,
+    env: Arc<Env>,
+    gathers: Arc<Vec<Gather>>,
+    held: Vec<Held>,
+    changes: Option<Sender<Changes>>,
+    built: Receiver<bool>,
+    feeder: Thread,
+    workers: Option<WorkerGuards<()>>,
+}
+
+/// Tells the session of a build's end, and of the worker's own when it panics.
+struct Teller(Sender<bool>);
+
+impl Drop for Teller {
+    fn drop(&mut self) {
+        let _ = self.0.send(false);
+    }
+}
+
+/// What the first worker needs to feed the sources; it takes it once.
+struct Feeder {
+    changes: Receiver<Changes>,
+    built: Teller,
+    ready: Sender<Thread>,
+}
+
+impl Session {
+    /// Builds the operators on `workers` timely workers. Nothing is fed yet.
+    ///
+    /// # Errors
+    /// When the workers cannot be started.
+    pub(crate) fn start(
+        plan: &Arc<Plan>,
+        env: &Arc<Env>,
+        pins: Vec<Option<Digest>>,
+        workers: usize,
+    ) -> Result<Session, Error> {
+        let gathers = gathers(plan);
+        let (changes, fed) = channel();
+        let (tell, built) = channel();
+        let (ready, started) = channel();
+        let feeder = std::sync::Mutex::new(Some(Feeder { changes: fed, built: Teller(tell), ready }));
+        let (plan_, env_, gathers_) = (plan.clone(), env.clone(), gathers.clone());
+        let logic = move |worker: &mut Worker| {
+            let probe = ProbeHandle::new();
+            let inputs = render(worker, &plan_, &env_, &pins, &gathers_, &probe);
+            // The other workers feed nothing; timely steps them until the first one has closed its inputs.
+            if worker.index() == 0 {
+                let mut slot = feeder.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                if let Some(feeder) = slot.take() {
+                    drop(slot);
+                    feeder.feed(worker, inputs, &probe);
+                }
+            }
+        };
+        let guards = timely::execute(timely::Config::process(workers.max(1)), logic).map_err(Error::Bug)?;
+        let feeder = started.recv().map_err(|_| Error::Bug("the first worker did not start".into()))?;
+        let held = plan.stages.iter().map(|_| Held::default()).collect();
+        let (plan, env) = (plan.clone(), env.clone());
+        Ok(Session { plan, env, gathers, held, changes: Some(changes), built, feeder, workers: Some(guards) })
+    }
+
+    /// Feeds changes and waits until everything that rests on them is done; what then became of the plan. Its ledgers
+    /// tell of this build alone.
+    ///
+    /// # Errors
+    /// When a worker panicked.
+    pub(crate) fn build(&mut self, changes: Changes) -> Result<Outcome, Error> {
+        let gone = || Error::Bug("a worker of the dataflow panicked".into());
+        self.changes.as_ref().and_then(|to| to.send(changes).ok()).ok_or_else(gone)?;
+        self.feeder.unpark();
+        if !self.built.recv().unwrap_or(false) {
+            return Err(gone());
+        }
+        for (held, gather) in self.held.iter_mut().zip(self.gathers.iter()) {
+            apply(&mut held.kept, gather.kept.sums());
+            apply(&mut held.dropped, gather.dropped.sums());
+            apply(&mut held.pending, gather.pending.sums());
+        }
+        let (mut ledgers, failures) = self.env.ledger.take();
+        let stages = self.plan.stages.iter().zip(&self.held).map(|(stage, held)| StageOutcome {
+            kept: rows(&held.kept),
+            dropped: rows(&held.dropped),
+            pending: rows(&held.pending),
+            ledger: ledgers.remove(&stage.name).unwrap_or_default(),
+        });
+        Ok(Outcome { stages: stages.collect(), failures })
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // Without changes to come the first worker closes the inputs, and the dataflow ends on all.
+        self.changes.take();
+        self.feeder.unpark();
+        if let Some(workers) = self.workers.take() {
+            let ended = workers.join();
+            if let Some(why) = ended.into_iter().find_map(Result::err) {
+                tracing::warn!("a worker of the dataflow ended badly: {why}");
+            }
+        }
+    }
+}
+
+/// Ctrl-C and a change that comes just before the worker rests wake nobody: it looks again after this.
+const REST: Duration = Duration::from_millis(100);
+
+impl Feeder {
+    fn feed(self, worker: &mut Worker, mut inputs: Vec<crate::execute::Feed>, probe: &ProbeHandle<Time>) {
+        let Feeder { changes, built, ready } = self;
+        let _ = ready.send(std::thread::current());
+        let mut build: Time = 0;
+        loop {
+            match changes.try_recv() {
+                Ok(changes) => {
+                    for (stage, rows) in changes {
+                        if let Some((_, input)) = inputs.iter_mut().find(|(index, _)| *index == stage) {
+                            rows.into_iter().for_each(|(row, diff)| input.update(row, diff));
+                        }
+                    }
+                    build += 1;
+                    let end = build << 32;
+                    for (_, input) in &mut inputs {
+                        input.advance_to(end);
+                        input.flush();
+                    }
+                    while probe.less_than(&end) {
+                        worker.step_or_park(Some(REST));
+                    }
+                    let _ = built.0.send(true);
+                }
+                Err(std::sync::mpsc::TryRecvError::Empty) => {
+                    worker.step_or_park(Some(REST));
+                }
+                Err(std::sync::mpsc::TryRecvError::Disconnected) => return,
+            }
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! `watch`: stays up, and builds and publishes whenever something changed.
+//!
+//! The dataflow of a plan stays in memory with its rows, and is fed with what came and went. Changed settings, another
+//! opt-out list or freshly pinned weights render it anew: the store remembers what was done.
+
+mod places;
+
+use crate::{
+    error::Error,
+    history::History,
+    manifest::Complaints,
+    plan::Plan,
+    run::{self, Facts, Finished, Options, Prepared},
+    screen::{self, Screen},
+    session::{Changes, Session},
+};
+use datasets::row::{Found, Origin};
+use places::{Places, What};
+use serde_json::json;
+use stages::flow::Cancel;
+use std::{sync::Arc, time::Instant};
+
+/// Stays up until Ctrl-C. `load` reads the manifest, at the start and after each change of it.
+///
+/// # Errors
+/// What is wrong with the manifest at the start; later complaints are told and waited on. A store that fails, and Ctrl-C
+/// amid a build.
+pub fn watch(
+    load: &dyn Fn() -> Result<Plan, Complaints>,
+    options: &Options,
+    cancel: &Cancel,
+    json: bool,
+) -> Result<(), Error> {
+    let mut plan = Arc::new(load().map_err(Error::Manifest)?);
+    let mut places = Places::of(&plan, &options.store)?;
+    loop {
+        tell(json, &json!({ "event": "watching", "paths": places.shown() }), &places.sentence());
+        match session(&plan, &places, options, cancel, json)? {
+            After::Ended => return Ok(()),
+            After::Again => {}
+        }
+        // Other settings may have other sources. While the manifest is wrong, its places stay as they were.
+        match load() {
+            Ok(other) => {
+                plan = Arc::new(other);
+                places = Places::of(&plan, &options.store)?;
+            }
+            Err(complaints) => {
+                eprintln!("{complaints}");
+                if places.wait(cancel).is_none() {
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+/// What comes after a session.
+enum After {
+    /// Nothing: Ctrl-C.
+    Ended,
+    /// Another one, rendered anew.
+    Again,
+}
+
+fn session(plan: &Arc<Plan>, places: &Places, options: &Options, cancel: &Cancel, json: bool) -> Result<After, Error> {
+    let prepared = run::prepare(plan, options, false, cancel.clone(), Box::new(Screen::new(json)), None);
+    let Prepared { env, mut lock, pins, mut found } = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => return wait_out(error, places, cancel),
+    };
+    let mut session = Session::start(plan, &env, pins, options.workers)?;
+    let whole = found.iter().map(|rows| rows.iter().map(|row| (row.clone(), 1)).collect::<Vec<_>>());
+    let mut changes: Changes = whole.enumerate().collect();
+    loop {
+        let started = Instant::now();
+        let outcome = session.build(changes)?;
+        let absorbed = started.elapsed();
+        env.store.flush()?;
+        let history = History::of(&env.store, &plan.name).unwrap_or_default();
+        let shrunk = match options.allow_shrink {
+            true => Ok(()),
+            false => crate::guard::sources(plan, &found, &history).map_err(Error::Guard),
+        };
+        let broken = !outcome.failures.is_empty();
+        let facts = Facts::of(plan, &found);
+        let finished =
+            shrunk.and_then(|()| run::finish(plan, &env, outcome, &facts, None, &history, &mut lock, options, started));
+        match finished {
+            Ok(finished) => {
+                told(json, &finished, absorbed.as_secs_f64());
+                // From now on these weights are an input.
+                if finished.locked.is_some() {
+                    return Ok(After::Again);
+                }
+            }
+            // What was fed is fed: a guard waits for the next change, anything else begins anew then.
+            Err(error @ Error::Guard(_)) if !broken => eprintln!("error: {error}"),
+            Err(error) => return wait_out(error, places, cancel),
+        }
+        changes = loop {
+            match places.wait(cancel) {
+                None => return Ok(After::Ended),
+                Some(What::Settings) => return Ok(After::Again),
+                Some(What::Sources) => {}
+            }
+            env.sources.clear();
+            let now = match run::scan(plan, &env, Vec::new()) {
+                Ok(now) => now,
+                Err(error) => return wait_out(error, places, cancel),
+            };
+            // Which sources cannot be read is counted once for each session.
+            if unreadable(&found) || unreadable(&now) {
+                return Ok(After::Again);
+            }
+            let changes = differences(&mut found, now);
+            if !changes.is_empty() {
+                break changes;
+            }
+        };
+    }
+}
+
+fn unreadable(found: &[Vec<Found>]) -> bool {
+    found.iter().flatten().any(|row| matches!(row.origin, Origin::Unreadable(_)))
+}
+
+/// What came and what went, by stage; `before` becomes `now`.
+fn differences(before: &mut Vec<Vec<Found>>, now: Vec<Vec<Found>>) -> Changes {
+    let mut changes = Changes::new();
+    for (stage, (before, mut now)) in before.iter_mut().zip(now).enumerate() {
+        before.sort();
+        now.sort();
+        let mut rows = Vec::new();
+        let (mut old, mut new) = (before.iter().peekable(), now.iter().peekable());
+        loop {
+            match (old.peek(), new.peek()) {
+                (Some(a), Some(b)) if a == b => {
+                    old.next();
+                    new.next();
+                }
+                (Some(a), b) if b.is_none_or(|b| a < b) => {
+                    rows.push(((*a).clone(), -1));
+                    old.next();
+                }
+                (_, Some(b)) => {
+                    rows.push(((*b).clone(), 1));
+                    new.next();
+                }
+                (_, None) => break,
+            }
+        }
+        if !rows.is_empty() {
+            changes.push((stage, rows));
+        }
+        *before = now;
+    }
+    changes
+}
+
+/// Tells of an error and waits for a change that may mend it. A store that fails, a bug and Ctrl-C end it all.
+fn wait_out(error: Error, places: &Places, cancel: &Cancel) -> Result<After, Error> {
+    if matches!(error.code(), 1 | 4 | 130) {
+        return Err(error);
+    }
+    eprintln!("error: {error}");
+    Ok(if places.wait(cancel).is_some() { After::Again } else { After::Ended })
+}
+
+fn tell(json: bool, event: &serde_json::Value, sentence: &str) {
+    if json {
+        println!("{event}");
+    } else {
+        eprintln!("{sentence}");
+    }
+}
+
+/// What a build did, in a line; where rows were dropped or a sweep has results, the report tells of them.
+fn told(json: bool, finished: &Finished, absorbed: f64) {
+    if json {
+        println!("{}", json!({ "event": "built", "seconds": absorbed }));
+        println!("{}", screen::done(finished));
+        return;
+    }
+    let (mut work, mut rows) = (Vec::new(), Vec::new());
+    for line in &finished.summary.stages {
+        if line.executed > 0 {
+            work.push(format!("{} {}", line.name, line.executed));
+        }
+        if line.added + line.retracted > 0 {
+            rows.push(format!("{} +{} -{}", line.name, line.added, line.retracted));
+        }
+    }
+    let listed = |parts: &[String]| if parts.is_empty() { "none".to_owned() } else { parts.join(", ") };
+    let seconds = finished.wall.as_secs_f64();
+    println!("{} ({seconds:.1} s)  executed: {}; rows: {}", finished.published.run, listed(&work), listed(&rows));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use datasets::row::Labels;
+
+    fn row(key: &str, code: &str) -> Found {
+        let origin = Origin::Unusable(code.into(), String::new());
+        Found { key: key.into(), origin, shared: false, license: None, labels: Labels::default() }
+    }
+
+    #[test]
+    fn differences_are_what_came_and_went() {
+        let mut before = vec![vec![row("b", "x"), row("a", "x"), row("a", "x")], vec![row("c", "x")]];
+        let now = vec![vec![row("a", "x"), row("b", "y"), row("d", "x")], vec![row("c", "x")]];
+        let mut changes = differences(&mut before, now.clone());
+        assert_eq!(changes.len(), 1);
+        let (stage, mut rows) = changes.remove(0);
+        rows.sort();
+        let expected = [(row("a", "x"), -1), (row("b", "x"), -1), (row("b", "y"), 1), (row("d", "x"), 1)];
+        assert_eq!((stage, rows.as_slice()), (0, &expected[..]));
+        assert!(differences(&mut before, now).is_empty());
+    }
+}
