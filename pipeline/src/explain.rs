@@ -39,7 +39,7 @@ pub struct Explainer<'a> {
 
 /// The rows that an item or a row was made from and that differ.
 struct Inputs<'d> {
-    /// Whether it is one row with some of which all items of the stage are made, rather than many rows.
+    /// Whether it was made from one row, and maybe models, rather than from many rows.
     single: bool,
     rows: Vec<(usize, &'d Diff)>,
 }
