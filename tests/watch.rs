@@ -177,5 +177,5 @@ fn a_corpus_that_shrinks_is_not_published() {
     watcher.built();
     let (code, err) = watcher.end();
     assert_eq!(code, Some(0), "{err}");
-    assert_eq!(err.matches("held 8 tracks in the last run and holds 0 now").count(), 1, "{err}");
+    assert!(err.contains("held 8 tracks in the last run and holds 0 now"), "{err}");
 }
