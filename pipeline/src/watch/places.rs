@@ -1,7 +1,7 @@
 //! The files and folders that a plan rests on, and the wait for a change among them.
 
 use crate::{error::Error, plan::Plan};
-use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher, event::ModifyKind};
 use stages::flow::Cancel;
 use std::{
     collections::BTreeSet,
@@ -26,6 +26,15 @@ pub(super) enum What {
     Settings,
 }
 
+/// How a path changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Change {
+    /// It came or went, or got another name.
+    Whole,
+    /// What is in it changed.
+    Within,
+}
+
 /// What a path has to do with a plan.
 #[derive(Debug)]
 struct Map {
@@ -36,11 +45,12 @@ struct Map {
 }
 
 impl Map {
-    fn what(&self, path: &Path) -> Option<What> {
+    fn what(&self, path: &Path, change: Change) -> Option<What> {
         if path.starts_with(&self.store) {
             return None;
         }
-        if self.settings.contains(path) {
+        // A folder that comes and goes as a whole is another one, which nobody watches yet.
+        if self.settings.contains(path) || self.folders.contains(path) && change == Change::Whole {
             return Some(What::Settings);
         }
         let source = self.files.contains(path) || self.folders.iter().any(|folder| path.starts_with(folder));
@@ -95,7 +105,8 @@ impl Places {
             watcher.watch(folder, RecursiveMode::Recursive).map_err(refused(folder))?;
         }
         // A file that is replaced is another one: its folder knows.
-        let beside: BTreeSet<&Path> = map.settings.iter().chain(&map.files).filter_map(|path| path.parent()).collect();
+        let all = map.settings.iter().chain(&map.files).chain(&map.folders);
+        let beside: BTreeSet<&Path> = all.filter_map(|path| path.parent()).collect();
         for folder in beside.into_iter().filter(|folder| !map.folders.contains(*folder)) {
             let folder = folder.ancestors().find(|folder| folder.is_dir()).unwrap_or(folder);
             watcher.watch(folder, RecursiveMode::NonRecursive).map_err(refused(folder))?;
@@ -120,7 +131,15 @@ impl Places {
             Ok(event) if matches!(event.kind, EventKind::Access(_)) => None,
             // Too many at once for the system to tell them apart.
             Ok(event) if event.need_rescan() => Some(What::Settings),
-            Ok(event) => event.paths.iter().filter_map(|path| self.map.what(path)).max(),
+            Ok(event) => {
+                let change = match event.kind {
+                    EventKind::Create(_) | EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)) => {
+                        Change::Whole
+                    }
+                    _ => Change::Within,
+                };
+                event.paths.iter().filter_map(|path| self.map.what(path, change)).max()
+            }
             Err(_) => Some(What::Settings),
         }
     }
@@ -163,12 +182,14 @@ mod tests {
             folders: set(&["/m/music"]),
             store: "/m/music/.refrain".into(),
         };
-        let what = |path: &str| map.what(Path::new(path));
+        let what = |path: &str| map.what(Path::new(path), Change::Within);
         assert_eq!(what("/m/manifest.toml"), Some(What::Settings));
         assert_eq!(what("/m/tracks.csv"), Some(What::Sources));
         assert_eq!(what("/m/music/album/1.wav"), Some(What::Sources));
         assert_eq!(what("/m/music/.refrain/objects/ab"), None);
         assert_eq!(what("/m/manifest.lock"), None);
         assert_eq!(what("/m/musical"), None);
+        assert_eq!(what("/m/music"), Some(What::Sources));
+        assert_eq!(map.what(Path::new("/m/music"), Change::Whole), Some(What::Settings));
     }
 }
