@@ -60,9 +60,12 @@ impl Watcher {
 
     /// Nothing more is built for a while.
     fn rests(&self) {
-        match self.events.recv_timeout(Duration::from_millis(1500)) {
-            Err(RecvTimeoutError::Timeout) => {}
-            other => panic!("it does not rest: {other:?}"),
+        loop {
+            match self.events.recv_timeout(Duration::from_millis(1500)) {
+                Err(RecvTimeoutError::Timeout) => return,
+                Ok(event) if event["event"] == "watching" => {}
+                other => panic!("it does not rest: {other:?}"),
+            }
         }
     }
 

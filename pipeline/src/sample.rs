@@ -126,8 +126,8 @@ fn targets(out: &Path, songs: &[Named]) -> Vec<PathBuf> {
             let mut taken = BTreeSet::new();
             let names = songs.iter().map(|song| {
                 let name = clean(&song.name);
-                let tries = (1..).map(|n| if n == 1 { name.clone() } else { format!("{name}-{n}") });
-                tries.filter(|name| taken.insert(name.clone())).next().unwrap_or(name)
+                let mut tries = (1..).map(|n| if n == 1 { name.clone() } else { format!("{name}-{n}") });
+                tries.find(|name| taken.insert(name.clone())).unwrap_or(name)
             });
             names.map(|name| out.with_file_name(format!("{stem}-{name}.wav"))).collect()
         }

@@ -39,19 +39,17 @@ pub fn watch(
             After::Ended => return Ok(()),
             After::Again => {}
         }
-        // Other settings may have other sources. While the manifest is wrong, its places stay as they were.
-        match load() {
-            Ok(other) => {
-                plan = Arc::new(other);
-                places = Places::of(&plan, &options.store)?;
+        // While the manifest is wrong, its places stay as they were: one of them will mend it.
+        plan = loop {
+            match load() {
+                Ok(plan) => break Arc::new(plan),
+                Err(complaints) => eprintln!("{complaints}"),
             }
-            Err(complaints) => {
-                eprintln!("{complaints}");
-                if places.wait(cancel).is_none() {
-                    return Ok(());
-                }
+            if places.wait(cancel).is_none() {
+                return Ok(());
             }
-        }
+        };
+        places = Places::of(&plan, &options.store)?;
     }
 }
 
@@ -126,7 +124,7 @@ fn unreadable(found: &[Vec<Found>]) -> bool {
 }
 
 /// What came and what went, by stage; `before` becomes `now`.
-fn differences(before: &mut Vec<Vec<Found>>, now: Vec<Vec<Found>>) -> Changes {
+fn differences(before: &mut [Vec<Found>], now: Vec<Vec<Found>>) -> Changes {
     let mut changes = Changes::new();
     for (stage, (before, mut now)) in before.iter_mut().zip(now).enumerate() {
         before.sort();

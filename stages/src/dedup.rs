@@ -50,7 +50,7 @@ impl Stage for Dedup {
             }
             judged
         });
-        let (kept, dropped) = divide(judged, |(_, judged)| judged);
+        let (kept, dropped) = divide(judged, |(_, judged)| judged.into());
         Split { kept, dropped, pending: input.pending }
     }
 }

@@ -8,7 +8,7 @@ mod piece;
 mod scan;
 
 use crate::{
-    flow::{Env, Event, divide, group, memoised},
+    flow::{Either, Env, Event, divide, group, memoised},
     settings::{Complaint, PathSetting},
     stage::{Context, Input, Places, Port, Shape, SourceError, Split, Stage},
 };
@@ -163,17 +163,17 @@ impl Stage for Ingest {
 
     fn render<'s>(self, cx: &Context<'s>, input: Input<'s, Found>) -> Split<'s, Track> {
         let (files, others) = divide(input.kept, |found| match found.origin {
-            Origin::File { content, bytes } => Ok((found, content, bytes)),
-            _ => Err(found),
+            Origin::File { content, bytes } => Either::One((found, content, bytes)),
+            _ => Either::Other(found),
         });
         let (pieces, others) = divide(others, |found| match found.origin {
-            Origin::Piece { .. } => Ok((found.origin.clone(), found)),
-            _ => Err(found),
+            Origin::Piece { .. } => Either::One((found.origin.clone(), found)),
+            _ => Either::Other(found),
         });
         let ingest = self.clone();
         let (shared, lone) = divide(files, move |(found, content, bytes)| match found.shared {
-            true => Ok(ingest.track(found, content, bytes)),
-            false => Err(ingest.track(found, content, bytes)),
+            true => Either::One(ingest.track(found, content, bytes)),
+            false => Either::Other(ingest.track(found, content, bytes)),
         });
         let (dataset, env, stage) = (self.dataset(), cx.env.clone(), cx.stage.to_string());
         let unusable = others.flat_map(move |found| {
@@ -214,7 +214,7 @@ impl Stage for Ingest {
             }
             judged
         });
-        let (kept, doubled) = divide(judged, |(_, judged)| judged);
+        let (kept, doubled) = divide(judged, |(_, judged)| judged.into());
         Split {
             kept: kept.concatenate([lone, rendered]),
             dropped: unusable.concat(doubled).concat(done.failed.map(|(found, why)| Dropped::failed(found.key, why))),

@@ -127,7 +127,7 @@ impl Stage for License {
         let policy = Arc::new(self.policy().unwrap_or_else(|_| unreachable!("the plan checked the policy")));
         let judge = Judge { policy, withdrawn: cx.env.optouts.get(&*cx.stage).cloned(), known: RefCell::default() };
         let waits = judge.clone();
-        let (kept, dropped) = divide(input.kept, move |track| judge.keep(track));
+        let (kept, dropped) = divide(input.kept, move |track| judge.keep(track).into());
         Split {
             kept,
             dropped,

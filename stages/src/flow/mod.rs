@@ -11,4 +11,4 @@ pub use effect::{Done, memoised};
 pub use env::{Cancel, Env, Peers, Sources};
 pub use ledger::{Cost, Event, Failure, Item, Ledger, Observer, StageLedger};
 pub use pool::{Pool, Turn};
-pub use relate::{divide, group, once_each, pair, without};
+pub use relate::{Either, divide, group, once_each, pair, without};

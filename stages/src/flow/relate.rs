@@ -70,14 +70,31 @@ pub fn without<'s, K: Travels, V: Travels>(rows: Rows<'s, (K, V)>, keys: Rows<'s
     without_raw(raw(rows), keys.map(|key| pack(&key))).map(|(key, row)| (unpack(&key), unpack(&row)))
 }
 
+/// One of two things.
+pub enum Either<A, B> {
+    /// The first.
+    One(A),
+    /// The second.
+    Other(B),
+}
+
+impl<A, B> From<Result<A, B>> for Either<A, B> {
+    fn from(result: Result<A, B>) -> Either<A, B> {
+        match result {
+            Ok(one) => Either::One(one),
+            Err(other) => Either::Other(other),
+        }
+    }
+}
+
 /// Rows that are either one thing or another, each kind by itself.
 pub fn divide<'s, R: Clone + 'static, A: Clone + 'static, B: Clone + 'static>(
     rows: Rows<'s, R>,
-    mut logic: impl FnMut(R) -> Result<A, B> + 'static,
+    mut logic: impl FnMut(R) -> Either<A, B> + 'static,
 ) -> (Rows<'s, A>, Rows<'s, B>) {
     let (one, other) = rows.inner.ok_err(move |(row, time, diff)| match logic(row) {
-        Ok(row) => Ok((row, time, diff)),
-        Err(row) => Err((row, time, diff)),
+        Either::One(row) => Ok((row, time, diff)),
+        Either::Other(row) => Err((row, time, diff)),
     });
     (one.as_collection(), other.as_collection())
 }
