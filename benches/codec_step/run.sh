@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/../.."
 python=${PYTHON:-python3}
-cargo build --release -p refrain-kernels --bench codec_step
+cargo build --release --workspace --bench codec_step
 program=$(ls -t "${CARGO_TARGET_DIR:-target}"/release/deps/codec_step-* | grep -v '\.d$' | head -n 1)
 "$python" -c 'import torch' 2>/dev/null || { echo "skipped: $python has no torch (set PYTHON)"; exit 0; }
 for size in quickstart large; do
