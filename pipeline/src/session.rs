@@ -20,7 +20,7 @@ use std::{
         mpsc::{Receiver, Sender, channel},
     },
     thread::Thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use timely::{communication::WorkerGuards, dataflow::ProbeHandle, worker::Worker};
 
@@ -114,12 +114,13 @@ impl Session {
         Ok(Session { plan, env, gathers, held, changes: Some(changes), built, feeder, workers: Some(guards) })
     }
 
-    /// Feeds changes and waits until everything that rests on them is done; what then became of the plan. Its ledgers
-    /// tell of this build alone.
+    /// Feeds changes and waits until everything that rests on them is done; what then became of the plan, and how long it
+    /// took until the last row was there. Its ledgers tell of this build alone.
     ///
     /// # Errors
     /// When a worker panicked.
-    pub(crate) fn build(&mut self, changes: Changes) -> Result<Outcome, Error> {
+    pub(crate) fn build(&mut self, changes: Changes) -> Result<(Outcome, Duration), Error> {
+        let started = Instant::now();
         let gone = || Error::Bug("a worker of the dataflow panicked".into());
         self.changes.as_ref().and_then(|to| to.send(changes).ok()).ok_or_else(gone)?;
         self.feeder.unpark();
@@ -131,6 +132,7 @@ impl Session {
             apply(&mut held.dropped, gather.dropped.sums());
             apply(&mut held.pending, gather.pending.sums());
         }
+        let took = started.elapsed();
         let (mut ledgers, failures) = self.env.ledger.take();
         let stages = self.plan.stages.iter().zip(&self.held).map(|(stage, held)| StageOutcome {
             kept: rows(&held.kept),
@@ -138,7 +140,7 @@ impl Session {
             pending: rows(&held.pending),
             ledger: ledgers.remove(&stage.name).unwrap_or_default(),
         });
-        Ok(Outcome { stages: stages.collect(), failures })
+        Ok((Outcome { stages: stages.collect(), failures }, took))
     }
 }
 

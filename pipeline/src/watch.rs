@@ -72,8 +72,7 @@ fn session(plan: &Arc<Plan>, places: &Places, options: &Options, cancel: &Cancel
     let mut changes: Changes = whole.enumerate().collect();
     loop {
         let started = Instant::now();
-        let outcome = session.build(changes)?;
-        let absorbed = started.elapsed();
+        let (outcome, absorbed) = session.build(changes)?;
         env.store.flush()?;
         let history = History::of(&env.store, &plan.name).unwrap_or_default();
         let shrunk = match options.allow_shrink {
