@@ -30,7 +30,7 @@ pub(super) fn folder(ingest: &Ingest, base: &Path, env: &Env) -> Result<Vec<Foun
     let Some(root) = &ingest.root else { unreachable!("`check` asked for a root") };
     let root = root.resolve(base);
     let scan = corpus::scan(&root).map_err(|e| SourceError::Unreadable(e.to_string()))?;
-    let mut found = read(ingest, &scan.entries, env)?;
+    let mut found = read(ingest, scan.entries, env)?;
     // What is odd about a folder is a row too, unless the file itself is there and stands for it.
     found.extend(scan.complaints.into_iter().filter(|c| c.oddity != Oddity::DuplicateKey).map(|complaint| {
         let unreadable = complaint.oddity == Oddity::UnreadableFolder;
@@ -52,7 +52,7 @@ pub(super) fn table(ingest: &Ingest, base: &Path, env: &Env) -> Result<Vec<Found
         root: ingest.root.as_ref().map(|root| root.resolve(base)),
     };
     let table = Table::read(&file.resolve(base), &options).map_err(|e| SourceError::Unreadable(e.to_string()))?;
-    let mut found = read(ingest, &table.entries, env)?;
+    let mut found = read(ingest, table.entries, env)?;
     found.extend(table.errors.into_iter().map(|wrong| Found {
         key: format!("row {}", wrong.row),
         origin: Origin::Unusable("unusable-row".into(), wrong.reason),
@@ -64,9 +64,9 @@ pub(super) fn table(ingest: &Ingest, base: &Path, env: &Env) -> Result<Vec<Found
 }
 
 /// Reads all files' digests and tags, in parallel; the order of the result is the order of the entries.
-fn read(ingest: &Ingest, entries: &[Entry], env: &Env) -> Result<Vec<Found>, SourceError> {
+fn read(ingest: &Ingest, entries: Vec<Entry>, env: &Env) -> Result<Vec<Found>, SourceError> {
     let mut found =
-        entries.par_iter().map(|entry| one(ingest, entry, env)).collect::<Result<Vec<Found>, StoreError>>()?;
+        entries.into_par_iter().map(|entry| one(ingest, entry, env)).collect::<Result<Vec<Found>, StoreError>>()?;
     // Entries come in order of their keys.
     for first in 1..found.len() {
         if found[first - 1].key == found[first].key {
@@ -76,36 +76,37 @@ fn read(ingest: &Ingest, entries: &[Entry], env: &Env) -> Result<Vec<Found>, Sou
     Ok(found)
 }
 
-fn one(ingest: &Ingest, entry: &Entry, env: &Env) -> Result<Found, StoreError> {
+fn one(ingest: &Ingest, entry: Entry, env: &Env) -> Result<Found, StoreError> {
+    let Entry { key, path, metadata, digest } = entry;
     let mut found = Found {
-        key: entry.key.clone(),
+        key,
         origin: Origin::Unreadable(String::new()),
         shared: false,
-        license: entry.metadata.license.clone(),
+        license: metadata.license,
         labels: Labels {
-            title: entry.metadata.title.clone(),
-            artist: entry.metadata.artist.clone(),
-            genre: entry.metadata.genre.clone(),
-            source: entry.metadata.source.clone(),
-            extra: entry.metadata.extra.clone(),
+            title: metadata.title,
+            artist: metadata.artist,
+            genre: metadata.genre,
+            source: metadata.source,
+            extra: metadata.extra,
         },
     };
     // The table's word is taken until the file is decoded, which reads it and finds out.
-    if let Some(stated) = entry.digest {
+    if let Some(stated) = digest {
         let content = Digest(stated);
-        env.sources.add(content, &entry.path);
+        env.sources.add(content, &path);
         found.origin = Origin::File { content, bytes: 0 };
         return Ok(found);
     }
-    let File { content, bytes, hint } = match content(&entry.path, env) {
+    let File { content, bytes, hint } = match content(&path, env) {
         Ok(read) => read,
         Err(error) => {
-            found.origin = Origin::Unreadable(format!("cannot read {}: {error}", entry.path.display()));
+            found.origin = Origin::Unreadable(format!("cannot read {}: {error}", path.display()));
             return Ok(found);
         }
     };
-    env.sources.add(content, &entry.path);
-    let (tags, noted) = tags_of(&entry.path, &content, env);
+    env.sources.add(content, &path);
+    let (tags, noted) = tags_of(&path, &content, env);
     let Labels { title, artist, genre, source, .. } = &mut found.labels;
     for (label, tag) in [(title, tags.title), (artist, tags.artist), (genre, tags.genre), (source, tags.url)] {
         if label.is_none() {
