@@ -234,6 +234,41 @@ fn a_lock_without_its_weights() {
 }
 
 #[test]
+fn a_split_without_rows() {
+    let place = Place::new();
+    let said = place.run(&["--set", "stage.codec.split=held"]);
+    refused(&said, 6, &["stage `codec` failed: it got no row of split = \"held\" among its", "in `train`"]);
+}
+
+#[test]
+fn a_table_that_states_digests() {
+    let place = Place::new();
+    let digest = |name: &str| blake3::hash(&fs::read(place.music().join(name)).expect("a file")).to_hex().to_string();
+    // One that states the digest of something else, and one that states none.
+    let stated = |n: u32| match n {
+        3 => blake3::hash(b"something else").to_hex().to_string(),
+        5 => String::new(),
+        n => digest(&format!("t{n}.wav")),
+    };
+    let rows = (0..8).map(|n| format!("t{n}.wav,CC0-1.0,{}\n", stated(n)));
+    let table = place.path().join("tracks.csv");
+    fs::write(&table, format!("path,license,b3\n{}", rows.collect::<String>())).expect("a table");
+    let file = format!("stage.tracks.file={}", table.display());
+    let sets = ["--set", "stage.tracks.corpus=table", "--set", &file, "--set", "stage.tracks.digest=b3"];
+    let run = |to: &str| place.run(&[&sets[..], &["--to", to]].concat());
+    let first = run("decoded");
+    assert_eq!(first.code, Some(0), "{}", first.err);
+    assert_eq!((first.count("decoded", "kept"), first.count("decoded", "dropped")), (7, 1));
+    assert!(first.record()["dropped"].to_string().contains("table/t3.wav"), "{}", first.record()["dropped"]);
+    assert!(first.out.contains("a table states a wrong digest for it"), "{}", first.out);
+
+    // Nothing but the table is read where nothing decodes.
+    (0..8).filter(|n| *n != 5).for_each(|n| fs::remove_file(place.music().join(format!("t{n}.wav"))).expect("removed"));
+    let again = run("free");
+    assert_eq!((again.code, again.count("free", "kept")), (Some(0), 8), "{}", again.err);
+}
+
+#[test]
 fn usage() {
     let (place, _) = clean();
     let place = place.copy();

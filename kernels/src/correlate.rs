@@ -8,6 +8,16 @@
 use crate::simd::{Avx2Half, Avx512};
 use crate::simd::{LANES, Lanes, Level, Portable};
 
+/// What a correlation reads; `padded` floats lie behind every row of `dy` and every term of `x`.
+#[derive(Clone, Copy)]
+struct Operands<'a> {
+    dy: &'a [f32],
+    stride: usize,
+    rows: usize,
+    x: &'a [f32],
+    padded: usize,
+}
+
 /// `sums[term * rows + row] += sum over frames of dy[row * stride + t] * x[offsets[term] + t]`.
 ///
 /// `dy` must hold zeros from `frames` to the next multiple of 16 in every row, so that what `x` holds there does not
@@ -27,56 +37,41 @@ pub(crate) fn correlate(
     assert!(reach <= x.len(), "a term reaches {reach} of {} floats", x.len());
     assert!(rows == 0 || (rows - 1) * stride + padded <= dy.len(), "{rows} rows of {stride} in {} floats", dy.len());
     assert_eq!(sums.len(), offsets.len() * rows, "one sum a term and row");
+    let operands = Operands { dy, stride, rows, x, padded };
     // SAFETY: the level was detected; the asserts above bound every read, slice indexing every write.
     unsafe {
         match level {
-            Level::Portable => correlate_with::<Whole<Portable>, 2, 2>(dy, stride, rows, x, offsets, padded, sums),
+            Level::Portable => all::<Whole<Portable>, 2, 2>(operands, offsets, sums),
             #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => correlate_avx2(dy, stride, rows, x, offsets, padded, sums),
+            Level::Avx2 => avx2(operands, offsets, sums),
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => correlate_avx512(dy, stride, rows, x, offsets, padded, sums),
+            Level::Avx512 => avx512(operands, offsets, sums),
         }
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn correlate_avx2(
-    dy: &[f32],
-    stride: usize,
-    rows: usize,
-    x: &[f32],
-    offsets: &[usize],
-    padded: usize,
-    sums: &mut [f32],
-) {
+unsafe fn avx2(operands: Operands<'_>, offsets: &[usize], sums: &mut [f32]) {
     // SAFETY: as the caller's.
-    unsafe { correlate_with::<Halves, 3, 4>(dy, stride, rows, x, offsets, padded, sums) }
+    unsafe { all::<Halves, 3, 4>(operands, offsets, sums) }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx2,fma")]
-unsafe fn correlate_avx512(
-    dy: &[f32],
-    stride: usize,
-    rows: usize,
-    x: &[f32],
-    offsets: &[usize],
-    padded: usize,
-    sums: &mut [f32],
-) {
+unsafe fn avx512(operands: Operands<'_>, offsets: &[usize], sums: &mut [f32]) {
     // SAFETY: as the caller's.
-    unsafe { correlate_with::<Whole<Avx512>, 4, 6>(dy, stride, rows, x, offsets, padded, sums) }
+    unsafe { all::<Whole<Avx512>, 4, 6>(operands, offsets, sums) }
 }
 
 /// How the 16 lanes of a correlation are kept in registers.
 trait Dot {
-    /// `sums[i][r] = sum over t of g[r * stride + t] * x[i][t]` for `padded` frames, a multiple of 16.
+    /// `sums[i][r] = sum over t of at[r * stride + t] * x[i][t]` for `padded` frames, a multiple of 16.
     ///
     /// # Safety
-    /// As for [`Lanes`]; `padded` floats must lie behind every row of `g` and every `x`.
+    /// As for [`Lanes`]; `padded` floats must lie behind every row of `at` and every `x`.
     unsafe fn dot<const R: usize, const T: usize>(
-        g: *const f32,
+        at: *const f32,
         stride: usize,
         x: [*const f32; T],
         padded: usize,
@@ -161,78 +156,62 @@ impl Dot for Halves {
 }
 
 #[inline(always)]
-unsafe fn correlate_with<D: Dot, const R: usize, const T: usize>(
-    dy: &[f32],
-    stride: usize,
-    rows: usize,
-    x: &[f32],
-    offsets: &[usize],
-    padded: usize,
-    sums: &mut [f32],
-) {
-    let mut term = 0;
+unsafe fn all<D: Dot, const R: usize, const T: usize>(operands: Operands<'_>, offsets: &[usize], sums: &mut [f32]) {
+    let (mut term, rows) = (0, operands.rows);
     // SAFETY: as the caller's.
     unsafe {
         while term + T <= offsets.len() {
-            correlate_rows::<D, R, T>(dy, stride, rows, x, &offsets[term..], padded, &mut sums[term * rows..]);
+            terms::<D, R, T>(operands, &offsets[term..], &mut sums[term * rows..]);
             term += T;
         }
         while term < offsets.len() {
-            correlate_rows::<D, R, 1>(dy, stride, rows, x, &offsets[term..], padded, &mut sums[term * rows..]);
+            terms::<D, R, 1>(operands, &offsets[term..], &mut sums[term * rows..]);
             term += 1;
         }
     }
 }
 
+/// `T` terms, all rows.
 #[inline(always)]
-unsafe fn correlate_rows<D: Dot, const R: usize, const T: usize>(
-    dy: &[f32],
-    stride: usize,
-    rows: usize,
-    x: &[f32],
-    offsets: &[usize],
-    padded: usize,
-    sums: &mut [f32],
-) {
-    let mut row = 0;
+unsafe fn terms<D: Dot, const R: usize, const T: usize>(operands: Operands<'_>, offsets: &[usize], sums: &mut [f32]) {
+    let (mut row, rows) = (0, operands.rows);
     // SAFETY: as the caller's.
     unsafe {
         // Two pairs are faster than three rows and a lone one.
         while row + R <= rows && !(R == 3 && row + 4 == rows) {
-            correlate_registers::<D, R, T>(&dy[row * stride..], stride, x, offsets, padded, &mut sums[row..], rows);
+            registers::<D, R, T>(operands, row, offsets, sums);
             row += R;
         }
         while row + 2 <= rows {
-            correlate_registers::<D, 2, T>(&dy[row * stride..], stride, x, offsets, padded, &mut sums[row..], rows);
+            registers::<D, 2, T>(operands, row, offsets, sums);
             row += 2;
         }
         while row < rows {
-            correlate_registers::<D, 1, T>(&dy[row * stride..], stride, x, offsets, padded, &mut sums[row..], rows);
+            registers::<D, 1, T>(operands, row, offsets, sums);
             row += 1;
         }
     }
 }
 
+/// `T` terms, `R` rows from `row` on.
 #[inline(always)]
-unsafe fn correlate_registers<D: Dot, const R: usize, const T: usize>(
-    dy: &[f32],
-    stride: usize,
-    x: &[f32],
+unsafe fn registers<D: Dot, const R: usize, const T: usize>(
+    operands: Operands<'_>,
+    row: usize,
     offsets: &[usize],
-    padded: usize,
     sums: &mut [f32],
-    rows: usize,
 ) {
+    let Operands { dy, stride, rows, x, padded } = operands;
     // SAFETY: `correlate` checked that `padded` floats lie behind each of these rows and offsets.
     unsafe {
         let mut at = [x.as_ptr(); T];
         for i in 0..T {
             at[i] = x.as_ptr().add(offsets[i]);
         }
-        let dots = D::dot::<R, T>(dy.as_ptr(), stride, at, padded);
+        let dots = D::dot::<R, T>(dy[row * stride..].as_ptr(), stride, at, padded);
         for i in 0..T {
             for r in 0..R {
-                sums[i * rows + r] += dots[i][r];
+                sums[i * rows + row + r] += dots[i][r];
             }
         }
     }

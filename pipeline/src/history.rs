@@ -113,6 +113,11 @@ impl Past {
         self.rows.starts_with(&name.bytes()).is_some()
     }
 
+    /// Whether it kept a row of a track, or of a part of it.
+    pub fn kept_of(&self, track: Name) -> bool {
+        self.rows.starts_with(track.track_bytes()).is_some()
+    }
+
     /// What was said about a track, at a stage that lists a corpus.
     pub fn labels(&self, name: Name) -> Option<Labels> {
         self.labels.starts_with(&name.bytes()).map(Labels::read)

@@ -73,12 +73,13 @@ impl Settled {
         let record = fs::read(published.folder.join(crate::publish::RECORD)).ok()?;
         let mut files = Vec::new();
         list(&published.folder, Path::new(""), &mut files).ok()?;
+        files.sort();
         let settled = Settled { key: key?, record: Digest::of(&record), files, summary: summary.again() };
         (!failed).then_some(settled)
     }
 }
 
-/// The files below a folder.
+/// The files below a folder, in any order.
 fn list(root: &Path, folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
     for entry in fs::read_dir(root.join(folder))? {
         let entry = entry?;
@@ -88,7 +89,6 @@ fn list(root: &Path, folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> 
             false => files.push(path),
         }
     }
-    files.sort();
     Ok(())
 }
 

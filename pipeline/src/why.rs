@@ -169,7 +169,7 @@ fn find(run: &Run, word: &str) -> Result<Subject, Error> {
     }
     let (track, span) = parts(word);
     if let (Some(listed), Some(_)) = (run.tracks.get(track), span) {
-        let clips = run.clips(listed)?;
+        let (clips, _) = run.clips(listed)?;
         return match clips.iter().any(|clip| clip == word) {
             true => Ok(Subject::Clip { id: word.to_owned(), track: track.to_owned() }),
             false => Err(unknown(run, word, &clips)),
@@ -242,8 +242,7 @@ fn of_track(run: &Run, id: &str, subject: Subject) -> Result<Answer, Error> {
         "a track that was kept"
     };
     let mut answer = Answer::new(run, subject, what.into());
-    answer.clips = run.clips(listed)?;
-    answer.used_by.shards = run.shards_of(listed)?;
+    (answer.clips, answer.used_by.shards) = run.clips(listed)?;
     let trained = run.made.iter().filter(|made| !made.is_song());
     let trained: Vec<&Made> =
         trained.filter(|made| run.trained_on(made, &mut answer.notes).contains(&listed.samples)).collect();
@@ -251,7 +250,7 @@ fn of_track(run: &Run, id: &str, subject: Subject) -> Result<Answer, Error> {
     answer.used_by.models = trained.iter().flat_map(|made| run.paths(&made.digest)).collect();
     answer.used_by.songs = run.songs_of(&models);
     answer.stages = run.path_of(id);
-    answer.license = run.license(listed);
+    answer.license = run.license(listed, &answer.stages);
     answer.track = Some(listed.clone());
     Ok(answer)
 }

@@ -1,7 +1,7 @@
 //! The comparison as people read it.
 
 use super::{Data, Diff, Row, Score};
-use crate::results::Basis;
+use crate::{results::Basis, screen::aligned};
 use std::fmt::Write as _;
 
 /// How many tracks of a kind are spelled out.
@@ -20,12 +20,16 @@ pub fn text(diff: &Diff) -> String {
         let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
         lines.push([name, value(&setting.a), value(&setting.b)]);
     }
-    out += &if diff.settings.is_empty() { "  no difference\n".to_owned() } else { aligned(&lines, 1) };
+    out += &if diff.settings.is_empty() { "  no difference\n".to_owned() } else { indented(&lines) };
     out += "\ndata\n";
     out += &data(&diff.data);
     out += "\nscores\n";
     out += &scores(&diff.scores);
     out
+}
+
+fn indented<L: AsRef<[String]>>(lines: &[L]) -> String {
+    aligned(lines).lines().map(|line| format!("  {line}\n")).collect()
 }
 
 fn data(data: &Data) -> String {
@@ -36,7 +40,7 @@ fn data(data: &Data) -> String {
         let [a, b, added, removed] = figures;
         lines.push([name, a, b, added, removed]);
     }
-    let mut out = if data.licenses.is_empty() { "  no tracks\n".to_owned() } else { aligned(&lines, 1) };
+    let mut out = if data.licenses.is_empty() { "  no tracks\n".to_owned() } else { indented(&lines) };
     let row = |row: &Row| match row.license.is_empty() {
         true => row.track.clone(),
         false => format!("{} ({})", row.track, row.license),
@@ -70,7 +74,7 @@ fn scores(scores: &[Score]) -> String {
         };
         lines.push([format!("{} {}", score.stage, score.name), figure(score.a), figure(score.b), difference]);
     }
-    let mut out = aligned(&lines, 1);
+    let mut out = indented(&lines);
     let words = |basis: &Basis| match basis.is_empty() {
         true => "nothing said".to_owned(),
         false => basis.iter().map(|(key, value)| format!("{key} {value}")).collect::<Vec<_>>().join(", "),
@@ -80,23 +84,6 @@ fn scores(scores: &[Score]) -> String {
             let (stage, name) = (&score.stage, &score.name);
             let _ = writeln!(out, "  {stage} {name} was measured on other things: A {}; B {}", words(a), words(b));
         }
-    }
-    out
-}
-
-/// Columns of one width; the first `left` are flush left, the others flush right.
-fn aligned<const N: usize>(lines: &[[String; N]], left: usize) -> String {
-    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..N).map(width).collect();
-    let mut out = String::new();
-    for line in lines {
-        let cell = |(i, cell): (usize, &String)| match i < left {
-            true => format!("{cell:<0$}", widths[i]),
-            false => format!("{cell:>0$}", widths[i]),
-        };
-        let cells: Vec<String> = line.iter().enumerate().map(cell).collect();
-        out += format!("  {}", cells.join("  ")).trim_end();
-        out.push('\n');
     }
     out
 }

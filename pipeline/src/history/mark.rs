@@ -66,6 +66,11 @@ impl Name {
         bytes
     }
 
+    /// How the bytes of all begin that are parts of its track.
+    pub(super) fn track_bytes(&self) -> &[u8] {
+        &self.track
+    }
+
     fn read(bytes: &[u8]) -> Name {
         let mut name = Name::default();
         name.track.copy_from_slice(&bytes[..6]);

@@ -1,6 +1,7 @@
 //! A plan as people read it: a table of stages, then each reason once.
 
 use super::{Estimate, Preview, Stage};
+use crate::screen::aligned;
 use std::fmt::Write as _;
 
 /// A number, marked where it is an estimate.
@@ -54,21 +55,6 @@ impl Stage {
             work,
         ]
     }
-}
-
-/// Columns of one width, the first flush left.
-fn aligned<const N: usize>(lines: &[[String; N]]) -> String {
-    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
-    let widths: [usize; N] = std::array::from_fn(width);
-    let mut out = String::new();
-    for line in lines {
-        let cells = line.iter().zip(widths).enumerate().map(|(i, (cell, width))| match i {
-            0 => format!("{cell:width$}"),
-            _ => format!("{cell:>width$}"),
-        });
-        let _ = writeln!(out, "{}", cells.collect::<Vec<_>>().join("  ").trim_end());
-    }
-    out
 }
 
 impl Preview {

@@ -2,6 +2,7 @@
 
 use super::data::Report;
 use super::markup::{Text, counted, figure, put};
+use crate::screen::aligned;
 use serde::{Deserialize, Serialize};
 
 /// The table of results.
@@ -163,19 +164,7 @@ pub fn text(sweep: &SweepView) -> String {
         let cells = differing.iter().map(|&column| cell(row.cells.get(column).and_then(Option::as_ref)));
         lines.push(std::iter::once(row.point.clone()).chain(cells).collect());
     }
-    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..lines[0].len()).map(width).collect();
-    let mut out = String::new();
-    for line in &lines {
-        let cells: Vec<String> = line
-            .iter()
-            .zip(&widths)
-            .enumerate()
-            .map(|(i, (cell, width))| if i == 0 { format!("{cell:width$}") } else { format!("{cell:>width$}") })
-            .collect();
-        out += cells.join("  ").trim_end();
-        out.push('\n');
-    }
+    let mut out = aligned(&lines);
     if !same.is_empty() {
         put!(out, "the same at all points: {}\n", counted(same.len() as u64, "other scores"));
     }

@@ -152,26 +152,16 @@ impl Run {
         })
     }
 
-    /// The clips of a track, from the shards; at several points of a sweep each once.
-    pub fn clips(&self, track: &Listed) -> Result<Vec<String>, Error> {
-        let mut clips: Vec<(u64, String)> = Vec::new();
+    /// The clips of a track, at several points of a sweep each once, and the shards that hold them.
+    pub fn clips(&self, track: &Listed) -> Result<(Vec<String>, Vec<String>), Error> {
+        let (mut clips, mut shards): (BTreeSet<(u64, String)>, Vec<String>) = Default::default();
         for path in self.shards_for(track) {
             let rows = members(&self.folder.join(path)).map_err(|e| Error::Source(format!("{path}: {e}")))?;
-            clips.extend(rows.into_iter().filter(|row| row.track == track.track).map(|row| (row.start, row.clip)));
+            let own: Vec<_> = rows.into_iter().filter(|row| row.track == track.track).collect();
+            shards.extend((!own.is_empty()).then(|| path.clone()));
+            clips.extend(own.into_iter().map(|row| (row.start, row.clip)));
         }
-        clips.sort();
-        clips.dedup();
-        Ok(clips.into_iter().map(|(_, clip)| clip).collect())
-    }
-
-    /// The shards that hold a track.
-    pub fn shards_of(&self, track: &Listed) -> Result<Vec<String>, Error> {
-        let mut shards = Vec::new();
-        for path in self.shards_for(track) {
-            let rows = members(&self.folder.join(path)).map_err(|e| Error::Source(format!("{path}: {e}")))?;
-            shards.extend(rows.iter().any(|row| row.track == track.track).then(|| path.clone()));
-        }
-        Ok(shards)
+        Ok((clips.into_iter().map(|(_, clip)| clip).collect(), shards))
     }
 
     /// The shards whose codes are a codec's.
@@ -306,26 +296,26 @@ impl Run {
         };
         let went = |stage: &&Value| {
             let past = self.history.as_ref().and_then(|history| history.stage(stage["name"].as_str()?));
-            past.is_none_or(|past| past.rows().any(|row| row.name.track() == name))
+            past.is_none_or(|past| past.kept_of(name))
         };
         self.stages().filter(of_tracks).filter(went).map(Run::line).collect()
     }
 
-    /// The license of a track, and why it was kept.
-    pub fn license(&self, track: &Listed) -> Vec<String> {
+    /// The license of a track, and why it was kept by the stages that it went through.
+    pub fn license(&self, track: &Listed, stages: &[StageLine]) -> Vec<String> {
         let license = if track.license.is_empty() { "none stated" } else { &track.license };
         let mut said = vec![license.to_owned()];
         if !track.stated.is_empty() && track.stated != track.license {
             said.push(format!("stated as `{}`", track.stated));
         }
-        for stage in self.path_of(&track.track).iter().filter(|stage| stage.verb == "license") {
+        for stage in stages.iter().filter(|stage| stage.verb == "license") {
             let policy: Vec<String> = ["allow", "deny", "unknown"]
                 .iter()
                 .filter_map(|name| Some(format!("{name} = {}", stage.settings.get(*name)?)))
                 .collect();
             said.push(format!("kept by `{}` ({})", stage.name, policy.join(", ")));
         }
-        if self.path_of(&track.track).iter().all(|stage| stage.verb != "license") {
+        if stages.iter().all(|stage| stage.verb != "license") {
             said.push("as it was stated: no stage `license` has judged it".to_owned());
         }
         said

@@ -27,6 +27,14 @@ pub struct Cost {
     pub bytes: u64,
 }
 
+impl std::ops::AddAssign for Cost {
+    fn add_assign(&mut self, other: Cost) {
+        self.executed += other.executed;
+        self.seconds += other.seconds;
+        self.bytes += other.bytes;
+    }
+}
+
 /// What happened at one stage.
 #[derive(Clone, Debug, Default)]
 pub struct StageLedger {
@@ -235,9 +243,7 @@ impl Ledger {
     pub fn executed(&self, stage: &str, id: String, took: Duration, bytes: u64) {
         self.with(stage, |s| {
             s.executed.insert(id);
-            s.cost.executed += 1;
-            s.cost.seconds += took.as_secs_f64();
-            s.cost.bytes += bytes;
+            s.cost += Cost { executed: 1, seconds: took.as_secs_f64(), bytes };
         });
     }
 
@@ -289,9 +295,7 @@ impl Ledger {
     pub fn add(&self, stage: &str, other: StageLedger) {
         self.with(stage, |s| {
             s.executed.extend(other.executed);
-            s.cost.executed += other.cost.executed;
-            s.cost.seconds += other.cost.seconds;
-            s.cost.bytes += other.cost.bytes;
+            s.cost += other.cost;
             s.cached += other.cached;
             s.notes.extend(other.notes);
         });
