@@ -159,6 +159,10 @@ pub(crate) fn follow(
     let share = execute(plan, &env, Vec::new(), start.pins, options.workers, Some(cluster))
         .map_err(|error| run::early(&env, error))?;
     env.store.flush()?;
+    // A dataflow that was told to stop drains without what was under way: its rows are no account of the run.
+    if env.cancel.cancelled() {
+        return Err(run::early(&env, Error::Interrupted));
+    }
     let (ledgers, failures) = env.ledger.take();
     let work = ledgers.into_iter().map(|(stage, StageLedger { executed, cost, cached, notes, .. })| Work {
         stage,
