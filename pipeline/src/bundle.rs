@@ -6,7 +6,6 @@ mod card;
 
 use crate::{
     error::Error,
-    gather,
     layout::{self, Part},
     lineage::{Lineage, RestsOn},
     publish::Run,
@@ -18,7 +17,7 @@ use datasets::{
     row::{Prior, Weights},
 };
 use serde::{Deserialize, Serialize};
-use stages::{model::prior::config, stage::AnyRow};
+use stages::{kept::Kept, model::prior::config};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -113,11 +112,9 @@ fn of(run: &Run<'_>, part: &Part<'_>, name: &str, files: &BTreeMap<PathBuf, Dige
     let inside = files.iter().filter(|(path, _)| path.parent() == Some(&folder));
     let inside = inside.filter_map(|(path, digest)| Some((path.file_name()?.to_string_lossy().into_owned(), *digest)));
     let files: BTreeMap<String, Digest> = inside.collect();
-    let rows = || part.rows(run.outcome);
-    let codecs: Vec<&Weights> =
-        rows().filter_map(|row| if let AnyRow::Weights(weights) = &**row { Some(weights) } else { None }).collect();
-    let priors: Vec<&Prior> =
-        rows().filter_map(|row| if let AnyRow::Prior(prior) = &**row { Some(prior) } else { None }).collect();
+    let kept = || part.stages.iter().map(|&stage| &run.outcome.stages[stage].kept);
+    let codecs: Vec<Weights> = kept().flat_map(Kept::rows).collect();
+    let priors: Vec<Prior> = kept().flat_map(Kept::rows).collect();
     // Of several codecs, that of the first prior.
     let wanted = priors.first().map(|prior| prior.codec);
     let codec = codecs.iter().find(|codec| Some(codec.digest) == wanted).or(codecs.first());
@@ -156,7 +153,7 @@ fn of(run: &Run<'_>, part: &Part<'_>, name: &str, files: &BTreeMap<PathBuf, Dige
         codec: entry,
         priors: priors.collect::<Result<_, Error>>()?,
         genres: shared(chosen.values().map(|prior| prior.genres.as_slice())),
-        trained_on: lineage.rests_on(&gather::tracks(run.outcome)),
+        trained_on: lineage.rests_on(run.tracks),
         unrecorded,
         files,
     }))

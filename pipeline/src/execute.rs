@@ -13,7 +13,8 @@ use differential_dataflow::input::{Input as _, InputSession};
 use rayon::prelude::*;
 use stages::{
     flow::{Env, Failure, StageLedger},
-    stage::{AnyRow, Context, Flow, Input, Row, Rows, Time, none, seal, seed},
+    kept::{Keeper, Kept},
+    stage::{Context, Flow, Input, Row, Rows, Time, none, seal, seed},
 };
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -24,8 +25,8 @@ use timely::{dataflow::ProbeHandle, worker::Worker};
 /// What became of one stage's rows.
 #[derive(Debug, Default)]
 pub struct StageOutcome {
-    /// Kept rows, sorted.
-    pub kept: Vec<Arc<AnyRow>>,
+    /// Kept rows.
+    pub kept: Kept,
     /// Dropped rows, sorted.
     pub dropped: Vec<Dropped>,
     /// Rows not known yet, sorted; only of a dry run.
@@ -85,10 +86,29 @@ impl<R: Ord + Clone + Send + 'static> Gathered<R> {
     }
 }
 
+/// What comes of one stage.
 pub(crate) struct Gather {
-    pub(crate) kept: Gathered<Arc<AnyRow>>,
+    /// Kept rows, by worker.
+    kept: Vec<Keeper>,
     pub(crate) dropped: Gathered<Dropped>,
     pub(crate) pending: Gathered<Pending>,
+}
+
+impl Gather {
+    fn new(workers: usize) -> Gather {
+        let kept = (0..workers.max(1)).map(|_| Keeper::default()).collect();
+        Gather { kept, dropped: Gathered::new(), pending: Gathered::new() }
+    }
+
+    /// Where a worker of this process leaves kept rows.
+    fn keeper(&self, worker: usize) -> &Keeper {
+        &self.kept[worker % self.kept.len()]
+    }
+
+    /// Kept rows since this was asked last, with their multiplicities added up.
+    pub(crate) fn kept(&self) -> Kept {
+        Kept::gathered(&self.kept)
+    }
 }
 
 /// The one build of a run.
@@ -103,10 +123,9 @@ const PART: usize = 1000;
 /// Rows of a source stage, by its index in the plan, as they are fed.
 pub(crate) type Feed = (usize, InputSession<Time, Found, isize>);
 
-/// A place to gather what comes of each stage.
-pub(crate) fn gathers(plan: &Plan) -> Arc<Vec<Gather>> {
-    let gather = || Gather { kept: Gathered::new(), dropped: Gathered::new(), pending: Gathered::new() };
-    Arc::new(plan.stages.iter().map(|_| gather()).collect())
+/// A place to gather what comes of each stage on so many workers of this process.
+pub(crate) fn gathers(plan: &Plan, workers: usize) -> Arc<Vec<Gather>> {
+    Arc::new(plan.stages.iter().map(|_| Gather::new(workers)).collect())
 }
 
 /// Builds a plan's operators on a worker; the handles that feed its sources.
@@ -118,14 +137,15 @@ pub(crate) fn render(
     gathers: &[Gather],
     probe: &ProbeHandle<Time>,
 ) -> Vec<Feed> {
+    let index = worker.index();
     worker.dataflow::<Time, _, _>(|scope| {
         let mut flows: Vec<Flow<'_>> = Vec::new();
         let mut inputs = Vec::new();
-        for (index, stage) in plan.stages.iter().enumerate() {
+        for (own, stage) in plan.stages.iter().enumerate() {
             let taken: Vec<Option<Flow<'_>>> = match stage.entry.ports.is_empty() {
                 true => {
                     let (input, rows) = scope.new_collection::<Found, isize>();
-                    inputs.push((index, input));
+                    inputs.push((own, input));
                     let pending = none(&rows);
                     vec![Some(Found::flow(Input { kept: rows, pending }))]
                 }
@@ -142,14 +162,14 @@ pub(crate) fn render(
                 scope,
                 stage: stage.name.as_str().into(),
                 seed: seed(stage.seed, stage.entry.verb, &stage.salt),
-                pinned: pins[index],
+                pinned: pins[own],
                 env: env.clone(),
             };
-            let rendered = stage.ready.render(&cx, taken);
-            gathers[index].kept.watch(rendered.kept, probe);
-            gathers[index].dropped.watch(rendered.dropped, probe);
-            gathers[index].pending.watch(rendered.pending, probe);
-            flows.push(rendered.flow);
+            let gather = &gathers[own];
+            let rendered = stage.ready.render(&cx, taken, gather.keeper(index).clone());
+            gather.dropped.watch(rendered.dropped, probe);
+            gather.pending.watch(rendered.pending, probe);
+            flows.push(rendered.flow.probed(probe));
         }
         inputs
     })
@@ -179,7 +199,7 @@ pub(crate) fn execute(
     workers: usize,
     cluster: Option<&Cluster>,
 ) -> Result<Share, Error> {
-    let gathers = gathers(plan);
+    let gathers = gathers(plan, workers);
     let found: Vec<Mutex<Vec<Vec<Found>>>> = parts(found, workers.max(1)).into_iter().map(Mutex::new).collect();
     let (plan_, env_, gathers_) = (plan.clone(), env.clone(), gathers.clone());
     let logic = move |worker: &mut Worker| {
@@ -220,7 +240,7 @@ impl Share {
     /// The rows of another process.
     pub(crate) fn add(&self, rows: hosts::Rows) {
         if let Some(own) = self.0.get(rows.stage) {
-            own.kept.add(rows.kept);
+            rows.kept.iter().for_each(|(row, count)| own.keeper(0).add(row, *count));
             own.dropped.add(rows.dropped);
         }
     }
@@ -228,7 +248,8 @@ impl Share {
     /// All rows of this process, to be handed in.
     pub(crate) fn parts(&self) -> impl Iterator<Item = hosts::Rows> + '_ {
         self.0.iter().enumerate().flat_map(|(stage, own)| {
-            let (kept, dropped) = (own.kept.sums(), own.dropped.sums());
+            let (kept, dropped) = (own.kept(), own.dropped.sums());
+            let kept: Vec<_> = kept.changes().collect();
             let kept: Vec<_> = kept.chunks(PART).map(<[_]>::to_vec).collect();
             let dropped: Vec<_> = dropped.chunks(PART).map(<[_]>::to_vec).collect();
             let kept = kept.into_iter().map(move |kept| hosts::Rows { stage, kept, dropped: Vec::new() });
@@ -245,7 +266,7 @@ impl Share {
             .iter()
             .zip(self.0.iter())
             .map(|(stage, gather)| StageOutcome {
-                kept: gather.kept.take(),
+                kept: gather.kept().repeated(),
                 dropped: gather.dropped.take(),
                 pending: gather.pending.take(),
                 ledger: ledgers.remove(&stage.name).unwrap_or_default(),

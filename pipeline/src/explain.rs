@@ -305,15 +305,15 @@ impl<'a> Explainer<'a> {
     /// Why a source has other rows.
     fn source(&self, stage: usize, past: &Past, diff: &Diff, reads: Reads) -> Reason {
         let kept = &self.outcome.stages[stage].kept;
-        let row = diff.now.map(|index| &*kept[index]);
-        let input = row.map_or_else(|| self.track(diff.name), |row| parts(&row.id()).0.to_owned());
+        let row = diff.now.map(|index| kept.get(index));
+        let input = row.as_ref().map_or_else(|| self.track(diff.name), |row| parts(&row.id()).0.to_owned());
         match diff.how {
             How::Added if past.failed(diff.name) => Reason::Failed,
             How::Added => Reason::New { input },
             How::Gone => Reason::Removed { input },
             How::Changed if reads != Reads::Whole || diff.substance => Reason::Bytes { input },
             How::Changed => {
-                let labels = if let Some(AnyRow::Track(track)) = row { Some(Labels::of(track)) } else { None };
+                let labels = if let Some(AnyRow::Track(track)) = &row { Some(Labels::of(track)) } else { None };
                 let what = labels.zip(past.labels(diff.name)).map(|(now, was)| now.differences(&was));
                 Reason::Labels { input, what: what.unwrap_or_default() }
             }
@@ -356,7 +356,7 @@ impl<'a> Explainer<'a> {
         let kept = &self.outcome.stages[stage].kept;
         match self.past[stage] {
             Some(past) if kept.is_empty() => past.rows().collect(),
-            _ => kept.iter().map(|row| Mark::of(row)).collect(),
+            _ => kept.marks().collect(),
         }
     }
 }

@@ -2,11 +2,12 @@
 
 use crate::{
     error::Error,
-    execute::{Outcome, StageOutcome},
+    execute::Outcome,
     lineage::Lineage,
     metrics,
     plan::Plan,
     priors,
+    publish::Run,
     report::data::{
         Attribution, Audio, Codebook, CurvePoint, CurveSet, Reason, Reconstruction, Report, Sample, ScoreColumn,
         ScoreRow, ScoreTable, StageView, TrackView,
@@ -23,7 +24,11 @@ use datasets::{
     training,
 };
 use rayon::prelude::*;
-use stages::{flow::Env, stage::AnyRow};
+use stages::{
+    flow::Env,
+    kept::{Kept, newest_tracks},
+    stage::Kind,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Clips scored for each genre.
@@ -49,32 +54,26 @@ fn fault(fault: Fault) -> Error {
 ///
 /// # Errors
 /// When an object is missing from the store or a source cannot be read any more.
-pub fn report(
-    plan: &Plan,
-    outcome: &Outcome,
-    results: Option<&Results>,
-    env: &Env,
-    run: &str,
-) -> Result<Report, Error> {
+pub fn report(run: &Run<'_>, results: Option<&Results>, name: &str) -> Result<Report, Error> {
+    let Run { plan, outcome, tracks, env, .. } = *run;
     let codes = all_codes(outcome);
-    let tracks = tracks(outcome);
-    let weights = weights(plan, outcome);
+    let weights = weights(outcome);
     let mut report = Report {
         name: plan.name.clone(),
-        run_id: run.to_owned(),
+        run_id: name.to_owned(),
         manifest_text: plan.text.clone(),
         seed: plan.seed,
-        clips: count(outcome, |row| matches!(row, AnyRow::Clip(_))),
-        codes: (!codes.is_empty()).then(|| codes.iter().map(|c| code_count(c)).sum()),
+        clips: clips(outcome),
+        codes: (!codes.is_empty()).then(|| codes.iter().map(code_count).sum()),
         stages: stages_view(plan, outcome),
-        corpus: tracks.iter().copied().map(track_view).collect(),
-        attribution: attribution(&tracks, &songs::lineage(outcome, env)?),
-        notes: notes(plan, outcome, &tracks),
+        corpus: tracks.iter().map(track_view).collect(),
+        attribution: attribution(tracks, &songs::lineage(outcome, env)?),
+        notes: notes(plan, outcome, tracks),
         ..Report::default()
     };
     if let Some(weights) = weights.first() {
         report.curves = curves(weights, env)?;
-        let own: Vec<&Codes> = codes.iter().copied().filter(|c| c.codec == weights.digest).collect();
+        let own: Vec<&Codes> = codes.iter().filter(|c| c.codec == weights.digest).collect();
         report.codebooks = codebooks(weights, &own, env)?;
         if !own.is_empty() {
             let decoder = Decoder::load(env, weights.digest).map_err(fault)?;
@@ -86,55 +85,41 @@ pub fn report(
     report.scores.extend(priors::table(plan, outcome));
     report.scores.extend(metrics::tables(plan, outcome));
     report.priors = priors::curves(plan, outcome, env)?;
-    report.songs = songs::views(plan, outcome, &tracks, env)?;
-    report.models = songs::models(plan, outcome, &tracks, env)?;
+    report.songs = songs::views(plan, outcome, tracks, env)?;
+    report.models = songs::models(plan, outcome, tracks, env)?;
     report.sweep = results.map(Results::view);
     Ok(report)
 }
 
-fn all_codes(outcome: &Outcome) -> Vec<&Codes> {
-    let rows = outcome.stages.iter().flat_map(|s| &s.kept);
-    let codes: BTreeSet<&Codes> =
-        rows.filter_map(|row| if let AnyRow::Codes(codes) = &**row { Some(codes) } else { None }).collect();
-    codes.into_iter().collect()
+/// The codes of all stages, each once.
+fn all_codes(outcome: &Outcome) -> Vec<Codes> {
+    let mut codes: Vec<Codes> = outcome.stages.iter().flat_map(|stage| stage.kept.rows()).collect();
+    codes.sort_unstable();
+    codes.dedup();
+    codes
 }
 
 fn code_count(codes: &Codes) -> u64 {
     codes.hops.iter().map(|hop| codes.clip.frames.div_ceil(u64::from(*hop))).sum()
 }
 
-fn count(outcome: &Outcome, which: fn(&AnyRow) -> bool) -> Option<u64> {
-    let counts = outcome.stages.iter().filter(|s| s.kept.first().is_some_and(|row| which(row)));
-    counts.map(|s| s.kept.len() as u64).next_back()
+/// The clips of the last stage that gives some.
+fn clips(outcome: &Outcome) -> Option<u64> {
+    outcome.stages.iter().rfind(|s| s.kept.are(Kind::Clip)).map(|s| s.kept.len() as u64)
 }
 
-fn weights(plan: &Plan, outcome: &Outcome) -> Vec<Weights> {
-    let rows = plan.stages.iter().zip(&outcome.stages).flat_map(|(_, own)| &own.kept);
-    rows.filter_map(|row| if let AnyRow::Weights(weights) = &**row { Some(weights.clone()) } else { None }).collect()
+fn weights(outcome: &Outcome) -> Vec<Weights> {
+    outcome.stages.iter().flat_map(|own| own.kept.rows()).collect()
 }
 
 /// The corpus: the tracks of the last stages that still speak of tracks, in order of their ids.
-pub fn tracks(outcome: &Outcome) -> Vec<&Track> {
-    let mut tracks: Vec<&Track> = outcome
-        .stages
-        .iter()
-        .flat_map(|s| &s.kept)
-        .filter_map(|row| match &**row {
-            AnyRow::Clip(clip) => Some(&*clip.track),
-            AnyRow::Codes(codes) => Some(&*codes.clip.track),
-            _ => None,
-        })
-        .collect();
-    if tracks.is_empty() {
-        let of_tracks = |s: &&StageOutcome| s.kept.first().is_some_and(|row| matches!(**row, AnyRow::Track(_)));
-        let rows = outcome.stages.iter().rev().find(of_tracks).map(|s| s.kept.as_slice()).unwrap_or_default();
-        tracks.extend(rows.iter().filter_map(|row| if let AnyRow::Track(track) = &**row { Some(track) } else { None }));
+pub fn tracks(outcome: &Outcome) -> Vec<Track> {
+    let kept = || outcome.stages.iter().map(|stage| &stage.kept);
+    let parts: Vec<&Kept> = kept().filter(|kept| kept.are(Kind::Clip) || kept.are(Kind::Codes)).collect();
+    match parts.as_slice() {
+        [] => newest_tracks(kept().rfind(|kept| kept.are(Kind::Track)).as_slice()),
+        parts => newest_tracks(parts),
     }
-    // The sort is stable: of several rows of a track, the last is what the last stage says of it.
-    tracks.par_sort_by(|a, b| b.id.cmp(&a.id));
-    tracks.reverse();
-    tracks.dedup_by(|earlier, later| earlier.id == later.id);
-    tracks
 }
 
 fn stages_view(plan: &Plan, outcome: &Outcome) -> Vec<StageView> {
@@ -194,8 +179,8 @@ fn work(track: &Track) -> (&str, &str, &str, &str) {
     (text(&track.license), text(&labels.artist), labels.title.as_deref().unwrap_or(&track.id), text(&labels.source))
 }
 
-fn attribution(tracks: &[&Track], lineage: &Lineage) -> Vec<Attribution> {
-    let mut sorted = tracks.to_vec();
+fn attribution(tracks: &[Track], lineage: &Lineage) -> Vec<Attribution> {
+    let mut sorted: Vec<&Track> = tracks.iter().collect();
     sorted.par_sort_by(|a, b| work(a).cmp(&work(b)));
     let works = sorted.chunk_by(|a, b| work(a) == work(b));
     works
@@ -214,7 +199,7 @@ fn attribution(tracks: &[&Track], lineage: &Lineage) -> Vec<Attribution> {
         .collect()
 }
 
-fn notes(plan: &Plan, outcome: &Outcome, tracks: &[&Track]) -> Vec<String> {
+fn notes(plan: &Plan, outcome: &Outcome, tracks: &[Track]) -> Vec<String> {
     let mut notes: Vec<String> = outcome.stages.iter().flat_map(|s| s.ledger.notes.iter().cloned()).collect();
     let alone = tracks.iter().filter(|t| t.split.is_some() && t.labels.artist.is_none()).count();
     if alone > 0 && plan.stages.iter().any(|s| s.entry.verb == "split") {

@@ -4,9 +4,9 @@
 //! One file of the store for each name, `history/NAME`. It holds no id: rows go by digests of their names, so that a
 //! track that is withdrawn is named in one place less.
 
-mod mark;
+mod packed;
 
-pub use mark::{LABELS, Labels, Mark, Name, parts};
+pub use stages::mark::{LABELS, Labels, Mark, Name, parts};
 
 use crate::{
     execute::{Outcome, StageOutcome},
@@ -18,13 +18,10 @@ use datasets::{
     effect::numerics,
     store::{Store, StoreError, write_atomic},
 };
-use mark::Packed;
+use packed::Packed;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use stages::{
-    flow::Cost,
-    stage::{AnyRow, Shape},
-};
+use stages::{flow::Cost, stage::Shape};
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
 /// Where a run was published.
@@ -81,11 +78,7 @@ impl Past {
     fn of(plan: &Plan, stage: &PlannedStage, own: &StageOutcome, before: Option<&Past>) -> Past {
         let mut labels = Vec::new();
         if stage.entry.shape == Shape::Source {
-            let tracks = own.kept.par_iter().filter_map(|row| match &**row {
-                AnyRow::Track(track) => Some(track),
-                _ => None,
-            });
-            labels = tracks.map(|track| Labels::of(track).bytes()).collect();
+            labels = own.kept.tracks().map(|track| Labels::of(&track).bytes()).collect();
         }
         let failed = own.dropped.iter().filter(|row| row.failed).map(|row| Name::of(&row.id).bytes()).collect();
         let now = own.ledger.cost;
@@ -97,7 +90,7 @@ impl Past {
             from: stage.inputs.iter().flatten().map(|&fed| plan.stages[fed].name.clone()).collect(),
             seed: stage.entry.random.then(|| (stage.seed, stage.salt.clone())),
             cost: if now.executed > 0 { Some(now) } else { before.and_then(|before| before.cost) },
-            rows: Packed::sorted(own.kept.par_iter().map(|row| Mark::of(row).bytes()).collect()),
+            rows: Packed::ordered(own.kept.marks().map(Mark::bytes)),
             labels: Packed::sorted(labels),
             failed: Packed::sorted(failed),
         }

@@ -1,7 +1,7 @@
 //! Where the files of a run lie in its tree: `codes/`, `model/`, `audio/`; of a sweep, what differs between points below
 //! a folder for each point, such as `audio/top_p=0.9/`.
 
-use crate::{error::Error, execute::Outcome, gather, plan::Plan, results::Results};
+use crate::{error::Error, execute::Outcome, plan::Plan, results::Results};
 use datasets::{
     Digest, Key,
     catalog::{self, Listed},
@@ -10,11 +10,13 @@ use datasets::{
 };
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use stages::stage::{AnyRow, Kind, Shape};
+use stages::{
+    kept::Kept,
+    stage::{AnyRow, Kind, Shape},
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 /// A model or a song, as the record tells of it.
@@ -50,14 +52,14 @@ impl Part<'_> {
         }
     }
 
-    /// The rows that these stages kept.
-    pub fn rows<'o>(&self, outcome: &'o Outcome) -> impl Iterator<Item = &'o Arc<AnyRow>> {
-        self.stages.iter().flat_map(|&stage| &outcome.stages[stage].kept)
+    /// What these stages made of the corpus.
+    pub fn made(&self, outcome: &Outcome) -> Vec<AnyRow> {
+        self.stages.iter().flat_map(|&stage| outcome.stages[stage].kept.made()).collect()
     }
 
     /// The files of this part that are objects of the store: path under the tree, object.
     pub fn files(&self, outcome: &Outcome) -> BTreeMap<PathBuf, Digest> {
-        of(self.rows(outcome)).into_iter().map(|(path, digest)| (self.place(&path), digest)).collect()
+        of(&self.made(outcome)).into_iter().map(|(path, digest)| (self.place(&path), digest)).collect()
     }
 }
 
@@ -85,6 +87,7 @@ pub fn parts(plan: &Plan) -> Vec<Part<'_>> {
 pub fn files(
     plan: &Plan,
     outcome: &Outcome,
+    tracks: &[Track],
     results: Option<&Results>,
     store: &Store,
 ) -> Result<BTreeMap<PathBuf, Digest>, Error> {
@@ -92,7 +95,7 @@ pub fn files(
     for part in parts(plan) {
         files.extend(part.files(outcome));
     }
-    files.insert("tracks.parquet".into(), tracks(plan, outcome, store)?);
+    files.insert("tracks.parquet".into(), list(plan, outcome, tracks, store)?);
     if let Some(results) = results {
         let table = results.parquet().map_err(|e| Error::Bug(format!("the results cannot be written: {e}")))?;
         files.insert("results.csv".into(), store.put(results.csv().as_bytes())?);
@@ -102,11 +105,11 @@ pub fn files(
 }
 
 /// The files of some rows.
-fn of<'o>(rows: impl Iterator<Item = &'o Arc<AnyRow>>) -> BTreeMap<PathBuf, Digest> {
+fn of(rows: &[AnyRow]) -> BTreeMap<PathBuf, Digest> {
     let mut files = BTreeMap::new();
     let mut models = 0;
     for row in rows {
-        match &**row {
+        match row {
             AnyRow::Shard(shard) => {
                 files.insert(PathBuf::from("codes").join(format!("{}.parquet", shard.id())), shard.file);
             }
@@ -147,22 +150,17 @@ fn of<'o>(rows: impl Iterator<Item = &'o Arc<AnyRow>>) -> BTreeMap<PathBuf, Dige
 }
 
 /// The list of tracks, written where it is not there yet.
-fn tracks(plan: &Plan, outcome: &Outcome, store: &Store) -> Result<Digest, Error> {
+fn list(plan: &Plan, outcome: &Outcome, tracks: &[Track], store: &Store) -> Result<Digest, Error> {
     // The rows of sources have the words that a `license` reads.
     let sources = plan.stages.iter().zip(&outcome.stages).filter(|(stage, _)| stage.entry.shape == Shape::Source);
-    let sources: Vec<&[Arc<AnyRow>]> = sources.map(|(_, own)| own.kept.as_slice()).collect();
+    let sources: Vec<&Kept> = sources.map(|(_, own)| &own.kept).collect();
     let stated = |track: &Track| {
-        sources.iter().find_map(|rows| {
-            // Sorted by id.
-            let at = rows.partition_point(|row| matches!(&**row, AnyRow::Track(own) if own.id < track.id));
-            match rows.get(at).map(|row| &**row) {
-                Some(AnyRow::Track(own)) if own.id == track.id => own.license.as_deref(),
-                _ => None,
-            }
+        sources.iter().find_map(|kept| match kept.get(kept.find(&track.id)?) {
+            AnyRow::Track(own) => own.license,
+            _ => None,
         })
     };
-    let tracks = gather::tracks(outcome).into_par_iter();
-    let tracks: Vec<Listed> = tracks.map(|track| Listed::of(track, stated(track))).collect();
+    let tracks: Vec<Listed> = tracks.par_iter().map(|track| Listed::of(track, stated(track).as_deref())).collect();
     let mut key = Key::new("tracks.parquet").number(2);
     for track in &tracks {
         let texts = [&track.track, &track.content, &track.license, &track.split];
@@ -185,8 +183,8 @@ fn tracks(plan: &Plan, outcome: &Outcome, store: &Store) -> Result<Digest, Error
 pub fn views(plan: &Plan, outcome: &Outcome) -> BTreeMap<String, Digest> {
     let mut views = BTreeMap::new();
     for part in parts(plan) {
-        for row in part.rows(outcome) {
-            if let AnyRow::Shard(shard) = &**row {
+        for row in part.made(outcome) {
+            if let AnyRow::Shard(shard) = row {
                 let id = part.folder.map_or_else(|| shard.id(), |folder| format!("{folder}/{}", shard.id()));
                 views.insert(id, shard.view);
             }
@@ -199,8 +197,8 @@ pub fn views(plan: &Plan, outcome: &Outcome) -> BTreeMap<String, Digest> {
 pub fn made(plan: &Plan, outcome: &Outcome) -> BTreeSet<Made> {
     let mut made = BTreeSet::new();
     for (stage, own) in plan.stages.iter().zip(&outcome.stages) {
-        for row in &own.kept {
-            let (kind, digest, models, lineage) = match &**row {
+        for row in own.kept.made() {
+            let (kind, digest, models, lineage) = match &row {
                 AnyRow::Weights(weights) => {
                     ("codec", weights.digest, Vec::new(), weights.lineage.into_iter().collect())
                 }

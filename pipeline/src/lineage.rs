@@ -45,7 +45,7 @@ impl Lineage {
     }
 
     /// The tracks of a corpus that models were trained on.
-    pub fn rests_on(&self, tracks: &[&Track]) -> RestsOn {
+    pub fn rests_on(&self, tracks: &[Track]) -> RestsOn {
         let mut found = RestsOn::default();
         let mut there = BTreeSet::new();
         for track in tracks.iter().filter(|track| self.holds(track)) {

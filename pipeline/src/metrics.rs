@@ -7,16 +7,11 @@ use crate::{
 };
 use datasets::row::Metric;
 use serde_json::{Value, json};
-use stages::stage::AnyRow;
 
 /// The figures of every stage that has some, with the stage's name.
-pub fn of<'a>(plan: &'a Plan, outcome: &'a Outcome) -> impl Iterator<Item = (&'a str, Vec<&'a Metric>)> {
+pub fn of<'a>(plan: &'a Plan, outcome: &'a Outcome) -> impl Iterator<Item = (&'a str, Vec<Metric>)> {
     plan.stages.iter().zip(&outcome.stages).filter_map(|(stage, own)| {
-        let metrics = own.kept.iter().filter_map(|row| match &**row {
-            AnyRow::Metric(metric) => Some(metric),
-            _ => None,
-        });
-        let metrics: Vec<&Metric> = metrics.collect();
+        let metrics = own.kept.rows::<Metric>();
         (!metrics.is_empty()).then_some((stage.name.as_str(), metrics))
     })
 }
@@ -54,8 +49,8 @@ fn column(name: &str, decimals: u8) -> ScoreColumn {
     ScoreColumn { name: name.into(), decimals }
 }
 
-fn distances(stage: &str, metrics: &[&Metric]) -> Option<ScoreTable> {
-    let mut own: Vec<&Metric> = metrics.iter().copied().filter(|metric| metric.metric == Metric::FAD).collect();
+fn distances(stage: &str, metrics: &[Metric]) -> Option<ScoreTable> {
+    let mut own: Vec<&Metric> = metrics.iter().filter(|metric| metric.metric == Metric::FAD).collect();
     let place = |metric: &Metric| ORDER.iter().position(|subject| *subject == metric.subject);
     own.sort_by_key(|metric| (place(metric).unwrap_or(ORDER.len()), metric.level));
     let first = *own.first()?;
@@ -87,8 +82,8 @@ fn distances(stage: &str, metrics: &[&Metric]) -> Option<ScoreTable> {
     })
 }
 
-fn spectra(stage: &str, metrics: &[&Metric]) -> Option<ScoreTable> {
-    let own = |name: &str| metrics.iter().copied().filter(|metric| metric.metric == name).collect::<Vec<_>>();
+fn spectra(stage: &str, metrics: &[Metric]) -> Option<ScoreTable> {
+    let own = |name: &str| metrics.iter().filter(|metric| metric.metric == name).collect::<Vec<_>>();
     let (mut squared, log_mel) = (own(Metric::SPECTRAL_MSE), own(Metric::LOG_MEL));
     squared.sort_by_key(|metric| metric.level);
     let first = *squared.first()?;

@@ -8,8 +8,9 @@ use crate::{
     reason::Reason,
 };
 use datasets::row::{Dropped, Pending, Track};
+use rayon::prelude::*;
 use serde_json::{Value, json};
-use stages::stage::{AnyRow, Kind, Shape};
+use stages::stage::{Kind, Shape};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How many ids are spelled out.
@@ -166,10 +167,9 @@ fn decoded(track: &Track) -> Option<f64> {
 impl Pace {
     fn of(explainer: &Explainer<'_>) -> Pace {
         let tracks = |stage: usize| {
-            explainer.outcome.stages[stage].kept.iter().filter_map(|row| match &**row {
-                AnyRow::Track(track) => Some((decoded(track)?, track.bytes)),
-                _ => None,
-            })
+            let kept = &explainer.outcome.stages[stage].kept;
+            let rows = if kept.are(Kind::Track) { kept.tracks().collect() } else { Vec::new() };
+            rows.into_iter().filter_map(|track| Some((decoded(&track)?, track.bytes)))
         };
         let sums = (0..explainer.plan.stages.len())
             .map(|stage| tracks(stage).fold((0.0, 0), |(seconds, bytes), (more, size)| (seconds + more, bytes + size)));
@@ -266,14 +266,11 @@ fn cost(explainer: &Explainer<'_>, stage: usize, may: &BTreeMap<&str, &Pending>,
     let mut audio = None;
     if planned.entry.shape == Shape::OneToOne {
         let waiting = may.iter().map(|(id, row)| pace.of_part(row.track.as_deref()?, id));
-        let fed = planned.inputs.first().into_iter().flatten().flat_map(|&fed| &explainer.outcome.stages[fed].kept);
-        let certain = fed.filter(|_| !own.ledger.will.is_empty()).filter_map(|row| {
+        let fed = planned.inputs.first().into_iter().flatten().filter(|_| !own.ledger.will.is_empty());
+        let rows = fed.flat_map(|&fed| explainer.outcome.stages[fed].kept.iter());
+        let certain = rows.filter_map(|row| {
             let id = row.id();
-            own.ledger.will.contains(&id).then(|| match &**row {
-                AnyRow::Track(track) => pace.of_part(track, &id),
-                AnyRow::Clip(clip) => pace.of_part(&clip.track, &id),
-                _ => None,
-            })
+            own.ledger.will.contains(&*id).then(|| pace.of_part(row.track()?, &id))
         });
         audio = certain.chain(waiting).flatten().reduce(|sum, seconds| sum + seconds);
     }

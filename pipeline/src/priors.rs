@@ -8,16 +8,12 @@ use crate::{
     report::data::{PriorCurve, ScoreColumn, ScoreRow, ScoreTable},
 };
 use datasets::{row::Prior, training};
-use stages::{flow::Env, stage::AnyRow};
+use stages::flow::Env;
 
 /// Every prior with the name of its stage.
-fn priors<'a>(plan: &'a Plan, outcome: &'a Outcome) -> impl Iterator<Item = (&'a str, &'a Prior)> {
-    plan.stages.iter().zip(&outcome.stages).flat_map(|(stage, own)| {
-        own.kept.iter().filter_map(move |row| match &**row {
-            AnyRow::Prior(prior) => Some((stage.name.as_str(), prior)),
-            _ => None,
-        })
-    })
+fn priors<'a>(plan: &'a Plan, outcome: &'a Outcome) -> impl Iterator<Item = (&'a str, Prior)> {
+    let stages = plan.stages.iter().zip(&outcome.stages);
+    stages.flat_map(|(stage, own)| own.kept.rows().into_iter().map(move |prior| (stage.name.as_str(), prior)))
 }
 
 fn bits(millionths: u64) -> f64 {
@@ -33,7 +29,7 @@ fn hop(prior: &Prior) -> u32 {
 /// # Errors
 /// When the curves are missing from the store or cannot be read.
 pub fn curves(plan: &Plan, outcome: &Outcome, env: &Env) -> Result<Vec<PriorCurve>, Error> {
-    let curve = |(stage, prior): (&str, &Prior)| {
+    let curve = |(stage, prior): (&str, Prior)| {
         let steps = training::read_prior(&env.store.get(&prior.curves)?)
             .map_err(|e| Error::Bug(format!("the training curve of `{stage}` cannot be read: {e}")))?;
         let mut points: Vec<(u64, f64)> = steps.iter().map(|step| (step.step, step.bits)).collect();
@@ -41,7 +37,7 @@ pub fn curves(plan: &Plan, outcome: &Outcome, env: &Env) -> Result<Vec<PriorCurv
         Ok(PriorCurve {
             stage: stage.to_owned(),
             level: prior.level,
-            hop: hop(prior),
+            hop: hop(&prior),
             points,
             held_out: prior.bits.held_out.map(bits),
             unigram: prior.bits.unigram.map(bits),
@@ -53,7 +49,7 @@ pub fn curves(plan: &Plan, outcome: &Outcome, env: &Env) -> Result<Vec<PriorCurv
 
 /// Bits per code of every prior of a run; `None` without any.
 pub fn table(plan: &Plan, outcome: &Outcome) -> Option<ScoreTable> {
-    let rows: Vec<ScoreRow> = priors(plan, outcome).map(|(stage, prior)| row(stage, prior)).collect();
+    let rows: Vec<ScoreRow> = priors(plan, outcome).map(|(stage, prior)| row(stage, &prior)).collect();
     if rows.is_empty() {
         return None;
     }

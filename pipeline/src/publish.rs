@@ -15,7 +15,7 @@ use crate::{
 };
 use datasets::{
     Digest,
-    row::Dropped,
+    row::{Dropped, Track},
     store::{Store, StoreError, sync_folder, write_atomic},
 };
 use serde::Serialize;
@@ -36,6 +36,8 @@ pub struct Run<'a> {
     pub plan: &'a Plan,
     /// What became of it.
     pub outcome: &'a Outcome,
+    /// Its corpus, in the order of ids.
+    pub tracks: &'a [Track],
     /// Store and sources.
     pub env: &'a Env,
     /// The run's digest.
@@ -67,7 +69,7 @@ pub fn publish(run: &Run<'_>) -> Result<Published, Error> {
     let folder = store.runs().join(&name);
     let scores = results::scores(run.plan, run.outcome);
     let results = results::results(run.plan, &scores);
-    let files = layout::files(run.plan, run.outcome, results.as_ref(), store)?;
+    let files = layout::files(run.plan, run.outcome, run.tracks, results.as_ref(), store)?;
     let record = record(run, &name, &files, &scores);
     let mut texts = BTreeMap::from([(RECORD, record)]);
     if !run.withdrawn.tombstones.is_empty() {
@@ -77,7 +79,7 @@ pub fn publish(run: &Run<'_>) -> Result<Published, Error> {
     let known = texts.iter().all(same) && whole(&folder, &files);
     if !known {
         run.env.event(Event::Publishing { run: name.clone() });
-        let report = gather::report(run.plan, run.outcome, results.as_ref(), run.env, &name)?;
+        let report = gather::report(run, results.as_ref(), &name)?;
         let mut all = bundle::texts(run, &name, &files, &report)?;
         all.extend(texts.into_iter().map(|(name, text)| (PathBuf::from(name), text)));
         write_tree(store, &folder, &files, &report, &all)?;

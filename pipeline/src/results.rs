@@ -33,9 +33,9 @@ pub struct Score {
 
 /// All scores of a run, in the order of the plan's stages.
 pub fn scores(plan: &Plan, outcome: &Outcome) -> Vec<Score> {
-    let rows =
-        plan.stages.iter().zip(&outcome.stages).flat_map(|(stage, own)| own.kept.iter().map(move |r| (stage, r)));
-    rows.flat_map(|(stage, row)| match &**row {
+    let stages = plan.stages.iter().zip(&outcome.stages);
+    let rows = stages.flat_map(|(stage, own)| own.kept.made().into_iter().map(move |row| (stage, row)));
+    rows.flat_map(|(stage, row)| match &row {
         AnyRow::Prior(prior) => bits(stage, prior),
         AnyRow::Metric(metric) => vec![measured(stage, metric)],
         _ => Vec::new(),

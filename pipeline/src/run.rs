@@ -5,7 +5,7 @@ use crate::{
     error::Error,
     execute::{Outcome, execute},
     explain::Explainer,
-    follow, guard,
+    follow, gather, guard,
     history::{History, Published},
     hosts::{Cluster, Seat},
     keep,
@@ -331,6 +331,7 @@ pub(crate) fn finish(
     let published = publish::publish(&publish::Run {
         plan,
         outcome: &outcome,
+        tracks: &gather::tracks(&outcome),
         env,
         id,
         summary: &summary,
@@ -390,7 +391,7 @@ fn inputs(plan: &Plan, found: &[Vec<Found>]) -> Digest {
 /// The weights of each stage whose weights are pinned, now or by this run: the run that trains them and the next one,
 /// which finds them in the lock, are the same run.
 fn pinned<'a>(plan: &'a Plan, outcome: &'a Outcome) -> impl Iterator<Item = (&'a PlannedStage, Digest)> {
-    plan.stages.iter().zip(&outcome.stages).filter_map(|(stage, own)| match own.kept.first().map(|row| &**row) {
+    plan.stages.iter().zip(&outcome.stages).filter_map(|(stage, own)| match own.kept.made().first() {
         Some(AnyRow::Weights(weights)) if stage.ready.refresh() == Some(Refresh::Pinned) => {
             Some((stage, weights.digest))
         }

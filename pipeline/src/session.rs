@@ -9,10 +9,7 @@ use datasets::{
     Digest,
     row::{Dropped, Found, Pending},
 };
-use stages::{
-    flow::Env,
-    stage::{AnyRow, Time},
-};
+use stages::{flow::Env, kept::Kept, stage::Time};
 use std::{
     collections::BTreeMap,
     sync::{
@@ -30,7 +27,7 @@ pub(crate) type Changes = Vec<(usize, Vec<(Found, isize)>)>;
 /// The rows of one stage, with how often each is there.
 #[derive(Default)]
 struct Held {
-    kept: BTreeMap<Arc<AnyRow>, isize>,
+    kept: Kept,
     dropped: BTreeMap<Dropped, isize>,
     pending: BTreeMap<Pending, isize>,
 }
@@ -89,7 +86,7 @@ impl Session {
         pins: Vec<Option<Digest>>,
         workers: usize,
     ) -> Result<Session, Error> {
-        let gathers = gathers(plan);
+        let gathers = gathers(plan, workers);
         let (changes, fed) = channel();
         let (tell, built) = channel();
         let (ready, started) = channel();
@@ -127,15 +124,19 @@ impl Session {
         if !self.built.recv().unwrap_or(false) {
             return Err(gone());
         }
+        let mut changes = Vec::new();
         for (held, gather) in self.held.iter_mut().zip(self.gathers.iter()) {
-            apply(&mut held.kept, gather.kept.sums());
+            changes.push(gather.kept());
             apply(&mut held.dropped, gather.dropped.sums());
             apply(&mut held.pending, gather.pending.sums());
         }
         let took = started.elapsed();
+        for (held, changes) in self.held.iter_mut().zip(&changes) {
+            held.kept = held.kept.changed(changes);
+        }
         let (mut ledgers, failures) = self.env.ledger.take();
         let stages = self.plan.stages.iter().zip(&self.held).map(|(stage, held)| StageOutcome {
-            kept: rows(&held.kept),
+            kept: held.kept.clone().repeated(),
             dropped: rows(&held.dropped),
             pending: rows(&held.pending),
             ledger: ledgers.remove(&stage.name).unwrap_or_default(),

@@ -5,7 +5,7 @@ use crate::{
     execute::Outcome,
     layout,
     lineage::Lineage,
-    plan::Plan,
+    plan::{Plan, PlannedStage},
     report::data::{self, ModelView, SongView},
 };
 use datasets::{
@@ -24,27 +24,26 @@ use std::{
 /// # Errors
 /// When an object is missing from the store.
 pub fn lineage(outcome: &Outcome, env: &Env) -> Result<Lineage, Error> {
-    let objects = outcome.stages.iter().flat_map(|stage| &stage.kept).filter_map(|row| match &**row {
-        AnyRow::Weights(weights) => weights.lineage.as_ref(),
-        AnyRow::Prior(prior) => Some(&prior.lineage),
+    let objects = outcome.stages.iter().flat_map(|stage| stage.kept.made()).filter_map(|row| match row {
+        AnyRow::Weights(weights) => weights.lineage,
+        AnyRow::Prior(prior) => Some(prior.lineage),
         _ => None,
     });
-    Ok(Lineage::read(&env.store, objects)?)
+    let objects: Vec<Digest> = objects.collect();
+    Ok(Lineage::read(&env.store, &objects)?)
 }
 
 /// Every song with its sound and the licenses that it rests on.
 ///
 /// # Errors
 /// When an object is missing from the store.
-pub fn views(plan: &Plan, outcome: &Outcome, tracks: &[&Track], env: &Env) -> Result<Vec<SongView>, Error> {
+pub fn views(plan: &Plan, outcome: &Outcome, tracks: &[Track], env: &Env) -> Result<Vec<SongView>, Error> {
     let mut views = Vec::new();
     for part in layout::parts(plan) {
         let files = part.files(outcome);
         for &index in &part.stages {
-            for row in &outcome.stages[index].kept {
-                if let AnyRow::Audio(song) = &**row {
-                    views.push(view(&plan.stages[index].name, file(song, &files), song, tracks, env)?);
-                }
+            for song in &outcome.stages[index].kept.rows::<Audio>() {
+                views.push(view(&plan.stages[index].name, file(song, &files), song, tracks, env)?);
             }
         }
     }
@@ -59,7 +58,7 @@ fn file(song: &Audio, files: &BTreeMap<PathBuf, Digest>) -> String {
     found.map(|path| path.display().to_string()).unwrap_or_default()
 }
 
-fn view(stage: &str, file: String, song: &Audio, tracks: &[&Track], env: &Env) -> Result<SongView, Error> {
+fn view(stage: &str, file: String, song: &Audio, tracks: &[Track], env: &Env) -> Result<SongView, Error> {
     let on = Lineage::read(&env.store, &song.lineage)?.rests_on(tracks);
     Ok(SongView {
         name: song.name.clone(),
@@ -79,19 +78,22 @@ fn view(stage: &str, file: String, song: &Audio, tracks: &[&Track], env: &Env) -
 ///
 /// # Errors
 /// When an object is missing from the store.
-pub fn models(plan: &Plan, outcome: &Outcome, tracks: &[&Track], env: &Env) -> Result<Vec<ModelView>, Error> {
-    let rows = || {
-        plan.stages.iter().zip(&outcome.stages).flat_map(|(stage, own)| own.kept.iter().map(move |row| (stage, row)))
-    };
+pub fn models(plan: &Plan, outcome: &Outcome, tracks: &[Track], env: &Env) -> Result<Vec<ModelView>, Error> {
+    let rows = plan
+        .stages
+        .iter()
+        .zip(&outcome.stages)
+        .flat_map(|(stage, own)| own.kept.made().into_iter().map(move |r| (stage, r)));
+    let rows: Vec<(&PlannedStage, AnyRow)> = rows.collect();
     let mut used: BTreeSet<Digest> = BTreeSet::new();
-    for (_, row) in rows() {
-        if let AnyRow::Audio(song) = &**row {
+    for (_, row) in &rows {
+        if let AnyRow::Audio(song) = row {
             used.extend(song.priors.iter().chain([&song.codec]));
         }
     }
     let mut views = Vec::new();
-    for (stage, row) in rows() {
-        let (what, digest, lineage) = match &**row {
+    for (stage, row) in &rows {
+        let (what, digest, lineage) = match row {
             AnyRow::Weights(weights) => ("codec".to_owned(), weights.digest, weights.lineage.as_ref()),
             AnyRow::Prior(prior) => (format!("prior of level {}", prior.level), prior.digest, Some(&prior.lineage)),
             _ => continue,

@@ -8,11 +8,12 @@ use crate::{execute::Outcome, plan::Plan};
 use datasets::{
     Digest, Key,
     corpus::{Member, Name, OptOut, Withdrawal},
-    row::{Dropped, Track},
+    row::{Audio, Dropped, Track},
     store::{Recorded, Store, StoreError},
 };
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use stages::{flow::Env, lineage, stage::AnyRow};
+use stages::{flow::Env, lineage};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
@@ -89,7 +90,7 @@ pub fn look(plan: &Plan, outcome: &mut Outcome, env: &Env) -> Result<Withdrawn, 
     let mut hit: BTreeMap<&str, HashSet<u64>> = BTreeMap::new();
     for (stage, list) in &env.optouts {
         for track in dropped_by(plan, outcome, stage) {
-            let member = Member::of(track);
+            let member = Member::of(&track);
             let Some(line) = list.find(&member) else { continue };
             hit.entry(stage).or_default().insert(line.line);
             let tombstone = Tombstone::new(&track.id, line);
@@ -127,17 +128,13 @@ pub fn look(plan: &Plan, outcome: &mut Outcome, env: &Env) -> Result<Withdrawn, 
 }
 
 /// The tracks that went into a stage and were withdrawn there.
-fn dropped_by<'a>(plan: &'a Plan, outcome: &'a Outcome, stage: &str) -> Vec<&'a Track> {
+fn dropped_by(plan: &Plan, outcome: &Outcome, stage: &str) -> Vec<Track> {
     let Some(index) = plan.stages.iter().position(|own| own.name == stage) else { return Vec::new() };
     let own = &outcome.stages[index].dropped;
     let ids: HashSet<&str> =
         own.iter().filter(|row| row.code == Dropped::WITHDRAWN).map(|row| row.id.as_str()).collect();
-    let inputs = plan.stages[index].inputs.iter().flatten();
-    inputs
-        .flat_map(|from| &outcome.stages[*from].kept)
-        .filter_map(|row| if let AnyRow::Track(track) = &**row { Some(track) } else { None })
-        .filter(|track| ids.contains(track.id.as_str()))
-        .collect()
+    let inputs = plan.stages[index].inputs.iter().flatten().map(|from| &outcome.stages[*from].kept);
+    inputs.flat_map(|kept| kept.of_ids(&ids)).collect()
 }
 
 /// Digests of bytes and samples of the tracks that are left: of every stage but those that a list stands behind.
@@ -149,13 +146,8 @@ fn alive(plan: &Plan, outcome: &Outcome, env: &Env) -> BTreeSet<Digest> {
         }
     }
     let left = outcome.stages.iter().enumerate().filter(|(index, _)| !before.contains(index));
-    let tracks = left.flat_map(|(_, stage)| &stage.kept).filter_map(|row| match &**row {
-        AnyRow::Track(track) => Some(track),
-        AnyRow::Clip(clip) => Some(&*clip.track),
-        AnyRow::Codes(codes) => Some(&*codes.clip.track),
-        _ => None,
-    });
-    tracks.flat_map(|t| [Some(t.content), t.recording.as_ref().map(|r| r.samples)]).flatten().collect()
+    let digests = |t: Track| [Some(t.content), t.recording.map(|r| r.samples)].into_iter().flatten();
+    left.flat_map(|(_, stage)| stage.kept.tracks().flat_map_iter(digests).collect::<Vec<_>>()).collect()
 }
 
 /// What is withdrawn, by the name of its samples: they are known from runs that held the same bytes.
@@ -198,7 +190,7 @@ fn tainted<'l>(
 ) -> Result<Vec<Tainted>, StoreError> {
     let mut tainted: Vec<Tainted> = Vec::new();
     for (stage, own) in plan.stages.iter().zip(&outcome.stages) {
-        for row in &own.kept {
+        for row in &own.kept.made() {
             let Some((model, lineage)) = lineage::of(store, row)? else { continue };
             let key = taint(&model);
             let known: Taints =
@@ -222,8 +214,7 @@ fn tainted<'l>(
         }
     }
     for (stage, own) in plan.stages.iter().zip(&outcome.stages) {
-        for row in &own.kept {
-            let AnyRow::Audio(song) = &**row else { continue };
+        for song in own.kept.rows::<Audio>() {
             for model in tainted.iter_mut().filter(|t| song.codec == t.model || song.priors.contains(&t.model)) {
                 model.songs.push(format!("{}/{}", stage.name, song.name));
             }

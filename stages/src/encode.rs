@@ -7,7 +7,7 @@ use crate::{
     flow::{Env, memoised, pair},
     model::{codec::Codec, infer::Coder},
     pcm::{self, Excerpt, chain_version},
-    stage::{Context, Input, Kind, Port, Row, Shape, Split, Stage, Trait},
+    stage::{Context, Input, Kind, Port, Shape, Split, Stage, Trait},
 };
 use burn_flex::Flex;
 use datasets::{
@@ -131,7 +131,7 @@ impl Stage for Encode {
             .filter(move |pair| fits(pair))
             .map(|(clip, weights)| ((Excerpt::of(&clip), weights.digest), (clip, weights)));
         let effect = Work { env: cx.env.clone(), coder: Mutex::new(None) };
-        let done = memoised(cx, effect, work, |(clip, _)| clip.row_id());
+        let done = memoised(cx, effect, work, |(clip, _)| clip.id());
         // Without weights every clip waits for them; a track that waits itself is counted once, as itself.
         let stage = cx.stage.to_string();
         let absent = codec.pending.flat_map(|row| (0..BUCKETS).map(move |b| (b, row.clone())));

@@ -7,7 +7,7 @@
 use crate::{
     flow::{Env, group, memoised, once_each, pair, without},
     settings::Complaint,
-    stage::{Context, Input, Kind, Places, Port, Row, Shape, Split, Stage},
+    stage::{Context, Input, Kind, Places, Port, Shape, Split, Stage},
 };
 use datasets::{
     Digest, Key,
@@ -212,7 +212,7 @@ impl Stage for Shard {
         };
         let contents = group(members, &format!("{}: rows", cx.stage), |_, rows: &[(Codes, isize)]| {
             let mut rows: Vec<Codes> = rows.iter().map(|(codes, _)| codes.clone()).collect();
-            rows.sort_by_cached_key(Row::row_id);
+            rows.sort_by_cached_key(|codes| codes.clip.id());
             vec![(rows, 1)]
         });
         let work = contents.map(|((split, prefix), rows)| {

@@ -4,16 +4,19 @@
 //! rows: what it keeps, what it refuses, and, where an effect has not run, what is not known yet.
 
 mod inputs;
+mod row;
 
 pub use inputs::Inputs;
+pub use row::{AnyRow, Flow, Kind, Row};
 
 use crate::{
     flow::Env,
+    kept::Keeper,
     settings::{At, Complaint, Data, Field, PathSetting, Settings, Table},
 };
 use datasets::{
     Digest, Key,
-    row::{Audio, Clip, Codes, Dropped, Found, Metric, Pending, Prior, Shard, Track, Weights},
+    row::{Dropped, Found, Pending},
 };
 use differential_dataflow::{AsCollection, VecCollection};
 use std::{
@@ -255,100 +258,6 @@ pub fn seed(manifest: u64, verb: &str, salt: &str) -> Digest {
     Key::new("seed").number(manifest).text(verb).text(salt).finish()
 }
 
-macro_rules! rows { ($($Row:ident),*) => {
-    /// What an edge carries.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-    pub enum Kind { $(#[doc = concat!("[`", stringify!($Row), "`] rows.")] $Row),* }
-
-    impl std::fmt::Display for Kind {
-        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str(match self { $(Kind::$Row => stringify!($Row)),* })
-        }
-    }
-
-    /// One edge of the graph: rows whose type is known only at run time.
-    #[derive(Clone)]
-    pub enum Flow<'s> { $(#[doc = concat!("[`", stringify!($Row), "`] rows.")] $Row(Input<'s, $Row>)),* }
-
-    /// A row whose type is known only at run time.
-    #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
-    pub enum AnyRow { $(#[doc = concat!("A [`", stringify!($Row), "`].")] $Row($Row)),* }
-
-    impl AnyRow {
-        /// The row's id.
-        pub fn id(&self) -> String { match self { $(AnyRow::$Row(row) => row.row_id()),* } }
-    }
-
-    $(impl Row for $Row {
-        const KIND: Kind = Kind::$Row;
-        fn flow(rows: Input<'_, Self>) -> Flow<'_> { Flow::$Row(rows) }
-        fn input(flow: Flow<'_>) -> Input<'_, Self> {
-            match flow { Flow::$Row(rows) => rows, _ => unreachable!("the plan checked the kinds") }
-        }
-        fn any(self) -> AnyRow { AnyRow::$Row(self) }
-        fn row_id(&self) -> String { id_of::$Row(self) }
-    })*
-
-    impl<'s> Flow<'s> {
-        /// Several edges of one kind as one.
-        pub fn concat(self, others: Vec<Flow<'s>>) -> Flow<'s> {
-            match self { $(Flow::$Row(first) => {
-                let others: Vec<Input<'s, $Row>> = others.into_iter().map($Row::input).collect();
-                let kept = first.kept.concatenate(others.iter().map(|o| o.kept.clone()));
-                let pending = first.pending.concatenate(others.into_iter().map(|o| o.pending));
-                Flow::$Row(Input { kept, pending })
-            }),* }
-        }
-    }
-} }
-rows!(Found, Track, Clip, Codes, Shard, Weights, Prior, Audio, Metric);
-
-#[expect(non_snake_case, reason = "one function per row type, named like it for the macro above")]
-mod id_of {
-    use super::{Audio, Clip, Codes, Found, Metric, Prior, Shard, Track, Weights};
-    pub(super) fn Found(row: &Found) -> String {
-        row.key.clone()
-    }
-    pub(super) fn Track(row: &Track) -> String {
-        row.id.clone()
-    }
-    pub(super) fn Clip(row: &Clip) -> String {
-        row.id()
-    }
-    pub(super) fn Codes(row: &Codes) -> String {
-        row.clip.id()
-    }
-    pub(super) fn Shard(row: &Shard) -> String {
-        row.id()
-    }
-    pub(super) fn Weights(row: &Weights) -> String {
-        row.digest.short(12)
-    }
-    pub(super) fn Audio(row: &Audio) -> String {
-        row.name.clone()
-    }
-    pub(super) fn Prior(row: &Prior) -> String {
-        row.digest.short(12)
-    }
-    pub(super) fn Metric(row: &Metric) -> String {
-        row.id()
-    }
-}
-
-/// A row type that may sit on an edge.
-pub trait Row: Clone + 'static {
-    /// Its kind.
-    const KIND: Kind;
-    /// Forgets the type.
-    fn flow(rows: Input<'_, Self>) -> Flow<'_>;
-    /// Remembers the type; the plan has checked it.
-    fn input(flow: Flow<'_>) -> Input<'_, Self>;
-    /// Forgets the type of one row.
-    fn any(self) -> AnyRow;
-    /// The row's id.
-    fn row_id(&self) -> String;
-}
-
 /// A stage as the registry and the planner see it: the same thing with its types forgotten.
 #[derive(Clone, Copy)]
 pub struct Entry {
@@ -441,16 +350,14 @@ pub trait Ready: Send + Sync {
     fn scan(&self, base: &Path, env: &Env) -> Result<Vec<Found>, SourceError>;
     /// See [`Stage::places`].
     fn places(&self, base: &Path) -> Vec<PathBuf>;
-    /// See [`Stage::render`].
-    fn render<'s>(&self, cx: &Context<'s>, flows: Vec<Option<Flow<'s>>>) -> Rendered<'s>;
+    /// See [`Stage::render`]. Rows that are kept go to `keeper`, too.
+    fn render<'s>(&self, cx: &Context<'s>, flows: Vec<Option<Flow<'s>>>, keeper: Keeper) -> Rendered<'s>;
 }
 
 /// What a stage became, with its type forgotten.
 pub struct Rendered<'s> {
-    /// For the stages after it.
+    /// Kept and pending rows, for the stages after it.
     pub flow: Flow<'s>,
-    /// Every kept row, for the record.
-    pub kept: Rows<'s, Arc<AnyRow>>,
     /// Every refused row.
     pub dropped: Rows<'s, Dropped>,
     /// Every row not known yet.
@@ -481,9 +388,10 @@ impl<S: Stage> Ready for Lowered<S> {
     fn places(&self, base: &Path) -> Vec<PathBuf> {
         self.0.places(base)
     }
-    fn render<'s>(&self, cx: &Context<'s>, flows: Vec<Option<Flow<'s>>>) -> Rendered<'s> {
+    fn render<'s>(&self, cx: &Context<'s>, flows: Vec<Option<Flow<'s>>>, keeper: Keeper) -> Rendered<'s> {
         let Split { kept, dropped, pending } = self.0.clone().render(cx, S::In::take(flows));
-        let any = kept.clone().map(|row| Arc::new(row.any()));
-        Rendered { flow: S::Out::flow(Input { kept, pending: pending.clone() }), kept: any, dropped, pending }
+        // On their way to the next stage, so that no row is copied for the record.
+        let kept = kept.inspect_batch(move |_, rows| keeper.keep(rows));
+        Rendered { flow: S::Out::flow(Input { kept, pending: pending.clone() }), dropped, pending }
     }
 }

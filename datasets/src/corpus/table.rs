@@ -4,6 +4,7 @@ use super::rows::{self, At, Format, Sink, Values};
 use super::{Entry, Metadata, ScanError, key};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// How a table is to be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,15 +56,21 @@ impl Table {
     pub fn read(file: &Path, options: &TableOptions) -> Result<Table, ScanError> {
         let format = Format::of(file).ok_or_else(|| ScanError::Format(file.to_owned()))?;
         let folder = file.parent().unwrap_or(Path::new(""));
-        let mut gather = Gather {
-            file,
-            options,
-            root: options.root.as_deref().unwrap_or(folder),
-            fields: Vec::new(),
-            table: Table::default(),
-        };
-        rows::read(file, format, &options.path, &mut gather)?;
-        let mut table = gather.table;
+        let root = options.root.as_deref().unwrap_or(folder);
+        let done = Mutex::new(BTreeMap::new());
+        // One thread reads the file while others make sense of the rows.
+        rayon::scope(|scope| {
+            let fields = Arc::default();
+            let mut gather = Gather { file, options, root, fields, batch: Batch::default(), sent: 0, done: &done, scope };
+            rows::read(file, format, &options.path, &mut gather)?;
+            gather.send();
+            Ok(())
+        })?;
+        let mut table = Table::default();
+        for part in done.into_inner().unwrap_or_else(PoisonError::into_inner).into_values() {
+            table.entries.extend(part.entries);
+            table.errors.extend(part.errors);
+        }
         table.entries.sort();
         Ok(table)
     }
@@ -76,15 +83,103 @@ enum Field {
     Named(String),
 }
 
-struct Gather<'a> {
-    file: &'a Path,
-    options: &'a TableOptions,
-    root: &'a Path,
-    fields: Vec<Field>,
-    table: Table,
+/// So many rows are made sense of at a time.
+const ROWS: usize = 4096;
+
+/// Rows as they stand in the table.
+#[derive(Default)]
+struct Batch {
+    /// Where each stands; why it cannot be read, where it cannot.
+    rows: Vec<(At, Option<String>)>,
+    /// Of each that can be read, where the value of each chosen column ends in the text; none where it has none.
+    cells: Vec<Option<usize>>,
+    text: String,
 }
 
-impl Sink for Gather<'_> {
+impl Batch {
+    fn push(&mut self, at: At, values: Values<'_>) {
+        let why = match values {
+            Ok(values) => {
+                for value in values {
+                    self.text.push_str(value.as_deref().unwrap_or_default());
+                    self.cells.push(value.as_ref().map(|_| self.text.len()));
+                }
+                None
+            }
+            Err(why) => Some(why),
+        };
+        self.rows.push((at, why));
+    }
+
+    /// What the rows say.
+    fn read(self, fields: &[Field], root: &Path) -> Table {
+        let mut table = Table::default();
+        let (mut cells, mut start) = (self.cells.iter(), 0);
+        for (At { row, line }, why) in self.rows {
+            let entry = match why {
+                Some(why) => Err(why),
+                None => {
+                    let mut value = |end: &Option<usize>| {
+                        let end = (*end)?;
+                        Some(&self.text[std::mem::replace(&mut start, end)..end])
+                    };
+                    let values: Vec<_> = cells.by_ref().take(fields.len()).map(&mut value).collect();
+                    entry(fields, &values, root)
+                }
+            };
+            match entry {
+                Ok(entry) => table.entries.push(entry),
+                Err(reason) => table.errors.push(RowError { row, line, reason }),
+            }
+        }
+        table
+    }
+}
+
+/// The file that a row names.
+fn entry(fields: &[Field], values: &[Option<&str>], root: &Path) -> Result<Entry, String> {
+    let (mut metadata, mut digest, mut path) = (Metadata::default(), None, None);
+    for (field, value) in fields.iter().zip(values) {
+        let Some(value) = value.filter(|value| !value.is_empty()) else { continue };
+        match field {
+            Field::Path => path = Some(value),
+            Field::Digest => digest = Some(hex(value)?),
+            Field::Named(name) => metadata.set(name, value),
+        }
+    }
+    let path = path.ok_or("the row names no path")?;
+    // A table may hold absolute paths, as long as they lie under the root.
+    let under = if path.starts_with('/') { Path::new(path).strip_prefix(root).ok() } else { None };
+    let under = under.and_then(Path::to_str).unwrap_or(path);
+    let key = key::resolve("", under).ok_or_else(|| format!("the path {path:?} is not under the root"))?;
+    Ok(Entry { key, path: root.join(under), metadata, digest })
+}
+
+struct Gather<'a, 'scope> {
+    file: &'a Path,
+    options: &'a TableOptions,
+    root: &'scope Path,
+    fields: Arc<Vec<Field>>,
+    batch: Batch,
+    sent: usize,
+    done: &'scope Mutex<BTreeMap<usize, Table>>,
+    scope: &'a rayon::Scope<'scope>,
+}
+
+impl Gather<'_, '_> {
+    /// Lets another thread read what has come.
+    fn send(&mut self) {
+        let (batch, number) = (std::mem::take(&mut self.batch), self.sent);
+        let (fields, root, done) = (self.fields.clone(), self.root, self.done);
+        self.sent += 1;
+        self.scope.spawn(move |_| {
+            let read = batch.read(&fields, root);
+            done.lock().unwrap_or_else(PoisonError::into_inner).insert(number, read);
+        });
+    }
+}
+
+impl Sink for Gather<'_, '_> {
     fn choose(&mut self, columns: &[String]) -> Result<Vec<usize>, ScanError> {
         let find = |name: &str| {
             let at = columns.iter().position(|column| column == name);
@@ -114,38 +209,14 @@ impl Sink for Gather<'_> {
                 fields.push(Field::Named(field.to_owned()));
             }
         }
-        self.fields = fields;
+        self.fields = Arc::new(fields);
         Ok(chosen)
     }
 
     fn row(&mut self, at: At, values: Values<'_>) -> Result<(), ScanError> {
-        let mut metadata = Metadata::default();
-        let mut digest = None;
-        let entry = values.and_then(|values| {
-            let mut path = None;
-            for (field, value) in self.fields.iter().zip(values) {
-                let Some(value) = value.as_deref().filter(|value| !value.is_empty()) else {
-                    continue;
-                };
-                match field {
-                    Field::Path => path = Some(value),
-                    Field::Digest => digest = Some(hex(value)?),
-                    Field::Named(name) => metadata.set(name, value),
-                }
-            }
-            let path = path.ok_or("the row names no path")?;
-            // A table may hold absolute paths, as long as they lie under the root.
-            let under = match path.starts_with('/') {
-                true => Path::new(path).strip_prefix(self.root).ok(),
-                false => None,
-            };
-            let under = under.and_then(Path::to_str).unwrap_or(path);
-            let key = key::resolve("", under).ok_or_else(|| format!("the path {path:?} is not under the root"))?;
-            Ok(Entry { key, path: self.root.join(under), metadata, digest })
-        });
-        match entry {
-            Ok(entry) => self.table.entries.push(entry),
-            Err(reason) => self.table.errors.push(RowError { row: at.row, line: at.line, reason }),
+        self.batch.push(at, values);
+        if self.batch.rows.len() == ROWS {
+            self.send();
         }
         Ok(())
     }

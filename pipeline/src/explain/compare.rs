@@ -5,9 +5,7 @@ use crate::{
     plan::{Plan, PlannedStage},
     reason::{Change, Reason},
 };
-use rayon::prelude::*;
-use stages::stage::AnyRow;
-use std::sync::Arc;
+use stages::kept::Kept;
 
 /// How a row differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,10 +156,9 @@ pub(super) fn splits(stage: &PlannedStage) -> Vec<[u8; 2]> {
 }
 
 /// Rows that differ, sorted by name.
-pub(super) fn rows(past: Option<&Past>, kept: &[Arc<AnyRow>]) -> Vec<Diff> {
-    let mut now: Vec<(Mark, usize)> = kept.par_iter().enumerate().map(|(index, row)| (Mark::of(row), index)).collect();
-    now.par_sort_unstable();
-    let (mut was, mut now) = (past.into_iter().flat_map(Past::rows).peekable(), now.into_iter().peekable());
+pub(super) fn rows(past: Option<&Past>, kept: &Kept) -> Vec<Diff> {
+    let mut was = past.into_iter().flat_map(Past::rows).peekable();
+    let mut now = kept.marks().zip(0..).peekable();
     let mut diffs = Vec::new();
     loop {
         let order = match (was.peek(), now.peek()) {

@@ -6,7 +6,6 @@ use stages::{flow::Cost, stage::AnyRow};
 use std::{
     collections::BTreeSet,
     io::{self, Read, Write},
-    sync::Arc,
 };
 
 /// No word is longer.
@@ -53,7 +52,7 @@ pub(crate) struct Rows {
     /// The stage's index.
     pub stage: usize,
     /// Kept rows.
-    pub kept: Vec<(Arc<AnyRow>, isize)>,
+    pub kept: Vec<(AnyRow, isize)>,
     /// Dropped rows.
     pub dropped: Vec<(Dropped, isize)>,
 }
