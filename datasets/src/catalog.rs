@@ -2,13 +2,14 @@
 //! is made from.
 
 use crate::{
-    row::Track,
-    shard::{Column, ShardError, table},
+    row::TrackView,
+    shard::{ShardError, texts_table},
 };
-use arrow::array::{Array, RecordBatch, StringArray};
+use arrow::array::{Array, ArrayRef, RecordBatch, StringArray, StringBuilder};
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde::Serialize;
+use std::sync::Arc;
 
 /// What is said about one track; a text that is not stated is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -55,23 +56,6 @@ const FIELDS: [Field; 10] = [
 const FOLLOWING: [&str; 2] = ["samples", "stated"];
 
 impl Listed {
-    /// Of a track, whose license was stated in these words.
-    pub fn of(track: &Track, stated: Option<&str>) -> Listed {
-        let text = |label: &Option<String>| label.clone().unwrap_or_default();
-        Listed {
-            track: track.id.clone(),
-            content: track.content.hex(),
-            license: text(&track.license),
-            split: text(&track.split),
-            title: text(&track.labels.title),
-            artist: text(&track.labels.artist),
-            genre: text(&track.labels.genre),
-            source: text(&track.labels.source),
-            samples: track.recording.as_ref().map(|recording| recording.samples.hex()).unwrap_or_default(),
-            stated: stated.unwrap_or_default().to_owned(),
-        }
-    }
-
     /// The names of the columns, but the track's id and what follows from others, in which two rows differ.
     pub fn differences(&self, other: &Listed) -> Vec<&'static str> {
         let columns = FIELDS.iter().skip(1).filter(|(name, _)| !FOLLOWING.contains(name));
@@ -79,14 +63,51 @@ impl Listed {
     }
 }
 
-/// The table's bytes; equal rows give equal bytes.
+/// Rows of the table in a row, column by column.
+#[derive(Default)]
+pub struct Rows([StringBuilder; FIELDS.len()]);
+
+impl Rows {
+    /// Adds a track, whose license was stated in these words.
+    pub fn push(&mut self, track: &TrackView<'_>, stated: Option<&str>) {
+        let labels = &track.labels;
+        let (content, samples) = (track.content.hex(), track.samples().map(|samples| samples.hex()));
+        self.add([
+            track.id,
+            &content,
+            track.license.unwrap_or_default(),
+            track.split.unwrap_or_default(),
+            labels.title.unwrap_or_default(),
+            labels.artist.unwrap_or_default(),
+            labels.genre.unwrap_or_default(),
+            labels.source.unwrap_or_default(),
+            samples.as_deref().unwrap_or_default(),
+            stated.unwrap_or_default(),
+        ]);
+    }
+
+    fn add(&mut self, values: [&str; FIELDS.len()]) {
+        self.0.iter_mut().zip(values).for_each(|(column, value)| column.append_value(value));
+    }
+}
+
+impl<'l> FromIterator<&'l Listed> for Rows {
+    fn from_iter<I: IntoIterator<Item = &'l Listed>>(tracks: I) -> Rows {
+        let mut rows = Rows::default();
+        tracks.into_iter().for_each(|track| rows.add(FIELDS.map(|(_, of)| of(track).as_str())));
+        rows
+    }
+}
+
+/// The table's bytes, of rows in parts; equal parts give equal bytes.
 ///
 /// # Errors
 /// What Parquet says.
-pub fn write(tracks: &[Listed]) -> Result<Vec<u8>, ShardError> {
-    let columns = FIELDS.map(|(name, of)| (name, Column::Text(tracks.iter().map(|track| of(track).clone()).collect())));
+pub fn write(parts: Vec<Rows>) -> Result<Vec<u8>, ShardError> {
+    let arrays =
+        parts.into_iter().map(|mut part| part.0.each_mut().map(|column| Arc::new(column.finish()) as ArrayRef));
     let mut bytes = Vec::new();
-    table(&columns, &mut bytes)?;
+    texts_table(&FIELDS.map(|(name, _)| name), arrays, &mut bytes)?;
     Ok(bytes)
 }
 
@@ -127,6 +148,37 @@ fn texts<'b>(batch: &'b RecordBatch, name: &str) -> Result<&'b StringArray, Shar
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        Digest,
+        row::{Labels, Recording, Track},
+    };
+
+    #[test]
+    fn a_track_is_listed_by_its_labels() {
+        let track = Track {
+            id: "t/1".into(),
+            content: Digest::of(b"c"),
+            bytes: 1,
+            license: Some("CC0-1.0".into()),
+            labels: Labels { artist: Some("a".into()), ..Labels::default() },
+            recording: Some(Recording { frames: 1, rate: 1, channels: 1, samples: Digest::of(b"s") }),
+            chain: None,
+            split: Some("train".into()),
+        };
+        let mut rows = Rows::default();
+        rows.push(&track.view(), Some("cc zero"));
+        let listed = Listed {
+            track: "t/1".into(),
+            content: Digest::of(b"c").hex(),
+            license: "CC0-1.0".into(),
+            split: "train".into(),
+            artist: "a".into(),
+            samples: Digest::of(b"s").hex(),
+            stated: "cc zero".into(),
+            ..Listed::default()
+        };
+        assert_eq!(read(&write(vec![rows]).expect("written")).expect("read"), [listed]);
+    }
 
     #[test]
     fn goes_both_ways() {
@@ -138,10 +190,12 @@ mod tests {
             ..Listed::default()
         };
         let tracks: Vec<Listed> = (0..3).map(track).collect();
-        let bytes = write(&tracks).expect("written");
-        assert_eq!(bytes, write(&tracks).expect("written"));
+        let written = |parts: &[&[Listed]]| write(parts.iter().map(|p| p.iter().collect()).collect()).expect("written");
+        let bytes = written(&[&tracks]);
+        assert_eq!(bytes, written(&[&tracks]));
         assert_eq!(read(&bytes).expect("read"), tracks);
-        assert_eq!(read(&write(&[]).expect("written")).expect("read"), []);
+        assert_eq!(read(&written(&[&tracks[..1], &tracks[1..]])).expect("read"), tracks);
+        assert_eq!((read(&written(&[])).expect("read"), read(&written(&[&[]])).expect("read")), (vec![], vec![]));
         assert!(read(b"PAR1").is_err());
         assert_eq!(tracks[0].differences(&tracks[1]), ["content", "title"]);
     }

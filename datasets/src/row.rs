@@ -15,7 +15,9 @@ macro_rules! row { ($($(#[$doc:meta])* pub struct $name:ident { $($body:tt)* })*
 } }
 
 mod metric;
+mod view;
 pub use metric::{Embedding, Measured, Metric, Real};
+pub use view::{LabelsView, TrackView};
 
 /// What is said about a recording: by a sidecar, a table, its tags or the manifest.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -153,7 +153,7 @@ fn of(run: &Run<'_>, part: &Part<'_>, name: &str, files: &BTreeMap<PathBuf, Dige
         codec: entry,
         priors: priors.collect::<Result<_, Error>>()?,
         genres: shared(chosen.values().map(|prior| prior.genres.as_slice())),
-        trained_on: lineage.rests_on(run.tracks),
+        trained_on: lineage.rests_on(run.corpus),
         unrecorded,
         files,
     }))

@@ -175,12 +175,22 @@ pub(crate) fn render(
     })
 }
 
+/// So many rows are fed before the workers go on with them: the rows of a large source are not all there twice.
+const FED: usize = 1 << 14;
+
+/// Rows of a source by its index in the plan, the first to feed last.
+type Part = Vec<(usize, Vec<Found>)>;
+
 /// The rows of each source, divided among workers.
-fn parts(found: Vec<Vec<Found>>, workers: usize) -> Vec<Vec<Vec<Found>>> {
-    let mut parts = vec![vec![Vec::new(); found.len()]; workers];
+fn parts(found: Vec<Vec<Found>>, workers: usize) -> Vec<Part> {
+    let mut parts = vec![Part::new(); workers];
     for (stage, mut rows) in found.into_iter().enumerate() {
         for (left, part) in (1..=workers).rev().zip(parts.iter_mut().rev()) {
-            part[stage] = rows.split_off(rows.len() - rows.len() / left);
+            let first = rows.len() - rows.len() / left;
+            while rows.len() > first {
+                let some = first.max(rows.len().saturating_sub(FED));
+                part.push((stage, rows.split_off(some)));
+            }
         }
     }
     parts
@@ -200,7 +210,7 @@ pub(crate) fn execute(
     cluster: Option<&Cluster>,
 ) -> Result<Share, Error> {
     let gathers = gathers(plan, workers);
-    let found: Vec<Mutex<Vec<Vec<Found>>>> = parts(found, workers.max(1)).into_iter().map(Mutex::new).collect();
+    let found: Vec<Mutex<Part>> = parts(found, workers.max(1)).into_iter().map(Mutex::new).collect();
     let (plan_, env_, gathers_) = (plan.clone(), env.clone(), gathers.clone());
     let logic = move |worker: &mut Worker| {
         let probe: ProbeHandle<Time> = ProbeHandle::new();
@@ -208,8 +218,12 @@ pub(crate) fn execute(
         // The workers of the first process each feed a part, so that what follows is theirs to do.
         if let Some(parts) = found.get(worker.index()) {
             let mut part = std::mem::take(&mut *parts.lock().unwrap_or_else(PoisonError::into_inner));
-            for (index, input) in &mut inputs {
-                part[*index].drain(..).for_each(|row| input.insert(row));
+            while let Some((stage, rows)) = part.pop() {
+                if let Some((_, input)) = inputs.iter_mut().find(|(index, _)| *index == stage) {
+                    rows.into_iter().for_each(|row| input.insert(row));
+                    input.flush();
+                }
+                worker.step();
             }
         }
         let end = seal(&(BUILD << 32)) + 1;

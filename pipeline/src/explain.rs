@@ -313,7 +313,7 @@ impl<'a> Explainer<'a> {
             How::Gone => Reason::Removed { input },
             How::Changed if reads != Reads::Whole || diff.substance => Reason::Bytes { input },
             How::Changed => {
-                let labels = if let Some(AnyRow::Track(track)) = &row { Some(Labels::of(track)) } else { None };
+                let labels = if let Some(AnyRow::Track(track)) = &row { Some(Labels::of(&track.view())) } else { None };
                 let what = labels.zip(past.labels(diff.name)).map(|(now, was)| now.differences(&was));
                 Reason::Labels { input, what: what.unwrap_or_default() }
             }

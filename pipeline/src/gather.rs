@@ -3,14 +3,16 @@
 use crate::{
     error::Error,
     execute::Outcome,
-    lineage::Lineage,
     metrics,
     plan::Plan,
     priors,
     publish::Run,
-    report::data::{
-        Attribution, Audio, Codebook, CurvePoint, CurveSet, Reason, Reconstruction, Report, Sample, ScoreColumn,
-        ScoreRow, ScoreTable, StageView, TrackView,
+    report::{
+        self,
+        data::{
+            Attribution, Audio, Codebook, CorpusView, CurvePoint, CurveSet, Reason, Reconstruction, Report, Sample,
+            ScoreColumn, ScoreRow, ScoreTable, StageView,
+        },
     },
     results::Results,
     score::{Decoder, Scored, median, original},
@@ -20,13 +22,13 @@ use datasets::{
     Digest,
     codes::unpack,
     effect::Fault,
-    row::{Codes, Dropped, Track, Weights},
+    row::{Codes, Dropped, TrackView, Weights},
     training,
 };
 use rayon::prelude::*;
 use stages::{
     flow::Env,
-    kept::{Kept, newest_tracks},
+    kept::{Corpus, Kept},
     stage::Kind,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,12 +52,12 @@ fn fault(fault: Fault) -> Error {
     }
 }
 
-/// Everything that the page says; `results` are those of a sweep.
+/// Everything that the page says; `results` are those of a sweep, `works` those of the corpus.
 ///
 /// # Errors
 /// When an object is missing from the store or a source cannot be read any more.
-pub fn report(run: &Run<'_>, results: Option<&Results>, name: &str) -> Result<Report, Error> {
-    let Run { plan, outcome, tracks, env, .. } = *run;
+pub fn report(run: &Run<'_>, results: Option<&Results>, works: Vec<Attribution>, name: &str) -> Result<Report, Error> {
+    let Run { plan, outcome, corpus, env, .. } = *run;
     let codes = all_codes(outcome);
     let weights = weights(outcome);
     let mut report = Report {
@@ -66,9 +68,9 @@ pub fn report(run: &Run<'_>, results: Option<&Results>, name: &str) -> Result<Re
         clips: clips(outcome),
         codes: (!codes.is_empty()).then(|| codes.iter().map(code_count).sum()),
         stages: stages_view(plan, outcome),
-        corpus: tracks.iter().map(track_view).collect(),
-        attribution: attribution(tracks, &songs::lineage(outcome, env)?),
-        notes: notes(plan, outcome, tracks),
+        corpus: in_numbers(corpus),
+        attribution: works,
+        notes: notes(plan, outcome, corpus),
         ..Report::default()
     };
     if let Some(weights) = weights.first() {
@@ -85,8 +87,8 @@ pub fn report(run: &Run<'_>, results: Option<&Results>, name: &str) -> Result<Re
     report.scores.extend(priors::table(plan, outcome));
     report.scores.extend(metrics::tables(plan, outcome));
     report.priors = priors::curves(plan, outcome, env)?;
-    report.songs = songs::views(plan, outcome, tracks, env)?;
-    report.models = songs::models(plan, outcome, tracks, env)?;
+    report.songs = songs::views(plan, outcome, corpus, env)?;
+    report.models = songs::models(plan, outcome, corpus, env)?;
     report.sweep = results.map(Results::view);
     Ok(report)
 }
@@ -113,13 +115,11 @@ fn weights(outcome: &Outcome) -> Vec<Weights> {
 }
 
 /// The corpus: the tracks of the last stages that still speak of tracks, in order of their ids.
-pub fn tracks(outcome: &Outcome) -> Vec<Track> {
+pub fn corpus(outcome: &Outcome) -> Corpus<'_> {
     let kept = || outcome.stages.iter().map(|stage| &stage.kept);
     let parts: Vec<&Kept> = kept().filter(|kept| kept.are(Kind::Clip) || kept.are(Kind::Codes)).collect();
-    match parts.as_slice() {
-        [] => newest_tracks(kept().rfind(|kept| kept.are(Kind::Track)).as_slice()),
-        parts => newest_tracks(parts),
-    }
+    let tracks = || kept().rfind(|kept| kept.are(Kind::Track)).into_iter().collect();
+    Corpus::of(if parts.is_empty() { tracks() } else { parts }).by_id()
 }
 
 fn stages_view(plan: &Plan, outcome: &Outcome) -> Vec<StageView> {
@@ -158,50 +158,37 @@ fn unit(several: &str, count: usize) -> String {
     one.unwrap_or(several).to_owned()
 }
 
-fn track_view(track: &Track) -> TrackView {
-    TrackView {
-        id: track.id.clone(),
-        title: track.labels.title.clone(),
-        artist: track.labels.artist.clone(),
-        license: track.license.clone(),
-        split: track.split.clone(),
-        genre: track.labels.genre.clone(),
-        seconds: track.recording.as_ref().map(|r| r.frames as f64 / f64::from(r.rate.max(1))),
-    }
+/// The corpus in numbers.
+fn in_numbers(corpus: &Corpus<'_>) -> CorpusView {
+    corpus.iter().fold(CorpusView::default(), |mut view, track| {
+        let seconds = track.recording.as_ref().map(|r| r.frames as f64 / f64::from(r.rate.max(1)));
+        view.add(track.license, track.split, track.labels.genre, seconds);
+        view
+    })
 }
 
-/// License, artist, title and source: tracks that agree in these are one work.
-fn work(track: &Track) -> (&str, &str, &str, &str) {
-    fn text(label: &Option<String>) -> &str {
-        label.as_deref().unwrap_or_default()
-    }
-    let labels = &track.labels;
-    (text(&track.license), text(&labels.artist), labels.title.as_deref().unwrap_or(&track.id), text(&labels.source))
+/// Every work of a run's corpus, in the order of an attribution. Tracks that agree in license, artist, title and source are
+/// one work.
+///
+/// # Errors
+/// When an object is missing from the store.
+pub fn attribution(run: &Run<'_>) -> Result<Vec<Attribution>, Error> {
+    let lineage = songs::lineage(run.outcome, run.env)?;
+    let work = |track: TrackView<'_>| Attribution {
+        title: track.labels.title.unwrap_or(track.id).to_owned(),
+        artist: track.labels.artist.unwrap_or_default().to_owned(),
+        license: track.license.unwrap_or_default().to_owned(),
+        license_url: None,
+        source: track.labels.source.unwrap_or_default().to_owned(),
+        tracks: 1,
+        trained_on: u64::from(lineage.holds(&track)),
+    };
+    Ok(report::merged(run.corpus.par_iter().map(work).collect()))
 }
 
-fn attribution(tracks: &[Track], lineage: &Lineage) -> Vec<Attribution> {
-    let mut sorted: Vec<&Track> = tracks.iter().collect();
-    sorted.par_sort_by(|a, b| work(a).cmp(&work(b)));
-    let works = sorted.chunk_by(|a, b| work(a) == work(b));
-    works
-        .map(|same| {
-            let (license, artist, title, source) = work(same[0]);
-            Attribution {
-                title: title.to_owned(),
-                artist: artist.to_owned(),
-                license: license.to_owned(),
-                license_url: None,
-                source: source.to_owned(),
-                tracks: same.len() as u64,
-                trained_on: same.iter().filter(|track| lineage.holds(track)).count() as u64,
-            }
-        })
-        .collect()
-}
-
-fn notes(plan: &Plan, outcome: &Outcome, tracks: &[Track]) -> Vec<String> {
+fn notes(plan: &Plan, outcome: &Outcome, corpus: &Corpus<'_>) -> Vec<String> {
     let mut notes: Vec<String> = outcome.stages.iter().flat_map(|s| s.ledger.notes.iter().cloned()).collect();
-    let alone = tracks.iter().filter(|t| t.split.is_some() && t.labels.artist.is_none()).count();
+    let alone = corpus.iter().filter(|t| t.split.is_some() && t.labels.artist.is_none()).count();
     if alone > 0 && plan.stages.iter().any(|s| s.entry.verb == "split") {
         notes.push(format!("{alone} tracks without an artist were split each on its own"));
     }

@@ -36,7 +36,7 @@ pub struct Published {
 }
 
 /// The version of the file.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// The last published run of a name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -78,7 +78,7 @@ impl Past {
     fn of(plan: &Plan, stage: &PlannedStage, own: &StageOutcome, before: Option<&Past>) -> Past {
         let mut labels = Vec::new();
         if stage.entry.shape == Shape::Source {
-            labels = own.kept.tracks().map(|track| Labels::of(&track).bytes()).collect();
+            labels = own.kept.views().map(|track| Labels::of(&track).bytes()).collect();
         }
         let failed = own.dropped.iter().filter(|row| row.failed).map(|row| Name::of(&row.id).bytes()).collect();
         let now = own.ledger.cost;

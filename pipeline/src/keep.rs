@@ -3,15 +3,12 @@
 use crate::{execute::Outcome, plan::Plan, withdraw::Withdrawn};
 use datasets::{
     Digest,
-    corpus::Member,
-    row::{Dropped, Track},
+    corpus::{Member, Name},
+    row::{Dropped, TrackView},
     store::{Root, Store, StoreError},
 };
 use rayon::prelude::*;
-use stages::{
-    kept::{Kept, newest},
-    pcm,
-};
+use stages::{kept::Corpus, pcm};
 
 /// Records a run as the last published one. `known`: its tree was there before.
 ///
@@ -27,23 +24,24 @@ pub fn record(
 ) -> Result<(), StoreError> {
     let before = if known { store.root_of(run)? } else { None };
     let mut root = before.unwrap_or_else(|| {
-        let stages: Vec<&Kept> = outcome.stages.iter().map(|stage| &stage.kept).collect();
-        let seen = newest(&stages);
-        let known = seen.par_iter().filter_map(|(stage, index)| {
-            let row = stages[*stage].get(*index);
-            let track = row.track().filter(|track| !withdrawn.gone.contains(&track.content))?;
-            Some((Member::of(track), samples(track)))
-        });
-        let (mut tracks, pcm): (Vec<Member>, Vec<Option<Digest>>) = known.unzip();
-        let mut pcm: Vec<Digest> = pcm.into_iter().flatten().collect();
-        pcm.sort_unstable();
-        pcm.dedup();
+        let seen = Corpus::of(outcome.stages.iter().map(|stage| &stage.kept).collect());
+        let all: Vec<(Member, Option<Digest>, bool)> = seen
+            .par_iter()
+            .map(|track| (Member::of(&track), samples(&track), withdrawn.gone.contains(&track.content)))
+            .collect();
+        let mut ids: Vec<Name> = all.par_iter().map(|(member, ..)| member.id).collect();
+        ids.par_sort_unstable();
         let named = outcome.stages.iter().flat_map(|stage| &stage.dropped).filter(|row| row.code != Dropped::WITHDRAWN);
         let named: Vec<&Dropped> = named.collect();
-        let unseen = |row: &&Dropped| stages.iter().all(|kept| kept.find(&row.id).is_none());
-        tracks.par_extend(named.into_par_iter().filter(unseen).map(|row| Member::named(&row.id)));
+        let named = named.into_par_iter().map(|row| Member::named(&row.id));
+        let named = named.filter(|member| ids.binary_search(&member.id).is_err());
+        let left = || all.par_iter().filter(|(.., gone)| !gone);
+        let mut tracks: Vec<Member> = left().map(|(member, ..)| member.clone()).chain(named).collect();
         tracks.par_sort_unstable();
         tracks.dedup();
+        let mut pcm: Vec<Digest> = left().filter_map(|(_, samples, _)| *samples).collect();
+        pcm.par_sort_unstable();
+        pcm.dedup();
         Root { name: plan.name.clone(), pcm, tracks, ..Root::default() }
     });
     // What a report was made from is not asked for again while the report is there.
@@ -56,7 +54,7 @@ pub fn record(
 }
 
 /// The name of a track's samples in the cache.
-fn samples(track: &Track) -> Option<Digest> {
+fn samples(track: &TrackView<'_>) -> Option<Digest> {
     let (recording, chain) = (track.recording.as_ref()?, track.chain.as_ref()?);
     Some(pcm::name(&recording.samples, chain.rate, chain.channels))
 }

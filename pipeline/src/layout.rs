@@ -2,16 +2,11 @@
 //! a folder for each point, such as `audio/top_p=0.9/`.
 
 use crate::{error::Error, execute::Outcome, plan::Plan, results::Results};
-use datasets::{
-    Digest, Key,
-    catalog::{self, Listed},
-    row::Track,
-    store::Store,
-};
+use datasets::{Digest, Key, catalog, store::Store};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use stages::{
-    kept::Kept,
+    kept::{Corpus, Kept},
     stage::{AnyRow, Kind, Shape},
 };
 use std::{
@@ -87,7 +82,7 @@ pub fn parts(plan: &Plan) -> Vec<Part<'_>> {
 pub fn files(
     plan: &Plan,
     outcome: &Outcome,
-    tracks: &[Track],
+    corpus: &Corpus<'_>,
     results: Option<&Results>,
     store: &Store,
 ) -> Result<BTreeMap<PathBuf, Digest>, Error> {
@@ -95,7 +90,7 @@ pub fn files(
     for part in parts(plan) {
         files.extend(part.files(outcome));
     }
-    files.insert("tracks.parquet".into(), list(plan, outcome, tracks, store)?);
+    files.insert("tracks.parquet".into(), list(plan, outcome, corpus, store)?);
     if let Some(results) = results {
         let table = results.parquet().map_err(|e| Error::Bug(format!("the results cannot be written: {e}")))?;
         files.insert("results.csv".into(), store.put(results.csv().as_bytes())?);
@@ -149,31 +144,30 @@ fn of(rows: &[AnyRow]) -> BTreeMap<PathBuf, Digest> {
     files
 }
 
+/// So many tracks of the list are one group of rows.
+const PART: usize = 1 << 17;
+
 /// The list of tracks, written where it is not there yet.
-fn list(plan: &Plan, outcome: &Outcome, tracks: &[Track], store: &Store) -> Result<Digest, Error> {
+fn list(plan: &Plan, outcome: &Outcome, corpus: &Corpus<'_>, store: &Store) -> Result<Digest, Error> {
     // The rows of sources have the words that a `license` reads.
     let sources = plan.stages.iter().zip(&outcome.stages).filter(|(stage, _)| stage.entry.shape == Shape::Source);
     let sources: Vec<&Kept> = sources.map(|(_, own)| &own.kept).collect();
-    let stated = |track: &Track| {
-        sources.iter().find_map(|kept| match kept.get(kept.find(&track.id)?) {
-            AnyRow::Track(own) => own.license,
-            _ => None,
-        })
-    };
-    let tracks: Vec<Listed> = tracks.par_iter().map(|track| Listed::of(track, stated(track).as_deref())).collect();
-    let mut key = Key::new("tracks.parquet").number(2);
-    for track in &tracks {
-        let texts = [&track.track, &track.content, &track.license, &track.split];
-        let labels = [&track.title, &track.artist, &track.genre, &track.source];
-        let texts = texts.into_iter().chain(labels).chain([&track.samples, &track.stated]);
-        texts.for_each(|text| key.add(text.as_bytes()));
-    }
-    let key = key.finish();
+    let stated = |id: &str| sources.iter().find_map(|kept| kept.view(kept.find(id)?).license);
+    let said = Corpus::of(sources.clone());
+    let key = Key::new("tracks.parquet").number(3).digest(&corpus.digest()).digest(&said.digest()).finish();
     let known = store.receipt(&key).and_then(|bytes| Some(Digest(bytes.as_ref().try_into().ok()?)));
     if let Some(known) = known.filter(|known| store.has(known)) {
         return Ok(known);
     }
-    let bytes = catalog::write(&tracks).map_err(|e| Error::Bug(format!("the tracks cannot be listed: {e}")))?;
+    let part = |first: usize| {
+        let mut rows = catalog::Rows::default();
+        let views = (first..corpus.len().min(first + PART)).map(|at| corpus.view(at));
+        views.for_each(|track| rows.push(&track, stated(track.id)));
+        rows
+    };
+    let firsts: Vec<usize> = (0..corpus.len()).step_by(PART).collect();
+    let parts = firsts.into_par_iter().map(part).collect();
+    let bytes = catalog::write(parts).map_err(|e| Error::Bug(format!("the tracks cannot be listed: {e}")))?;
     let digest = store.put(&bytes)?;
     store.remember_with(key, &[digest], &digest.0)?;
     Ok(digest)

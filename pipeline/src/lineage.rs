@@ -2,10 +2,11 @@
 
 use datasets::{
     Digest,
-    row::Track,
+    row::TrackView,
     store::{Store, StoreError},
 };
 use serde::{Deserialize, Serialize};
+use stages::kept::Corpus;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The samples that models were trained on, by digest.
@@ -40,22 +41,22 @@ impl Lineage {
     }
 
     /// Whether a model was trained on this track.
-    pub fn holds(&self, track: &Track) -> bool {
-        track.recording.as_ref().is_some_and(|recording| self.0.contains(&recording.samples))
+    pub fn holds(&self, track: &TrackView<'_>) -> bool {
+        track.samples().is_some_and(|samples| self.0.contains(&samples))
     }
 
     /// The tracks of a corpus that models were trained on.
-    pub fn rests_on(&self, tracks: &[Track]) -> RestsOn {
+    pub fn rests_on(&self, corpus: &Corpus<'_>) -> RestsOn {
         let mut found = RestsOn::default();
         let mut there = BTreeSet::new();
-        for track in tracks.iter().filter(|track| self.holds(track)) {
+        for track in corpus.iter().filter(|track| self.holds(track)) {
             found.tracks += 1;
-            let license = track.license.clone().unwrap_or_else(|| "NOASSERTION".to_owned());
+            let license = track.license.unwrap_or("NOASSERTION").to_owned();
             *found.licenses.entry(license).or_default() += 1;
-            if let Some(genre) = &track.labels.genre {
-                *found.genres.entry(genre.clone()).or_default() += 1;
+            if let Some(genre) = track.labels.genre {
+                *found.genres.entry(genre.to_owned()).or_default() += 1;
             }
-            there.extend(track.recording.as_ref().map(|recording| recording.samples));
+            there.extend(track.samples());
         }
         found.gone = self.0.difference(&there).count() as u64;
         found

@@ -15,12 +15,15 @@ use crate::{
 };
 use datasets::{
     Digest,
-    row::{Dropped, Track},
+    row::Dropped,
     store::{Store, StoreError, sync_folder, write_atomic},
 };
 use serde::Serialize;
 use serde_json::{Value, json};
-use stages::flow::{Env, Event};
+use stages::{
+    flow::{Env, Event},
+    kept::Corpus,
+};
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     fs, io,
@@ -37,7 +40,7 @@ pub struct Run<'a> {
     /// What became of it.
     pub outcome: &'a Outcome,
     /// Its corpus, in the order of ids.
-    pub tracks: &'a [Track],
+    pub corpus: &'a Corpus<'a>,
     /// Store and sources.
     pub env: &'a Env,
     /// The run's digest.
@@ -69,7 +72,11 @@ pub fn publish(run: &Run<'_>) -> Result<Published, Error> {
     let folder = store.runs().join(&name);
     let scores = results::scores(run.plan, run.outcome);
     let results = results::results(run.plan, &scores);
-    let files = layout::files(run.plan, run.outcome, run.tracks, results.as_ref(), store)?;
+    let (files, works) = rayon::join(
+        || layout::files(run.plan, run.outcome, run.corpus, results.as_ref(), store),
+        || gather::attribution(run),
+    );
+    let files = files?;
     let record = record(run, &name, &files, &scores);
     let mut texts = BTreeMap::from([(RECORD, record)]);
     if !run.withdrawn.tombstones.is_empty() {
@@ -79,7 +86,7 @@ pub fn publish(run: &Run<'_>) -> Result<Published, Error> {
     let known = texts.iter().all(same) && whole(&folder, &files);
     if !known {
         run.env.event(Event::Publishing { run: name.clone() });
-        let report = gather::report(run, results.as_ref(), &name)?;
+        let report = gather::report(run, results.as_ref(), works?, &name)?;
         let mut all = bundle::texts(run, &name, &files, &report)?;
         all.extend(texts.into_iter().map(|(name, text)| (PathBuf::from(name), text)));
         write_tree(store, &folder, &files, &report, &all)?;

@@ -331,7 +331,7 @@ pub(crate) fn finish(
     let published = publish::publish(&publish::Run {
         plan,
         outcome: &outcome,
-        tracks: &gather::tracks(&outcome),
+        corpus: &gather::corpus(&outcome),
         env,
         id,
         summary: &summary,

@@ -8,12 +8,8 @@ use crate::{
     plan::{Plan, PlannedStage},
     report::data::{self, ModelView, SongView},
 };
-use datasets::{
-    Digest,
-    audio::decode::decode_bytes,
-    row::{Audio, Track},
-};
-use stages::{flow::Env, stage::AnyRow};
+use datasets::{Digest, audio::decode::decode_bytes, row::Audio};
+use stages::{flow::Env, kept::Corpus, stage::AnyRow};
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
@@ -37,13 +33,13 @@ pub fn lineage(outcome: &Outcome, env: &Env) -> Result<Lineage, Error> {
 ///
 /// # Errors
 /// When an object is missing from the store.
-pub fn views(plan: &Plan, outcome: &Outcome, tracks: &[Track], env: &Env) -> Result<Vec<SongView>, Error> {
+pub fn views(plan: &Plan, outcome: &Outcome, corpus: &Corpus<'_>, env: &Env) -> Result<Vec<SongView>, Error> {
     let mut views = Vec::new();
     for part in layout::parts(plan) {
         let files = part.files(outcome);
         for &index in &part.stages {
             for song in &outcome.stages[index].kept.rows::<Audio>() {
-                views.push(view(&plan.stages[index].name, file(song, &files), song, tracks, env)?);
+                views.push(view(&plan.stages[index].name, file(song, &files), song, corpus, env)?);
             }
         }
     }
@@ -58,8 +54,8 @@ fn file(song: &Audio, files: &BTreeMap<PathBuf, Digest>) -> String {
     found.map(|path| path.display().to_string()).unwrap_or_default()
 }
 
-fn view(stage: &str, file: String, song: &Audio, tracks: &[Track], env: &Env) -> Result<SongView, Error> {
-    let on = Lineage::read(&env.store, &song.lineage)?.rests_on(tracks);
+fn view(stage: &str, file: String, song: &Audio, corpus: &Corpus<'_>, env: &Env) -> Result<SongView, Error> {
+    let on = Lineage::read(&env.store, &song.lineage)?.rests_on(corpus);
     Ok(SongView {
         name: song.name.clone(),
         stage: stage.to_owned(),
@@ -78,7 +74,7 @@ fn view(stage: &str, file: String, song: &Audio, tracks: &[Track], env: &Env) ->
 ///
 /// # Errors
 /// When an object is missing from the store.
-pub fn models(plan: &Plan, outcome: &Outcome, tracks: &[Track], env: &Env) -> Result<Vec<ModelView>, Error> {
+pub fn models(plan: &Plan, outcome: &Outcome, corpus: &Corpus<'_>, env: &Env) -> Result<Vec<ModelView>, Error> {
     let rows = plan
         .stages
         .iter()
@@ -100,7 +96,7 @@ pub fn models(plan: &Plan, outcome: &Outcome, tracks: &[Track], env: &Env) -> Re
         };
         // Two stages may have made the same.
         if used.remove(&digest) {
-            let on = Lineage::read(&env.store, lineage)?.rests_on(tracks);
+            let on = Lineage::read(&env.store, lineage)?.rests_on(corpus);
             views.push(ModelView {
                 stage: stage.name.clone(),
                 what,

@@ -90,7 +90,7 @@ pub fn look(plan: &Plan, outcome: &mut Outcome, env: &Env) -> Result<Withdrawn, 
     let mut hit: BTreeMap<&str, HashSet<u64>> = BTreeMap::new();
     for (stage, list) in &env.optouts {
         for track in dropped_by(plan, outcome, stage) {
-            let member = Member::of(&track);
+            let member = Member::of(&track.view());
             let Some(line) = list.find(&member) else { continue };
             hit.entry(stage).or_default().insert(line.line);
             let tombstone = Tombstone::new(&track.id, line);

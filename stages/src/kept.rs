@@ -4,15 +4,22 @@
 //! million tracks would take gigabytes and seconds, so workers pack rows while these pass by, with a [`Mark`] each: what is
 //! compared, counted and sorted is the marks, and a row is unpacked where somebody reads it.
 
+mod corpus;
+#[cfg(test)]
+mod tests;
+
+pub use corpus::Corpus;
+
 use crate::{
     mark::{Mark, Name},
     stage::{AnyRow, Kind, Row, Time},
 };
-use datasets::row::Track;
+use datasets::row::{Track, TrackView};
 use rayon::prelude::*;
 use std::{
     cmp::Ordering,
     collections::HashSet,
+    ops::Range,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -253,7 +260,16 @@ impl Kept {
 
     /// The track that each row is or is a part of, in order.
     pub fn tracks(&self) -> impl IndexedParallelIterator<Item = Track> + '_ {
-        (0..if self.of_tracks() { self.len() } else { 0 }).into_par_iter().map(|index| self.track(index))
+        self.of_tracks_indices().into_par_iter().map(|index| unpack(self.track_bytes(index)))
+    }
+
+    /// [`Kept::tracks`] without a copy of their texts.
+    pub fn views(&self) -> impl IndexedParallelIterator<Item = TrackView<'_>> {
+        self.of_tracks_indices().into_par_iter().map(|index| self.view(index))
+    }
+
+    fn of_tracks_indices(&self) -> Range<usize> {
+        0..if self.of_tracks() { self.len() } else { 0 }
     }
 
     /// Whether each row is a track or a part of one.
@@ -261,29 +277,52 @@ impl Kept {
         [Kind::Track, Kind::Clip, Kind::Codes].into_iter().any(|kind| self.are(kind))
     }
 
-    fn track(&self, index: usize) -> Track {
-        // All three begin with the track.
-        unpack(&self.bytes(index)[1..])
+    /// Clips begin with their track, and codes with their clip.
+    fn track_bytes(&self, index: usize) -> &[u8] {
+        &self.bytes(index)[1..]
+    }
+
+    /// The track that a row is or is a part of, without a copy of its texts.
+    pub fn view(&self, index: usize) -> TrackView<'_> {
+        unpack(self.track_bytes(index))
     }
 
     /// The id of the track that a row is or is a part of, without the rest of it.
     pub fn track_id(&self, index: usize) -> &str {
         // A track begins with its id.
-        postcard::take_from_bytes(&self.bytes(index)[1..]).map_or("", |(id, _)| id)
+        unpack(self.track_bytes(index))
     }
 
     /// The tracks of some ids.
     pub fn of_ids(&self, ids: &HashSet<&str>) -> Vec<Track> {
-        let all = 0..if self.of_tracks() { self.len() } else { 0 };
-        all.into_par_iter().filter(|index| ids.contains(self.track_id(*index))).map(|index| self.track(index)).collect()
+        let chosen = self.of_tracks_indices().into_par_iter().filter(|index| ids.contains(self.track_id(*index)));
+        chosen.map(|index| unpack(self.track_bytes(index))).collect()
     }
 
     /// The first row of a track, or of a part of it, that has this id.
     pub fn find(&self, id: &str) -> Option<usize> {
         let name = Name::of(id).track();
-        let first = self.places.partition_point(|place| place.mark.name < name);
+        let first = self.first_of(name);
         let mut same = (first..self.len()).take_while(|index| self.places[*index].mark.name.track() == name);
         same.find(|index| self.track_id(*index) == id)
+    }
+
+    /// The first row whose name is not less.
+    fn first_of(&self, name: Name) -> usize {
+        let less = |index: usize| self.places[index].mark.name < name;
+        // Names are digests, so that they lie evenly: the place is near where it would be if they did exactly.
+        let guess = ((u128::from(name.prefix()) * self.len() as u128) >> 48) as usize;
+        let (mut low, mut high, mut step) = (guess, guess, 8);
+        while low > 0 && !less(low - 1) {
+            low = low.saturating_sub(step);
+            step *= 2;
+        }
+        step = 8;
+        while high < self.len() && less(high) {
+            high = (high + step).min(self.len());
+            step *= 2;
+        }
+        low + self.places[low..high].partition_point(|place| place.mark.name < name)
     }
 }
 
@@ -303,183 +342,4 @@ fn summed(mut places: Vec<Place>, chunks: &[Arc<Vec<u8>>]) -> Vec<Place> {
     });
     places.retain(|place| place.count != 0);
     places
-}
-
-/// Every track that rows of several stages are of or are parts of, each as the last of these stages knows it: the stage
-/// and the row's index, in the order of the tracks' names.
-pub fn newest(stages: &[&Kept]) -> Vec<(usize, usize)> {
-    let id = |(stage, index): (usize, usize)| stages[stage].track_id(index);
-    let name = |(stage, index): (usize, usize)| stages[stage].places[index].mark.name.track();
-    let mut seen: Vec<(usize, usize)> = Vec::new();
-    for (stage, kept) in stages.iter().enumerate().filter(|(_, kept)| kept.of_tracks()) {
-        let mut newer: Vec<(usize, usize)> = Vec::with_capacity(kept.len());
-        for index in 0..kept.len() {
-            // Clips of a track lie together; of its rows the last is what the stage says of it.
-            let row = (stage, index);
-            match newer.iter_mut().rev().take_while(|last| name(**last) == name(row)).find(|last| id(**last) == id(row))
-            {
-                Some(last) => *last = row,
-                None => newer.push(row),
-            }
-        }
-        let known = |row: (usize, usize)| {
-            let first = newer.partition_point(|own| name(*own) < name(row));
-            newer[first..].iter().take_while(|own| name(**own) == name(row)).any(|own| id(*own) == id(row))
-        };
-        let mut both: Vec<(usize, usize)> = match seen.is_empty() {
-            true => newer,
-            false => seen.into_par_iter().filter(|row| !known(*row)).chain(newer.par_iter().copied()).collect(),
-        };
-        both.par_sort_unstable_by_key(|row| (name(*row), *row));
-        seen = both;
-    }
-    seen
-}
-
-/// [`newest`], unpacked and in the order of the tracks' ids.
-pub fn newest_tracks(stages: &[&Kept]) -> Vec<Track> {
-    let mut rows = newest(stages);
-    let id = |(stage, index): &(usize, usize)| stages[*stage].track_id(*index);
-    // Ids of a corpus begin alike, so that comparing them as a whole is slow: first by what comes after that.
-    let common = common_prefix(rows.iter().map(id));
-    let mut keyed: Vec<(u128, (usize, usize))> = rows.par_drain(..).map(|row| (key(id(&row), common), row)).collect();
-    keyed.par_sort_unstable_by(|(a, row), (b, other)| a.cmp(b).then_with(|| id(row).cmp(id(other))));
-    keyed.into_par_iter().map(|(_, (stage, index))| stages[stage].track(index)).collect()
-}
-
-/// How many bytes all texts begin with alike.
-fn common_prefix<'t>(mut texts: impl Iterator<Item = &'t str>) -> usize {
-    let Some(first) = texts.next() else { return 0 };
-    texts.fold(first.len(), |common, text| {
-        let same = first.as_bytes()[..common] == text.as_bytes()[..common.min(text.len())];
-        if same { common } else { first.bytes().zip(text.bytes()).take_while(|(a, b)| a == b).count() }
-    })
-}
-
-/// The sixteen bytes after so many, as a number that sorts as they do.
-fn key(text: &str, after: usize) -> u128 {
-    let mut bytes = [0; 16];
-    let rest = text.as_bytes().get(after..).unwrap_or_default();
-    let len = rest.len().min(16);
-    bytes[..len].copy_from_slice(&rest[..len]);
-    u128::from_be_bytes(bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use datasets::{
-        Digest,
-        row::{Clip, Labels, Metric, Weights},
-    };
-    use std::collections::BTreeMap;
-
-    fn track(id: &str, title: &str) -> Track {
-        let labels = Labels { title: Some(title.into()), ..Labels::default() };
-        let content = Digest::of(id.as_bytes());
-        Track { id: id.into(), content, bytes: 1, license: None, labels, recording: None, chain: None, split: None }
-    }
-
-    fn clip(track: &Track, start: u64) -> Clip {
-        Clip { track: Arc::new(track.clone()), start, frames: 640 }
-    }
-
-    fn kept<R: Row>(parts: &[&[(R, isize)]]) -> Kept {
-        let keepers: Vec<Keeper> = parts.iter().map(|_| Keeper::default()).collect();
-        for (keeper, rows) in keepers.iter().zip(parts) {
-            let rows: Vec<(R, Time, isize)> = rows.iter().map(|(row, count)| (row.clone(), 0, *count)).collect();
-            keeper.keep(&rows);
-        }
-        Kept::gathered(&keepers)
-    }
-
-    #[test]
-    fn rows_come_back_whatever_part_they_came_in() {
-        let tracks: Vec<(Track, isize)> = (0..2000).map(|n| (track(&format!("t/{n}"), "a"), 1)).collect();
-        let (one, two) = (kept(&[&tracks]), kept(&[&tracks[700..], &tracks[..700]]));
-        assert!(one.chunks.len() > 1, "one chunk holds all");
-        assert_eq!(one.iter().collect::<Vec<_>>(), two.iter().collect::<Vec<_>>());
-        assert!(one.marks().is_sorted() && one.are(Kind::Track) && !one.are(Kind::Clip));
-        let mut sorted: Vec<Track> = tracks.into_iter().map(|(track, _)| track).collect();
-        sorted.sort();
-        assert_eq!(one.rows::<Track>(), sorted);
-        assert_eq!((one.rows::<Weights>(), one.made()), (Vec::new(), Vec::new()));
-        assert_eq!(
-            one.tracks().map(|t| t.id).collect::<Vec<_>>(),
-            one.iter().map(|r| r.id().into_owned()).collect::<Vec<_>>()
-        );
-        assert_eq!(one.find("t/77").map(|at| one.track_id(at)), Some("t/77"));
-        assert_eq!(one.find("t/none"), None);
-    }
-
-    #[test]
-    fn what_went_is_gone_and_what_is_there_twice_counts_twice() {
-        let (a, b, c) = (track("a", "a"), track("b", "b"), track("c", "c"));
-        let both = kept(&[&[(a.clone(), 1), (b.clone(), 1), (c.clone(), 1)], &[(b.clone(), -1), (c.clone(), 1)]]);
-        assert_eq!((both.len(), both.clone().repeated().len()), (2, 3));
-        assert_eq!(both.repeated().rows::<Track>(), [a, c.clone(), c]);
-    }
-
-    #[test]
-    fn changes_give_what_all_at_once_gives() {
-        let mut rows: BTreeMap<Track, isize> = BTreeMap::new();
-        let mut now = Kept::default();
-        for round in 0..40_usize {
-            let mut changes = Vec::new();
-            for n in 0..60 {
-                let row = track(&format!("t/{}", (round * 7 + n * 13) % 90), &"title ".repeat(40 + round % 3));
-                let count = rows.entry(row.clone()).or_default();
-                let change = if *count > 0 { -*count } else { 1 + (n % 2) as isize };
-                *count += change;
-                changes.push((row, change));
-            }
-            now = now.changed(&kept(&[&changes]));
-            rows.retain(|_, count| *count != 0);
-            let all: Vec<(Track, isize)> = rows.clone().into_iter().collect();
-            let whole = kept(&[&all]);
-            assert_eq!(now.changes().collect::<Vec<_>>(), whole.changes().collect::<Vec<_>>(), "round {round}");
-        }
-        let (held, live) =
-            (now.chunks.iter().map(|c| c.len()).sum::<usize>(), now.places.iter().map(|p| p.len as usize));
-        assert!(held <= 2 * live.sum::<usize>() + CHUNK, "{held} bytes are held");
-    }
-
-    #[test]
-    fn any_row_reads_what_a_type_packed() {
-        let weights = Weights {
-            digest: Digest::of(b"w"),
-            rate: 44_100,
-            hops: vec![8],
-            codewords: vec![16],
-            curves: None,
-            lineage: None,
-        };
-        let clip = clip(&track("t", "a"), 128);
-        assert_eq!(kept(&[&[(clip.clone(), 1)]]).get(0), AnyRow::Clip(clip));
-        let one = kept(&[&[(weights.clone(), 1)]]);
-        assert_eq!((one.made(), one.rows::<Metric>().len()), (vec![AnyRow::Weights(weights)], 0));
-    }
-
-    #[test]
-    fn the_last_stage_that_has_a_track_speaks_of_it() {
-        let rows =
-            |title: &str, ids: &[&str]| -> Vec<(Track, isize)> { ids.iter().map(|id| (track(id, title), 1)).collect() };
-        let (first, second) =
-            (kept(&[&rows("1", &["a/1", "a/2", "b", "a/10"])]), kept(&[&rows("2", &["a/2", "b", "c"])]));
-        let clips = kept(&[&[(clip(&track("b", "3"), 0), 1), (clip(&track("b", "3"), 640), 1)]]);
-        let none = kept::<Weights>(&[]);
-        let all = newest_tracks(&[&first, &none, &second, &clips]);
-        let told: Vec<(&str, &str)> =
-            all.iter().map(|t| (t.id.as_str(), t.labels.title.as_deref().unwrap_or(""))).collect();
-        assert_eq!(told, [("a/1", "1"), ("a/10", "1"), ("a/2", "2"), ("b", "3"), ("c", "2")]);
-        assert!(newest_tracks(&[]).is_empty());
-    }
-
-    #[test]
-    fn keys_sort_as_texts_do() {
-        let ids = ["t/", "t/a", "t/aa\u{e9}", "t/b/0123456789abcdef", "t/b/0123456789abcdefg", "t/c"];
-        let common = common_prefix(ids.iter().copied());
-        assert_eq!((common, common_prefix(["same", "same"].into_iter()), common_prefix(std::iter::empty())), (2, 4, 0));
-        assert!(ids.windows(2).all(|pair| key(pair[0], common) <= key(pair[1], common)));
-    }
 }

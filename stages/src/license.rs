@@ -75,7 +75,7 @@ impl Judge {
     }
 
     fn keep(&self, track: Track) -> Result<Track, Dropped> {
-        if let Some(line) = self.withdrawn.as_ref().and_then(|list| list.find(&Member::of(&track))) {
+        if let Some(line) = self.withdrawn.as_ref().and_then(|list| list.find(&Member::of(&track.view()))) {
             let why = format!("withdrawn on {}: {}", line.date, line.evidence);
             return Err(Dropped { id: track.id, code: Dropped::WITHDRAWN.into(), why, failed: false });
         }

@@ -1,7 +1,7 @@
 //! Marks of rows: digests of their names and of the parts that somebody reads, by which two runs are compared.
 
 use crate::stage::Row;
-use datasets::{Digest, Key, row::Track};
+use datasets::{Digest, row::TrackView};
 
 fn first<const N: usize>(text: &[u8]) -> [u8; N] {
     cut(&Digest::of(text))
@@ -60,6 +60,11 @@ impl Name {
         bytes[..6].copy_from_slice(&self.track);
         bytes[6..].copy_from_slice(&self.span);
         bytes
+    }
+
+    /// The digest of its track's id as a number of 48 bits.
+    pub(crate) fn prefix(self) -> u64 {
+        self.track.iter().fold(0, |prefix, byte| prefix << 8 | u64::from(*byte))
     }
 
     /// How the bytes of all begin that are parts of its track.
@@ -127,6 +132,19 @@ impl Mark {
 /// What may be said about a track, in the order of [`Labels`].
 pub const LABELS: [&str; 6] = ["license", "title", "artist", "genre", "source", "other labels"];
 
+/// Two bytes of texts, by FNV-1a: enough to see which of a few differs, and cheap for millions.
+fn short<'t>(texts: impl IntoIterator<Item = &'t str>) -> [u8; 2] {
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    for text in texts {
+        // No text holds this byte, so that one text never looks like two.
+        for byte in text.bytes().chain([0xff]) {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+    let [a, b, c, d, e, f, g, h] = hash.to_le_bytes();
+    [a ^ c ^ e ^ g, b ^ d ^ f ^ h]
+}
+
 /// Digests of what is said about a track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Labels {
@@ -139,17 +157,15 @@ impl Labels {
     pub const BYTES: usize = Name::BYTES + 12;
 
     /// Of a track.
-    pub fn of(track: &Track) -> Labels {
+    pub fn of(track: &TrackView<'_>) -> Labels {
         let labels = &track.labels;
-        let texts = [&track.license, &labels.title, &labels.artist, &labels.genre, &labels.source];
+        let texts = [track.license, labels.title, labels.artist, labels.genre, labels.source];
         let mut each = [[0; 2]; 6];
         for (slot, text) in each.iter_mut().zip(texts) {
-            *slot = text.as_ref().map_or([0; 2], |text| first(text.as_bytes()));
+            *slot = text.map_or([0; 2], |text| short([text]));
         }
-        let mut extra = Key::new("extra");
-        labels.extra.iter().flat_map(|(column, text)| [column, text]).for_each(|text| extra.add(text.as_bytes()));
-        each[5] = cut(&extra.finish());
-        Labels { name: Name::of(&track.id), each }
+        each[5] = short(labels.extra.iter().flat_map(|(column, text)| [*column, *text]));
+        Labels { name: Name::of(track.id), each }
     }
 
     /// What of it is otherwise there, by [`LABELS`].

@@ -40,7 +40,8 @@ fn escape(bytes: &[u8], key: &mut String) {
     }
 }
 
-fn nfc(text: &str) -> Cow<'_, str> {
+/// A text in NFC.
+pub(super) fn nfc(text: &str) -> Cow<'_, str> {
     match text.is_ascii() || is_nfc_quick(text.chars()) == IsNormalized::Yes {
         true => Cow::Borrowed(text),
         false => Cow::Owned(text.nfc().collect()),

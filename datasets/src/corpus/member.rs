@@ -1,9 +1,9 @@
 //! Names by which a track may be withdrawn, as digests: so that the store can tell who is in a run without naming a
 //! track again.
 
-use crate::{Digest, Key, row::Track};
+use super::key::nfc;
+use crate::{Digest, Key, row::TrackView};
 use serde::{Deserialize, Serialize};
-use unicode_normalization::UnicodeNormalization;
 
 /// A name of a track by which it may be withdrawn, as half a digest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -18,7 +18,7 @@ impl Name {
 
     /// A track's id, in NFC.
     pub fn id(id: &str) -> Name {
-        Name::new("id", id.trim().nfc().collect::<String>().as_bytes())
+        Name::new("id", nfc(id.trim()).as_bytes())
     }
 
     /// The digest of a file's bytes or of its samples.
@@ -28,7 +28,7 @@ impl Name {
 
     /// An artist, without regard to case and spaces around the name.
     pub fn artist(artist: &str) -> Name {
-        Name::new("artist", artist.trim().nfc().collect::<String>().to_lowercase().as_bytes())
+        Name::new("artist", nfc(artist.trim()).to_lowercase().as_bytes())
     }
 
     /// An address, without regard to `http` or `https`, a final `/` and case.
@@ -56,13 +56,13 @@ pub struct Member {
 
 impl Member {
     /// Of a track.
-    pub fn of(track: &Track) -> Member {
+    pub fn of(track: &TrackView<'_>) -> Member {
         Member {
-            id: Name::id(&track.id),
+            id: Name::id(track.id),
             content: Some(Name::digest(&track.content)),
-            samples: track.recording.as_ref().map(|recording| Name::digest(&recording.samples)),
-            artist: track.labels.artist.as_deref().map(Name::artist),
-            source: track.labels.source.as_deref().map(Name::url),
+            samples: track.samples().as_ref().map(Name::digest),
+            artist: track.labels.artist.map(Name::artist),
+            source: track.labels.source.map(Name::url),
         }
     }
 

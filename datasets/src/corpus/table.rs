@@ -61,7 +61,8 @@ impl Table {
         // One thread reads the file while others make sense of the rows.
         rayon::scope(|scope| {
             let fields = Arc::default();
-            let mut gather = Gather { file, options, root, fields, batch: Batch::default(), sent: 0, done: &done, scope };
+            let mut gather =
+                Gather { file, options, root, fields, batch: Batch::default(), sent: 0, done: &done, scope };
             rows::read(file, format, &options.path, &mut gather)?;
             gather.send();
             Ok(())

@@ -70,10 +70,7 @@ pub fn table<N: AsRef<str>>(columns: &[(N, Column)], out: &mut (impl Write + Sen
     let field =
         |(name, column): &(N, Column)| Field::new(name.as_ref(), column.kind(), matches!(column, Column::Sparse(_)));
     let schema = Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()));
-    let options = ArrowWriterOptions::new()
-        .with_properties(properties(&schema, BTreeMap::new())?.build())
-        .with_skip_arrow_metadata(true);
-    let mut writer = ArrowWriter::try_new_with_options(out, schema.clone(), options)?;
+    let mut writer = writer(&schema, out)?;
     if rows > 0 {
         let arrays = columns.iter().map(|(_, column)| column.array()).collect();
         let batch = RecordBatch::try_new(schema, arrays)?;
@@ -84,4 +81,34 @@ pub fn table<N: AsRef<str>>(columns: &[(N, Column)], out: &mut (impl Write + Sen
     }
     writer.close()?;
     Ok(())
+}
+
+/// Writes columns of words that come in parts, each part in one group of rows.
+///
+/// # Errors
+/// Parts whose columns differ in length, and whatever `out` fails with.
+pub fn texts_table<const N: usize>(
+    names: &[&str; N],
+    parts: impl Iterator<Item = [ArrayRef; N]>,
+    out: &mut (impl Write + Send),
+) -> Result<(), ShardError> {
+    let schema =
+        Arc::new(Schema::new(names.iter().map(|name| Field::new(*name, DataType::Utf8, false)).collect::<Vec<_>>()));
+    let mut writer = writer(&schema, out)?;
+    for part in parts {
+        let batch = RecordBatch::try_new(schema.clone(), part.into())?;
+        if batch.num_rows() > 0 {
+            writer.write(&batch)?;
+            writer.flush()?;
+        }
+    }
+    writer.close()?;
+    Ok(())
+}
+
+fn writer<W: Write + Send>(schema: &Arc<Schema>, out: W) -> Result<ArrowWriter<W>, ShardError> {
+    let options = ArrowWriterOptions::new()
+        .with_properties(properties(schema, BTreeMap::new())?.build())
+        .with_skip_arrow_metadata(true);
+    Ok(ArrowWriter::try_new_with_options(out, schema.clone(), options)?)
 }

@@ -10,7 +10,7 @@ mod schema;
 mod view;
 mod write;
 
-pub use curves::{Column, table};
+pub use curves::{Column, table, texts_table};
 pub use read::{Member, ShardReader, members, read};
 pub use schema::ShardMeta;
 pub use view::{View, clip_view, view};

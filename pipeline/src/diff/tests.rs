@@ -15,7 +15,8 @@ fn run(folder: &Path, name: &str, stages: Value, scores: Value, tracks: &[Listed
     let record =
         json!({ "run": name, "name": "songs", "seed": 17, "numerics": "cpu", "stages": stages, "scores": scores });
     fs::write(run.join("run.json"), record.to_string()).expect("a record");
-    fs::write(run.join("tracks.parquet"), catalog::write(tracks).expect("a table")).expect("written");
+    fs::write(run.join("tracks.parquet"), catalog::write(vec![tracks.iter().collect()]).expect("a table"))
+        .expect("written");
     run
 }
 

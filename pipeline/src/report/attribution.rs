@@ -1,7 +1,9 @@
 //! To whom the corpus is owed: the page's section and `ATTRIBUTION.md`, from one grouping.
 
 use rayon::prelude::*;
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::data::{Attribution, Report};
 use super::markup::{Text, count, counted, license_links, linked, put, spdx_page, web_address};
@@ -9,31 +11,67 @@ use super::markup::{Text, count, counted, license_links, linked, put, spdx_page,
 /// Lines the page shows of one license; the file has all.
 const MOST_LINES: usize = 400;
 
-/// Works by license. Equal works are one line with their tracks added up; lines are in order of artist and title,
-/// so that the order of the input does not matter.
-fn by_license(works: &[Attribution]) -> BTreeMap<&str, Vec<Attribution>> {
-    let mut sorted: Vec<_> =
-        works.par_iter().map(|work| (work.artist.to_lowercase(), work.title.to_lowercase(), work)).collect();
-    let exact = |a: &Attribution, b: &Attribution| {
-        let names = (&a.artist, &a.title, &a.source).cmp(&(&b.artist, &b.title, &b.source));
-        names.then_with(|| a.license_url.cmp(&b.license_url))
-    };
-    sorted.par_sort_by(|a, b| {
-        let license = a.2.license.trim().cmp(b.2.license.trim());
-        license.then_with(|| (&a.0, &a.1).cmp(&(&b.0, &b.1))).then_with(|| exact(a.2, b.2))
+/// A text in lower case, character by character.
+fn folded(text: &str) -> impl Iterator<Item = char> {
+    text.chars().flat_map(char::to_lowercase)
+}
+
+/// How a text in lower case begins, as a number that sorts as the text does.
+fn start(text: &str) -> u128 {
+    let (mut start, mut utf8) = ([0; 16], [0; 4]);
+    let bytes = folded(text).take(16).flat_map(|c| c.encode_utf8(&mut utf8).as_bytes().to_vec());
+    start.iter_mut().zip(bytes).for_each(|(slot, byte)| *slot = byte);
+    u128::from_be_bytes(start)
+}
+
+/// The order of lines: by license, artist and title whatever their case, and by everything that makes them one.
+fn order(a: &Attribution, b: &Attribution) -> Ordering {
+    let license = a.license.trim().cmp(b.license.trim());
+    license
+        .then_with(|| folded(&a.artist).cmp(folded(&b.artist)))
+        .then_with(|| folded(&a.title).cmp(folded(&b.title)))
+        .then_with(|| (&a.artist, &a.title, &a.source).cmp(&(&b.artist, &b.title, &b.source)))
+        .then_with(|| a.license_url.cmp(&b.license_url))
+}
+
+/// Works in the order of lines. Equal works are one line with their tracks added up, so that the order in which works come
+/// does not matter.
+#[must_use]
+pub fn merged(mut works: Vec<Attribution>) -> Vec<Attribution> {
+    let licenses: BTreeSet<&str> = works.iter().map(|work| work.license.trim()).collect();
+    let ranks: BTreeMap<&str, usize> = licenses.into_iter().zip(0..).collect();
+    // Most pairs are told apart by numbers, without a look at the texts.
+    let key = |(index, work): (usize, &Attribution)| (ranks[work.license.trim()], start(&work.artist), index);
+    let mut keyed: Vec<(usize, u128, usize)> = works.par_iter().enumerate().map(key).collect();
+    keyed.par_sort_unstable_by(|a, b| {
+        (a.0, a.1).cmp(&(b.0, b.1)).then_with(|| order(&works[a.2], &works[b.2])).then(a.2.cmp(&b.2))
     });
-    let mut merged: BTreeMap<&str, Vec<Attribution>> = BTreeMap::new();
-    for (_, _, work) in sorted {
-        let lines = merged.entry(work.license.trim()).or_default();
+    let mut lines: Vec<Attribution> = Vec::with_capacity(works.len());
+    for (.., index) in keyed {
+        let work = std::mem::take(&mut works[index]);
         match lines.last_mut() {
-            Some(line) if exact(line, work).is_eq() => {
+            Some(line) if order(line, &work).is_eq() => {
                 line.tracks = line.tracks.saturating_add(work.tracks);
                 line.trained_on = line.trained_on.saturating_add(work.trained_on);
             }
-            _ => lines.push(work.clone()),
+            _ => lines.push(work),
         }
     }
-    merged
+    lines
+}
+
+/// [`merged`], where they are not already.
+fn in_order(works: &[Attribution]) -> Cow<'_, [Attribution]> {
+    match works.is_sorted_by(|a, b| order(a, b).is_lt()) {
+        true => Cow::Borrowed(works),
+        false => Cow::Owned(merged(works.to_vec())),
+    }
+}
+
+/// Works in order, by license.
+fn by_license(works: &[Attribution]) -> Vec<(&str, &[Attribution])> {
+    let same = works.chunk_by(|a, b| a.license.trim() == b.license.trim());
+    same.map(|works| (works[0].license.trim(), works)).collect()
 }
 
 fn tracks(works: &[Attribution]) -> u64 {
@@ -66,7 +104,8 @@ pub(super) fn section(report: &Report) -> Option<String> {
     if report.attribution.is_empty() {
         return None;
     }
-    let groups = by_license(&report.attribution);
+    let works = in_order(&report.attribution);
+    let groups = by_license(&works);
     let mut out =
         format!("<p>{} <code>ATTRIBUTION.md</code> beside this page holds the same list as text", changes(report));
     let trained_on = report.attribution.iter().any(|work| work.trained_on > 0);
@@ -81,7 +120,7 @@ pub(super) fn section(report: &Report) -> Option<String> {
         let name = if license.is_empty() { "No license stated".to_owned() } else { license_links(license) };
         let open = if works.len() <= 12 { " open" } else { "" };
         put!(out, "<details class=\"license\"{open}><summary><h3>{name}</h3> <span class=\"soft\">");
-        put!(out, "{}</span></summary>", counted(tracks(&works), "tracks"));
+        put!(out, "{}</span></summary>", counted(tracks(works), "tracks"));
         put!(
             out,
             "<div class=\"scroll\"><table class=\"works\"><thead><tr><th scope=\"col\">Title</th><th scope=\"col\">By</th>\
@@ -147,11 +186,12 @@ pub fn trained_on_md(report: &Report) -> String {
 }
 
 fn list(out: &mut String, rest: &str, works: &[Attribution], report: &Report) {
-    let groups = by_license(works);
+    let works = in_order(works);
+    let groups = by_license(&works);
     put!(
         out,
         "{rest} on {} under {}. {}\n",
-        counted(tracks(works), "tracks"),
+        counted(tracks(&works), "tracks"),
         counted(groups.len() as u64, "licenses"),
         changes(report)
     );
@@ -166,7 +206,7 @@ fn list(out: &mut String, rest: &str, works: &[Attribution], report: &Report) {
         if !pages.is_empty() {
             put!(out, "{}\n\n", pages.join(" "));
         }
-        for work in &works {
+        for work in works {
             line(out, work, license);
         }
     }
@@ -205,7 +245,11 @@ struct Plain<'a>(&'a str);
 impl std::fmt::Display for Plain<'_> {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         use std::fmt::Write as _;
-        for c in self.0.trim().chars() {
+        let text = self.0.trim();
+        if text.bytes().all(|b| b.is_ascii_alphanumeric() || b" .,:;-+/()'\"!?=".contains(&b)) {
+            return out.write_str(text);
+        }
+        for c in text.chars() {
             match c {
                 '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '&' | '#' | '|' | '~' | '$' => {
                     out.write_char('\\')?;

@@ -1,36 +1,32 @@
 //! The section on the corpus: tracks by license, split and genre, and how long they are.
 
-use std::collections::BTreeMap;
-
 use super::charts::{Bar, bars, histogram};
-use super::data::{Report, TrackView};
+use super::data::Report;
 use super::markup::{counted, duration, put};
 
 /// The section's content; `None` without tracks.
 pub(super) fn section(report: &Report) -> Option<String> {
-    if report.corpus.is_empty() {
+    let corpus = &report.corpus;
+    if corpus.tracks == 0 {
         return None;
     }
     let mut out = String::from("<div class=\"panels\">");
-    type Field = fn(&TrackView) -> Option<&str>;
-    let fields: [(&str, &str, Field); 3] = [
-        ("By license", "none stated", |track| track.license.as_deref()),
-        ("By split", "no split", |track| track.split.as_deref()),
-        ("By genre", "none stated", |track| track.genre.as_deref()),
+    let fields = [
+        ("By license", "none stated", &corpus.licenses),
+        ("By split", "no split", &corpus.splits),
+        ("By genre", "none stated", &corpus.genres),
     ];
-    for (title, missing, field) in fields {
-        if report.corpus.iter().all(|track| field(track).is_none()) && title != "By license" {
+    for (title, missing, counts) in fields {
+        if counts.keys().all(String::is_empty) && title != "By license" {
             continue;
         }
-        let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
-        for track in &report.corpus {
-            *counts.entry(field(track).filter(|v| !v.is_empty()).unwrap_or(missing)).or_default() += 1;
-        }
-        let rows = counts.into_iter().map(|(label, value)| Bar { label: label.to_owned(), value }).collect();
+        let label = |label: &str| if label.is_empty() { missing } else { label }.to_owned();
+        let mut rows: Vec<Bar> = counts.iter().map(|(own, value)| Bar { label: label(own), value: *value }).collect();
+        rows.sort_by(|a, b| a.label.cmp(&b.label));
         put!(out, "<figure><figcaption>{title}</figcaption>{}</figure>", bars(&format!("Tracks {title}"), rows));
     }
     out.push_str("</div>");
-    let lengths: Vec<f64> = report.corpus.iter().filter_map(|track| track.seconds).filter(|s| s.is_finite()).collect();
+    let lengths: Vec<f64> = corpus.seconds.iter().copied().filter(|s| s.is_finite()).collect();
     if let Some(picture) = histogram("Tracks by length", "seconds", &lengths) {
         let mut sorted = lengths.clone();
         sorted.sort_by(f64::total_cmp);

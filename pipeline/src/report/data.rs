@@ -1,6 +1,7 @@
 //! What a report says, as plain data: no dataflow, no store, no clock.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Everything the page and `ATTRIBUTION.md` are made from. An empty list leaves its section out.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -20,7 +21,7 @@ pub struct Report {
     /// The stages, in any order.
     pub stages: Vec<StageView>,
     /// The tracks that were kept to the end.
-    pub corpus: Vec<TrackView>,
+    pub corpus: CorpusView,
     /// How training went, one entry per level.
     pub curves: Vec<CurveSet>,
     /// How the training of each prior went.
@@ -73,23 +74,35 @@ pub struct Reason {
     pub example: String,
 }
 
-/// One track of the corpus, as far as the run came to know it.
+/// The corpus in numbers: tracks by what is said about them, the empty text where nothing is.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct TrackView {
-    /// Track id: `dataset/key`.
-    pub id: String,
-    /// Title, where stated.
-    pub title: Option<String>,
-    /// Artist, where stated.
-    pub artist: Option<String>,
-    /// License, as an SPDX expression where it is one.
-    pub license: Option<String>,
-    /// Split, where the plan has one.
-    pub split: Option<String>,
-    /// Genre, where stated.
-    pub genre: Option<String>,
-    /// Length in seconds, known once the track was decoded.
-    pub seconds: Option<f64>,
+pub struct CorpusView {
+    /// Tracks.
+    pub tracks: u64,
+    /// Tracks under each license, as an SPDX expression where it is one.
+    pub licenses: BTreeMap<String, u64>,
+    /// Tracks in each split.
+    pub splits: BTreeMap<String, u64>,
+    /// Tracks of each genre.
+    pub genres: BTreeMap<String, u64>,
+    /// Lengths in seconds of the tracks that were decoded.
+    pub seconds: Vec<f64>,
+}
+
+impl CorpusView {
+    /// Counts a track.
+    pub fn add(&mut self, license: Option<&str>, split: Option<&str>, genre: Option<&str>, seconds: Option<f64>) {
+        self.tracks += 1;
+        let labels = [(&mut self.licenses, license), (&mut self.splits, split), (&mut self.genres, genre)];
+        for (counts, label) in labels {
+            let label = label.unwrap_or_default();
+            match counts.get_mut(label) {
+                Some(count) => *count += 1,
+                None => drop(counts.insert(label.to_owned(), 1)),
+            }
+        }
+        self.seconds.extend(seconds);
+    }
 }
 
 /// The training of one level of a codec.

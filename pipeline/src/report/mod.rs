@@ -21,6 +21,6 @@ mod stages;
 pub mod sweep;
 pub mod wav;
 
-pub use attribution::{attribution_md, trained_on_md};
+pub use attribution::{attribution_md, merged, trained_on_md};
 pub use data::Report;
 pub use page::html;

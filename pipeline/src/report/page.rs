@@ -69,8 +69,8 @@ fn training(report: &Report) -> Option<String> {
 
 /// What came of the run, in one sentence.
 fn summary(report: &Report) -> String {
-    let tracks = report.corpus.len() as u64;
-    let seconds: f64 = report.corpus.iter().filter_map(|track| track.seconds).filter(|s| s.is_finite()).sum();
+    let tracks = report.corpus.tracks;
+    let seconds: f64 = report.corpus.seconds.iter().filter(|s| s.is_finite()).sum();
     let mut out = counted(tracks, "tracks");
     if seconds > 0.0 {
         put!(out, ", {} of audio,", duration(seconds));

@@ -82,20 +82,36 @@ pub(crate) fn stages() -> Vec<StageView> {
     ]
 }
 
-pub(crate) fn corpus() -> Vec<TrackView> {
+/// A track of the corpus.
+struct Piece {
+    title: String,
+    artist: Option<String>,
+    license: &'static str,
+    split: &'static str,
+    genre: Option<&'static str>,
+    seconds: f64,
+}
+
+fn pieces() -> Vec<Piece> {
     let mut noise = Noise::new(5);
     let licenses = ["CC0-1.0", "CC-BY-4.0", "CC-BY-4.0", "CC-BY-SA-3.0 OR MIT"];
     (0..40)
-        .map(|i| TrackView {
-            id: format!("folder/piece-{i:02}.wav"),
-            title: Some(if i == 7 { HOSTILE.to_owned() } else { format!("Piece {i}") }),
+        .map(|i| Piece {
+            title: if i == 7 { HOSTILE.to_owned() } else { format!("Piece {i}") },
             artist: (i % 5 != 0).then(|| format!("Artist {}", i % 6)),
-            license: Some(licenses[i % 4].to_owned()),
-            split: Some(if i % 8 == 0 { "test" } else { "train" }.to_owned()),
-            genre: (i != 3).then(|| GENRES[i % 3].to_owned()),
-            seconds: Some(30.0 + 150.0 * noise.next() + if i == 39 { 700.0 } else { 0.0 }),
+            license: licenses[i % 4],
+            split: if i % 8 == 0 { "test" } else { "train" },
+            genre: (i != 3).then(|| GENRES[i % 3]),
+            seconds: 30.0 + 150.0 * noise.next() + if i == 39 { 700.0 } else { 0.0 },
         })
         .collect()
+}
+
+pub(crate) fn corpus() -> CorpusView {
+    pieces().iter().fold(CorpusView::default(), |mut view, piece| {
+        view.add(Some(piece.license), Some(piece.split), piece.genre, Some(piece.seconds));
+        view
+    })
 }
 
 pub(crate) fn curves() -> Vec<CurveSet> {
@@ -193,13 +209,13 @@ pub(crate) fn players(seconds: f64) -> Vec<Sample> {
 }
 
 pub(crate) fn attribution() -> Vec<Attribution> {
-    corpus()
+    pieces()
         .into_iter()
         .enumerate()
-        .map(|(i, track)| Attribution {
-            title: track.title.unwrap_or_default(),
-            artist: track.artist.unwrap_or_default(),
-            license: if i == 11 { String::new() } else { track.license.unwrap_or_default() },
+        .map(|(i, piece)| Attribution {
+            title: piece.title,
+            artist: piece.artist.unwrap_or_default(),
+            license: if i == 11 { String::new() } else { piece.license.to_owned() },
             license_url: (i % 4 == 1).then(|| "https://creativecommons.org/licenses/by/4.0/".to_owned()),
             source: match i {
                 4 => "javascript:alert(1)".to_owned(),

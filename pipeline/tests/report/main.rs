@@ -139,7 +139,7 @@ fn a_run_of_ingest_and_license_has_a_short_page() {
         name: "two".to_owned(),
         run_id: "0011".to_owned(),
         stages: full.stages.iter().filter(|s| s.verb == "ingest" || s.verb == "license").cloned().collect(),
-        corpus: full.corpus.iter().map(|t| TrackView { seconds: None, split: None, ..t.clone() }).collect(),
+        corpus: CorpusView { seconds: Vec::new(), splits: [(String::new(), 40)].into(), ..full.corpus.clone() },
         attribution: full.attribution.clone(),
         ..Report::default()
     };
@@ -164,7 +164,7 @@ fn odd_reports_are_pages_too() {
             from: vec!["a".to_owned(), "b".to_owned()],
             ..StageView::default()
         }],
-        corpus: vec![TrackView { seconds: Some(f64::NAN), ..TrackView::default() }; 3],
+        corpus: CorpusView { tracks: 3, seconds: vec![f64::NAN; 3], ..CorpusView::default() },
         curves: vec![CurveSet {
             level: 9,
             hop: 1,

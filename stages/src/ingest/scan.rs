@@ -126,7 +126,8 @@ fn one(ingest: &Ingest, entry: Entry, env: &Env) -> Result<Found, StoreError> {
 /// Whether a list of the plan names a track.
 fn withdrawn(ingest: &Ingest, found: &Found, content: Digest, bytes: u64, env: &Env) -> bool {
     !env.optouts.is_empty() && {
-        let track = Member::of(&ingest.track(found.clone(), content, bytes));
+        let track = ingest.track(found.clone(), content, bytes);
+        let track = Member::of(&track.view());
         env.optouts.values().any(|list| list.find(&track).is_some())
     }
 }

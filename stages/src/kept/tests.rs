@@ -1,0 +1,117 @@
+//! Rows that are packed come back.
+
+use super::{
+    corpus::{common_prefix, key},
+    *,
+};
+use datasets::{
+    Digest,
+    row::{Clip, Labels, Metric, Weights},
+};
+use std::collections::BTreeMap;
+
+fn track(id: &str, title: &str) -> Track {
+    let labels = Labels { title: Some(title.into()), ..Labels::default() };
+    let content = Digest::of(id.as_bytes());
+    Track { id: id.into(), content, bytes: 1, license: None, labels, recording: None, chain: None, split: None }
+}
+
+fn clip(track: &Track, start: u64) -> Clip {
+    Clip { track: Arc::new(track.clone()), start, frames: 640 }
+}
+
+fn kept<R: Row>(parts: &[&[(R, isize)]]) -> Kept {
+    let keepers: Vec<Keeper> = parts.iter().map(|_| Keeper::default()).collect();
+    for (keeper, rows) in keepers.iter().zip(parts) {
+        let rows: Vec<(R, Time, isize)> = rows.iter().map(|(row, count)| (row.clone(), 0, *count)).collect();
+        keeper.keep(&rows);
+    }
+    Kept::gathered(&keepers)
+}
+
+#[test]
+fn rows_come_back_whatever_part_they_came_in() {
+    let tracks: Vec<(Track, isize)> = (0..2000).map(|n| (track(&format!("t/{n}"), "a"), 1)).collect();
+    let (one, two) = (kept(&[&tracks]), kept(&[&tracks[700..], &tracks[..700]]));
+    assert!(one.chunks.len() > 1, "one chunk holds all");
+    assert_eq!(one.iter().collect::<Vec<_>>(), two.iter().collect::<Vec<_>>());
+    assert!(one.marks().is_sorted() && one.are(Kind::Track) && !one.are(Kind::Clip));
+    let mut sorted: Vec<Track> = tracks.into_iter().map(|(track, _)| track).collect();
+    sorted.sort();
+    assert_eq!(one.rows::<Track>(), sorted);
+    assert_eq!((one.rows::<Weights>(), one.made()), (Vec::new(), Vec::new()));
+    assert_eq!(
+        one.tracks().map(|t| t.id).collect::<Vec<_>>(),
+        one.iter().map(|r| r.id().into_owned()).collect::<Vec<_>>()
+    );
+    assert_eq!(one.find("t/77").map(|at| one.track_id(at)), Some("t/77"));
+    assert_eq!(one.find("t/none"), None);
+}
+
+#[test]
+fn what_went_is_gone_and_what_is_there_twice_counts_twice() {
+    let (a, b, c) = (track("a", "a"), track("b", "b"), track("c", "c"));
+    let both = kept(&[&[(a.clone(), 1), (b.clone(), 1), (c.clone(), 1)], &[(b.clone(), -1), (c.clone(), 1)]]);
+    assert_eq!((both.len(), both.clone().repeated().len()), (2, 3));
+    assert_eq!(both.repeated().rows::<Track>(), [a, c.clone(), c]);
+}
+
+#[test]
+fn changes_give_what_all_at_once_gives() {
+    let mut rows: BTreeMap<Track, isize> = BTreeMap::new();
+    let mut now = Kept::default();
+    for round in 0..40_usize {
+        let mut changes = Vec::new();
+        for n in 0..60 {
+            let row = track(&format!("t/{}", (round * 7 + n * 13) % 90), &"title ".repeat(40 + round % 3));
+            let count = rows.entry(row.clone()).or_default();
+            let change = if *count > 0 { -*count } else { 1 + (n % 2) as isize };
+            *count += change;
+            changes.push((row, change));
+        }
+        now = now.changed(&kept(&[&changes]));
+        rows.retain(|_, count| *count != 0);
+        let all: Vec<(Track, isize)> = rows.clone().into_iter().collect();
+        let whole = kept(&[&all]);
+        assert_eq!(now.changes().collect::<Vec<_>>(), whole.changes().collect::<Vec<_>>(), "round {round}");
+    }
+    let (held, live) = (now.chunks.iter().map(|c| c.len()).sum::<usize>(), now.places.iter().map(|p| p.len as usize));
+    assert!(held <= 2 * live.sum::<usize>() + CHUNK, "{held} bytes are held");
+}
+
+#[test]
+fn any_row_reads_what_a_type_packed() {
+    let weights = Weights {
+        digest: Digest::of(b"w"),
+        rate: 44_100,
+        hops: vec![8],
+        codewords: vec![16],
+        curves: None,
+        lineage: None,
+    };
+    let clip = clip(&track("t", "a"), 128);
+    assert_eq!(kept(&[&[(clip.clone(), 1)]]).get(0), AnyRow::Clip(clip));
+    let one = kept(&[&[(weights.clone(), 1)]]);
+    assert_eq!((one.made(), one.rows::<Metric>().len()), (vec![AnyRow::Weights(weights)], 0));
+}
+
+#[test]
+fn the_last_stage_that_has_a_track_speaks_of_it() {
+    let rows =
+        |title: &str, ids: &[&str]| -> Vec<(Track, isize)> { ids.iter().map(|id| (track(id, title), 1)).collect() };
+    let (first, second) = (kept(&[&rows("1", &["a/1", "a/2", "b", "a/10"])]), kept(&[&rows("2", &["a/2", "b", "c"])]));
+    let clips = kept(&[&[(clip(&track("b", "3"), 0), 1), (clip(&track("b", "3"), 640), 1)]]);
+    let none = kept::<Weights>(&[]);
+    let all = Corpus::of(vec![&first, &none, &second, &clips]).by_id();
+    let told: Vec<(&str, &str)> = all.iter().map(|t| (t.id, t.labels.title.unwrap_or(""))).collect();
+    assert_eq!(told, [("a/1", "1"), ("a/10", "1"), ("a/2", "2"), ("b", "3"), ("c", "2")]);
+    assert!(Corpus::of(Vec::new()).is_empty());
+}
+
+#[test]
+fn keys_sort_as_texts_do() {
+    let ids = ["t/", "t/a", "t/aa\u{e9}", "t/b/0123456789abcdef", "t/b/0123456789abcdefg", "t/c"];
+    let common = common_prefix(ids.iter().copied());
+    assert_eq!((common, common_prefix(["same", "same"].into_iter()), common_prefix(std::iter::empty())), (2, 4, 0));
+    assert!(ids.windows(2).all(|pair| key(pair[0], common) <= key(pair[1], common)));
+}
