@@ -275,17 +275,16 @@ impl Share {
     /// What became of the plan.
     pub(crate) fn outcome(self, plan: &Plan, env: &Env) -> Outcome {
         let (mut ledgers, failures) = env.ledger.take();
-        let stages = plan
-            .stages
-            .iter()
-            .zip(self.0.iter())
-            .map(|(stage, gather)| StageOutcome {
-                kept: gather.kept().repeated(),
-                dropped: gather.dropped.take(),
-                pending: gather.pending.take(),
-                ledger: ledgers.remove(&stage.name).unwrap_or_default(),
-            })
-            .collect();
+        let gathered = |gather: &Gather| StageOutcome {
+            kept: gather.kept().repeated(),
+            dropped: gather.dropped.take(),
+            pending: gather.pending.take(),
+            ledger: StageLedger::default(),
+        };
+        let mut stages: Vec<StageOutcome> = self.0.par_iter().map(gathered).collect();
+        for (own, stage) in stages.iter_mut().zip(&plan.stages) {
+            own.ledger = ledgers.remove(&stage.name).unwrap_or_default();
+        }
         Outcome { stages, failures }
     }
 }

@@ -119,7 +119,7 @@ pub fn corpus(outcome: &Outcome) -> Corpus<'_> {
     let kept = || outcome.stages.iter().map(|stage| &stage.kept);
     let parts: Vec<&Kept> = kept().filter(|kept| kept.are(Kind::Clip) || kept.are(Kind::Codes)).collect();
     let tracks = || kept().rfind(|kept| kept.are(Kind::Track)).into_iter().collect();
-    Corpus::of(if parts.is_empty() { tracks() } else { parts }).by_id()
+    Corpus::of(if parts.is_empty() { tracks() } else { parts })
 }
 
 fn stages_view(plan: &Plan, outcome: &Outcome) -> Vec<StageView> {

@@ -90,7 +90,7 @@ impl Past {
             from: stage.inputs.iter().flatten().map(|&fed| plan.stages[fed].name.clone()).collect(),
             seed: stage.entry.random.then(|| (stage.seed, stage.salt.clone())),
             cost: if now.executed > 0 { Some(now) } else { before.and_then(|before| before.cost) },
-            rows: Packed::ordered(own.kept.marks().map(Mark::bytes)),
+            rows: Packed::sorted(own.kept.marks().map(Mark::bytes).collect()),
             labels: Packed::sorted(labels),
             failed: Packed::sorted(failed),
         }

@@ -152,8 +152,7 @@ fn list(plan: &Plan, outcome: &Outcome, corpus: &Corpus<'_>, store: &Store) -> R
     // The rows of sources have the words that a `license` reads.
     let sources = plan.stages.iter().zip(&outcome.stages).filter(|(stage, _)| stage.entry.shape == Shape::Source);
     let sources: Vec<&Kept> = sources.map(|(_, own)| &own.kept).collect();
-    let stated = |id: &str| sources.iter().find_map(|kept| kept.view(kept.find(id)?).license);
-    let said = Corpus::of(sources.clone());
+    let said = Corpus::of(sources);
     let key = Key::new("tracks.parquet").number(3).digest(&corpus.digest()).digest(&said.digest()).finish();
     let known = store.receipt(&key).and_then(|bytes| Some(Digest(bytes.as_ref().try_into().ok()?)));
     if let Some(known) = known.filter(|known| store.has(known)) {
@@ -161,8 +160,9 @@ fn list(plan: &Plan, outcome: &Outcome, corpus: &Corpus<'_>, store: &Store) -> R
     }
     let part = |first: usize| {
         let mut rows = catalog::Rows::default();
-        let views = (first..corpus.len().min(first + PART)).map(|at| corpus.view(at));
-        views.for_each(|track| rows.push(&track, stated(track.id)));
+        for (track, source) in corpus.beside(first..corpus.len().min(first + PART), &said) {
+            rows.push(&track, source.and_then(|source| source.license));
+        }
         rows
     };
     let firsts: Vec<usize> = (0..corpus.len()).step_by(PART).collect();

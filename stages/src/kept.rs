@@ -1,8 +1,8 @@
-//! Kept rows as a run holds them: packed, in the order of their marks.
+//! Kept rows as a run holds them: packed, in the order of the tracks' ids.
 //!
 //! A run holds every row that every stage kept, for the record, the report and the next run. As structs of strings a
 //! million tracks would take gigabytes and seconds, so workers pack rows while these pass by, with a [`Mark`] each: what is
-//! compared, counted and sorted is the marks, and a row is unpacked where somebody reads it.
+//! counted and compared with other runs is the marks, and a row is unpacked where somebody reads it.
 
 mod corpus;
 #[cfg(test)]
@@ -11,7 +11,7 @@ mod tests;
 pub use corpus::Corpus;
 
 use crate::{
-    mark::{Mark, Name},
+    mark::Mark,
     stage::{AnyRow, Kind, Row, Time},
 };
 use datasets::row::{Track, TrackView};
@@ -42,9 +42,23 @@ impl Place {
     }
 }
 
-/// The order of rows: that of their marks. Rows whose marks are equal by chance are told apart by their bytes.
+/// The id of the track that a packed row is or is a part of; empty where it is neither.
+fn track_id(row: &[u8]) -> &str {
+    // Clips begin with their track, codes with their clip, and a track with its id.
+    match row.split_first() {
+        Some((kind, rest)) if OF_TRACKS.iter().any(|own| *own as u8 == *kind) => unpack(rest),
+        _ => "",
+    }
+}
+
+/// Kinds of rows that are tracks or parts of one.
+const OF_TRACKS: [Kind; 3] = [Kind::Track, Kind::Clip, Kind::Codes];
+
+/// The order of rows: that of their tracks' ids, then that of their marks. Rows whose marks are equal by chance are told
+/// apart by their bytes.
 fn order(a: &Place, b: &Place, chunks: &[Arc<Vec<u8>>]) -> Ordering {
-    a.mark.cmp(&b.mark).then_with(|| a.bytes(chunks).cmp(b.bytes(chunks)))
+    let (left, right) = (a.bytes(chunks), b.bytes(chunks));
+    track_id(left).cmp(track_id(right)).then_with(|| a.mark.cmp(&b.mark)).then_with(|| left.cmp(right))
 }
 
 /// Rows that come and go, in any order.
@@ -137,9 +151,15 @@ pub struct Kept {
 impl Kept {
     /// What workers left since this was asked last, added up: rows, or changes of rows.
     pub fn gathered<'k>(keepers: impl IntoIterator<Item = &'k Keeper>) -> Kept {
-        let Packing { mut places, chunks, .. } = Packing::joined(keepers.into_iter().map(Keeper::take));
-        places.par_sort_unstable_by(|a, b| order(a, b, &chunks));
-        Kept { places: Arc::new(summed(places, &chunks)), chunks }
+        let Packing { places, chunks, .. } = Packing::joined(keepers.into_iter().map(Keeper::take));
+        let id = |place: &Place| track_id(place.bytes(&chunks));
+        // Ids of a corpus begin alike, so that comparing them as a whole is slow: first by what comes after that.
+        let common = common_prefix(places.iter().map(id));
+        let mut keyed: Vec<(u128, Place)> =
+            places.into_par_iter().map(|place| (key(id(&place), common), place)).collect();
+        keyed.par_sort_unstable_by(|(a, left), (b, right)| a.cmp(b).then_with(|| order(left, right, &chunks)));
+        let places = summed(keyed.into_iter().map(|(_, place)| place).collect(), &chunks);
+        Kept { places: Arc::new(places), chunks }.dense()
     }
 
     /// These rows with changes.
@@ -163,29 +183,34 @@ impl Kept {
             rest = &rest[usize::from(same.is_some())..];
         }
         places.extend_from_slice(rest);
-        Kept { places: Arc::new(places), chunks }.dense()
+        let kept = Kept { places: Arc::new(places), chunks };
+        if kept.sparse() { kept.dense() } else { kept }
     }
 
-    /// The same rows, copied together where less than half of the bytes is of rows that are still there.
+    /// The same rows where the bytes of those that follow each other do so, too.
     fn dense(self) -> Kept {
-        let live: usize = self.places.iter().map(|place| place.len as usize).sum();
-        let held: usize = self.chunks.iter().map(|chunk| chunk.len()).sum();
-        if held <= 2 * live + CHUNK {
-            return self;
-        }
+        let mut left: usize = self.places.iter().map(|place| place.len as usize).sum();
         let mut bytes: Vec<Vec<u8>> = Vec::new();
         let mut places = Vec::with_capacity(self.places.len());
         for place in self.places.iter() {
             let row = place.bytes(&self.chunks);
             if bytes.last().is_none_or(|chunk| chunk.len() + row.len() > CHUNK) {
-                bytes.push(Vec::with_capacity(row.len()));
+                bytes.push(Vec::with_capacity(left.min(CHUNK).max(row.len())));
             }
             let Some(chunk) = bytes.last_mut() else { continue };
             let start = chunk.len() as u32;
             chunk.extend_from_slice(row);
+            left -= row.len();
             places.push(Place { chunk: bytes.len() as u32 - 1, start, ..*place });
         }
         Kept { places: Arc::new(places), chunks: bytes.into_iter().map(Arc::new).collect() }
+    }
+
+    /// Whether less than half of the bytes is of rows that are still there.
+    fn sparse(&self) -> bool {
+        let live: usize = self.places.iter().map(|place| place.len as usize).sum();
+        let held: usize = self.chunks.iter().map(|chunk| chunk.len()).sum();
+        held > 2 * live + CHUNK
     }
 
     /// The same rows where each stands as often as it is there.
@@ -274,10 +299,10 @@ impl Kept {
 
     /// Whether each row is a track or a part of one.
     fn of_tracks(&self) -> bool {
-        [Kind::Track, Kind::Clip, Kind::Codes].into_iter().any(|kind| self.are(kind))
+        OF_TRACKS.into_iter().any(|kind| self.are(kind))
     }
 
-    /// Clips begin with their track, and codes with their clip.
+    /// How [`track_id`] says.
     fn track_bytes(&self, index: usize) -> &[u8] {
         &self.bytes(index)[1..]
     }
@@ -290,7 +315,7 @@ impl Kept {
     /// The id of the track that a row is or is a part of, without the rest of it.
     pub fn track_id(&self, index: usize) -> &str {
         // A track begins with its id.
-        unpack(self.track_bytes(index))
+        track_id(self.bytes(index))
     }
 
     /// The tracks of some ids.
@@ -301,28 +326,13 @@ impl Kept {
 
     /// The first row of a track, or of a part of it, that has this id.
     pub fn find(&self, id: &str) -> Option<usize> {
-        let name = Name::of(id).track();
-        let first = self.first_of(name);
-        let mut same = (first..self.len()).take_while(|index| self.places[*index].mark.name.track() == name);
-        same.find(|index| self.track_id(*index) == id)
+        let first = self.first_of(id);
+        (first < self.len() && self.track_id(first) == id).then_some(first)
     }
 
-    /// The first row whose name is not less.
-    fn first_of(&self, name: Name) -> usize {
-        let less = |index: usize| self.places[index].mark.name < name;
-        // Names are digests, so that they lie evenly: the place is near where it would be if they did exactly.
-        let guess = ((u128::from(name.prefix()) * self.len() as u128) >> 48) as usize;
-        let (mut low, mut high, mut step) = (guess, guess, 8);
-        while low > 0 && !less(low - 1) {
-            low = low.saturating_sub(step);
-            step *= 2;
-        }
-        step = 8;
-        while high < self.len() && less(high) {
-            high = (high + step).min(self.len());
-            step *= 2;
-        }
-        low + self.places[low..high].partition_point(|place| place.mark.name < name)
+    /// The first row whose track's id is not less.
+    fn first_of(&self, id: &str) -> usize {
+        self.places.partition_point(|place| track_id(place.bytes(&self.chunks)) < id)
     }
 }
 
@@ -342,4 +352,22 @@ fn summed(mut places: Vec<Place>, chunks: &[Arc<Vec<u8>>]) -> Vec<Place> {
     });
     places.retain(|place| place.count != 0);
     places
+}
+
+/// How many bytes all texts begin with alike.
+fn common_prefix<'t>(mut texts: impl Iterator<Item = &'t str>) -> usize {
+    let Some(first) = texts.next() else { return 0 };
+    texts.fold(first.len(), |common, text| {
+        let same = first.as_bytes()[..common] == text.as_bytes()[..common.min(text.len())];
+        if same { common } else { first.bytes().zip(text.bytes()).take_while(|(a, b)| a == b).count() }
+    })
+}
+
+/// The sixteen bytes after so many, as a number that sorts as they do.
+fn key(text: &str, after: usize) -> u128 {
+    let mut bytes = [0; 16];
+    let rest = text.as_bytes().get(after..).unwrap_or_default();
+    let len = rest.len().min(16);
+    bytes[..len].copy_from_slice(&rest[..len]);
+    u128::from_be_bytes(bytes)
 }

@@ -62,11 +62,6 @@ impl Name {
         bytes
     }
 
-    /// The digest of its track's id as a number of 48 bits.
-    pub(crate) fn prefix(self) -> u64 {
-        self.track.iter().fold(0, |prefix, byte| prefix << 8 | u64::from(*byte))
-    }
-
     /// How the bytes of all begin that are parts of its track.
     pub fn track_bytes(&self) -> &[u8] {
         &self.track

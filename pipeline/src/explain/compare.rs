@@ -5,6 +5,7 @@ use crate::{
     plan::{Plan, PlannedStage},
     reason::{Change, Reason},
 };
+use rayon::prelude::*;
 use stages::kept::Kept;
 
 /// How a row differs.
@@ -157,8 +158,9 @@ pub(super) fn splits(stage: &PlannedStage) -> Vec<[u8; 2]> {
 
 /// Rows that differ, sorted by name.
 pub(super) fn rows(past: Option<&Past>, kept: &Kept) -> Vec<Diff> {
-    let mut was = past.into_iter().flat_map(Past::rows).peekable();
-    let mut now = kept.marks().zip(0..).peekable();
+    let mut now: Vec<(Mark, usize)> = kept.marks().zip(0..).collect();
+    now.par_sort_unstable();
+    let (mut was, mut now) = (past.into_iter().flat_map(Past::rows).peekable(), now.into_iter().peekable());
     let mut diffs = Vec::new();
     loop {
         let order = match (was.peek(), now.peek()) {

@@ -9,13 +9,6 @@ use std::fmt;
 pub(super) struct Packed<const N: usize>(Vec<[u8; N]>);
 
 impl<const N: usize> Packed<N> {
-    /// Of records that are in order.
-    pub(super) fn ordered(records: impl Iterator<Item = [u8; N]>) -> Packed<N> {
-        let mut records: Vec<[u8; N]> = records.collect();
-        records.dedup();
-        Packed(records)
-    }
-
     pub(super) fn sorted(mut records: Vec<[u8; N]>) -> Packed<N> {
         records.par_sort_unstable();
         records.dedup();

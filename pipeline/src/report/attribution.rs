@@ -1,6 +1,6 @@
 //! To whom the corpus is owed: the page's section and `ATTRIBUTION.md`, from one grouping.
 
-use rayon::prelude::*;
+use rayon::{iter::Either, prelude::*};
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,14 +13,26 @@ const MOST_LINES: usize = 400;
 
 /// A text in lower case, character by character.
 fn folded(text: &str) -> impl Iterator<Item = char> {
-    text.chars().flat_map(char::to_lowercase)
+    text.chars().flat_map(|c| match c.is_ascii() {
+        true => Either::Left(std::iter::once(c.to_ascii_lowercase())),
+        false => Either::Right(c.to_lowercase()),
+    })
 }
 
 /// How a text in lower case begins, as a number that sorts as the text does.
 fn start(text: &str) -> u128 {
-    let (mut start, mut utf8) = ([0; 16], [0; 4]);
-    let bytes = folded(text).take(16).flat_map(|c| c.encode_utf8(&mut utf8).as_bytes().to_vec());
-    start.iter_mut().zip(bytes).for_each(|(slot, byte)| *slot = byte);
+    let mut start = [0; 16];
+    let mut rest = start.as_mut_slice();
+    for c in folded(text) {
+        let mut utf8 = [0; 4];
+        let bytes = c.encode_utf8(&mut utf8).as_bytes();
+        let fits = bytes.len().min(rest.len());
+        rest[..fits].copy_from_slice(&bytes[..fits]);
+        rest = &mut rest[fits..];
+        if rest.is_empty() {
+            break;
+        }
+    }
     u128::from_be_bytes(start)
 }
 

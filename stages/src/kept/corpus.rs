@@ -3,6 +3,7 @@
 use super::Kept;
 use datasets::{Digest, row::TrackView};
 use rayon::prelude::*;
+use std::{cmp::Ordering, ops::Range};
 
 /// Every track that rows of several stages are of or are parts of, each as the last of these stages knows it.
 #[derive(Clone, Debug, Default)]
@@ -13,42 +14,21 @@ pub struct Corpus<'k> {
 }
 
 impl<'k> Corpus<'k> {
-    /// Of the rows of some stages, in the order of the tracks' marks.
+    /// Of the rows of some stages, in the order of ids.
     pub fn of(stages: Vec<&'k Kept>) -> Corpus<'k> {
         let id = |(stage, index): (usize, usize)| stages[stage].track_id(index);
-        let name = |(stage, index): (usize, usize)| stages[stage].places[index].mark.name.track();
-        let mut seen: Vec<(usize, usize)> = Vec::new();
-        for (stage, kept) in stages.iter().enumerate() {
-            let older = std::mem::take(&mut seen);
-            let mut older = older.into_iter().peekable();
+        let rows = stages.iter().enumerate().fold(Vec::new(), |older, (stage, kept)| {
+            let mut newer: Vec<(usize, usize)> = Vec::with_capacity(kept.len());
             for row in kept.of_tracks_indices().map(|index| (stage, index)) {
-                let own = name(row);
-                while let Some(earlier) = older.next_if(|other| name(*other) <= own) {
-                    seen.push(earlier);
-                }
-                // Rows of a track lie together; names are equal by chance once in a long time.
-                let same = seen.iter().rposition(|other| name(*other) != own).map_or(0, |last| last + 1);
-                match seen[same..].iter_mut().find(|other| id(**other) == id(row)) {
-                    Some(known) => *known = row,
-                    None => seen.push(row),
+                // Clips of a track lie together; of its rows the last is what the stage says of it.
+                match newer.last_mut().filter(|last| id(**last) == id(row)) {
+                    Some(last) => *last = row,
+                    None => newer.push(row),
                 }
             }
-            seen.extend(older);
-        }
-        Corpus { stages, rows: seen }
-    }
-
-    /// The same in the order of ids.
-    #[must_use]
-    pub fn by_id(mut self) -> Corpus<'k> {
-        let id = |(stage, index): &(usize, usize)| self.stages[*stage].track_id(*index);
-        // Ids of a corpus begin alike, so that comparing them as a whole is slow: first by what comes after that.
-        let common = common_prefix(self.rows.iter().map(id));
-        let keyed = self.rows.par_iter().map(|row| (key(id(row), common), *row));
-        let mut keyed: Vec<(u128, (usize, usize))> = keyed.collect();
-        keyed.par_sort_unstable_by(|(a, row), (b, other)| a.cmp(b).then_with(|| id(row).cmp(id(other))));
-        self.rows = keyed.into_iter().map(|(_, row)| row).collect();
-        self
+            merged(older, newer, id)
+        });
+        Corpus { stages, rows }
     }
 
     /// How many tracks there are.
@@ -77,6 +57,29 @@ impl<'k> Corpus<'k> {
         (0..self.len()).into_par_iter().map(|at| self.view(at))
     }
 
+    /// Some tracks that follow each other, and of each the same track as another corpus knows it.
+    pub fn beside<'o>(
+        &self,
+        range: Range<usize>,
+        other: &'o Corpus<'_>,
+    ) -> impl Iterator<Item = (TrackView<'k>, Option<TrackView<'o>>)> {
+        let first = range.clone().next().map_or("", |at| self.id(at));
+        let mut theirs = other.rows.partition_point(|row| other.stages[row.0].track_id(row.1) < first);
+        range.map(move |at| {
+            let id = self.id(at);
+            while theirs < other.len() && other.id(theirs) < id {
+                theirs += 1;
+            }
+            let same = theirs < other.len() && other.id(theirs) == id;
+            (self.view(at), same.then(|| other.view(theirs)))
+        })
+    }
+
+    fn id(&self, at: usize) -> &'k str {
+        let (stage, index) = self.rows[at];
+        self.stages[stage].track_id(index)
+    }
+
     /// Digest of the rows that are read here.
     pub fn digest(&self) -> Digest {
         let mut all = blake3::Hasher::new();
@@ -88,20 +91,28 @@ impl<'k> Corpus<'k> {
     }
 }
 
-/// How many bytes all texts begin with alike.
-pub(super) fn common_prefix<'t>(mut texts: impl Iterator<Item = &'t str>) -> usize {
-    let Some(first) = texts.next() else { return 0 };
-    texts.fold(first.len(), |common, text| {
-        let same = first.as_bytes()[..common] == text.as_bytes()[..common.min(text.len())];
-        if same { common } else { first.bytes().zip(text.bytes()).take_while(|(a, b)| a == b).count() }
-    })
-}
-
-/// The sixteen bytes after so many, as a number that sorts as they do.
-pub(super) fn key(text: &str, after: usize) -> u128 {
-    let mut bytes = [0; 16];
-    let rest = text.as_bytes().get(after..).unwrap_or_default();
-    let len = rest.len().min(16);
-    bytes[..len].copy_from_slice(&rest[..len]);
-    u128::from_be_bytes(bytes)
+/// Two lists in order of ids as one; of two rows of an id, the newer.
+fn merged<'k>(
+    older: Vec<(usize, usize)>,
+    newer: Vec<(usize, usize)>,
+    id: impl Fn((usize, usize)) -> &'k str,
+) -> Vec<(usize, usize)> {
+    if older.is_empty() || newer.is_empty() {
+        return if newer.is_empty() { older } else { newer };
+    }
+    let mut merged = Vec::with_capacity(older.len().max(newer.len()));
+    let (mut older, mut newer) = (older.into_iter().peekable(), newer.into_iter().peekable());
+    while let (Some(a), Some(b)) = (older.peek(), newer.peek()) {
+        match id(*a).cmp(id(*b)) {
+            Ordering::Less => merged.extend(older.next()),
+            Ordering::Greater => merged.extend(newer.next()),
+            Ordering::Equal => {
+                older.next();
+                merged.extend(newer.next());
+            }
+        }
+    }
+    merged.extend(older);
+    merged.extend(newer);
+    merged
 }

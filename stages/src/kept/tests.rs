@@ -1,9 +1,6 @@
 //! Rows that are packed come back.
 
-use super::{
-    corpus::{common_prefix, key},
-    *,
-};
+use super::*;
 use datasets::{
     Digest,
     row::{Clip, Labels, Metric, Weights},
@@ -35,7 +32,7 @@ fn rows_come_back_whatever_part_they_came_in() {
     let (one, two) = (kept(&[&tracks]), kept(&[&tracks[700..], &tracks[..700]]));
     assert!(one.chunks.len() > 1, "one chunk holds all");
     assert_eq!(one.iter().collect::<Vec<_>>(), two.iter().collect::<Vec<_>>());
-    assert!(one.marks().is_sorted() && one.are(Kind::Track) && !one.are(Kind::Clip));
+    assert!(one.are(Kind::Track) && !one.are(Kind::Clip));
     let mut sorted: Vec<Track> = tracks.into_iter().map(|(track, _)| track).collect();
     sorted.sort();
     assert_eq!(one.rows::<Track>(), sorted);
@@ -102,7 +99,7 @@ fn the_last_stage_that_has_a_track_speaks_of_it() {
     let (first, second) = (kept(&[&rows("1", &["a/1", "a/2", "b", "a/10"])]), kept(&[&rows("2", &["a/2", "b", "c"])]));
     let clips = kept(&[&[(clip(&track("b", "3"), 0), 1), (clip(&track("b", "3"), 640), 1)]]);
     let none = kept::<Weights>(&[]);
-    let all = Corpus::of(vec![&first, &none, &second, &clips]).by_id();
+    let all = Corpus::of(vec![&first, &none, &second, &clips]);
     let told: Vec<(&str, &str)> = all.iter().map(|t| (t.id, t.labels.title.unwrap_or(""))).collect();
     assert_eq!(told, [("a/1", "1"), ("a/10", "1"), ("a/2", "2"), ("b", "3"), ("c", "2")]);
     assert!(Corpus::of(Vec::new()).is_empty());
