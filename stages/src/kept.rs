@@ -62,12 +62,21 @@ fn order(a: &Place, b: &Place, chunks: &[Arc<Vec<u8>>]) -> Ordering {
 }
 
 /// Rows that come and go, in any order.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Packing {
     places: Vec<Place>,
     chunks: Vec<Arc<Vec<u8>>>,
     open: Vec<u8>,
     scratch: Vec<u8>,
+    /// The split of the last row, and its digest.
+    split: (String, [u8; 2]),
+}
+
+impl Default for Packing {
+    fn default() -> Packing {
+        let split = (String::new(), Mark::split(""));
+        Packing { places: Vec::new(), chunks: Vec::new(), open: Vec::new(), scratch: Vec::new(), split }
+    }
 }
 
 impl Packing {
@@ -79,7 +88,11 @@ impl Packing {
         bytes.push(R::KIND as u8);
         // Rows are plain structs of strings and numbers: there is nothing that could fail.
         let bytes = postcard::to_extend(row, bytes).unwrap_or_else(|e| unreachable!("a row cannot be packed: {e}"));
-        let mark = Mark::of(row, &bytes);
+        let split = row.split();
+        if split != self.split.0 {
+            self.split = (split.to_owned(), Mark::split(split));
+        }
+        let mark = Mark::of(row, &bytes, self.split.1);
         if self.open.len() + bytes.len() > self.open.capacity() {
             self.seal();
             self.open = Vec::with_capacity(bytes.len().max(CHUNK));

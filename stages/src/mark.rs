@@ -92,11 +92,11 @@ impl Mark {
     /// Its length in bytes.
     pub const BYTES: usize = Name::BYTES + 14;
 
-    /// Of a row and the bytes that it is packed in.
-    pub(crate) fn of(row: &impl Row, packed: &[u8]) -> Mark {
+    /// Of a row, the bytes that it is packed in, and the digest of its split.
+    pub(crate) fn of(row: &impl Row, packed: &[u8], split: [u8; 2]) -> Mark {
         let whole = first(packed);
         let substance = row.substance().map_or(whole, |digest| cut(&digest));
-        Mark { name: Name::of(&row.row_id()), substance, split: Mark::split(row.split()), whole }
+        Mark { name: Name::of(&row.row_id()), substance, split, whole }
     }
 
     /// The digest of a split's name.

@@ -6,7 +6,11 @@
 use crate::stage::Rows;
 use differential_dataflow::AsCollection;
 use serde::{Serialize, de::DeserializeOwned};
-use timely::dataflow::operators::core::OkErr;
+use std::collections::VecDeque;
+use timely::dataflow::{
+    channels::pact::Pipeline,
+    operators::{core::OkErr, generic::Operator},
+};
 
 /// Rows as they travel: a key and a value, both as bytes.
 type Raw<'s> = Rows<'s, (Vec<u8>, Vec<u8>)>;
@@ -28,10 +32,37 @@ fn raw<'s, K: Travels, V: Travels>(rows: Rows<'s, (K, V)>) -> Raw<'s> {
     rows.map(|(key, value)| (pack(&key), pack(&value)))
 }
 
+/// So many containers are passed on at a time.
+const AT_ONCE: usize = 16;
+
+/// The same rows, passed on little by little: a reduce gives all its rows at once, packed, and every operator after it would
+/// hold all of them unpacked before the next one is asked.
+fn gradually<'s>(rows: Raw<'s>) -> Raw<'s> {
+    let scope = rows.inner.scope();
+    let passed = rows.inner.unary(Pipeline, "gradually", move |_, info| {
+        let activator = scope.activator_for(info.address);
+        let mut waiting = VecDeque::new();
+        move |input, output| {
+            input.for_each(|time, batch| {
+                // Every batch has a time.
+                let capability = time.retain_least(output.output_index());
+                waiting.extend(capability.map(|capability| (capability, std::mem::take(batch))));
+            });
+            for (capability, mut batch) in waiting.drain(..AT_ONCE.min(waiting.len())) {
+                output.session(&capability).give_container(&mut batch);
+            }
+            if !waiting.is_empty() {
+                activator.activate();
+            }
+        }
+    });
+    passed.as_collection()
+}
+
 type Logic = Box<dyn FnMut(&[u8], &[(&Vec<u8>, isize)]) -> Vec<(Vec<u8>, isize)>>;
 
 fn group_raw<'s>(rows: Raw<'s>, name: &str, mut logic: Logic) -> Raw<'s> {
-    rows.reduce_named(name, move |key, values, out| out.extend(logic(key, values)))
+    gradually(rows.reduce_named(name, move |key, values, out| out.extend(logic(key, values))))
 }
 
 fn pair_raw<'s>(left: Raw<'s>, right: Raw<'s>) -> Rows<'s, (Vec<u8>, Vec<u8>, Vec<u8>)> {
