@@ -443,3 +443,44 @@ fn points_of_a_sweep() {
     let changed = "setting `learning_rate` 0.002 -> 0.004 of `codec[learning_rate=0.004]`";
     assert_eq!(runs("0.004", changed), "settings");
 }
+
+#[test]
+fn a_run_of_the_first_stages_leaves_the_history_of_the_others() {
+    let place = base().copy();
+    let full = support::text(&place.run(&[]).done()["run"]);
+    // With another rate as far as `mono`; the run is short, and so is what it remembers.
+    let rate = ["--set", "stage.mono.rate=22050"];
+    let cut = place.run(&[&rate[..], &["--to", "mono"]].concat());
+    assert_eq!(cut.code, Some(0), "{}", cut.err);
+    // Nothing has changed of what was: not the reasons, not the rows, not the costs.
+    let (event, reasons) = why(&place, &[], &[]);
+    assert_eq!(reasons, BTreeMap::new());
+    for (stage, own) in event["stages"].as_object().expect("stages") {
+        let expected = if stage == "mono" { 8 } else { 0 };
+        assert_eq!((&own["added"], &own["retracted"]), (&expected.into(), &expected.into()), "{stage}");
+    }
+    assert_eq!(event["against"], cut.done()["run"]);
+    let (event, reasons) = why(&place, &rate, &[]);
+    let (certain, codec) = one(&reasons, "codec");
+    let setting = " because setting `rate` 16000 -> 22050 of `mono`";
+    assert!(certain && codec.starts_with("rows of `clips` differ (") && codec.ends_with(setting), "{codec}");
+    assert_eq!(
+        (&event["stages"]["mono"]["added"], &event["totals"]["unmeasured"]),
+        (&0.into(), &serde_json::json!([]))
+    );
+
+    // Cut once more, elsewhere: the stages in between stay those of the cut before.
+    assert_eq!(place.run(&["--to", "free"]).code, Some(0));
+    let (_, again) = why(&place, &rate, &[]);
+    assert_eq!(one(&again, "codec"), (true, codec));
+    let lines = |run: &str| {
+        let output = support::refrain(&["why", run, "folder/t0.wav", "--store"]).arg(place.store()).output();
+        Said::of(&output.expect("it starts")).out
+    };
+    assert!(lines(&full).contains("codes") && !lines(&full).contains("may have"), "{}", lines(&full));
+    // A run of all stages is all there is to remember.
+    let whole = place.run(&[]);
+    assert_eq!((whole.executed(), &whole.done()["run"]), (BTreeMap::new(), &full.into()));
+    let history = History::of(&Store::open(&place.store()).expect("a store"), "tiny").expect("a history");
+    assert!(history.former().is_none() && history.own("shards").is_some());
+}

@@ -36,6 +36,8 @@ pub struct Explainer<'a> {
     diffs: Vec<OnceCell<Vec<Diff>>>,
     /// Tracks of the last run by name: what is gone is named by them.
     tracks: OnceCell<BTreeMap<Name, String>>,
+    /// By the last run that went on to stages which the last one left out.
+    former: Option<Box<Explainer<'a>>>,
 }
 
 /// The rows that an item or a row was made from and that differ.
@@ -58,8 +60,20 @@ impl<'a> Explainer<'a> {
     ) -> Explainer<'a> {
         let diffs = plan.stages.iter().map(|_| OnceCell::new()).collect();
         let past = compare::matched(plan, history);
+        let former = history.and_then(History::former).map(|former| {
+            let former = Explainer::new(plan, outcome, Some(former), refreshed, pinned, runs);
+            Box::new(former)
+        });
         let (runs, tracks) = (runs.into(), OnceCell::new());
-        Explainer { plan, outcome, history, refreshed, pinned, runs, past, diffs, tracks }
+        Explainer { plan, outcome, history, refreshed, pinned, runs, past, diffs, tracks, former }
+    }
+
+    /// What explains a stage: the last run that had it, with all that fed it then.
+    pub fn of(&self, stage: usize) -> &Explainer<'a> {
+        match &self.former {
+            Some(former) if self.past[stage].is_none() && former.of(stage).past[stage].is_some() => former.of(stage),
+            _ => self,
+        }
     }
 
     /// The last published run, where one is known.

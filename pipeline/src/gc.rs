@@ -4,7 +4,7 @@
 //! Runs go first, then receipts, then what only they named: whenever it stops, what is left is whole, and another `gc`
 //! goes on from there.
 
-use crate::{error::Error, lock::Lock, runs};
+use crate::{error::Error, history, history::History, lock::Lock, runs};
 use datasets::{
     corpus::{Member, Name},
     fault,
@@ -45,8 +45,9 @@ const RECEIPTS: &str = "receipts";
 const OBJECTS: &str = "objects";
 const CHECKPOINTS: &str = "checkpoints";
 const CACHE: &str = "cached samples";
+const HISTORIES: &str = "histories";
 const LEFTOVERS: &str = "leftovers of killed runs";
-const KINDS: [&str; 6] = [RUNS, RECEIPTS, OBJECTS, CHECKPOINTS, CACHE, LEFTOVERS];
+const KINDS: [&str; 7] = [RUNS, RECEIPTS, OBJECTS, CHECKPOINTS, CACHE, HISTORIES, LEFTOVERS];
 
 /// Cleans up a store.
 ///
@@ -62,7 +63,13 @@ pub fn gc(folder: &Path, options: &Options) -> Result<Swept, Error> {
     let segments = store.segments()?;
     let live = Store::live(&segments, &roots, kept.iter().copied(), &pins);
     let contents = store.contents()?;
-    let doomed = doomed(&contents, &live);
+    let mut doomed = doomed(&contents, &live);
+    // A tree that the store knows nothing of is named like any other.
+    let unknown = trees.keys().filter(|run| roots.iter().all(|known| known.run != **run));
+    let named = unknown.filter_map(|run| Some(run.rsplit_once('-')?.0)).chain(kept.iter().map(|root| &*root.name));
+    let under_way = segments.iter().filter(|segment| live.unfinished.contains(&segment.number));
+    let named: BTreeSet<&str> = named.chain(under_way.map(|segment| &*segment.name)).collect();
+    doomed.extend(histories(&store, &named, &pins)?.into_iter().map(|path| (HISTORIES, path)));
     count(&trees, &segments, &live, &doomed, &mut swept);
     if options.dry {
         return Ok(swept);
@@ -163,6 +170,21 @@ fn pins(store: &Store, swept: &mut Swept) -> Result<Vec<Pins>, StoreError> {
         all.push(pins);
     }
     Ok(all)
+}
+
+/// What is remembered of names that no run goes by any more. Where a lock file names weights of the last one, the next
+/// run rests on these, and is compared with it.
+fn histories(store: &Store, named: &BTreeSet<&str>, pins: &[Pins]) -> Result<Vec<PathBuf>, StoreError> {
+    let locked = |name: &str| {
+        let history = History::of(store, name);
+        let past = history.iter().flat_map(|history| &history.stages);
+        let mut weights =
+            pins.iter().flat_map(|pins| &pins.weights).map(|weights| history::Name::of(&weights.short(12)));
+        let past: Vec<_> = past.collect();
+        weights.any(|weights| past.iter().any(|past| past.kept(weights)))
+    };
+    let all = History::names(store)?.into_iter().filter(|(name, _)| !named.contains(name.as_str()));
+    Ok(all.filter(|(name, _)| !locked(name)).map(|(_, path)| path).collect())
 }
 
 /// Every file that goes but runs, roots and receipts.

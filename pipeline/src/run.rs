@@ -263,7 +263,7 @@ fn lead(
         && let Some((published, summary)) = settled::recall(&history, settled, &env.store)?
     {
         env.event(Event::Unchanged { run: published.run.clone() });
-        publish::again(&env.store, &published, &summary, options.workers, started)?;
+        publish::again(&plan, &env.store, &published, &summary, options.workers, started)?;
         keep::record(&env.store, &plan, &Outcome::default(), &Withdrawn::default(), &published.run, true)?;
         env.store.flush()?;
         return Ok(Finished { summary, published, wall: started.elapsed(), locked: None });

@@ -95,7 +95,7 @@ pub(super) fn matched<'h>(plan: &Plan, history: Option<&'h History>) -> Vec<Opti
     for stage in &plan.stages {
         let fed = stage.inputs.iter().flatten().map(|&fed| matched[fed].map_or("", |past| past.name.as_str()));
         let from: Vec<&str> = fed.collect();
-        let named = history.stage(&stage.name).filter(|past| past.verb == stage.entry.verb);
+        let named = history.own(&stage.name).filter(|past| past.verb == stage.entry.verb);
         let renamed = || {
             let mut others = history
                 .stages
