@@ -3,6 +3,8 @@
 
 mod support;
 
+use datasets::store::Store;
+use pipeline::history::History;
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
@@ -279,6 +281,26 @@ fn the_history_of_a_name_goes_with_its_last_run() {
     assert_eq!((swept["histories"], swept["leftovers of killed runs"]), (1, 1), "{swept:?}");
     assert_eq!(names(), ["third", "tiny"]);
     assert_eq!(place.run(&[]).done()["run"], first.done()["run"]);
+}
+
+#[test]
+fn former_runs_are_forgotten_that_hold_what_is_withdrawn() {
+    let (place, _) = base();
+    let place = place.copy();
+    let list = place.path().join("optout.tsv");
+    fs::write(&list, "id\tdate\tevidence\nfolder/t0.wav\t2026-03-01\tletter\n").expect("a list");
+    assert_eq!(place.run(&["--set", "stage.free.deny=[\"MIT\"]", "--to", "free"]).code, Some(0));
+    let former = || {
+        let history = History::of(&Store::open(&place.store()).expect("a store"), "tiny").expect("a history");
+        history.former().map(|former| former.run.clone())
+    };
+    gc(&place, &[]);
+    assert!(former().is_some());
+    let exclude = format!("stage.free.exclude={}", list.display());
+    assert_eq!(place.run(&["--set", &exclude, "--to", "free"]).code, Some(0));
+    assert!(former().is_some());
+    let swept = gc(&place, &[]);
+    assert_eq!((swept["runs"].as_array().map(Vec::len), runs(&place), former()), (Some(2), 1, None), "{swept}");
 }
 
 /// The object that a published file is.

@@ -49,6 +49,9 @@ const HISTORIES: &str = "histories";
 const LEFTOVERS: &str = "leftovers of killed runs";
 const KINDS: [&str; 7] = [RUNS, RECEIPTS, OBJECTS, CHECKPOINTS, CACHE, HISTORIES, LEFTOVERS];
 
+/// Why a run goes that would otherwise stay.
+const WITHDRAWN: &str = "it holds tracks that a later run has withdrawn";
+
 /// Cleans up a store.
 ///
 /// # Errors
@@ -74,6 +77,7 @@ pub fn gc(folder: &Path, options: &Options) -> Result<Swept, Error> {
     if options.dry {
         return Ok(swept);
     }
+    forget(&store, &swept)?;
     for (run, _) in &swept.runs {
         if let Some(tree) = trees.get(run) {
             remove_tree(tree)?;
@@ -120,7 +124,7 @@ fn choose<'r>(
                 members.contains(member) || member.content.is_some_and(|content| contents.contains(&content))
             };
             if stay > 0 && run.root.tracks.iter().any(holds) {
-                swept.runs.push((run.run.clone(), "it holds tracks that a later run has withdrawn"));
+                swept.runs.push((run.run.clone(), WITHDRAWN));
             } else if stay > 0 && stay >= keep {
                 swept.runs.push((run.run.clone(), "there are later ones"));
             } else {
@@ -185,6 +189,20 @@ fn histories(store: &Store, named: &BTreeSet<&str>, pins: &[Pins]) -> Result<Vec
     };
     let all = History::names(store)?.into_iter().filter(|(name, _)| !named.contains(name.as_str()));
     Ok(all.filter(|(name, _)| !locked(name)).map(|(_, path)| path).collect())
+}
+
+/// Withdrawn tracks are no longer told of, not even by the digests of their names: where a run left out stages by `--to`,
+/// its history knows former runs.
+fn forget(store: &Store, swept: &Swept) -> Result<(), StoreError> {
+    let runs: BTreeSet<&str> = swept.runs.iter().filter(|(_, why)| *why == WITHDRAWN).map(|(run, _)| &**run).collect();
+    for (name, _) in if runs.is_empty() { Vec::new() } else { History::names(store)? } {
+        let Some(mut history) = History::of(store, &name) else { continue };
+        if history.forget(&runs) {
+            let (run, settled) = (history.run.clone(), history.settled.clone());
+            history.record(store, &name, &run, settled)?;
+        }
+    }
+    Ok(())
 }
 
 /// Every file that goes but runs, roots and receipts.
@@ -324,7 +342,7 @@ mod tests {
         let mut swept = Swept::default();
         let kept = choose(&roots, &trees, 2, &mut swept);
         assert_eq!(kept.iter().map(|root| root.name.as_str()).collect::<Vec<_>>(), ["a", "a", "b"]);
-        let (withdrawn, later) = ("it holds tracks that a later run has withdrawn", "there are later ones");
+        let (withdrawn, later) = (WITHDRAWN, "there are later ones");
         let gone = [("a-1", withdrawn), ("a-2", later), ("a-3", withdrawn)];
         assert_eq!(swept.runs, gone.map(|(run, why)| (run.to_owned(), why)));
         assert_eq!(swept.notes.len(), 1, "{:?}", swept.notes);

@@ -190,6 +190,14 @@ impl History {
         if self.run == run { Some(self) } else { self.former?.of_run(run) }
     }
 
+    /// Forgets former runs; whether there was one of them.
+    pub fn forget(&mut self, runs: &BTreeSet<&str>) -> bool {
+        let Some(mut former) = self.former.take() else { return false };
+        let (deeper, here) = (former.forget(runs), runs.contains(former.run.as_str()));
+        self.former = if here { former.former.take() } else { Some(former) };
+        deeper || here
+    }
+
     /// What stays of it beside a run that leaves out some stages: the runs that last had them.
     fn beside(&self, mut left_out: BTreeSet<String>) -> Option<Box<History>> {
         let all = left_out.len();
