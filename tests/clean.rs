@@ -3,6 +3,8 @@
 
 mod support;
 
+use datasets::store::Store;
+use pipeline::history::History;
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
@@ -227,6 +229,8 @@ fn weights_that_a_lock_names_stay() {
     fs::create_dir(place.store().join("runs")).expect("a folder");
     let swept = gone(&gc(&place, &[]));
     assert!(swept["objects"] > 3 && swept["receipts"] > 8, "{swept:?}");
+    // The next run rests on them, and is compared with the last one.
+    assert!(!swept.contains_key("histories") && place.store().join("history/tiny").is_file(), "{swept:?}");
     let again = place.run(&[]);
     assert_eq!((again.count("codec", "executed"), again.count("decoded", "executed")), (0, 8));
     assert_eq!((again.weights(), &again.done()["run"]), (first.weights(), &first.done()["run"]));
@@ -241,7 +245,62 @@ fn weights_that_a_lock_names_stay() {
     let record = note.split("delete ").nth(1).and_then(|rest| rest.strip_suffix(" to let them go")).expect("a path");
     fs::remove_file(record).expect("removed");
     gc(&place, &[]);
-    assert!(!place.store().join("objects").read_dir().expect("a folder").any(|_| true), "nothing is left");
+    for folder in ["objects", "history"] {
+        assert!(!place.store().join(folder).read_dir().expect("a folder").any(|_| true), "nothing is left");
+    }
+}
+
+#[test]
+fn the_history_of_a_name_goes_with_its_last_run() {
+    let (place, first) = base();
+    let place = place.copy();
+    assert_eq!(place.run(&["--set", "name=other", "--to", "free"]).code, Some(0));
+    assert_eq!(place.run(&["--set", "name=third", "--to", "free"]).code, Some(0));
+    let history = place.store().join("history");
+    let names = || files(&history).into_keys().map(|path| path.display().to_string()).collect::<Vec<_>>();
+    assert_eq!(names(), ["other", "third", "tiny"]);
+    assert_eq!(gone(&gc(&place, &["--keep", "1"])).get("histories"), None);
+    let tree = |name: &str| {
+        let runs = fs::read_dir(place.store().join("runs")).expect("runs").map(|entry| entry.expect("an entry").path());
+        let start = format!("{name}-");
+        runs.into_iter()
+            .find(|path| path.file_name().expect("a name").to_string_lossy().starts_with(&start))
+            .expect("a run")
+    };
+    fs::remove_dir_all(tree("other")).expect("removed");
+    // One that the store knows nothing of is a run all the same.
+    for (path, _) in files(&place.store().join("roots")) {
+        if path.to_string_lossy().contains("third") {
+            fs::remove_file(place.store().join("roots").join(path)).expect("removed");
+        }
+    }
+    fs::write(history.join(".999-1.tmp"), "half").expect("written");
+    assert_eq!(gone(&gc(&place, &["--dry-run"]))["histories"], 1);
+    assert_eq!(names().len(), 4);
+    let swept = gone(&gc(&place, &[]));
+    assert_eq!((swept["histories"], swept["leftovers of killed runs"]), (1, 1), "{swept:?}");
+    assert_eq!(names(), ["third", "tiny"]);
+    assert_eq!(place.run(&[]).done()["run"], first.done()["run"]);
+}
+
+#[test]
+fn former_runs_are_forgotten_that_hold_what_is_withdrawn() {
+    let (place, _) = base();
+    let place = place.copy();
+    let list = place.path().join("optout.tsv");
+    fs::write(&list, "id\tdate\tevidence\nfolder/t0.wav\t2026-03-01\tletter\n").expect("a list");
+    assert_eq!(place.run(&["--set", "stage.free.deny=[\"MIT\"]", "--to", "free"]).code, Some(0));
+    let former = || {
+        let history = History::of(&Store::open(&place.store()).expect("a store"), "tiny").expect("a history");
+        history.former().map(|former| former.run.clone())
+    };
+    gc(&place, &[]);
+    assert!(former().is_some());
+    let exclude = format!("stage.free.exclude={}", list.display());
+    assert_eq!(place.run(&["--set", &exclude, "--to", "free"]).code, Some(0));
+    assert!(former().is_some());
+    let swept = gc(&place, &[]);
+    assert_eq!((swept["runs"].as_array().map(Vec::len), runs(&place), former()), (Some(2), 1, None), "{swept}");
 }
 
 /// The object that a published file is.

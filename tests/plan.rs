@@ -2,8 +2,14 @@
 
 mod support;
 
+use datasets::store::Store;
+use pipeline::history::{History, versions};
 use serde_json::Value;
-use std::{collections::BTreeMap, fs, sync::OnceLock};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    sync::OnceLock,
+};
 use support::{Place, Said, text, tone};
 
 /// Short trainings.
@@ -335,4 +341,144 @@ fn stages_renamed_and_taken_out() {
     let (_, without) = why(&place, &[], &[]);
     let (stage, (certain, said)) = without.first_key_value().map(|(s, _)| (s, one(&without, s))).expect("a stage");
     assert!(certain && said.ends_with(" because `mono` reads `decoded` instead of `unique`"), "{stage}: {said}");
+}
+
+#[test]
+fn a_lock_that_names_other_weights() {
+    let place = Place::new().with(&STEPS).with(&["--set", "stage.codec.refresh=pinned"]);
+    assert_eq!(place.run(&[]).code, Some(0));
+    let rows = place.rows();
+    tone(&place.music().join("new.wav"), 99, 1.5);
+    place.table(&format!("{rows}new.wav,CC0-1.0,artist 2,New,genre 0\n"));
+    // Under another name, so that the last run of this one knows nothing of it, and from less music.
+    let away = |n: u32| place.path().join(format!("t{n}.wav"));
+    (0..5).for_each(|n| fs::rename(place.music().join(format!("t{n}.wav")), away(n)).expect("moved"));
+    let refresh = ["--set", "name=other", "--to", "codec", "--refresh", "codec"];
+    assert_eq!(place.run(&refresh).code, Some(0));
+    (0..5).for_each(|n| fs::rename(away(n), place.music().join(format!("t{n}.wav"))).expect("moved back"));
+    let lock = "upstream `codec` gives something else because the lock file names other weights of `codec`";
+    let (_, more) = why(&place, &[], &[]);
+    let codes: BTreeSet<(bool, &str)> =
+        more["codes"].iter().map(|(certain, why, _)| (*certain, why.as_str())).collect();
+    assert_eq!(codes, BTreeSet::from([(true, lock), (true, "input `folder/new.wav` is new")]));
+
+    fs::remove_file(place.music().join("new.wav")).expect("removed");
+    place.table(&rows);
+    let (_, reasons) = why(&place, &[], &[]);
+    assert_eq!((one(&reasons, "codes"), reasons.len()), ((true, lock), 2));
+    let shards = "upstream `codes` has to run because upstream `codec` gives something else \
+                  <- the lock file names other weights of `codec`";
+    assert_eq!(one(&reasons, "shards"), (false, shards));
+    let planned = place.plan(&[]);
+    planned.holds(&place.run(&[]).executed());
+    assert_eq!(why(&place, &[], &[]).1, BTreeMap::new());
+}
+
+/// As if the last run had been made with another version of something.
+fn made_with(place: &Place, what: &str, version: &str) {
+    let store = Store::open(&place.store()).expect("a store");
+    let mut history = History::of(&store, "tiny").expect("a history");
+    assert!(history.versions.insert(what.into(), version.into()).is_some());
+    let (run, settled) = (history.run.clone(), history.settled.clone());
+    history.record(&store, "tiny", &run, settled).expect("written");
+}
+
+#[test]
+fn another_version_of_what_results_rest_on() {
+    let now = versions();
+    let said = |what: &str| format!("`{what}` of old -> {}", now[what]);
+    for what in ["numerics", "decoder"] {
+        let place = base().copy();
+        fs::remove_dir_all(place.store().join("receipts")).expect("removed");
+        made_with(&place, what, "of old");
+        let (_, reasons) = why(&place, &[], &[]);
+        assert_eq!(reasons["decoded"], [(true, said(what), 8)]);
+        let waits = format!("upstream `decoded` has to run because {}", said(what));
+        assert_eq!(one(&reasons, "codec"), (false, waits.as_str()));
+    }
+    // A training reads samples, whatever has decoded them.
+    let lost = "the store has lost what it remembered of it".to_owned();
+    for (what, why_) in [("resampler", said("resampler")), ("decoder", lost)] {
+        let place = base().copy();
+        fs::remove_dir_all(place.store().join("objects")).expect("removed");
+        fs::create_dir(place.store().join("objects")).expect("a folder");
+        made_with(&place, what, "of old");
+        let (_, reasons) = why(&place, &[], &[]);
+        assert_eq!((one(&reasons, "codec"), reasons.get("decoded")), ((true, why_.as_str()), None));
+    }
+}
+
+#[test]
+fn points_of_a_sweep() {
+    let place = base().copy();
+    let manifest = fs::read_to_string(place.path().join("tiny.toml")).expect("a manifest");
+    let sweep = |rates: &str| {
+        let text = format!("{manifest}\n[sweep]\n\"stage.codec.learning_rate\" = [{rates}]\n");
+        fs::write(place.path().join("tiny.toml"), text).expect("written");
+    };
+    let new = |rate: &str| format!("the last run had no point `learning_rate={rate}` of `codec`");
+    let runs = |rate: &str, because: &str| {
+        let (event, reasons) = why(&place, &[], &[]);
+        let names: Vec<String> =
+            ["codec", "codes", "shards"].iter().map(|of| format!("{of}[learning_rate={rate}]")).collect();
+        assert_eq!(reasons.keys().cloned().collect::<Vec<_>>(), names);
+        assert_eq!(one(&reasons, &names[0]), (true, because));
+        let waits = format!("upstream `{}` has to run because {because}", names[0]);
+        assert_eq!((one(&reasons, &names[1]), one(&reasons, &names[2])), ((false, &*waits), (false, &*waits)));
+        let reason = &event["stages"][&names[0]]["reasons"][0];
+        let planned = place.plan(&[]);
+        planned.holds(&place.run(&[]).executed());
+        text(&reason["kind"])
+    };
+    // What the manifest had by itself is the first point.
+    sweep("1e-3, 2e-3");
+    assert_eq!(runs("0.002", &new("0.002")), "new-point");
+    sweep("1e-3, 3e-3, 2e-3");
+    assert_eq!(runs("0.003", &new("0.003")), "new-point");
+    sweep("1e-3, 2e-3");
+    assert_eq!(why(&place, &[], &[]).1, BTreeMap::new());
+    assert!(place.run(&[]).executed().is_empty());
+    // One in the place of another is the same stage with another setting.
+    sweep("1e-3, 4e-3");
+    let changed = "setting `learning_rate` 0.002 -> 0.004 of `codec[learning_rate=0.004]`";
+    assert_eq!(runs("0.004", changed), "settings");
+}
+
+#[test]
+fn a_run_of_the_first_stages_leaves_the_history_of_the_others() {
+    let place = base().copy();
+    let full = support::text(&place.run(&[]).done()["run"]);
+    // With another rate as far as `mono`; the run is short, and so is what it remembers.
+    let rate = ["--set", "stage.mono.rate=22050"];
+    let cut = place.run(&[&rate[..], &["--to", "mono"]].concat());
+    assert_eq!(cut.code, Some(0), "{}", cut.err);
+    // Nothing has changed of what was: not the reasons, not the rows, not the costs.
+    let (event, reasons) = why(&place, &[], &[]);
+    assert_eq!(reasons, BTreeMap::new());
+    for (stage, own) in event["stages"].as_object().expect("stages") {
+        let expected = if stage == "mono" { 8 } else { 0 };
+        assert_eq!((&own["added"], &own["retracted"]), (&expected.into(), &expected.into()), "{stage}");
+    }
+    assert_eq!(event["against"], cut.done()["run"]);
+    let (event, reasons) = why(&place, &rate, &[]);
+    let (certain, codec) = one(&reasons, "codec");
+    let setting = " because setting `rate` 16000 -> 22050 of `mono`";
+    assert!(certain && codec.starts_with("rows of `clips` differ (") && codec.ends_with(setting), "{codec}");
+    assert_eq!(
+        (&event["stages"]["mono"]["added"], &event["totals"]["unmeasured"]),
+        (&0.into(), &serde_json::json!([]))
+    );
+
+    // Cut once more, elsewhere: the stages in between stay those of the cut before.
+    assert_eq!(place.run(&["--to", "free"]).code, Some(0));
+    let (_, again) = why(&place, &rate, &[]);
+    assert_eq!(one(&again, "codec"), (true, codec));
+    let history = || History::of(&Store::open(&place.store()).expect("a store"), "tiny").expect("a history");
+    // `why` knows of each of these runs which stages kept a track.
+    let known = [&full, &support::text(&cut.done()["run"])].map(|run| history().of_run(run).expect("its history"));
+    assert!(known[0].own("shards").is_some() && known[1].own("shards").is_none() && known[1].own("mono").is_some());
+    // A run of all stages is all there is to remember.
+    let whole = place.run(&[]);
+    assert_eq!((whole.executed(), &whole.done()["run"]), (BTreeMap::new(), &full.into()));
+    assert!(history().former().is_none() && history().own("shards").is_some());
 }

@@ -3,26 +3,30 @@
 //! `tests/rebuilds/corpus.toml` and `models.toml` each name a manifest (`NAME-manifest.toml`) and rows. A row says what
 //! changes after a build, and what the next build executes: by stage, the tracks whose items run, where a clip belongs
 //! to its track and a shard is the one that holds the track (`"was t0.wav"`: held it before; `"moved"`: all that hold
-//! other clips than before; `"new"`: clips that were not there). Other names are ids of items. Then the bytes must be those of a build from nothing, no executed item may have an outcome that was
-//! known before but for those under `held`, which `because` excuses, and once the change is taken back nothing runs.
+//! other clips than before; `"new"`: clips that were not there). Other names are ids of items; of a stage that a sweep
+//! varies, `songs[top_p=0.5]`, they mean what they mean of `songs`. Then the bytes must be those of a build from nothing, no
+//! executed item may have an outcome that was known before but for those under `held`, which `because` excuses, and once
+//! the change is taken back nothing runs.
 
+#[path = "rebuilds/place.rs"]
+mod place;
 mod support;
 
 use datasets::{Digest, store::Store};
 use parquet::{file::reader::SerializedFileReader, record::RowAccessor};
+use place::Place;
 use serde::Deserialize;
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     fs::{self, File},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
 };
-use support::{Said, assert_same, copy, files, hosts, refrain, repository, text, tone, tree};
+use support::{Said, assert_same, copy, files, refrain, repository, text, tone, tree};
 
 type Items = BTreeMap<String, BTreeSet<String>>;
 
@@ -60,193 +64,6 @@ struct Row {
     lost: bool,
 }
 
-/// A place with recordings, a manifest and a store.
-struct Place {
-    folder: tempfile::TempDir,
-    manifest: String,
-    sets: Vec<String>,
-    options: Vec<String>,
-    env: Vec<(String, String)>,
-    processes: usize,
-    music: String,
-    store: String,
-}
-
-impl Place {
-    fn new(manifest: &str) -> Place {
-        let folder = tempfile::tempdir().expect("a folder");
-        let at = repository().join("tests/rebuilds").join(format!("{manifest}-manifest.toml"));
-        fs::copy(at, folder.path().join("manifest.toml")).expect("a manifest");
-        fs::create_dir(folder.path().join("music")).expect("a folder");
-        fs::write(folder.path().join("optout.tsv"), OPTOUT).expect("a list");
-        let (sets, options, env) = (Vec::new(), vec!["-w".into(), "2".into()], Vec::new());
-        let (processes, music, store) = (1, "music".into(), "store".into());
-        Place { folder, manifest: manifest.into(), sets, options, env, processes, music, store }
-    }
-
-    fn copy(&self) -> Place {
-        let place = Place::new(&self.manifest);
-        copy(self.folder.path(), place.folder.path());
-        place
-    }
-
-    fn at(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.at(&self.music).join(name)
-    }
-
-    fn command(&self, verb: &str) -> Command {
-        let mut command = refrain(&[verb, "--json"]);
-        command.arg(self.at("manifest.toml")).arg("--store").arg(self.at(&self.store)).args(&self.options);
-        command.arg("--set").arg(format!("stage.tracks.root={}", self.at(&self.music).display()));
-        self.sets.iter().for_each(|set| {
-            command.arg("--set").arg(set);
-        });
-        command.env_remove("REFRAIN_REVISION").envs(self.env.iter().map(|(name, value)| (name, value)));
-        command
-    }
-
-    fn run(&self) -> Said {
-        hosts(&self.at("hosts.txt"), self.processes);
-        let command = |process: usize| {
-            let mut command = self.command("run");
-            command.arg("--hosts").arg(self.at("hosts.txt")).arg("-p").arg(process.to_string());
-            command
-        };
-        let start = |process| command(process).stdout(Stdio::null()).spawn().expect("the binary starts");
-        let others: Vec<Child> = (1..self.processes).map(start).collect();
-        let said = Said::of(&command(0).output().expect("the binary starts"));
-        assert_eq!(said.code, Some(0), "{}", said.err);
-        let well = |mut other: Child| other.wait().expect("its end").success();
-        assert!(others.into_iter().all(well), "one of the others did not end well");
-        said
-    }
-
-    fn table(&self) -> BTreeMap<String, Vec<String>> {
-        let text = fs::read_to_string(self.file("tracks.csv")).unwrap_or_default();
-        let cells = |line: &str| line.split(',').map(str::to_owned).collect::<Vec<_>>();
-        text.lines().skip(1).map(|line| (cells(line)[0].clone(), cells(line))).collect()
-    }
-
-    fn rows(&self, rows: &BTreeMap<String, Vec<String>>) {
-        let rows: String = rows.values().map(|cells| cells.join(",") + "\n").collect();
-        fs::write(self.file("tracks.csv"), format!("{}\n{rows}", COLUMNS.join(","))).expect("a table");
-    }
-
-    fn edit(&self, change: impl FnOnce(&mut BTreeMap<String, Vec<String>>)) {
-        let mut rows = self.table();
-        change(&mut rows);
-        self.rows(&rows);
-    }
-
-    /// Everything that a user has written, as it is in another place.
-    fn take_back(&mut self, from: &Place) {
-        fs::remove_dir_all(self.at(&self.music)).expect("removed");
-        self.music = from.music.clone();
-        copy(&from.at(&from.music), &self.at(&self.music));
-        for name in ["manifest.toml", "optout.tsv"] {
-            fs::copy(from.at(name), self.at(name)).expect("copied");
-        }
-        (self.sets, self.env, self.options) = (from.sets.clone(), from.env.clone(), from.options.clone());
-        self.processes = from.processes;
-    }
-
-    fn change(&mut self, change: &[String]) {
-        let words: Vec<&str> = change.iter().map(String::as_str).collect();
-        match words[..] {
-            ["write", file, number, seconds] => {
-                tone(&self.file(file), number.parse().expect("a number"), seconds.parse().expect("seconds"));
-            }
-            ["row", line] => self.edit(|rows| {
-                let cells: Vec<String> = line.split(',').map(str::to_owned).collect();
-                rows.insert(cells[0].clone(), cells);
-            }),
-            ["copy", from, to] => drop(fs::copy(self.file(from), self.file(to)).expect("copied")),
-            ["remove", file] => {
-                fs::remove_file(self.file(file)).expect("removed");
-                self.edit(|rows| drop(rows.remove(file)));
-            }
-            ["rename", from, to] => {
-                fs::rename(self.file(from), self.file(to)).expect("renamed");
-                self.edit(|rows| {
-                    let mut cells = rows.remove(from).expect("a row");
-                    cells[0] = to.to_owned();
-                    rows.insert(to.to_owned(), cells);
-                });
-            }
-            ["move root", to] => {
-                fs::rename(self.at(&self.music), self.at(to)).expect("renamed");
-                self.music = to.to_owned();
-            }
-            ["bytes", file] => {
-                let path = self.file(file);
-                let times = fs::metadata(&path).expect("facts").modified().expect("a time");
-                let mut bytes = fs::read(&path).expect("read");
-                // Half a millisecond of silence amid the second clip.
-                let middle = bytes.len() / 2;
-                bytes[middle..middle + 22].fill(0);
-                fs::write(&path, bytes).expect("written");
-                File::options().write(true).open(&path).expect("a file").set_modified(times).expect("its time");
-            }
-            ["times", file] => {
-                let file = File::options().write(true).open(self.file(file)).expect("a file");
-                file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000)).expect("a time");
-            }
-            ["tag", file, title] => {
-                let path = self.file(file);
-                let mut bytes = fs::read(&path).expect("read");
-                let size = title.len() as u32;
-                let info =
-                    [&b"LIST"[..], &(12 + size).to_le_bytes(), b"INFOINAM", &size.to_le_bytes(), title.as_bytes()];
-                info.iter().for_each(|part| bytes.extend(*part));
-                let whole = (bytes.len() as u32 - 8).to_le_bytes();
-                bytes[4..8].copy_from_slice(&whole);
-                fs::write(path, bytes).expect("written");
-            }
-            ["cell", file, column, value] => self.edit(|rows| {
-                let at = COLUMNS.iter().position(|name| *name == column).expect("a column");
-                rows.get_mut(file).expect("a row")[at] = value.to_owned();
-            }),
-            ["set", set] => self.sets.push(set.to_owned()),
-            ["option", option, value] => self.options = vec![option.to_owned(), value.to_owned()],
-            ["processes", count] => self.processes = count.parse().expect("a number"),
-            ["env", name, value] => self.env.push((name.to_owned(), value.to_owned())),
-            ["text", from, to] => {
-                let text = fs::read_to_string(self.at("manifest.toml")).expect("a manifest");
-                assert!(text.contains(from), "the manifest has no {from:?}");
-                fs::write(self.at("manifest.toml"), text.replace(from, to)).expect("written");
-            }
-            ["opt out", id] => {
-                let line = format!("{id}\t2026-03-01\tletter\n");
-                let text = fs::read_to_string(self.at("optout.tsv")).expect("a list");
-                fs::write(self.at("optout.tsv"), text + &line).expect("written");
-            }
-            ["move store", to] => {
-                fs::rename(self.at(&self.store), self.at(to)).expect("renamed");
-                self.store = to.to_owned();
-            }
-            ["lose objects", folder] => fs::remove_dir_all(self.at(&self.store).join(folder)).expect("removed"),
-            ["lose half of", folder] => {
-                let folder = self.at(&self.store).join(folder);
-                for path in files(&folder).into_keys().filter(|path| path.to_string_lossy().as_bytes()[0] < b'8') {
-                    fs::remove_file(folder.join(path)).expect("removed");
-                }
-            }
-            ["clean"] => {
-                let mut command = refrain(&["gc", "--keep", "1", "--store"]);
-                assert!(command.arg(self.at(&self.store)).output().expect("the binary starts").status.success());
-            }
-            _ => panic!("no such change: {change:?}"),
-        }
-    }
-}
-
-const COLUMNS: [&str; 6] = ["path", "license", "artist", "title", "genre", "source"];
-const OPTOUT: &str = "id\tdate\tevidence\n";
-
 /// Tracks, clips and shards of a run.
 #[derive(Default)]
 struct Published {
@@ -261,9 +78,13 @@ struct Published {
 impl Published {
     fn of(said: &Said) -> Published {
         let (mut published, codes) = (Published::default(), said.folder().join("codes"));
-        published.codec = said.weights()[..12].to_owned();
+        // Where a sweep varies the codec, it lies elsewhere.
+        let codec = &said.record()["files"]["model/codec.safetensors"];
+        published.codec = codec.as_str().map(|digest| digest[..12].to_owned()).unwrap_or_default();
         for path in if codes.exists() { files(&codes) } else { BTreeMap::new() }.into_keys() {
-            let shard = path.with_extension("").display().to_string();
+            // Below a point's folder, the shard of that point.
+            let shard = path.with_extension("");
+            let shard = shard.iter().skip(shard.iter().count() - 2).collect::<PathBuf>().display().to_string();
             let reader = SerializedFileReader::new(File::open(codes.join(&path)).expect("a shard")).expect("Parquet");
             for row in reader {
                 let row = row.expect("a row");
@@ -297,7 +118,7 @@ fn meant(items: &Items, before: &Published, after: &Published) -> Items {
     for (stage, names) in items {
         let mut ids = BTreeSet::new();
         for name in names {
-            match (stage.as_str(), name.as_str()) {
+            match (stage.split('[').next().unwrap_or(stage), name.as_str()) {
                 ("codes", "all") => ids.extend(after.all_clips()),
                 ("codes", "new") => ids.extend(after.all_clips().difference(&before.all_clips()).cloned()),
                 ("codes", clip) if clip.contains('@') => drop(ids.insert(clip.to_owned())),
@@ -416,10 +237,11 @@ fn judge(row: &Row, base: &Place, first: &Said) -> Result<(usize, usize, usize),
     if wrong.is_empty() { Ok((count(&ran), count(&necessary), count(&held))) } else { Err(wrong.join("\n  ")) }
 }
 
-/// A codec for the manifests that load one.
-fn codec() -> Vec<u8> {
-    let place = Place::new("models");
+/// A codec for the manifests that load one; another seed gives another.
+fn codec(seed: u32) -> Vec<u8> {
+    let mut place = Place::new("models");
     compose(&place, 4, 0.6);
+    place.sets.push(format!("seed={seed}"));
     let said = place.run();
     fs::read(said.folder().join("model/codec.safetensors")).expect("a codec")
 }
@@ -440,7 +262,9 @@ fn all_rows(manifest: &str) {
     let table: Table = toml::from_str(&fs::read_to_string(at).expect("a table")).expect("a table");
     let base = Place::new(manifest);
     if manifest == "corpus" {
-        fs::write(base.at("codec.safetensors"), codec()).expect("a codec");
+        for (name, seed) in [("codec", 17), ("other", 18)] {
+            fs::write(base.at(&format!("{name}.safetensors")), codec(seed)).expect("a codec");
+        }
     }
     compose(&base, table.tracks, table.seconds);
     let first = base.run();
@@ -495,6 +319,6 @@ fn models() {
 #[test]
 fn every_file_is_used() {
     let names: BTreeSet<PathBuf> = files(&repository().join("tests/rebuilds")).into_keys().collect();
-    let used = ["corpus.toml", "corpus-manifest.toml", "models.toml", "models-manifest.toml"];
+    let used = ["corpus.toml", "corpus-manifest.toml", "models.toml", "models-manifest.toml", "place.rs"];
     assert_eq!(names, used.map(|name| Path::new(name).to_owned()).into());
 }

@@ -269,6 +269,31 @@ fn a_table_that_states_digests() {
 }
 
 #[test]
+fn a_table_that_states_the_digest_of_one_file_for_several() {
+    let place = Place::new();
+    let digest = blake3::hash(&fs::read(place.music().join("t5.wav")).expect("a file")).to_hex().to_string();
+    // The first is not there, the second has other bytes.
+    let rows: String =
+        ["gone.wav", "t1.wav", "t5.wav"].iter().map(|name| format!("{name},CC0-1.0,{digest}\n")).collect();
+    let table = place.music().join("all.csv");
+    fs::write(&table, format!("path,license,b3\n{rows}")).expect("a table");
+    let file = format!("stage.tracks.file={}", table.display());
+    let sets =
+        ["--set", "stage.tracks.corpus=table", "--set", &file, "--set", "stage.tracks.digest=b3", "--to", "mono"];
+    let said = place.run(&sets);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert_eq!((said.count("decoded", "kept"), said.count("decoded", "dropped")), (3, 0), "{}", said.out);
+    assert_eq!((said.count("decoded", "executed"), said.count("mono", "kept")), (1, 1));
+    assert!(said.err.contains("t5.wav holds what is looked for"), "{}", said.err);
+    // Where nobody has the bytes, what is wrong with the first is said.
+    fs::remove_file(place.music().join("t5.wav")).expect("removed");
+    fs::remove_dir_all(place.store()).expect("removed");
+    let said = place.run(&sets);
+    assert_eq!((said.count("decoded", "kept"), said.count("decoded", "dropped")), (0, 3), "{}", said.out);
+    assert!(said.out.contains("gone.wav: No such file"), "{}", said.out);
+}
+
+#[test]
 fn usage() {
     let (place, _) = clean();
     let place = place.copy();

@@ -69,9 +69,13 @@ fn a_track_that_was_trained_on() {
     let license = json!([
         "CC0-1.0",
         "stated as `https://creativecommons.org/publicdomain/zero/1.0/`",
+        "stated by the sidecar `tracks.csv`, line 3",
         "kept by `free` (allow = [\"CC0-1.0\", \"CC-BY-4.0\"])",
     ]);
     assert_eq!(event["license"], license);
+    let words = "https://creativecommons.org/publicdomain/zero/1.0/";
+    let evidence = json!({ "kind": "sidecar", "file": "tracks.csv", "row": 2, "line": 3, "license": words });
+    assert_eq!(event["evidence"], evidence);
     assert_eq!(event["clips"].as_array().expect("clips").len(), 2);
     assert_eq!(names(&event["used_by"]["shards"]), BTreeSet::from(["codes/train/all.parquet".to_owned()]));
     let models = ["model/codec.safetensors", "model/prior-0.safetensors"].map(str::to_owned);
@@ -108,6 +112,7 @@ fn rows_that_were_dropped() {
     let why_ = support::text(&event["subject"]["why"]);
     assert!(why_.contains("CC-BY-NC-4.0"), "{why_}");
     assert_eq!(line(&text, "dropped"), format!("{why_} (license-not-allowed)"));
+    assert_eq!(event["license"], json!(["CC-BY-NC-4.0", "stated by the sidecar `tracks.csv`, line 8"]));
     let stages: Vec<&str> =
         event["stages"].as_array().expect("stages").iter().filter_map(|s| s["name"].as_str()).collect();
     assert_eq!(stages, ["tracks", "free"]);
@@ -115,6 +120,7 @@ fn rows_that_were_dropped() {
     let (event, text) = why("folder/t7.wav");
     assert_eq!((&event["kept"], &event["subject"]["kind"]), (&json!(false), &json!("withdrawn")));
     assert_eq!(line(&text, "withdrawn"), "on 2026-03-01: letter 7");
+    assert_eq!((&event["evidence"], &event["license"]), (&Value::Null, &json!([])));
     assert_eq!(line(&text, "used by"), "nothing of this run");
 }
 
@@ -178,4 +184,98 @@ fn what_is_not_there_is_told_with_what_is_near() {
     assert_eq!(said.code, Some(0), "{}", said.err);
     assert!(said.out.contains("the store of the run is not here; name it with --store"), "{}", said.out);
     assert!(!alone.path().join("none").exists());
+}
+
+/// What states the license of a track of a run, and the notes.
+fn evidence(place: &Place, run: &str, track: &str) -> (Value, Vec<String>) {
+    let output = refrain(&["why", run, track, "--json", "--store"]).arg(place.store()).output();
+    let said = Said::of(&output.expect("it starts"));
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let notes = said.events[0]["notes"].as_array().expect("notes").iter().map(support::text).collect();
+    (said.events[0]["evidence"].clone(), notes)
+}
+
+/// Gives a WAV a tag with its license.
+fn tag(file: &std::path::Path, license: &str) {
+    let mut bytes = fs::read(file).expect("read");
+    let size = license.len() as u32;
+    let info = [&b"LIST"[..], &(12 + size).to_le_bytes(), b"INFOICOP", &size.to_le_bytes(), license.as_bytes()];
+    info.iter().for_each(|part| bytes.extend(*part));
+    let whole = (bytes.len() as u32 - 8).to_le_bytes();
+    bytes[4..8].copy_from_slice(&whole);
+    fs::write(file, bytes).expect("written");
+}
+
+#[test]
+fn what_states_a_license_is_looked_up_in_the_source() {
+    let place = Place::new().with(&["--set", "stage.tracks.license=CC-BY-4.0", "--to", "free"]);
+    fs::create_dir(place.music().join("album")).expect("a folder");
+    for n in [0, 1] {
+        fs::rename(place.music().join(format!("t{n}.wav")), place.music().join(format!("album/t{n}.wav")))
+            .expect("moved");
+    }
+    tag(&place.music().join("t2.wav"), "CC0-1.0");
+    fs::write(place.music().join("album/tracks.jsonl"), "\n{\"path\": \"t0.wav\", \"license\": \"CC0-1.0\"}\n")
+        .expect("a table");
+    place.table("album/t0.wav,CC-BY-4.0,,,\nalbum/t1.wav,CC-BY-4.0,,,\nt2.wav,,artist 2,,\n");
+    let said = place.run(&[]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let run = support::text(&said.done()["run"]);
+    let plain = |track: &str| {
+        let (found, notes) = evidence(&place, &run, track);
+        assert_eq!(notes, Vec::<String>::new());
+        found
+    };
+    let sidecar = |file: &str, row: u32, line: u32, license: &str| json!({ "kind": "sidecar", "file": file, "row": row, "line": line, "license": license });
+    assert_eq!(plain("folder/album/t0.wav"), sidecar("album/tracks.jsonl", 1, 2, "CC0-1.0"));
+    assert_eq!(plain("folder/album/t1.wav"), sidecar("tracks.csv", 2, 3, "CC-BY-4.0"));
+    assert_eq!(plain("folder/t2.wav"), json!({ "kind": "tags", "license": "CC0-1.0" }));
+    assert_eq!(plain("folder/t3.wav"), json!({ "kind": "setting", "stage": "tracks", "license": "CC-BY-4.0" }));
+
+    // The source as it is now is not what the run has read.
+    place.table("album/t1.wav,CC0-1.0,,,\n");
+    let (now, notes) = evidence(&place, &run, "folder/album/t1.wav");
+    let changed = "its source has changed since the run: the sidecar `tracks.csv`, line 2 states `CC0-1.0` now";
+    assert_eq!((now, notes), (Value::Null, vec![changed.to_owned()]));
+    assert_eq!(evidence(&place, &run, "folder/t2.wav").0, json!({ "kind": "tags", "license": "CC0-1.0" }));
+    fs::rename(place.music(), place.path().join("elsewhere")).expect("moved");
+    let (now, notes) = evidence(&place, &run, "folder/t2.wav");
+    let gone =
+        format!("what states its license cannot be looked up: the source {} is not there", place.music().display());
+    assert_eq!((now, notes), (Value::Null, vec![gone]));
+    // What is published names no place of this machine.
+    for (path, bytes) in support::tree(&said.folder()) {
+        let inside = String::from_utf8_lossy(&bytes).contains(&place.path().display().to_string());
+        assert!(!inside || path.ends_with("report.html"), "{}", path.display());
+    }
+}
+
+#[test]
+fn a_table_states_licenses_and_so_does_the_built_in_corpus() {
+    let place = Place::new();
+    let table = place.music().join("all.csv");
+    fs::write(&table, "song,terms,license\nt0.wav,CC0-1.0,MIT\nt1.wav,,MIT\nt2.wav,CC-BY-4.0,\n").expect("a table");
+    let file = format!("stage.tracks.file={}", table.display());
+    let sets = ["corpus=table", "path=song", "columns={ license = \"terms\" }", "license=CC-BY-4.0"];
+    let mut args: Vec<String> =
+        sets.iter().flat_map(|set| ["--set".to_owned(), format!("stage.tracks.{set}")]).collect();
+    args.extend(["--set".into(), file, "--to".into(), "free".into()]);
+    let said = place.run(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let found = |track: &str| evidence(&place, "latest", track).0;
+    let row = |row: u32, license: &str| json!({ "kind": "table", "file": "all.csv", "row": row, "line": row + 1, "license": license });
+    assert_eq!((found("table/t0.wav"), found("table/t2.wav")), (row(1, "CC0-1.0"), row(3, "CC-BY-4.0")));
+    assert_eq!(found("table/t1.wav"), json!({ "kind": "setting", "stage": "tracks", "license": "CC-BY-4.0" }));
+
+    let place = Place::empty();
+    let manifest = fs::read_to_string(place.path().join("tiny.toml")).expect("a manifest");
+    let synth = manifest.replace("do = \"ingest\"", "do = \"ingest\"\ncorpus = \"synth\"\npieces = 2\nseconds = 2.0");
+    fs::write(place.path().join("synth.toml"), synth).expect("written");
+    let mut command = refrain(&["run", "--to", "free", "--json", "--store"]);
+    command.arg(place.store()).arg(place.path().join("synth.toml"));
+    let said = Said::of(&command.output().expect("it starts"));
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let tracks = fs::read(said.folder().join("tracks.parquet")).expect("a list");
+    let tracks = datasets::catalog::read(&tracks).expect("a list");
+    assert_eq!(evidence(&place, "latest", &tracks[0].track).0, json!({ "kind": "built_in", "license": "CC0-1.0" }));
 }

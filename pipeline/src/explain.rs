@@ -15,7 +15,7 @@ use crate::{
 use compare::Reads;
 pub use compare::{Diff, How};
 use datasets::row::{Dropped, Pending};
-use stages::stage::{AnyRow, Kind, Refresh, Shape};
+use stages::stage::{AnyRow, Kind, Shape};
 use std::{
     cell::OnceCell,
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -28,6 +28,7 @@ pub struct Explainer<'a> {
     pub(crate) outcome: &'a Outcome,
     history: Option<&'a History>,
     refreshed: &'a [bool],
+    pinned: &'a [bool],
     runs: PathBuf,
     /// Each stage as it was, also under another name.
     past: Vec<Option<&'a Past>>,
@@ -35,6 +36,8 @@ pub struct Explainer<'a> {
     diffs: Vec<OnceCell<Vec<Diff>>>,
     /// Tracks of the last run by name: what is gone is named by them.
     tracks: OnceCell<BTreeMap<Name, String>>,
+    /// By the last run that went on to stages which the last one left out.
+    former: Option<Box<Explainer<'a>>>,
 }
 
 /// The rows that an item or a row was made from and that differ.
@@ -45,17 +48,32 @@ struct Inputs<'d> {
 }
 
 impl<'a> Explainer<'a> {
-    /// Of a dry run's outcome and the last published run. `runs` is where the trees of published runs lie.
+    /// Of a dry run's outcome and the last published run. `refreshed` are the stages that are asked for anew, `pinned`
+    /// those whose weights a lock file names; `runs` is where the trees of published runs lie.
     pub fn new(
         plan: &'a Plan,
         outcome: &'a Outcome,
         history: Option<&'a History>,
         refreshed: &'a [bool],
+        pinned: &'a [bool],
         runs: &Path,
     ) -> Explainer<'a> {
         let diffs = plan.stages.iter().map(|_| OnceCell::new()).collect();
         let past = compare::matched(plan, history);
-        Explainer { plan, outcome, history, refreshed, runs: runs.into(), past, diffs, tracks: OnceCell::new() }
+        let former = history.and_then(History::former).map(|former| {
+            let former = Explainer::new(plan, outcome, Some(former), refreshed, pinned, runs);
+            Box::new(former)
+        });
+        let (runs, tracks) = (runs.into(), OnceCell::new());
+        Explainer { plan, outcome, history, refreshed, pinned, runs, past, diffs, tracks, former }
+    }
+
+    /// What explains a stage: the last run that had it, with all that fed it then.
+    pub fn of(&self, stage: usize) -> &Explainer<'a> {
+        match &self.former {
+            Some(former) if self.past[stage].is_none() && former.of(stage).past[stage].is_some() => former.of(stage),
+            _ => self,
+        }
     }
 
     /// The last published run, where one is known.
@@ -82,7 +100,7 @@ impl<'a> Explainer<'a> {
         if self.history.is_none() {
             return Reason::NeverRun { name: self.plan.name.clone() };
         }
-        let Some(past) = self.past[stage] else { return Reason::NewStage { stage: planned.name.clone() } };
+        let Some(past) = self.past[stage] else { return self.new_stage(stage) };
         let id = self.row_of(stage, id);
         let name = Name::of(&id);
         let reads = match planned.entry.shape {
@@ -107,6 +125,18 @@ impl<'a> Explainer<'a> {
             .or_else(|| compare::settings(planned, past, |name| name == "refresh"))
             .or_else(|| past.failed(name).then_some(Reason::Failed))
             .unwrap_or(Reason::Lost)
+    }
+
+    /// What is to be said of a stage that the last run did not have.
+    fn new_stage(&self, stage: usize) -> Reason {
+        let planned = &self.plan.stages[stage];
+        let label = planned.name.strip_prefix(&planned.of).and_then(|rest| rest.strip_prefix('[')?.strip_suffix(']'));
+        let variant = |past: &Past| past.name.split('[').next() == Some(planned.of.as_str());
+        let known = self.history.is_some_and(|history| history.stages.iter().any(variant));
+        match label.filter(|_| known) {
+            Some(point) => Reason::NewPoint { stage: planned.of.clone(), point: point.to_owned() },
+            None => Reason::NewStage { stage: planned.name.clone() },
+        }
     }
 
     /// Why an item of a stage may run, or a row of it is not known: it waits for an effect, maybe through models that may
@@ -274,7 +304,13 @@ impl<'a> Explainer<'a> {
         if self.refreshed[stage] {
             return Reason::Refreshed { stage: planned.of.clone() };
         }
-        let Some(past) = self.past[stage] else { return Reason::NewStage { stage: planned.name.clone() } };
+        let Some(past) = self.past[stage] else { return self.new_stage(stage) };
+        if self.pinned[stage] {
+            // What a lock file names does not follow from rows.
+            return compare::meant(planned, past)
+                .or_else(|| compare::settings(planned, past, |name| name == "refresh"))
+                .unwrap_or_else(|| Reason::Pinned { stage: planned.name.clone() });
+        }
         let own = || compare::own(planned, past, self.history);
         if planned.entry.shape == Shape::Source {
             return own().unwrap_or_else(|| self.source(stage, past, diff, reads));
@@ -296,10 +332,7 @@ impl<'a> Explainer<'a> {
             .or_else(whole)
             .or_else(|| self.wiring(stage))
             .or_else(|| compare::settings(planned, past, |name| name == "refresh"))
-            .unwrap_or_else(|| match planned.ready.refresh() {
-                Some(Refresh::Pinned) => Reason::Pinned { stage: planned.name.clone() },
-                _ => Reason::Other { stage: planned.name.clone() },
-            })
+            .unwrap_or_else(|| Reason::Other { stage: planned.name.clone() })
     }
 
     /// Why a source has other rows.

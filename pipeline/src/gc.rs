@@ -4,7 +4,7 @@
 //! Runs go first, then receipts, then what only they named: whenever it stops, what is left is whole, and another `gc`
 //! goes on from there.
 
-use crate::{error::Error, lock::Lock, runs};
+use crate::{error::Error, history, history::History, lock::Lock, runs};
 use datasets::{
     corpus::{Member, Name},
     fault,
@@ -45,8 +45,12 @@ const RECEIPTS: &str = "receipts";
 const OBJECTS: &str = "objects";
 const CHECKPOINTS: &str = "checkpoints";
 const CACHE: &str = "cached samples";
+const HISTORIES: &str = "histories";
 const LEFTOVERS: &str = "leftovers of killed runs";
-const KINDS: [&str; 6] = [RUNS, RECEIPTS, OBJECTS, CHECKPOINTS, CACHE, LEFTOVERS];
+const KINDS: [&str; 7] = [RUNS, RECEIPTS, OBJECTS, CHECKPOINTS, CACHE, HISTORIES, LEFTOVERS];
+
+/// Why a run goes that would otherwise stay.
+const WITHDRAWN: &str = "it holds tracks that a later run has withdrawn";
 
 /// Cleans up a store.
 ///
@@ -62,11 +66,18 @@ pub fn gc(folder: &Path, options: &Options) -> Result<Swept, Error> {
     let segments = store.segments()?;
     let live = Store::live(&segments, &roots, kept.iter().copied(), &pins);
     let contents = store.contents()?;
-    let doomed = doomed(&contents, &live);
+    let mut doomed = doomed(&contents, &live);
+    // A tree that the store knows nothing of is named like any other.
+    let unknown = trees.keys().filter(|run| roots.iter().all(|known| known.run != **run));
+    let named = unknown.filter_map(|run| Some(run.rsplit_once('-')?.0)).chain(kept.iter().map(|root| &*root.name));
+    let under_way = segments.iter().filter(|segment| live.unfinished.contains(&segment.number));
+    let named: BTreeSet<&str> = named.chain(under_way.map(|segment| &*segment.name)).collect();
+    doomed.extend(histories(&store, &named, &pins)?.into_iter().map(|path| (HISTORIES, path)));
     count(&trees, &segments, &live, &doomed, &mut swept);
     if options.dry {
         return Ok(swept);
     }
+    forget(&store, &swept)?;
     for (run, _) in &swept.runs {
         if let Some(tree) = trees.get(run) {
             remove_tree(tree)?;
@@ -113,7 +124,7 @@ fn choose<'r>(
                 members.contains(member) || member.content.is_some_and(|content| contents.contains(&content))
             };
             if stay > 0 && run.root.tracks.iter().any(holds) {
-                swept.runs.push((run.run.clone(), "it holds tracks that a later run has withdrawn"));
+                swept.runs.push((run.run.clone(), WITHDRAWN));
             } else if stay > 0 && stay >= keep {
                 swept.runs.push((run.run.clone(), "there are later ones"));
             } else {
@@ -163,6 +174,35 @@ fn pins(store: &Store, swept: &mut Swept) -> Result<Vec<Pins>, StoreError> {
         all.push(pins);
     }
     Ok(all)
+}
+
+/// What is remembered of names that no run goes by any more. Where a lock file names weights of the last one, the next
+/// run rests on these, and is compared with it.
+fn histories(store: &Store, named: &BTreeSet<&str>, pins: &[Pins]) -> Result<Vec<PathBuf>, StoreError> {
+    let locked = |name: &str| {
+        let history = History::of(store, name);
+        let past = history.iter().flat_map(|history| &history.stages);
+        let mut weights =
+            pins.iter().flat_map(|pins| &pins.weights).map(|weights| history::Name::of(&weights.short(12)));
+        let past: Vec<_> = past.collect();
+        weights.any(|weights| past.iter().any(|past| past.kept(weights)))
+    };
+    let all = History::names(store)?.into_iter().filter(|(name, _)| !named.contains(name.as_str()));
+    Ok(all.filter(|(name, _)| !locked(name)).map(|(_, path)| path).collect())
+}
+
+/// Withdrawn tracks are no longer told of, not even by the digests of their names: where a run left out stages by `--to`,
+/// its history knows former runs.
+fn forget(store: &Store, swept: &Swept) -> Result<(), StoreError> {
+    let runs: BTreeSet<&str> = swept.runs.iter().filter(|(_, why)| *why == WITHDRAWN).map(|(run, _)| &**run).collect();
+    for (name, _) in if runs.is_empty() { Vec::new() } else { History::names(store)? } {
+        let Some(mut history) = History::of(store, &name) else { continue };
+        if history.forget(&runs) {
+            let (run, settled) = (history.run.clone(), history.settled.clone());
+            history.record(store, &name, &run, settled)?;
+        }
+    }
+    Ok(())
 }
 
 /// Every file that goes but runs, roots and receipts.
@@ -302,7 +342,7 @@ mod tests {
         let mut swept = Swept::default();
         let kept = choose(&roots, &trees, 2, &mut swept);
         assert_eq!(kept.iter().map(|root| root.name.as_str()).collect::<Vec<_>>(), ["a", "a", "b"]);
-        let (withdrawn, later) = ("it holds tracks that a later run has withdrawn", "there are later ones");
+        let (withdrawn, later) = (WITHDRAWN, "there are later ones");
         let gone = [("a-1", withdrawn), ("a-2", later), ("a-3", withdrawn)];
         assert_eq!(swept.runs, gone.map(|(run, why)| (run.to_owned(), why)));
         assert_eq!(swept.notes.len(), 1, "{:?}", swept.notes);

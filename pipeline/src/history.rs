@@ -22,7 +22,11 @@ use packed::Packed;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use stages::{flow::Cost, stage::Shape};
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    path::PathBuf,
+};
 
 /// Where a run was published.
 #[derive(Clone, Debug)]
@@ -50,6 +54,8 @@ pub struct History {
     pub stages: Vec<Past>,
     /// What a run that changes nothing needs to know.
     pub settled: Option<Settled>,
+    /// The last one that went on to stages which this one left out by `--to`.
+    former: Option<Box<History>>,
 }
 
 /// One stage of the last published run: the parts of which the keys of its items were made.
@@ -133,15 +139,66 @@ fn place(store: &Store, name: &str) -> PathBuf {
 }
 
 impl History {
+    /// The names of which there is one, and where it lies.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn names(store: &Store) -> Result<Vec<(String, PathBuf)>, StoreError> {
+        let folder = store.root().join("history");
+        let entries = match fs::read_dir(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.and_then(Iterator::collect::<io::Result<Vec<_>>>),
+        };
+        let entries = entries.map_err(StoreError::io("read", &folder))?.into_iter();
+        let named = entries.filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path())));
+        // Hidden ones are on the way.
+        let mut named: Vec<_> = named.filter(|(name, _)| !name.starts_with('.')).collect();
+        named.sort();
+        Ok(named)
+    }
+
     /// Of the last published run of a name; none where none is known.
     pub fn of(store: &Store, name: &str) -> Option<History> {
         let bytes = fs::read(place(store, name)).ok()?;
         postcard::from_bytes(&bytes).ok().filter(|history: &History| history.format == FORMAT)
     }
 
-    /// The stage of a name.
+    /// The stage of a name, as the last run had it that went so far.
     pub fn stage(&self, name: &str) -> Option<&Past> {
+        self.own(name).or_else(|| self.former.as_ref()?.stage(name))
+    }
+
+    /// The stage of a name, where this very run had it.
+    pub fn own(&self, name: &str) -> Option<&Past> {
         self.stages.iter().find(|stage| stage.name == name)
+    }
+
+    /// The last run that went on to stages which this one left out by `--to`.
+    pub fn former(&self) -> Option<&History> {
+        self.former.as_deref()
+    }
+
+    /// That of a run, if it is this one or a former one.
+    pub fn of_run(self, run: &str) -> Option<History> {
+        if self.run == run { Some(self) } else { self.former?.of_run(run) }
+    }
+
+    /// Forgets former runs; whether there was one of them.
+    pub fn forget(&mut self, runs: &BTreeSet<&str>) -> bool {
+        let Some(mut former) = self.former.take() else { return false };
+        let (deeper, here) = (former.forget(runs), runs.contains(former.run.as_str()));
+        self.former = if here { former.former.take() } else { Some(former) };
+        deeper || here
+    }
+
+    /// What stays of it beside a run that leaves out some stages: the runs that last had them.
+    fn beside(&self, mut left_out: BTreeSet<String>) -> Option<Box<History>> {
+        let all = left_out.len();
+        left_out.retain(|name| self.own(name).is_none());
+        let had = left_out.len() < all;
+        let former = self.former.as_ref().and_then(|former| former.beside(left_out));
+        // Without what it was fed by, a stage could not be explained: all of that run stays.
+        if had { Some(Box::new(History { settled: None, former, ..self.clone() })) } else { former }
     }
 
     /// Rows that a stage kept.
@@ -153,7 +210,9 @@ impl History {
     pub fn next(&self, plan: &Plan, outcome: &Outcome) -> History {
         let stages = plan.stages.iter().zip(&outcome.stages);
         let stages = stages.map(|(stage, own)| Past::of(plan, stage, own, self.stage(&stage.name)));
-        History { format: FORMAT, run: String::new(), versions: versions(), stages: stages.collect(), settled: None }
+        let former = self.beside(plan.left_out.clone());
+        let (stages, versions) = (stages.collect(), versions());
+        History { format: FORMAT, run: String::new(), versions, stages, settled: None, former }
     }
 
     /// Rows added and retracted at each stage of the next run.

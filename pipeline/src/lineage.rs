@@ -33,11 +33,7 @@ impl Lineage {
     /// # Errors
     /// When one is missing from the store.
     pub fn read<'a>(store: &Store, objects: impl IntoIterator<Item = &'a Digest>) -> Result<Lineage, StoreError> {
-        let mut samples = BTreeSet::new();
-        for object in objects {
-            samples.extend(Digest::list(&store.get(object)?));
-        }
-        Ok(Lineage(samples))
+        stages::lineage::read(store, objects).map(Lineage)
     }
 
     /// Whether a model was trained on this track.

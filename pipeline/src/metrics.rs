@@ -1,4 +1,4 @@
-//! The figures of `evaluate`: as tables of the report, and as they stand in a run's record.
+//! The figures of `evaluate` as tables of the report.
 
 use crate::{
     execute::Outcome,
@@ -6,25 +6,13 @@ use crate::{
     report::data::{ScoreColumn, ScoreRow, ScoreTable},
 };
 use datasets::row::Metric;
-use serde_json::{Value, json};
 
 /// The figures of every stage that has some, with the stage's name.
-pub fn of<'a>(plan: &'a Plan, outcome: &'a Outcome) -> impl Iterator<Item = (&'a str, Vec<Metric>)> {
+fn of<'a>(plan: &'a Plan, outcome: &'a Outcome) -> impl Iterator<Item = (&'a str, Vec<Metric>)> {
     plan.stages.iter().zip(&outcome.stages).filter_map(|(stage, own)| {
         let metrics = own.kept.rows::<Metric>();
         (!metrics.is_empty()).then_some((stage.name.as_str(), metrics))
     })
-}
-
-/// Every figure with its stage, for `run.json`.
-pub fn record(plan: &Plan, outcome: &Outcome) -> Vec<Value> {
-    let all = of(plan, outcome).flat_map(|(stage, metrics)| metrics.into_iter().map(move |metric| (stage, metric)));
-    all.map(|(stage, metric)| {
-        let mut value = json!(metric);
-        value["stage"] = json!(stage);
-        value
-    })
-    .collect()
 }
 
 /// What the report shows of them. Bits per code stand in the table of the priors.

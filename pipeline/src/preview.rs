@@ -195,6 +195,7 @@ impl Pace {
 type Families = BTreeMap<(bool, Reason), (BTreeSet<Reason>, Vec<String>)>;
 
 fn of_stage(explainer: &Explainer<'_>, stage: usize, pace: &Pace) -> Stage {
+    let explainer = explainer.of(stage);
     let (planned, own) = (&explainer.plan.stages[stage], &explainer.outcome.stages[stage]);
     // Of an item that waits for several, the first decides.
     let mut may: BTreeMap<&str, &Pending> = BTreeMap::new();

@@ -6,7 +6,7 @@ use crate::{
     execute::Outcome,
     gather,
     history::Published,
-    layout, metrics,
+    layout,
     plan::Plan,
     report::{self, attribution_md, html},
     results::{self, Score},
@@ -91,7 +91,7 @@ pub fn publish(run: &Run<'_>) -> Result<Published, Error> {
         all.extend(texts.into_iter().map(|(name, text)| (PathBuf::from(name), text)));
         write_tree(store, &folder, &files, &report, &all)?;
     }
-    let timing = timing(&name, run.summary, run.workers, run.processes, run.started);
+    let timing = timing(run.plan, &name, run.summary, run.workers, run.processes, run.started);
     write_atomic(&folder.join("timing.json"), timing.as_bytes())?;
     point_latest(&store.runs(), &name)?;
     Ok(Published { run: name, folder, known })
@@ -239,7 +239,6 @@ fn record(run: &Run<'_>, name: &str, files: &BTreeMap<PathBuf, Digest>, scores: 
         files: files.iter().map(|(path, digest)| (path.display().to_string(), digest)).collect(),
         format: 1,
         made: json!(layout::made(run.plan, run.outcome)),
-        metrics: json!(metrics::record(run.plan, run.outcome)),
         name: &run.plan.name,
         numerics: datasets::effect::numerics(),
         refrain: env!("CARGO_PKG_VERSION"),
@@ -262,7 +261,6 @@ struct Record<'r> {
     files: BTreeMap<String, &'r Digest>,
     format: u32,
     made: Value,
-    metrics: Value,
     name: &'r str,
     numerics: &'r str,
     refrain: &'r str,
@@ -286,9 +284,16 @@ struct Line<'r> {
 }
 
 /// What this time was like.
-fn timing(run: &str, summary: &Summary, workers: usize, processes: usize, started: Instant) -> String {
+fn timing(plan: &Plan, run: &str, summary: &Summary, workers: usize, processes: usize, started: Instant) -> String {
+    let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path).display().to_string();
+    let sources = plan.stages.iter().filter(|stage| stage.entry.ports.is_empty());
+    let sources = sources.map(|stage| {
+        let places: Vec<String> = stage.ready.places(&plan.base).into_iter().map(absolute).collect();
+        (stage.name.as_str(), places)
+    });
     pretty(&json!({
         "run": run,
+        "sources": sources.collect::<BTreeMap<_, _>>(),
         "workers": workers,
         "processes": processes,
         "seconds": started.elapsed().as_secs_f64(),
@@ -301,13 +306,14 @@ fn timing(run: &str, summary: &Summary, workers: usize, processes: usize, starte
 /// # Errors
 /// When the store refuses.
 pub fn again(
+    plan: &Plan,
     store: &Store,
     published: &Published,
     summary: &Summary,
     workers: usize,
     started: Instant,
 ) -> Result<(), StoreError> {
-    let text = timing(&published.run, summary, workers, 1, started);
+    let text = timing(plan, &published.run, summary, workers, 1, started);
     write_atomic(&published.folder.join("timing.json"), text.as_bytes())?;
     point_latest(&store.runs(), &published.run)
 }

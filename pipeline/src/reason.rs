@@ -55,6 +55,13 @@ pub enum Reason {
         /// The stage.
         stage: String,
     },
+    /// The sweep of the last run had no such point.
+    NewPoint {
+        /// The stage, as the manifest calls it.
+        stage: String,
+        /// The values that tell this variant of it from others.
+        point: String,
+    },
     /// The command line asks for it.
     Refreshed {
         /// What it names.
@@ -180,6 +187,7 @@ impl Reason {
         match self {
             Reason::NeverRun { .. } => "never-run",
             Reason::NewStage { .. } => "new-stage",
+            Reason::NewPoint { .. } => "new-point",
             Reason::Refreshed { .. } => "refreshed",
             Reason::New { .. } => "new",
             Reason::Removed { .. } => "removed",
@@ -249,6 +257,7 @@ impl Reason {
         match self {
             Reason::NeverRun { name } => format!("no earlier run of `{name}` is known"),
             Reason::NewStage { stage } => format!("the last run had no stage `{stage}`"),
+            Reason::NewPoint { stage, point } => format!("the last run had no point `{point}` of `{stage}`"),
             Reason::Refreshed { stage } => format!("--refresh {stage}"),
             Reason::New { input } => format!("{} is new", named(input)),
             Reason::Removed { input } => format!("{} is gone", named(input)),

@@ -29,6 +29,9 @@ pub struct Score {
     pub value: f64,
     /// What it was measured on and with.
     pub basis: Basis,
+    /// Of an evaluation, the same in full.
+    #[serde(flatten)]
+    pub metric: Option<Metric>,
 }
 
 /// All scores of a run, in the order of the plan's stages.
@@ -54,6 +57,7 @@ fn bits(stage: &PlannedStage, prior: &Prior) -> Vec<Score> {
             ("level", prior.level.to_string()),
             ("codes", format!("{} in {} clips, {}", on.frames, on.clips, on.digest.short(12))),
         ]),
+        metric: None,
     };
     let bits = &prior.bits;
     let held_out = bits.held_out.map(|held_out| score("held_out_bits", held_out, &bits.on_held_out));
@@ -76,6 +80,7 @@ fn measured(stage: &PlannedStage, metric: &Metric) -> Score {
             ("measured", size(&metric.candidate)),
             ("reference", format!("{}, {}", size(&metric.reference), metric.reference.digest.short(12))),
         ]),
+        metric: Some(metric.clone()),
     }
 }
 

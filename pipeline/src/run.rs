@@ -209,6 +209,7 @@ pub(crate) fn optouts(plan: &Plan, unreadable: &mut Vec<String>) -> BTreeMap<Str
 pub fn dry(plan: Plan, options: &Options, cancel: Cancel) -> Result<Preview, Error> {
     let plan = Arc::new(plan);
     let prepared = prepare(&plan, options, true, cancel, Box::new(()), None)?;
+    let pinned: Vec<bool> = prepared.pins.iter().map(Option::is_some).collect();
     let share = execute(&plan, &prepared.env, prepared.found, prepared.pins, options.workers, None)?;
     let outcome = share.outcome(&plan, &prepared.env);
     if let Some(error) = failure(outcome.failures) {
@@ -219,7 +220,7 @@ pub fn dry(plan: Plan, options: &Options, cancel: Cancel) -> Result<Preview, Err
     let refreshed = |stage: &PlannedStage| options.refresh.iter().any(|name| *name == stage.name || *name == stage.of);
     let refreshed: Vec<bool> = plan.stages.iter().map(refreshed).collect();
     let history = History::of(store, &plan.name);
-    Ok(Preview::of(&Explainer::new(&plan, &outcome, history.as_ref(), &refreshed, &store.runs())))
+    Ok(Preview::of(&Explainer::new(&plan, &outcome, history.as_ref(), &refreshed, &pinned, &store.runs())))
 }
 
 /// Runs a plan and publishes what came of it, alone or as one of several processes.
@@ -262,7 +263,7 @@ fn lead(
         && let Some((published, summary)) = settled::recall(&history, settled, &env.store)?
     {
         env.event(Event::Unchanged { run: published.run.clone() });
-        publish::again(&env.store, &published, &summary, options.workers, started)?;
+        publish::again(&plan, &env.store, &published, &summary, options.workers, started)?;
         keep::record(&env.store, &plan, &Outcome::default(), &Withdrawn::default(), &published.run, true)?;
         env.store.flush()?;
         return Ok(Finished { summary, published, wall: started.elapsed(), locked: None });

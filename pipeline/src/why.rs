@@ -1,13 +1,15 @@
 //! `refrain why`: one row or file of a published run, both ways: what it came from, and what rests on it.
 //!
-//! All of it is read from what the run published and, for what models were trained on, from the store: no manifest and no
-//! source is needed.
+//! It is read from what the run published and, for what models were trained on, from the store: no manifest is needed. A
+//! source is looked at for where the license of one track is stated.
 
+mod evidence;
 mod read;
 mod text;
 
 use crate::{error::Error, history::parts, layout::Made};
 use datasets::{Digest, catalog::Listed, shard::members};
+pub use evidence::{Evidence, Place};
 use read::Run;
 pub use read::StageLine;
 use serde::Serialize;
@@ -79,8 +81,10 @@ pub struct Answer {
     pub what: String,
     /// What the run's list says of a track.
     pub track: Option<Listed>,
-    /// The license and why it was kept, in sentences.
+    /// The license, where it is stated and why it was kept, in sentences.
     pub license: Vec<String>,
+    /// Where the license is stated, as the source is now.
+    pub evidence: Option<Evidence>,
     /// Clips of a track, or of a shard so many.
     pub clips: Vec<String>,
     /// The models that it was made from.
@@ -136,6 +140,7 @@ impl Answer {
             what,
             track: None,
             license: Vec::new(),
+            evidence: None,
             clips: Vec::new(),
             models: Vec::new(),
             tracks: Tracks::default(),
@@ -156,7 +161,7 @@ pub fn why(folder: &Path, store: &Path, word: &str) -> Result<Answer, Error> {
     match &subject {
         Subject::Track { id } => of_track(&run, id, subject.clone()),
         Subject::Clip { track, .. } => of_track(&run, track, subject.clone()),
-        Subject::Dropped { stage, .. } => Ok(of_dropped(&run, stage, &subject)),
+        Subject::Dropped { id, stage, .. } => Ok(of_dropped(&run, id, stage, &subject)),
         Subject::Withdrawn { id, .. } => Ok(of_withdrawn(&run, id, &subject)),
         Subject::File { path, digest } => of_file(&run, path, digest.as_deref(), &subject),
     }
@@ -250,14 +255,19 @@ fn of_track(run: &Run, id: &str, subject: Subject) -> Result<Answer, Error> {
     answer.used_by.models = trained.iter().flat_map(|made| run.paths(&made.digest)).collect();
     answer.used_by.songs = run.songs_of(&models);
     answer.stages = run.path_of(id);
-    answer.license = run.license(listed, &answer.stages);
+    answer.evidence = run.evidence(id, Some(listed), &mut answer.notes);
+    answer.license = run.license(listed, answer.evidence.as_ref(), &answer.stages);
     answer.track = Some(listed.clone());
     Ok(answer)
 }
 
-fn of_dropped(run: &Run, stage: &str, subject: &Subject) -> Answer {
+fn of_dropped(run: &Run, id: &str, stage: &str, subject: &Subject) -> Answer {
     let mut answer = Answer::new(run, subject.clone(), format!("a row that `{stage}` dropped"));
     answer.stages = run.before(stage);
+    let track = parts(id).0;
+    answer.evidence = run.evidence(track, run.tracks.get(track), &mut answer.notes);
+    let said = |evidence: &Evidence| vec![evidence.license.clone(), format!("stated by {}", evidence.place)];
+    answer.license = answer.evidence.as_ref().map(said).unwrap_or_default();
     answer
 }
 

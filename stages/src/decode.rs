@@ -57,23 +57,24 @@ impl Effect for Pass {
     }
 
     fn run(&self, content: &Digest) -> Result<Recording, Fault> {
-        let path = self.env.source(content)?;
-        let cancel = &self.env.cancel;
-        let result = decode(&path, &mut |_, _, _| {
-            if cancel.cancelled() { Err(std::io::ErrorKind::Interrupted.into()) } else { Ok(()) }
-        });
-        unchanged(&path, content)?;
-        match result {
-            Ok(found) => Ok(Recording {
-                frames: found.frames,
-                rate: found.rate,
-                channels: found.channels,
-                samples: Digest(found.digest),
-            }),
-            Err(DecodeError::Refused(refusal)) => Err(Fault::refused(refusal.reason.code(), refusal.message)),
-            Err(DecodeError::Failed(error)) => Err(Fault::failed(&path.display().to_string(), &error)),
-            Err(DecodeError::Sink(_)) => Err(Fault::Interrupted),
-        }
+        self.env.read(content, |path| {
+            let cancel = &self.env.cancel;
+            let result = decode(path, &mut |_, _, _| {
+                if cancel.cancelled() { Err(std::io::ErrorKind::Interrupted.into()) } else { Ok(()) }
+            });
+            unchanged(path, content)?;
+            match result {
+                Ok(found) => Ok(Recording {
+                    frames: found.frames,
+                    rate: found.rate,
+                    channels: found.channels,
+                    samples: Digest(found.digest),
+                }),
+                Err(DecodeError::Refused(refusal)) => Err(Fault::refused(refusal.reason.code(), refusal.message)),
+                Err(DecodeError::Failed(error)) => Err(Fault::failed(&path.display().to_string(), &error)),
+                Err(DecodeError::Sink(_)) => Err(Fault::Interrupted),
+            }
+        })
     }
 }
 

@@ -94,7 +94,7 @@ pub fn open(env: &Env, excerpt: &Excerpt) -> Result<Samples, Fault> {
         // A blob is put where there is none.
         Err(_) => drop(fs::remove_file(&path)),
     }
-    make(env, excerpt, &path)?;
+    env.read(&excerpt.content, |source| make(env, excerpt, source, &path))?;
     Samples::open(&path, excerpt.channels).map_err(|e| StoreError::io("read", &path)(e).into())
 }
 
@@ -106,12 +106,11 @@ fn lock_of(key: Digest) -> Arc<Mutex<()>> {
     making.entry(key).or_default().clone()
 }
 
-fn make(env: &Env, excerpt: &Excerpt, path: &Path) -> Result<(), Fault> {
-    let source = env.source(&excerpt.content)?;
+fn make(env: &Env, excerpt: &Excerpt, source: &Path, path: &Path) -> Result<(), Fault> {
     let name = source.display().to_string();
     let mut temp = Temp::beside(path)?;
-    let made = materialize(&source, excerpt.rate, excerpt.channels, &mut temp);
-    unchanged(&source, &excerpt.content)?;
+    let made = materialize(source, excerpt.rate, excerpt.channels, &mut temp);
+    unchanged(source, &excerpt.content)?;
     match made {
         Ok(made) if Digest(made.source.digest) == excerpt.samples => {
             trim(env, made.frames * u64::from(excerpt.channels) * 4, path);

@@ -61,14 +61,16 @@ impl Effect for Import {
     }
 
     fn run(&self, content: &Digest) -> Result<row::Weights, Fault> {
-        let path = self.env.source(content)?;
-        let bytes = fs::read(&path).map_err(|e| Fault::failed(&path.display().to_string(), &e))?;
-        if Digest::of(&bytes) != *content {
-            return Err(Fault::Failed(format!("{} changed while it was read; run again", path.display())));
-        }
-        let codec = Codec::load(&bytes).map_err(|e| {
-            let why = format!("{} is no codec: {e}", path.display());
-            Fault::Refused(Refusal { code: "not-a-codec".into(), why })
+        let (codec, bytes) = self.env.read(content, |path| {
+            let bytes = fs::read(path).map_err(|e| Fault::failed(&path.display().to_string(), &e))?;
+            if Digest::of(&bytes) != *content {
+                return Err(Fault::Failed(format!("{} changed while it was read; run again", path.display())));
+            }
+            let codec = Codec::load(&bytes).map_err(|e| {
+                let why = format!("{} is no codec: {e}", path.display());
+                Fault::Refused(Refusal { code: "not-a-codec".into(), why })
+            })?;
+            Ok((codec, bytes))
         })?;
         let digest = self.env.store.put(&bytes)?;
         Ok(describe(&codec, digest))

@@ -4,6 +4,7 @@
 //! never the audio. Lists are sorted by key, so that the order in which a file system or a table
 //! lists files reaches no output.
 
+pub mod evidence;
 mod folder;
 mod key;
 mod member;

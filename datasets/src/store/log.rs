@@ -10,14 +10,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const HEAD: usize = 8;
+/// Length and check.
+pub(super) const HEAD: usize = 8;
 
 fn check(body: &[u8]) -> u32 {
     Digest::of(body).prefix() as u32
 }
 
 /// A body as a record.
-fn record(body: &[u8]) -> Vec<u8> {
+pub(super) fn record(body: &[u8]) -> Vec<u8> {
     let mut record = Vec::with_capacity(HEAD + body.len());
     record.extend((body.len() as u32).to_le_bytes());
     record.extend(check(body).to_le_bytes());
@@ -26,7 +27,7 @@ fn record(body: &[u8]) -> Vec<u8> {
 }
 
 /// The bodies of all whole records from the start on.
-fn bodies(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(super) fn bodies(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = bytes;
     std::iter::from_fn(move || {
         let (length, after) = rest.split_first_chunk::<4>()?;

@@ -1,10 +1,9 @@
 //! Receipts: an append-only log of finished work, key -> the objects that it names and small bytes.
 //!
-//! A record is its length and a check (both u32, little-endian), then key, number of objects (u32), objects and value.
-//! A segment is written by one process run and never appended to by another, so that a torn tail ends only itself. Its
-//! first record says which manifest's run wrote it.
+//! The body of a record is key, number of objects (u32), objects and value. A segment is written by one process run and
+//! never appended to by another, so that a torn tail ends only itself. Its first record says which manifest's run wrote it.
 
-use super::{StoreError, write_atomic};
+use super::{StoreError, log, write_atomic};
 use crate::{Digest, Key, fault};
 use std::{
     collections::HashMap,
@@ -17,7 +16,6 @@ use std::{
     },
 };
 
-const HEAD: usize = 8;
 /// Key and number of objects.
 const LEAST: usize = 36;
 /// The ending of a segment's name. Format 1 wrote `.log`, which did not name objects.
@@ -57,10 +55,6 @@ pub(super) struct Receipts {
     name: OnceLock<String>,
 }
 
-fn check(body: &[u8]) -> u32 {
-    Digest::of(body).prefix() as u32
-}
-
 /// The key of a segment's first record.
 fn writer() -> Digest {
     Key::new("written by runs of").finish()
@@ -72,34 +66,20 @@ fn record(key: &Digest, objects: &[Digest], value: &[u8]) -> Vec<u8> {
     body.extend((objects.len() as u32).to_le_bytes());
     objects.iter().for_each(|object| body.extend(object.0));
     body.extend(value);
-    let mut record = Vec::with_capacity(HEAD + body.len());
-    record.extend((body.len() as u32).to_le_bytes());
-    record.extend(check(&body).to_le_bytes());
-    record.extend(&body);
-    record
-}
-
-fn word(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
+    log::record(&body)
 }
 
 /// Key and receipt of a record's body.
 fn parse(body: &[u8]) -> Option<(Digest, Receipt)> {
     let key = Digest(body.get(..32)?.try_into().ok()?);
-    let end = LEAST + 32 * word(body, 32)? as usize;
+    let end = LEAST + 32 * u32::from_le_bytes(body.get(32..LEAST)?.try_into().ok()?) as usize;
     let objects = Digest::list(body.get(LEAST..end)?).collect();
     Some((key, Receipt { objects, value: body[end..].into() }))
 }
 
 /// Hands out every whole record.
 fn load(bytes: &[u8], mut take: impl FnMut(Digest, Receipt)) {
-    let mut rest = bytes;
-    while let (Some(length), Some(expected)) = (word(rest, 0), word(rest, 4)) {
-        let body = rest.get(HEAD..HEAD + length as usize).filter(|body| check(body) == expected);
-        let Some((body, (key, receipt))) = body.and_then(|body| Some((body, parse(body)?))) else { return };
-        take(key, receipt);
-        rest = &rest[HEAD + body.len()..];
-    }
+    log::bodies(bytes).map_while(parse).for_each(|(key, receipt)| take(key, receipt));
 }
 
 /// The segments in their order: a later one wins where two processes remembered one key.
@@ -301,7 +281,7 @@ mod tests {
             fs::read(place(folder.path(), 1)).expect("a segment")
         };
         for cut in 0..whole.len() {
-            let records = if cut < first { 0 } else { 1 + (cut - first) / (HEAD + LEAST + 32 + 5) };
+            let records = if cut < first { 0 } else { 1 + (cut - first) / (log::HEAD + LEAST + 32 + 5) };
             assert_eq!(count(&whole[..cut]), records, "cut at {cut}");
         }
         // A second run starts a segment of its own and sees all of the first.

@@ -120,7 +120,7 @@ impl Store {
         let left = &mut contents.leftovers;
         entries(self.root(), left, |_, _| ())?;
         entries(&self.root().join("receipts"), left, |_, _| ())?;
-        for folder in ["roots", "roots/locks", "runs"] {
+        for folder in ["history", "roots", "roots/locks", "runs"] {
             entries(&self.root().join(folder), left, |_, _| ())?;
         }
         let log = |path: &PathBuf| path.extension().is_some_and(|e| e == "log");

@@ -6,7 +6,10 @@ use crate::{
     reason::{Change, Reason},
 };
 use rayon::prelude::*;
-use stages::kept::Kept;
+use stages::{
+    kept::Kept,
+    stage::{Kind, Trait},
+};
 
 /// How a row differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +97,7 @@ pub(super) fn matched<'h>(plan: &Plan, history: Option<&'h History>) -> Vec<Opti
     for stage in &plan.stages {
         let fed = stage.inputs.iter().flatten().map(|&fed| matched[fed].map_or("", |past| past.name.as_str()));
         let from: Vec<&str> = fed.collect();
-        let named = history.stage(&stage.name).filter(|past| past.verb == stage.entry.verb);
+        let named = history.own(&stage.name).filter(|past| past.verb == stage.entry.verb);
         let renamed = || {
             let mut others = history
                 .stages
@@ -121,13 +124,18 @@ pub(super) fn settings(stage: &PlannedStage, past: &Past, which: impl Fn(&str) -
     (!changes.is_empty()).then(|| Reason::Settings { stage: stage.name.clone(), changes })
 }
 
-/// What of a stage itself differs: revision, settings, seed, versions.
-pub(super) fn own(stage: &PlannedStage, past: &Past, history: Option<&History>) -> Option<Reason> {
+/// Whether a stage is to do something else: revision and settings, by which a lock file names weights.
+pub(super) fn meant(stage: &PlannedStage, past: &Past) -> Option<Reason> {
     let (was, now) = (past.revision, stage.revision());
     if was != now {
         return Some(Reason::Revision { verb: past.verb.clone(), was, now });
     }
-    if let Some(reason) = settings(stage, past, |name| name != "refresh") {
+    settings(stage, past, |name| name != "refresh")
+}
+
+/// What of a stage itself differs: revision, settings, seed, versions.
+pub(super) fn own(stage: &PlannedStage, past: &Past, history: Option<&History>) -> Option<Reason> {
+    if let Some(reason) = meant(stage, past) {
         return Some(reason);
     }
     if let Some((seed, salt)) = past.seed.as_ref().filter(|_| stage.entry.random) {
@@ -139,10 +147,20 @@ pub(super) fn own(stage: &PlannedStage, past: &Past, history: Option<&History>) 
         }
     }
     let known = &history.filter(|_| stage.entry.numeric)?.versions;
-    let other = versions().into_iter().find(|(what, now)| known.get(what) != Some(now));
+    let other = versions().into_iter().find(|(what, now)| keyed(stage, what) && known.get(what) != Some(now));
     other.map(|(name, now)| Reason::Version {
         change: Change { was: known.get(&name).cloned().unwrap_or_else(|| "unknown".to_owned()), name, now },
     })
+}
+
+/// Whether a version is part of the keys of a stage that depends on versions.
+fn keyed(stage: &PlannedStage, version: &str) -> bool {
+    match version {
+        "decoder" => stage.entry.adds.contains(&Trait::Decoded),
+        // Who takes clips reads their samples.
+        "resampler" => stage.entry.ports.iter().any(|port| port.kind == Kind::Clip),
+        _ => true,
+    }
 }
 
 /// The splits that a stage chooses rows by; none where it takes all.

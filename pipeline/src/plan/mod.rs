@@ -14,6 +14,7 @@ use stages::{
     stage::{Entry, Ready},
 };
 use std::{
+    collections::BTreeSet,
     fmt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -41,6 +42,8 @@ pub struct Plan {
     pub stages: Vec<PlannedStage>,
     /// The points of a sweep.
     pub sweep: Option<Sweep>,
+    /// The names of the manifest's stages that `--to` leaves out.
+    pub left_out: BTreeSet<String>,
 }
 
 /// One stage, its settings read and its inputs found.
@@ -151,6 +154,11 @@ pub fn load_from(
             None => unknown(name, &variants, &mut complaints),
         }
     }
+    let mut left_out = BTreeSet::new();
+    if to.is_some() && complaints.is_empty() {
+        left_out.extend(points::merge(&points, None).0.into_iter().map(|stage| stage.name));
+        left_out.retain(|name| stages.iter().all(|stage| stage.name != *name));
+    }
     let explained = complaints.into_iter().map(|complaint| text.explain(complaint)).collect::<Vec<_>>();
     if !explained.is_empty() {
         return Err(Complaints::new(text.sources, explained));
@@ -159,6 +167,7 @@ pub fn load_from(
     Ok(Plan {
         stages,
         sweep,
+        left_out,
         name,
         seed,
         file: path.to_path_buf(),

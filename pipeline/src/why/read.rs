@@ -1,6 +1,6 @@
 //! A published run as `why` reads it.
 
-use super::{Subject, Tracks};
+use super::{Evidence, Subject, Tracks, evidence::Source};
 use crate::{
     error::Error,
     history::{History, Name},
@@ -10,13 +10,12 @@ use crate::{
 use datasets::{
     Digest,
     catalog::{self, Listed},
-    row::Weights,
     shard::{ShardReader, members},
     store::Store,
 };
 use serde::Serialize;
 use serde_json::Value;
-use stages::{STAGES, lineage, stage::AnyRow};
+use stages::{STAGES, lineage};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
@@ -65,6 +64,8 @@ pub(super) struct Run {
     pub files: BTreeMap<String, String>,
     pub made: Vec<Made>,
     record: Value,
+    /// What `timing.json` says, where there is one.
+    timing: Value,
     store: Option<Store>,
     history: Option<History>,
 }
@@ -105,13 +106,15 @@ impl Run {
         let store = store.map(Store::open).transpose()?;
         let history = store.as_ref().and_then(|store| History::of(store, record["name"].as_str()?));
         let name = text(&record["run"]);
+        let timing = fs::read(folder.join("timing.json")).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
         Ok(Run {
+            timing: timing.unwrap_or_default(),
             folder: folder.into(),
             tracks: tracks.into_iter().map(|track| (track.track.clone(), track)).collect(),
             refused: dropped.chain(withdrawn).collect(),
             files: files.collect(),
             made: serde_json::from_value(record["made"].clone()).unwrap_or_default(),
-            history: history.filter(|history| history.run == name),
+            history: history.and_then(|history| history.of_run(&name)),
             name,
             record,
             store,
@@ -195,25 +198,16 @@ impl Run {
         };
         let mut samples = BTreeSet::new();
         for object in &made.lineage {
-            match store.get(object) {
-                Ok(bytes) => samples.extend(Digest::list(&bytes).map(|digest| digest.hex())),
+            match lineage::read(store, [object]) {
+                Ok(known) => samples.extend(known.iter().map(Digest::hex)),
                 Err(error) => note(&error.to_string()),
             }
         }
         if made.kind == "codec" && made.lineage.is_empty() {
             // One that was loaded from a file may have been trained in this store.
-            let weights = Weights {
-                digest: made.digest,
-                rate: 0,
-                hops: Vec::new(),
-                codewords: Vec::new(),
-                curves: None,
-                lineage: None,
-            };
-            let known = lineage::of(store, &AnyRow::Weights(weights)).ok().flatten();
-            match known {
-                Some((_, known)) if !known.is_empty() => samples.extend(known.iter().map(Digest::hex)),
-                _ => note("it was loaded from a file"),
+            samples.extend(lineage::of_loaded(store, &made.digest).iter().map(Digest::hex));
+            if samples.is_empty() {
+                note("it was loaded from a file");
             }
         }
         samples
@@ -301,13 +295,45 @@ impl Run {
         self.stages().filter(of_tracks).filter(went).map(Run::line).collect()
     }
 
-    /// The license of a track, and why it was kept by the stages that it went through.
-    pub fn license(&self, track: &Listed, stages: &[StageLine]) -> Vec<String> {
+    /// What states the license of a track, `listed` where the run kept it. The source is looked at as it is now: where it
+    /// says something else than it said then, a note tells.
+    pub fn evidence(&self, track: &str, listed: Option<&Listed>, notes: &mut Vec<String>) -> Option<Evidence> {
+        let words = listed.map(|listed| listed.stated.as_str());
+        if words == Some("") {
+            return None;
+        }
+        let (mut other, mut unknown) = (None, None);
+        for source in self.stages().filter_map(|stage| Source::of(stage, &self.timing)) {
+            let Some(key) = source.key(track) else { continue };
+            match source.look(key, words) {
+                Ok(Some(found)) if words.is_none_or(|words| words == found.license) => return Some(found),
+                Ok(found) => other = found.or(other),
+                Err(why) => unknown = Some(why),
+            }
+        }
+        match (unknown, other, words) {
+            (Some(why), ..) => notes.push(format!("what states its license cannot be looked up: {why}")),
+            (_, Some(Evidence { license, place }), _) => {
+                notes.push(format!("its source has changed since the run: {place} states `{license}` now"));
+            }
+            (_, None, Some(_)) => {
+                notes
+                    .push("its source has changed since the run: nothing there states a license for it now".to_owned());
+            }
+            // It may have been dropped because nothing does.
+            (_, None, None) => {}
+        }
+        None
+    }
+
+    /// The license of a track, what states it, and why it was kept by the stages that it went through.
+    pub fn license(&self, track: &Listed, evidence: Option<&Evidence>, stages: &[StageLine]) -> Vec<String> {
         let license = if track.license.is_empty() { "none stated" } else { &track.license };
         let mut said = vec![license.to_owned()];
         if !track.stated.is_empty() && track.stated != track.license {
             said.push(format!("stated as `{}`", track.stated));
         }
+        said.extend(evidence.map(|evidence| format!("stated by {}", evidence.place)));
         for stage in stages.iter().filter(|stage| stage.verb == "license") {
             let policy: Vec<String> = ["allow", "deny", "unknown"]
                 .iter()

@@ -3,43 +3,62 @@
 use super::{Event, Ledger, Observer, Pool};
 use datasets::{Digest, corpus::OptOut, effect::Fault, store::Store};
 use std::{
-    collections::{BTreeMap, HashMap},
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
     path::{Path, PathBuf},
     sync::{
         Arc, PoisonError, RwLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::{self, AtomicBool},
     },
 };
 
 /// Where the bytes behind a content digest can be read in this process. Paths are in no row and no key.
 #[derive(Default)]
-pub struct Sources(RwLock<HashMap<Digest, PathBuf>>);
+pub struct Sources(RwLock<Places>);
+
+/// Of several places the least path is the first, so that which one is read is no matter of luck. Most digests have one.
+#[derive(Default)]
+struct Places {
+    first: HashMap<Digest, Box<Path>>,
+    others: HashMap<Digest, BTreeSet<PathBuf>>,
+}
 
 impl Sources {
-    /// Remembers a place. Of several, the least path is kept, so that which one is read is no matter of luck.
+    /// Remembers a place.
     pub fn add(&self, content: Digest, path: &Path) {
-        let mut map = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let slot = map.entry(content).or_insert_with(|| path.to_owned());
-        if path < slot.as_path() {
-            *slot = path.to_owned();
+        let Places { first, others } = &mut *self.0.write().unwrap_or_else(PoisonError::into_inner);
+        match first.entry(content) {
+            Entry::Vacant(slot) => drop(slot.insert(path.into())),
+            Entry::Occupied(mut slot) => {
+                let other = match path.cmp(slot.get()) {
+                    Ordering::Equal => return,
+                    Ordering::Less => slot.insert(path.into()).into_path_buf(),
+                    Ordering::Greater => path.to_owned(),
+                };
+                others.entry(content).or_default().insert(other);
+            }
         }
     }
 
     /// Forgets all places, before the sources are scanned again.
     pub fn clear(&self) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).clear();
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Places::default();
     }
 
-    /// A place where these bytes were when the sources were scanned.
-    pub fn path(&self, content: &Digest) -> Option<PathBuf> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(content).cloned()
+    /// The places where these bytes were, or were said to be, when the sources were scanned.
+    pub fn paths(&self, content: &Digest) -> Vec<PathBuf> {
+        let Places { first, others } = &*self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let first = first.get(content).map(|path| path.to_path_buf());
+        first.into_iter().chain(others.get(content).into_iter().flatten().cloned()).collect()
     }
 
     /// Every place, by digest: for the processes that have not scanned the sources themselves.
     pub fn list(&self) -> Vec<(Digest, PathBuf)> {
-        let map = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let mut all: Vec<(Digest, PathBuf)> = map.iter().map(|(content, path)| (*content, path.clone())).collect();
-        all.sort();
+        let Places { first, others } = &*self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<(Digest, PathBuf)> = Vec::with_capacity(first.len());
+        all.extend(first.iter().map(|(content, path)| (*content, path.to_path_buf())));
+        all.extend(others.iter().flat_map(|(content, paths)| paths.iter().map(|path| (*content, path.clone()))));
+        all.sort_unstable();
         all
     }
 }
@@ -60,12 +79,12 @@ pub struct Cancel(Arc<AtomicBool>);
 impl Cancel {
     /// Says it.
     pub fn cancel(&self) {
-        self.0.store(true, Ordering::SeqCst);
+        self.0.store(true, atomic::Ordering::SeqCst);
     }
 
     /// Whether it was said.
     pub fn cancelled(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
+        self.0.load(atomic::Ordering::SeqCst)
     }
 }
 
@@ -101,14 +120,26 @@ impl Env {
         self.observer.event(event);
     }
 
-    /// Where the bytes behind a content digest can be read: a place that was scanned, or the store, into which another
-    /// process may have put them.
+    /// Reads the bytes behind a content digest: at the places that were scanned, one after the other until `read` does not
+    /// find them gone or others, and then in the store, into which another process may have put them.
     ///
     /// # Errors
-    /// [`Fault::Failed`] when they are in neither.
-    pub fn source(&self, content: &Digest) -> Result<PathBuf, Fault> {
+    /// What `read` says; [`Fault::Failed`] where all of them fail, with what was wrong with the first.
+    pub fn read<T>(&self, content: &Digest, read: impl Fn(&Path) -> Result<T, Fault>) -> Result<T, Fault> {
         let stored = || Some(self.store.path(content)).filter(|path| path.is_file());
-        self.sources.path(content).or_else(stored).ok_or_else(|| Fault::Failed("its file is gone".into()))
+        let mut wrong: Option<String> = None;
+        for path in self.sources.paths(content).into_iter().chain(std::iter::once_with(stored).flatten()) {
+            match read(&path) {
+                Err(Fault::Failed(why)) => drop(wrong.get_or_insert(why)),
+                other => {
+                    if let Some(why) = wrong.filter(|_| other.is_ok()) {
+                        tracing::warn!("{why}; {} holds what is looked for", path.display());
+                    }
+                    return other;
+                }
+            }
+        }
+        Err(Fault::Failed(wrong.unwrap_or_else(|| "its file is gone".into())))
     }
 
     /// The first source that could not be read, here or in another process of this run.
@@ -118,5 +149,27 @@ impl Env {
     pub fn unread(&self) -> Result<Option<String>, Fault> {
         let elsewhere = self.peers.as_ref().map_or(Ok(None), |peers| peers.unread())?;
         Ok([self.ledger.unread(), elsewhere].into_iter().flatten().min())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_places_the_least_comes_first_however_they_are_found() {
+        let (one, two) = (Digest::of(b"one"), Digest::of(b"two"));
+        let places = ["b", "a", "c", "a", "b", "c"].map(Path::new);
+        for turn in 0..places.len() {
+            let sources = Sources::default();
+            let found = places.iter().cycle().skip(turn).take(places.len());
+            found.for_each(|place| sources.add(one, place));
+            sources.add(two, Path::new("d"));
+            assert_eq!(sources.paths(&one), ["a", "b", "c"].map(PathBuf::from));
+            assert_eq!((sources.paths(&two), sources.list().len()), (vec![PathBuf::from("d")], 4));
+            assert!(sources.list().is_sorted());
+            sources.clear();
+            assert!(sources.paths(&one).is_empty() && sources.list().is_empty());
+        }
     }
 }
