@@ -10,7 +10,7 @@ pub mod flow;
 mod ingest;
 mod license;
 pub mod lineage;
-mod memory;
+pub mod memory;
 pub mod metric;
 pub mod model;
 pub mod pcm;
