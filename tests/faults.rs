@@ -120,15 +120,15 @@ fn undamaged(store: &Path) {
 }
 
 /// A command on the store alone.
-fn on_store(place: &Place, words: &[&str], fault: Option<&str>) -> Said {
+fn on_store(place: &Place, words: &[&str]) -> Command {
     let mut command = refrain(words);
-    command.arg("--json").arg("--store").arg(place.store()).envs(fault.map(|fault| ("REFRAIN_FAULT", fault)));
-    Said::of(&command.output().expect("the binary starts"))
+    command.arg("--json").arg("--store").arg(place.store());
+    command
 }
 
 /// Cleans up: then nothing lies in the store but what a published run or a lock file needs.
 fn nothing_is_left_over(place: &Place, keep: &str) {
-    let swept = on_store(place, &["gc", "--keep", keep], None);
+    let swept = Said::of(&on_store(place, &["gc", "--keep", keep]).output().expect("the binary starts"));
     assert_eq!(swept.code, Some(0), "{}", swept.err);
     let notes = swept.all("gc").next().expect("an event")["notes"].to_string();
 
@@ -170,7 +170,7 @@ fn mends(place: &Place, build: usize, whole: &BTreeMap<PathBuf, Vec<u8>>, keep: 
     assert_eq!(said.code, Some(0), "{}", said.err);
     assert_same("after faults", &tree(&said.folder()), whole);
     undamaged(&place.store());
-    let verified = on_store(place, &["store", "verify"], None);
+    let verified = Said::of(&on_store(place, &["store", "verify"]).output().expect("the binary starts"));
     assert_eq!(verified.code, Some(0), "{}{}", verified.out, verified.err);
     nothing_is_left_over(place, keep);
     let again = place.run(BUILDS[build]);
@@ -250,11 +250,21 @@ fn a_disk_that_fails_and_kills_at_random() {
             }
             6 if place.store().join("runs").exists() => {
                 let (fault, words) = (draw.fault(), draw.of(&["gc --keep 1", "gc", "store verify"]));
-                println!("{round}: {words} with {fault}");
-                let said = on_store(&place, &words.split(' ').collect::<Vec<_>>(), Some(&fault));
-                if said.code != Some(0) {
-                    refused(&said);
-                    met += 1;
+                let (kill, pause) = (draw.below(3) == 0, draw.moment() / 10);
+                let mut command = on_store(&place, &words.split(' ').collect::<Vec<_>>());
+                if kill {
+                    println!("{round}: {words} killed after {pause:?}");
+                    let mut process = Process::start(&place, "killed", command);
+                    thread::sleep(pause);
+                    process.child.kill().expect("SIGKILL");
+                    killed += usize::from(process.end().code.is_none());
+                } else {
+                    println!("{round}: {words} with {fault}");
+                    let said = Said::of(&command.env("REFRAIN_FAULT", &fault).output().expect("the binary starts"));
+                    if said.code != Some(0) {
+                        refused(&said);
+                        met += 1;
+                    }
                 }
             }
             _ if since > 3 => {

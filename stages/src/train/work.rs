@@ -12,14 +12,14 @@ use crate::{
     },
     settings::Settings,
     stage::{Context, Rows, Split, Stage, none},
-    tokens::Part,
+    tokens::{Part, unread},
 };
 use datasets::{
     Digest, Key,
     effect::{Effect, Fault, Load, key, numerics},
     row::{self, Bits, Measured, Pending},
     shard::{ShardMeta, ShardReader, View},
-    store::{Store, StoreError},
+    store::Store,
     training::{PriorStep, write_prior},
 };
 use serde::{Deserialize, Serialize};
@@ -121,7 +121,8 @@ fn meta(store: &Store, shards: &Shards) -> Result<ShardMeta, Fault> {
     if shards.iter().any(|shard| shard.codec != first.codec) {
         return Err(Fault::refused("mixed-codecs", "the shards hold codes of different codecs"));
     }
-    let reader = ShardReader::open(&store.path(&first.file)).map_err(|_| StoreError::Damaged(first.file))?;
+    let object = store.path(&first.file);
+    let reader = ShardReader::open(&object).map_err(|error| unread(error, &object, &first.file))?;
     Ok(reader.meta().clone())
 }
 
