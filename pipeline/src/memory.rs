@@ -19,6 +19,8 @@ pub struct Bound {
     pub workers: u64,
     /// In bytes; beside it come rows, and pages of files that are mapped, which the system takes back when it needs them.
     pub bytes: u64,
+    /// The same as long as no shard is near its target size.
+    pub small: u64,
     /// What each stage takes at its peak, the largest first; those that take next to nothing are left out.
     pub stages: Vec<(String, u64)>,
 }
@@ -40,13 +42,15 @@ impl Bound {
         let held: u64 = all.iter().map(|own| own.held).sum();
         let jobs = workers * all.iter().map(|own| own.job).max().unwrap_or(0);
         let alone = all.iter().map(|own| own.alone).max().unwrap_or(0);
-        let peak = |own: &Memory| own.held + (workers * own.job).max(own.alone);
+        let full = workers * all.iter().map(|own| own.full).max().unwrap_or(0);
+        let peak = |own: &Memory| own.held + (workers * own.job.max(own.full)).max(own.alone);
         let mut stages: Vec<(String, u64)> =
             plan.stages.iter().zip(&all).map(|(stage, own)| (stage.name.clone(), peak(own))).collect();
         stages.retain(|(_, bytes)| *bytes >= 1 << 20);
         stages.sort_by_key(|(_, bytes)| Reverse(*bytes));
-        let bytes = BASE + workers * WORKER + held + jobs.max(alone).max(published);
-        Bound { workers, bytes, stages }
+        let always = BASE + workers * WORKER + held;
+        let most = jobs.max(alone).max(published);
+        Bound { workers, bytes: always + most.max(full), small: always + most, stages }
     }
 
     /// For people.
@@ -54,6 +58,9 @@ impl Bound {
         let mib = |bytes: u64| bytes.div_ceil(1 << 20);
         let plural = if self.workers == 1 { "" } else { "s" };
         let mut text = format!("memory: at most {} MiB with {} worker{plural}", mib(self.bytes), self.workers);
+        if self.small < self.bytes {
+            let _ = write!(text, ", {} MiB while shards are small", mib(self.small));
+        }
         for (at, (stage, bytes)) in self.stages.iter().take(3).enumerate() {
             let _ = write!(text, "{} `{stage}` {} MiB", if at == 0 { ":" } else { "," }, mib(*bytes));
         }

@@ -15,7 +15,7 @@ const HEARD: u64 = 64;
 const RENDERED: u64 = 32;
 /// What a full shard takes while it is written, as a share of its target size: its codes, the Parquet writer's pages, and
 /// the file in a buffer that grows by doubling.
-const SHARD: f64 = 6.0;
+const SHARD: f64 = 8.0;
 
 /// What settings alone tell of the rows that come into a stage.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -71,6 +71,8 @@ pub struct Memory {
     pub held: u64,
     /// What each of its jobs takes, of which every slot of the pool may run one.
     pub job: u64,
+    /// The same where its rows fill a shard to the target size.
+    pub full: u64,
     /// What it takes while it has the pool alone.
     pub alone: u64,
 }
@@ -89,11 +91,11 @@ impl Memory {
         let hops = known.codec.iter().flat_map(|config| &config.levels).map(|level| level.hop() as u64);
         // As words, and packed.
         let codes: u64 = hops.map(|hop| known.clip.div_ceil(hop) * 4).sum();
-        Memory { held, job: STREAM + tile + codes, alone: 0 }
+        Memory { held, job: STREAM + tile + codes, ..Memory::default() }
     }
 
     pub(crate) fn packing(megabytes: f64) -> Memory {
-        Memory { job: (SHARD * megabytes * f64::from(1 << 20)) as u64, ..Memory::default() }
+        Memory { full: (SHARD * megabytes * f64::from(1 << 20)) as u64, ..Memory::default() }
     }
 
     pub(crate) fn alone(bytes: u64) -> Memory {
