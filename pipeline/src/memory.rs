@@ -11,6 +11,10 @@ use std::{cmp::Reverse, fmt::Write as _};
 const BASE: u64 = 56 << 20;
 /// A worker: its threads, and what the allocator keeps for them.
 const WORKER: u64 = 40 << 20;
+/// Of each frame of a clip: the spectra of the clips that a report scores, which are held together.
+const SPECTRA: u64 = 128;
+/// Of each frame of a second: the report's players, as sound and as text in the page.
+const PLAYERS: u64 = 1024;
 
 /// A build's peak.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +42,8 @@ impl Bound {
         // Publishing listens to clips and their reconstructions, with a codec of its own.
         let known = Known::join(&known);
         let codec = known.codec.as_ref().map_or(0, cost::loaded);
-        let published = codec + workers * known.listening();
+        let page = SPECTRA * known.clip + PLAYERS * u64::from(known.rate);
+        let published = codec + workers * known.listening() + page;
         let held: u64 = all.iter().map(|own| own.held).sum();
         let jobs = workers * all.iter().map(|own| own.job).max().unwrap_or(0);
         let alone = all.iter().map(|own| own.alone).max().unwrap_or(0);
