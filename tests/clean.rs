@@ -143,6 +143,21 @@ fn what_killed_runs_left_goes() {
 }
 
 #[test]
+fn a_run_that_came_back_goes_again() {
+    let (place, first) = base();
+    let place = place.copy();
+    let run = first.folder().file_name().expect("a name").to_string_lossy().into_owned();
+    retitle(&place, "one");
+    // What a removal left that was stopped halfway, before the run was published again.
+    let half = place.store().join(format!("runs/.{run}.gone/codes"));
+    fs::create_dir_all(&half).expect("a tree");
+    fs::write(half.join("all.parquet"), "left").expect("written");
+    assert_eq!(gone(&gc(&place, &["--keep", "1"]))["runs"], 1);
+    assert!(!half.exists() && !place.store().join("runs").join(run).exists());
+    assert_eq!(gone(&gc(&place, &[])), BTreeMap::new());
+}
+
+#[test]
 fn a_crash_damages_nothing() {
     let (place, _) = base();
     let place = place.copy();

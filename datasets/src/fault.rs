@@ -1,11 +1,13 @@
 //! Faults on purpose: lets a test see what a full or broken disk does, on a disk that is neither.
 //!
-//! `REFRAIN_FAULT=POINT:ERROR[:AFTER]` makes every operation named POINT (`write`, `fsync`, `rename`, `remove`)
-//! of the store fail with ERROR (`full`, `io`, `readonly`) once AFTER of them have gone well.
-//! Permissions cannot play a read-only disk to a test that runs as root.
+//! `REFRAIN_FAULT=POINT:ERROR[:AFTER[:TIMES]]` makes operations named POINT (`read`, `write`, `fsync`, `rename`,
+//! `remove`) of the store fail with ERROR (`full`, `io`, `readonly`) once AFTER of them have gone well: TIMES of them, or
+//! all that follow. Permissions cannot play a read-only disk to a test that runs as root.
 
 use std::{
-    io,
+    fs::{self, File},
+    io::{self, Write},
+    path::Path,
     sync::{
         OnceLock,
         atomic::{AtomicU64, Ordering},
@@ -16,6 +18,7 @@ struct Fault {
     point: String,
     errno: i32,
     after: u64,
+    times: u64,
     seen: AtomicU64,
 }
 
@@ -29,7 +32,8 @@ fn parse(text: &str) -> Option<Fault> {
         _ => return None,
     };
     let after = parts.next().map_or(Some(0), |n| n.parse().ok())?;
-    Some(Fault { point, errno, after, seen: AtomicU64::new(0) })
+    let times = parts.next().map_or(Some(u64::MAX), |n| n.parse().ok())?;
+    Some(Fault { point, errno, after, times, seen: AtomicU64::new(0) })
 }
 
 /// Called before each operation of the store that a disk can refuse.
@@ -39,12 +43,30 @@ fn parse(text: &str) -> Option<Fault> {
 pub fn point(name: &str) -> io::Result<()> {
     static FAULT: OnceLock<Option<Fault>> = OnceLock::new();
     let fault = FAULT.get_or_init(|| std::env::var("REFRAIN_FAULT").ok().and_then(|text| parse(&text)));
-    match fault {
-        Some(fault) if fault.point == name && fault.seen.fetch_add(1, Ordering::Relaxed) >= fault.after => {
-            Err(io::Error::from_raw_os_error(fault.errno))
-        }
-        _ => Ok(()),
+    let Some(fault) = fault.as_ref().filter(|fault| fault.point == name) else { return Ok(()) };
+    let seen = fault.seen.fetch_add(1, Ordering::Relaxed);
+    let fails = seen >= fault.after && seen - fault.after < fault.times;
+    if fails { Err(io::Error::from_raw_os_error(fault.errno)) } else { Ok(()) }
+}
+
+/// Reads a whole file of the store.
+///
+/// # Errors
+/// When the disk refuses.
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+    point("read").and_then(|()| fs::read(path))
+}
+
+/// Writes all bytes to a log of the store. A disk that fills up takes a part of them, and so does a fault on purpose.
+///
+/// # Errors
+/// When the disk refuses.
+pub fn append(file: &mut File, bytes: &[u8]) -> io::Result<()> {
+    if let Err(error) = point("write") {
+        file.write_all(&bytes[..bytes.len() / 2])?;
+        return Err(error);
     }
+    file.write_all(bytes)
 }
 
 #[cfg(test)]
@@ -55,7 +77,8 @@ mod tests {
     fn reads_what_it_documents() {
         let fault = parse("write:full:3").expect("a fault");
         assert_eq!((fault.point.as_str(), fault.errno, fault.after), ("write", 28, 3));
-        assert_eq!(parse("rename:io").map(|f| (f.errno, f.after)), Some((5, 0)));
+        assert_eq!(parse("rename:io").map(|f| (f.errno, f.after, f.times)), Some((5, 0, u64::MAX)));
+        assert_eq!(parse("read:io:2:1").map(|f| (f.after, f.times)), Some((2, 1)));
         assert!(parse("write:sometimes").is_none());
     }
 }

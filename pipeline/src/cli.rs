@@ -5,6 +5,7 @@ use crate::{
     error::Error,
     evaluate, files, gc,
     hosts::Seat,
+    memory::Bound,
     plan::load,
     run::{self, Ended, Options},
     runs, sample, schema, screen, verify,
@@ -47,7 +48,7 @@ enum Command {
     /// Stay up: build and publish whenever the manifest, its sources or its lists change
     Watch(WatchArgs),
     /// Say everything that is wrong with a manifest
-    Check(ManifestArgs),
+    Check(CheckArgs),
     /// List the stages with their settings
     Stages {
         /// One verb only
@@ -148,6 +149,15 @@ struct StoreArgs {
     /// The folder of the store
     #[arg(long, default_value = ".refrain", value_name = "DIR")]
     store: PathBuf,
+}
+
+#[derive(Args)]
+struct CheckArgs {
+    #[command(flatten)]
+    manifest: ManifestArgs,
+    /// Workers of the run whose memory is told; by default the cores
+    #[arg(short = 'w', long, value_name = "N")]
+    workers: Option<NonZeroUsize>,
 }
 
 #[derive(Args)]
@@ -279,12 +289,16 @@ struct EvaluateArgs {
     json: bool,
 }
 
+/// As many as are asked for, or as there are cores.
+fn workers(asked: Option<NonZeroUsize>) -> usize {
+    asked.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get)
+}
+
 impl WorkArgs {
     fn options(&self, store: &StoreArgs, allow_shrink: bool) -> Options {
-        let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
         Options {
             store: store.store.clone(),
-            workers: self.workers.map_or(cores, NonZeroUsize::get),
+            workers: workers(self.workers),
             refresh: self.refresh.clone(),
             rehash: self.rehash,
             allow_shrink,
@@ -350,9 +364,11 @@ impl Cli {
                 watch(&|| load(manifest, sets, to.as_deref()), &options, &cancel_on_interrupt(), json)?;
             }
             Command::Check(args) => {
-                let plan = load(&args.manifest, &args.sets, args.to.as_deref()).map_err(Error::Manifest)?;
+                let ManifestArgs { manifest, sets, to } = &args.manifest;
+                let plan = load(manifest, sets, to.as_deref()).map_err(Error::Manifest)?;
                 let points = plan.sweep.as_ref().map_or_else(String::new, |s| format!(" at {} points", s.points.len()));
                 print(&format!("{}: {} stages{points}, nothing to complain about\n", plan.name, plan.stages.len()));
+                print(&Bound::of(&plan, workers(args.workers)).text());
             }
             Command::Stages { verb } => print(&schema::stages_text(verb.as_deref()).map_err(Error::Usage)?),
             Command::Schema => print(&format!("{:#}\n", schema::json_schema())),

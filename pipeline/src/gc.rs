@@ -259,10 +259,16 @@ fn count(
 fn remove_tree(tree: &Path) -> Result<(), StoreError> {
     let name = tree.file_name().unwrap_or_default().to_string_lossy();
     let gone = tree.with_file_name(format!(".{}.gone", name.trim_start_matches('.').trim_end_matches(".gone")));
+    let take =
+        || fault::point("remove").and_then(|()| fs::remove_dir_all(&gone)).map_err(StoreError::io("remove", &gone));
     if gone != tree {
+        // Of one that was published again since a removal of it was stopped halfway, this is in the way.
+        if gone.exists() {
+            take()?;
+        }
         fault::point("rename").and_then(|()| fs::rename(tree, &gone)).map_err(StoreError::io("rename", tree))?;
     }
-    fault::point("remove").and_then(|()| fs::remove_dir_all(&gone)).map_err(StoreError::io("remove", &gone))
+    take()
 }
 
 impl Swept {

@@ -20,6 +20,7 @@ pub mod layout;
 pub mod lineage;
 pub mod lock;
 pub mod manifest;
+pub mod memory;
 pub mod metrics;
 pub mod plan;
 pub mod preview;

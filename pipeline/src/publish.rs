@@ -16,7 +16,7 @@ use crate::{
 use datasets::{
     Digest,
     row::Dropped,
-    store::{Store, StoreError, sync_folder, write_atomic},
+    store::{Store, StoreError, Temp, sync_folder, write_atomic},
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -26,7 +26,8 @@ use stages::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
-    fs, io,
+    fs,
+    io::{self, Write},
     os::unix::fs::symlink,
     path::{Path, PathBuf},
     process,
@@ -92,7 +93,7 @@ pub fn publish(run: &Run<'_>) -> Result<Published, Error> {
         write_tree(store, &folder, &files, &report, &all)?;
     }
     let timing = timing(run.plan, &name, run.summary, run.workers, run.processes, run.started);
-    write_atomic(&folder.join("timing.json"), timing.as_bytes())?;
+    write_timing(&folder, &timing)?;
     point_latest(&store.runs(), &name)?;
     Ok(Published { run: name, folder, known })
 }
@@ -152,6 +153,8 @@ fn settle(runs: &Path, temp: &Path, folder: &Path) -> Result<(), StoreError> {
     if folder.exists() {
         // A damaged tree of the same run: out of the way first, so that at no time half of each is seen.
         let old = runs.join(format!(".{}.old", process::id()));
+        // A killed process may have had this number: in a container most have.
+        let _ = fs::remove_dir_all(&old);
         rename(folder, &old)?;
         rename(temp, folder)?;
         let _ = fs::remove_dir_all(&old);
@@ -283,6 +286,14 @@ struct Line<'r> {
     why: Option<&'r str>,
 }
 
+/// Not begun beside its place: a tree never holds what a killed process was writing.
+fn write_timing(folder: &Path, text: &str) -> Result<(), StoreError> {
+    let target = folder.join("timing.json");
+    let mut temp = Temp::beside(folder)?;
+    temp.write_all(text.as_bytes()).map_err(StoreError::io("write", &target))?;
+    temp.commit(&target)
+}
+
 /// What this time was like.
 fn timing(plan: &Plan, run: &str, summary: &Summary, workers: usize, processes: usize, started: Instant) -> String {
     let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path).display().to_string();
@@ -314,6 +325,6 @@ pub fn again(
     started: Instant,
 ) -> Result<(), StoreError> {
     let text = timing(plan, &published.run, summary, workers, 1, started);
-    write_atomic(&published.folder.join("timing.json"), text.as_bytes())?;
+    write_timing(&published.folder, &text)?;
     point_latest(&store.runs(), &published.run)
 }

@@ -269,12 +269,12 @@ fn lead(
         return Ok(Finished { summary, published, wall: started.elapsed(), locked: None });
     }
     if let Some(cluster) = cluster {
-        follow::start(cluster, &plan, &env, &pins)?;
+        follow::start(cluster, &plan, &env, &pins).map_err(|error| early(&env, error))?;
     }
     let share = execute(&plan, &env, found, pins, options.workers, cluster).map_err(|error| early(&env, error))?;
     env.store.flush()?;
     if let Some(cluster) = cluster {
-        follow::gather(cluster, &share, &env)?;
+        follow::gather(cluster, &share, &env).map_err(|error| early(&env, error))?;
     }
     let outcome = share.outcome(&plan, &env);
     finish(&plan, &env, outcome, &facts, settled, &history, &mut lock, options, started)

@@ -5,6 +5,7 @@
 
 use crate::{
     flow::{Env, memoised},
+    memory::{Known, Memory},
     stage::{Context, Input, Kind, Port, Shape, Split, Stage, Trait},
 };
 use datasets::{
@@ -89,6 +90,10 @@ impl Stage for Decode {
     const NUMERIC: bool = true;
     type In = Track;
     type Out = Track;
+
+    fn memory(&self, _: &mut Known, _: u64) -> Memory {
+        Memory::streaming()
+    }
 
     fn render<'s>(self, cx: &Context<'s>, input: Input<'s, Track>) -> Split<'s, Track> {
         let done =

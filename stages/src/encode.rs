@@ -5,6 +5,7 @@
 
 use crate::{
     flow::{Env, memoised, pair},
+    memory::{Known, Memory},
     model::{codec::Codec, infer::Coder},
     pcm::{self, Excerpt, chain_version},
     stage::{Context, Input, Kind, Port, Shape, Split, Stage, Trait},
@@ -111,6 +112,10 @@ impl Stage for Encode {
     const NUMERIC: bool = true;
     type In = (Clip, Weights);
     type Out = Codes;
+
+    fn memory(&self, known: &mut Known, _: u64) -> Memory {
+        Memory::encoding(known)
+    }
 
     fn render<'s>(self, cx: &Context<'s>, (clips, codec): (Input<'s, Clip>, Input<'s, Weights>)) -> Split<'s, Codes> {
         let keyed = clips.kept.map(|clip| (bucket(&clip.track.id), clip));

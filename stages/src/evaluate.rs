@@ -12,6 +12,7 @@ use crate::{
         corpus::{ALL, close, refused, waiting},
         group, memoised,
     },
+    memory::{Known, Memory},
     settings::Complaint,
     stage::{Context, Input, Kind, Places, Port, Rows, Shape, Split, Stage, seal},
 };
@@ -72,6 +73,11 @@ impl Stage for Evaluate {
         if self.clips == 0 {
             complain("clips", "`clips` is 0".into(), "at least 1");
         }
+    }
+
+    fn memory(&self, known: &mut Known, workers: u64) -> Memory {
+        let seconds = (self.seconds * f64::from(known.rate)) as u64;
+        Memory::listening(&Known { clip: seconds.min(known.clip.max(1)), ..known.clone() }, workers)
     }
 
     fn render<'s>(

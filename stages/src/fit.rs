@@ -16,6 +16,8 @@ use crate::{
         corpus::{ALL, close, refused, waiting},
         group, memoised,
     },
+    memory::{Known, Memory},
+    model::cost::cost,
     pcm::Excerpt,
     settings::Complaint,
     stage::{Context, Input, Kind, Places, Port, Refresh, Shape, Split, Stage, seal},
@@ -40,6 +42,13 @@ impl Stage for Fit {
 
     fn refresh(&self) -> Option<Refresh> {
         Some(self.refresh)
+    }
+
+    fn memory(&self, known: &mut Known, workers: u64) -> Memory {
+        let training = self.training();
+        let bytes = cost(&training).with(workers);
+        known.codec = Some(training.codec);
+        Memory::alone(bytes)
     }
 
     fn render<'s>(self, cx: &Context<'s>, input: Input<'s, Clip>) -> Split<'s, Weights> {

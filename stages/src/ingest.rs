@@ -9,6 +9,7 @@ mod scan;
 
 use crate::{
     flow::{Either, Env, Event, divide, group, memoised},
+    memory::{Known, Memory},
     settings::{Complaint, PathSetting},
     stage::{Context, Input, Places, Port, Shape, SourceError, Split, Stage},
 };
@@ -135,6 +136,14 @@ impl Stage for Ingest {
         if self.corpus == Corpus::Synth && !(2.0..=600.0).contains(&self.seconds) {
             let message = format!("`seconds`: {} is not from 2 to 600", self.seconds);
             complaints.push(Complaint::new(at.of("seconds"), message));
+        }
+    }
+
+    fn memory(&self, _: &mut Known, _: u64) -> Memory {
+        match self.corpus {
+            // A piece ends with its last bar, and what rings on.
+            Corpus::Synth => Memory::rendering((2.0 * self.seconds * f64::from(datasets::synth::SAMPLE_RATE)) as u64),
+            Corpus::Folder | Corpus::Table => Memory::default(),
         }
     }
 

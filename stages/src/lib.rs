@@ -12,7 +12,7 @@ pub mod kept;
 mod license;
 pub mod lineage;
 pub mod mark;
-mod memory;
+pub mod memory;
 pub mod metric;
 pub mod model;
 pub mod pcm;

@@ -1,9 +1,118 @@
-//! How much memory there is, for those who ask before they start.
+//! How much memory a build takes at its peak, as a formula of its settings, and how much there is. `docs/memory.md` states
+//! the formula, and a test holds builds against it.
+//!
+//! It bounds what a process allocates. Samples and codes are read through memory maps of files in the cache: the system
+//! takes these pages back when it needs them.
 
+use crate::model::{codec::CodecConfig, cost, prior};
 use std::fs;
 
+/// What a job of the pool takes that streams audio: a decoder, a resampler, and blocks of samples.
+const STREAM: u64 = 8 << 20;
+/// Of each sample of a clip that is listened to: itself, its twin from the decoder, both resampled, and their spectra.
+const HEARD: u64 = 64;
+/// Of each frame of a piece that is composed: voices, the mix and the file.
+const RENDERED: u64 = 32;
+/// What a full shard takes while it is written, as a share of its target size: its codes, the Parquet writer's pages, and
+/// the file in a buffer that grows by doubling.
+const SHARD: f64 = 8.0;
+
+/// What settings alone tell of the rows that come into a stage.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Known {
+    /// Frames per second after resampling.
+    pub rate: u32,
+    /// Channels after mixing down.
+    pub channels: u64,
+    /// Frames of the longest clip.
+    pub clip: u64,
+    /// The codec in use; none where it is loaded from a file.
+    pub codec: Option<CodecConfig>,
+    /// Priors.
+    pub priors: Vec<prior::config::PriorConfig>,
+}
+
+impl Known {
+    /// Of several inputs together.
+    pub fn join<'k>(inputs: impl IntoIterator<Item = &'k Known>) -> Known {
+        inputs.into_iter().fold(Known::default(), |all, own| Known {
+            rate: all.rate.max(own.rate),
+            channels: all.channels.max(own.channels),
+            clip: all.clip.max(own.clip),
+            codec: all.codec.or_else(|| own.codec.clone()),
+            priors: all.priors.into_iter().chain(own.priors.iter().cloned()).collect(),
+        })
+    }
+
+    /// Bytes of a codec in memory, and of one job that encodes or decodes with it.
+    fn coder(&self) -> (u64, u64) {
+        self.codec.as_ref().map_or((0, 0), |config| (cost::loaded(config), cost::tile(config)))
+    }
+
+    /// What one job takes that listens to a clip and to what a decoder makes of its codes.
+    pub fn listening(&self) -> u64 {
+        HEARD * self.clip * self.channels.max(1) + self.coder().1
+    }
+
+    /// What all priors and the codec take that are read for sampling: as arrays, and laid out for it.
+    fn sampling(&self, songs: u64, frames: u64) -> u64 {
+        let models: u64 = self.priors.iter().map(prior::cost::loaded).sum();
+        // Levels are sampled one after the other. The file is made in a buffer that doubles.
+        let caches = self.priors.iter().map(prior::cost::cache).max().unwrap_or(0);
+        let (codec, tile) = self.coder();
+        models + songs * caches + codec + tile + 3 * 2 * frames
+    }
+}
+
+/// The bytes that a stage takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// What it holds from its first job to the end of the build.
+    pub held: u64,
+    /// What each of its jobs takes, of which every slot of the pool may run one.
+    pub job: u64,
+    /// The same where its rows fill a shard to the target size.
+    pub full: u64,
+    /// What it takes while it has the pool alone.
+    pub alone: u64,
+}
+
+impl Memory {
+    pub(crate) fn streaming() -> Memory {
+        Memory { job: STREAM, ..Memory::default() }
+    }
+
+    pub(crate) fn rendering(frames: u64) -> Memory {
+        Memory { job: RENDERED * frames, ..Memory::default() }
+    }
+
+    pub(crate) fn encoding(known: &Known) -> Memory {
+        let (held, tile) = known.coder();
+        let hops = known.codec.iter().flat_map(|config| &config.levels).map(|level| level.hop() as u64);
+        // As words, and packed.
+        let codes: u64 = hops.map(|hop| known.clip.div_ceil(hop) * 4).sum();
+        Memory { held, job: STREAM + tile + codes, ..Memory::default() }
+    }
+
+    pub(crate) fn packing(megabytes: f64) -> Memory {
+        Memory { full: (SHARD * megabytes * f64::from(1 << 20)) as u64, ..Memory::default() }
+    }
+
+    pub(crate) fn alone(bytes: u64) -> Memory {
+        Memory { alone: bytes, ..Memory::default() }
+    }
+
+    pub(crate) fn sampling(known: &Known, songs: u64, frames: u64) -> Memory {
+        Memory::alone(known.sampling(songs, frames))
+    }
+
+    pub(crate) fn listening(known: &Known, workers: u64) -> Memory {
+        Memory::alone(known.coder().0 + workers * (known.listening() + STREAM))
+    }
+}
+
 /// The memory that this process may use in bytes, where the system says: that of the host, or of its control group.
-pub(crate) fn memory() -> Option<u64> {
+pub fn memory() -> Option<u64> {
     let host = fs::read_to_string("/proc/meminfo").ok().and_then(|text| host(&text));
     let group = fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse().ok());
     host.into_iter().chain(group).min()

@@ -4,6 +4,7 @@
 //! are read, by rubato's FFT resampler after mixing down.
 
 use crate::{
+    memory::Memory,
     settings::Complaint,
     stage::{Context, Input, Kind, Places, Port, Shape, Split, Stage, Trait},
 };
@@ -76,6 +77,11 @@ impl Stage for Resample {
             let message = format!("`channels`: {} channels cannot be made", self.channels);
             complaints.push(Complaint::new(at.of("channels"), message).help("1 mixes down to mono, 2 keeps stereo"));
         }
+    }
+
+    fn memory(&self, known: &mut crate::memory::Known, _: u64) -> Memory {
+        (known.rate, known.channels) = (self.rate, self.channels.into());
+        Memory::default()
     }
 
     fn render<'s>(self, _: &Context<'s>, input: Input<'s, Track>) -> Split<'s, Track> {

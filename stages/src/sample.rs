@@ -10,6 +10,7 @@ use crate::{
         corpus::{ALL, close, refused, waiting},
         group, memoised, pair,
     },
+    memory::{Known, Memory},
     model::prior::sample::Draw,
     settings::Complaint,
     songs::Ask,
@@ -68,6 +69,12 @@ impl Stage for Sample {
         let wrong = self.ask().complaints();
         complaints
             .extend(wrong.into_iter().map(|(field, message, help)| Complaint::new(at.of(field), message).help(help)));
+    }
+
+    fn memory(&self, known: &mut Known, _: u64) -> Memory {
+        let frames = self.seconds * known.codec.as_ref().map_or(0.0, |codec| f64::from(codec.rate));
+        // Of all genres that the priors know, where none is named: for each as much again.
+        Memory::sampling(known, u64::from(self.songs) * self.genres.len().max(1) as u64, frames as u64)
     }
 
     fn render<'s>(self, cx: &Context<'s>, (codec, priors): (Input<'s, Weights>, Input<'s, Prior>)) -> Split<'s, Audio> {

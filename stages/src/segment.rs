@@ -4,6 +4,7 @@
 //! a whole number of codes at every level.
 
 use crate::{
+    memory::{Known, Memory},
     settings::Complaint,
     stage::{Context, Input, Kind, Places, Port, Shape, Split, Stage, Trait},
 };
@@ -115,6 +116,11 @@ impl Stage for Segment {
             complaints
                 .push(Complaint::new(at.of("minimum"), message).help("a whole clip must be long enough to be kept"));
         }
+    }
+
+    fn memory(&self, known: &mut Known, _: u64) -> Memory {
+        known.clip = self.frames(self.seconds, known.rate).max(self.align.into());
+        Memory::default()
     }
 
     fn render<'s>(self, _: &Context<'s>, input: Input<'s, Track>) -> Split<'s, Clip> {

@@ -6,6 +6,7 @@
 
 use crate::{
     flow::{Env, group, memoised, once_each, pair, without},
+    memory::{Known, Memory},
     settings::Complaint,
     stage::{Context, Input, Kind, Places, Port, Shape, Split, Stage},
 };
@@ -170,6 +171,10 @@ impl Stage for Shard {
             let message = format!("`megabytes`: {} is not from 0.001 to 65536", self.megabytes);
             complaints.push(Complaint::new(at.of("megabytes"), message).help("128 is the default"));
         }
+    }
+
+    fn memory(&self, _: &mut Known, _: u64) -> Memory {
+        Memory::packing(self.megabytes)
     }
 
     fn render<'s>(self, cx: &Context<'s>, input: Input<'s, Codes>) -> Split<'s, row::Shard> {

@@ -12,6 +12,7 @@ pub use row::{AnyRow, Flow, Kind, Row};
 use crate::{
     flow::Env,
     kept::Keeper,
+    memory::{Known, Memory},
     settings::{At, Complaint, Data, Field, PathSetting, Settings, Table},
 };
 use datasets::{
@@ -145,6 +146,11 @@ pub trait Stage: Settings + Clone + Send + Sync + 'static {
     /// For a source: the folders and files that [`Stage::scan`] reads, for those who wait for a change.
     fn places(&self, _base: &Path) -> Vec<PathBuf> {
         Vec::new()
+    }
+
+    /// What it takes of memory with so many workers. `known` is what its inputs tell, and becomes what it tells itself.
+    fn memory(&self, _known: &mut Known, _workers: u64) -> Memory {
+        Memory::default()
     }
 
     /// Builds the operators. Runs once per worker; must not read the outside world.
@@ -350,6 +356,8 @@ pub trait Ready: Send + Sync {
     fn scan(&self, base: &Path, env: &Env) -> Result<Vec<Found>, SourceError>;
     /// See [`Stage::places`].
     fn places(&self, base: &Path) -> Vec<PathBuf>;
+    /// See [`Stage::memory`].
+    fn memory(&self, known: &mut Known, workers: u64) -> Memory;
     /// See [`Stage::render`]. Rows that are kept go to `keeper`, too.
     fn render<'s>(&self, cx: &Context<'s>, flows: Vec<Option<Flow<'s>>>, keeper: Keeper) -> Rendered<'s>;
 }
@@ -387,6 +395,9 @@ impl<S: Stage> Ready for Lowered<S> {
     }
     fn places(&self, base: &Path) -> Vec<PathBuf> {
         self.0.places(base)
+    }
+    fn memory(&self, known: &mut Known, workers: u64) -> Memory {
+        self.0.memory(known, workers)
     }
     fn render<'s>(&self, cx: &Context<'s>, flows: Vec<Option<Flow<'s>>>, keeper: Keeper) -> Rendered<'s> {
         let Split { kept, dropped, pending } = self.0.clone().render(cx, S::In::take(flows));

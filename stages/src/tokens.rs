@@ -7,11 +7,15 @@ use datasets::{
     Digest, Key,
     effect::Fault,
     mmap::Words,
-    shard::ShardReader,
+    shard::{ShardError, ShardReader},
     store::{StoreError, Temp, write_atomic},
 };
 use serde::{Deserialize, Serialize};
-use std::{fs, io::Write as _};
+use std::{
+    fs,
+    io::{self, Write as _},
+    path::Path,
+};
 
 /// One clip in the file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -31,6 +35,15 @@ pub(crate) struct Part {
     words: Words,
     entries: Vec<Entry>,
     level: usize,
+}
+
+/// A shard of the store that cannot be read: what the disk says, or that its bytes are no shard.
+pub(crate) fn unread(error: ShardError, object: &Path, file: &Digest) -> StoreError {
+    match error {
+        ShardError::Io(error) if error.kind() == io::ErrorKind::NotFound => StoreError::Missing(*file),
+        ShardError::Io(error) => StoreError::io("read", object)(error),
+        _ => StoreError::Damaged(*file),
+    }
 }
 
 impl Part {
@@ -60,7 +73,7 @@ impl Part {
         let mut at = 0;
         for file in &files {
             let object = env.store.path(file);
-            let damaged = |_| Fault::Store(StoreError::Damaged(*file));
+            let damaged = |error| Fault::Store(unread(error, &object, file));
             for row in ShardReader::open(&object).map_err(damaged)? {
                 if env.cancel.cancelled() {
                     return Err(Fault::Interrupted);

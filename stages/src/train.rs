@@ -15,10 +15,15 @@ use crate::{
         corpus::{ALL, close, refused, waiting},
         group, memoised,
     },
+    memory::{Known, Memory},
+    model::{codec::CodecConfig, prior::cost},
     settings::Complaint,
     stage::{Context, Input, Kind, Places, Port, Refresh, Shape, Split, Stage, seal},
 };
-use datasets::row::{Prior, Shard};
+use datasets::{
+    row::{Prior, Shard},
+    shard::ShardMeta,
+};
 
 /// The id of the item that measures what came of it.
 const BITS: &str = "bits";
@@ -42,6 +47,20 @@ impl Stage for Train {
 
     fn refresh(&self) -> Option<Refresh> {
         Some(self.refresh)
+    }
+
+    fn memory(&self, known: &mut Known, _: u64) -> Memory {
+        let of = |codec: &CodecConfig| ShardMeta {
+            codec: [0; 32],
+            rate: codec.rate,
+            hops: codec.levels.iter().map(|level| level.hop() as u32).collect(),
+            codewords: codec.levels.iter().map(|level| level.codewords as u32).collect(),
+        };
+        let planned = known.codec.as_ref().map(|codec| work::plan(self, &of(codec), Vec::new()));
+        let Some(Ok(settings)) = planned else { return Memory::default() };
+        let bytes = cost::cost(&settings).max(cost::scoring(&settings.config, work::SCORED_TOGETHER));
+        known.priors = vec![settings.config];
+        Memory::alone(bytes)
     }
 
     fn render<'s>(self, cx: &Context<'s>, input: Input<'s, Shard>) -> Split<'s, Prior> {

@@ -2,6 +2,7 @@
 
 use super::schema::schema;
 use super::{ShardError, ShardMeta, ShardRow};
+use crate::fault;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{UInt16Type, UInt32Type, UInt64Type};
 use parquet::arrow::ProjectionMask;
@@ -25,7 +26,8 @@ impl ShardReader {
     /// # Errors
     /// A file that cannot be read, is no Parquet, or lacks what makes it a shard.
     pub fn open(path: &Path) -> Result<ShardReader, ShardError> {
-        let builder = ParquetRecordBatchReaderBuilder::try_new(File::open(path)?)?;
+        let file = fault::point("read").and_then(|()| File::open(path))?;
+        let builder = ParquetRecordBatchReaderBuilder::try_new(file)?;
         let footer = builder.metadata().file_metadata().key_value_metadata();
         let meta = ShardMeta::from_footer(footer.map(Vec::as_slice).unwrap_or_default())?;
         let want = schema(meta.hops.len());

@@ -6,7 +6,7 @@ use super::{StoreError, sync_folder};
 use crate::{Digest, fault};
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Write},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -53,7 +53,7 @@ impl Log {
     /// # Errors
     /// When the disk refuses.
     pub fn open(path: &Path, identity: &Digest) -> Result<(Log, Vec<Vec<u8>>), StoreError> {
-        let bytes = match fs::read(path) {
+        let bytes = match fault::read(path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(StoreError::io("read", path)(error)),
@@ -86,8 +86,7 @@ impl Log {
     /// When the disk refuses.
     pub fn append(&mut self, body: &[u8]) -> Result<(), StoreError> {
         // One write per record: a kill tears at most the last one.
-        fault::point("write")
-            .and_then(|()| self.file.write_all(&record(body)))
+        fault::append(&mut self.file, &record(body))
             .and_then(|()| fault::point("fsync"))
             .and_then(|()| self.file.sync_data())
             .map_err(StoreError::io("write", &self.path))

@@ -220,7 +220,7 @@ impl Store {
     /// [`StoreError::Missing`], [`StoreError::Damaged`], or what the disk says.
     pub fn get(&self, digest: &Digest) -> Result<Vec<u8>, StoreError> {
         let path = self.path(digest);
-        let bytes = match fs::read(&path) {
+        let bytes = match fault::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(StoreError::Missing(*digest)),
             Err(error) => return Err(StoreError::Io { doing: "read", path, source: error }),

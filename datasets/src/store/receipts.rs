@@ -8,7 +8,7 @@ use crate::{Digest, Key, fault};
 use std::{
     collections::HashMap,
     fs::{self, File, OpenOptions},
-    io::{self, Write},
+    io,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, OnceLock, PoisonError, RwLock,
@@ -48,10 +48,27 @@ struct Known {
     touched: AtomicBool,
 }
 
+/// The segment that this process writes.
+struct Open {
+    path: PathBuf,
+    file: File,
+    /// Bytes of its whole records.
+    length: u64,
+}
+
+impl Open {
+    /// One write per record: a crash tears at most the last one.
+    fn append(&mut self, record: &[u8]) -> io::Result<()> {
+        fault::append(&mut self.file, record)?;
+        self.length += record.len() as u64;
+        Ok(())
+    }
+}
+
 pub(super) struct Receipts {
     folder: PathBuf,
     index: RwLock<HashMap<Digest, Known>>,
-    segment: Mutex<Option<(PathBuf, File)>>,
+    segment: Mutex<Option<Open>>,
     name: OnceLock<String>,
 }
 
@@ -100,7 +117,7 @@ impl Receipts {
     pub(super) fn open(folder: &Path) -> Result<Receipts, StoreError> {
         let mut index = HashMap::new();
         for (_, path) in segments(folder)? {
-            let bytes = fs::read(&path).map_err(StoreError::io("read", &path))?;
+            let bytes = fault::read(&path).map_err(StoreError::io("read", &path))?;
             load(&bytes, |key, receipt| {
                 index.insert(key, Known { receipt, touched: AtomicBool::new(false) });
             });
@@ -135,15 +152,21 @@ impl Receipts {
         let record = record(&key, objects, value);
         {
             let mut segment = self.segment.lock().unwrap_or_else(PoisonError::into_inner);
-            let (path, file) = match &mut *segment {
+            let open = match &mut *segment {
                 Some(open) => open,
                 none => {
                     let name = self.name.get().map_or("", String::as_str);
                     none.insert(create(&self.folder, name)?)
                 }
             };
-            // One write per record: a crash tears at most the last one.
-            fault::point("write").and_then(|()| file.write_all(&record)).map_err(StoreError::io("write", path))?;
+            if let Err(error) = open.append(&record) {
+                let error = StoreError::io("write", &open.path)(error);
+                // What a full disk took of it must not stand before later records: they would be lost with it.
+                if open.file.set_len(open.length).is_err() {
+                    *segment = None;
+                }
+                return Err(error);
+            }
         }
         let receipt = Receipt { objects: objects.into(), value: value.into() };
         let known = Known { receipt, touched: AtomicBool::new(true) };
@@ -153,7 +176,7 @@ impl Receipts {
 
     pub(super) fn flush(&self) -> Result<(), StoreError> {
         match &*self.segment.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some((path, file)) => {
+            Some(Open { path, file, .. }) => {
                 fault::point("fsync").and_then(|()| file.sync_all()).map_err(StoreError::io("write", path))
             }
             None => Ok(()),
@@ -165,7 +188,7 @@ impl Receipts {
         let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
         if keys.iter().any(|key| !index.contains_key(key)) {
             for (_, path) in segments(&self.folder)? {
-                let bytes = fs::read(&path).map_err(StoreError::io("read", &path))?;
+                let bytes = fault::read(&path).map_err(StoreError::io("read", &path))?;
                 load(&bytes, |key, receipt| {
                     index.entry(key).or_insert(Known { receipt, touched: AtomicBool::new(false) });
                 });
@@ -195,7 +218,7 @@ impl Receipts {
     pub(super) fn read(&self) -> Result<Vec<Segment>, StoreError> {
         let mut read = Vec::new();
         for (number, path) in segments(&self.folder)? {
-            let bytes = fs::read(&path).map_err(StoreError::io("read", &path))?;
+            let bytes = fault::read(&path).map_err(StoreError::io("read", &path))?;
             let (mut name, mut receipts) = (String::new(), HashMap::new());
             load(&bytes, |key, receipt| {
                 if key == writer() {
@@ -241,15 +264,16 @@ fn place(folder: &Path, number: u64) -> PathBuf {
 }
 
 /// The first free number; `create_new` settles a race between processes.
-fn create(folder: &Path, name: &str) -> Result<(PathBuf, File), StoreError> {
+fn create(folder: &Path, name: &str) -> Result<Open, StoreError> {
     let mut number = segments(folder)?.last().map_or(1, |(number, _)| number + 1);
     loop {
         let path = place(folder, number);
         match fault::point("write").and_then(|()| OpenOptions::new().append(true).create_new(true).open(&path)) {
-            Ok(mut file) => {
+            Ok(file) => {
+                let mut open = Open { path, file, length: 0 };
                 let first = record(&writer(), &[], name.as_bytes());
-                fault::point("write").and_then(|()| file.write_all(&first)).map_err(StoreError::io("write", &path))?;
-                return Ok((path, file));
+                open.append(&first).map_err(StoreError::io("write", &open.path))?;
+                return Ok(open);
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
             Err(source) => return Err(StoreError::Io { doing: "create", path, source }),

@@ -4,7 +4,7 @@
 //! as digests of names: so a run that holds a track is found without the store naming the track a second time.
 
 use super::{Receipt, Store, StoreError, remove, write_atomic};
-use crate::{Digest, Key, corpus::Member};
+use crate::{Digest, Key, corpus::Member, fault};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeSet,
@@ -71,14 +71,23 @@ impl Store {
         Ok(files)
     }
 
+    /// Root files of runs that have a later one: what a kill between writing a root and removing the one before left.
+    pub(super) fn superseded(&self) -> Result<Vec<PathBuf>, StoreError> {
+        let files = self.root_files()?;
+        let later = |at: usize, run: &String| files[at + 1..].iter().any(|(_, other, _)| other == run);
+        let old = files.iter().enumerate().filter(|(at, (_, run, _))| later(*at, run));
+        Ok(old.map(|(_, (.., path))| path.clone()).collect())
+    }
+
     /// The roots of all runs, the last published one last. A file that cannot be read is none.
     ///
     /// # Errors
     /// When the disk refuses.
     pub fn roots(&self) -> Result<Vec<Recorded>, StoreError> {
         let mut roots = Vec::new();
-        for (turn, run, path) in self.root_files()? {
-            let bytes = fs::read(&path).map_err(StoreError::io("read", &path))?;
+        let old = self.superseded()?;
+        for (turn, run, path) in self.root_files()?.into_iter().filter(|(.., path)| !old.contains(path)) {
+            let bytes = fault::read(&path).map_err(StoreError::io("read", &path))?;
             if let Ok(root) = postcard::from_bytes(&bytes) {
                 roots.push(Recorded { turn, run, root });
             }
@@ -93,7 +102,7 @@ impl Store {
     pub fn root_of(&self, run: &str) -> Result<Option<Root>, StoreError> {
         let files = self.root_files()?;
         let Some((.., path)) = files.iter().rfind(|(_, known, _)| known == run) else { return Ok(None) };
-        Ok(postcard::from_bytes(&fs::read(path).map_err(StoreError::io("read", path))?).ok())
+        Ok(postcard::from_bytes(&fault::read(path).map_err(StoreError::io("read", path))?).ok())
     }
 
     /// Makes a run the last published one, with what it keeps.
@@ -110,7 +119,7 @@ impl Store {
             && last == run
             && fs::read(path).is_ok_and(|known| known == bytes)
         {
-            return Ok(());
+            return self.superseded()?.iter().try_for_each(|path| remove(path));
         }
         let turn = files.last().map_or(0, |(turn, ..)| *turn) + 1;
         write_atomic(&folder.join(format!("{turn:08}-{run}")), &bytes)?;
@@ -132,7 +141,7 @@ impl Store {
     pub fn pins(&self) -> Result<Vec<(PathBuf, Pins)>, StoreError> {
         let mut pins = Vec::new();
         for path in list(&self.roots_folder().join("locks"))? {
-            let bytes = fs::read(&path).map_err(StoreError::io("read", &path))?;
+            let bytes = fault::read(&path).map_err(StoreError::io("read", &path))?;
             if let Ok(known) = postcard::from_bytes::<Pins>(&bytes) {
                 pins.push((path, known));
             }
@@ -201,6 +210,13 @@ mod tests {
         }
         let runs: Vec<_> = store.roots().expect("roots").into_iter().map(|r| (r.turn, r.run, r.root.segment)).collect();
         assert_eq!(runs, [(2, "songs-2".to_owned(), 2), (3, "songs-1".to_owned(), 3)]);
+        // As a kill between writing a root and removing the one before leaves it.
+        let folder = store.roots_folder();
+        fs::copy(folder.join("00000003-songs-1"), folder.join("00000001-songs-1")).expect("copied");
+        assert_eq!(store.roots().expect("roots").len(), 2);
+        assert_eq!(store.contents().expect("contents").leftovers, [folder.join("00000001-songs-1")]);
+        store.record_root("songs-1", &root(3)).expect("recorded");
+        assert!(!folder.join("00000001-songs-1").exists());
         store.forget_root("songs-2").expect("forgotten");
         assert_eq!(store.roots().expect("roots").len(), 1);
     }

@@ -32,7 +32,7 @@ pub struct Contents {
     pub checkpoints: Vec<(Digest, PathBuf)>,
     /// Samples and codes in the cache; a digest where they are samples.
     pub pcm: Vec<(Option<Digest>, PathBuf)>,
-    /// What killed processes left: hidden files, and files of older formats.
+    /// What killed processes left: hidden files, roots that have a later one, and files of older formats.
     pub leftovers: Vec<PathBuf>,
 }
 
@@ -120,9 +120,10 @@ impl Store {
         let left = &mut contents.leftovers;
         entries(self.root(), left, |_, _| ())?;
         entries(&self.root().join("receipts"), left, |_, _| ())?;
-        for folder in ["history", "roots", "roots/locks", "runs"] {
+        for folder in ["roots", "roots/locks", "history", "runs"] {
             entries(&self.root().join(folder), left, |_, _| ())?;
         }
+        left.extend(self.superseded()?);
         let log = |path: &PathBuf| path.extension().is_some_and(|e| e == "log");
         left.extend(paths(&self.root().join("receipts"))?.into_iter().filter(log));
         entries(&self.root().join("checkpoints"), left, |name, path| {

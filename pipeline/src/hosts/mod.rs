@@ -130,6 +130,11 @@ impl Cluster {
         own
     }
 
+    /// The reason of another process to end, where one has told it.
+    pub(crate) fn ending(&self) -> Option<Error> {
+        self.watch.ending()
+    }
+
     /// Says that what process 0 told fits.
     pub(crate) fn ready(&self) {
         self.watch.say(0, &Word::Ready);

@@ -1,26 +1,50 @@
-//! What training needs in memory, before it starts.
-use super::fit::{FitError, FitSettings};
+//! What training needs in memory, before it starts, and what a codec takes that encodes and decodes.
+use super::codec::CodecConfig;
+use super::fit::{FitError, FitSettings, MEASURED};
+use super::infer;
 use super::layer::{Kind, Layer};
+use super::level::VECTORS_PER_CODEWORD;
+use super::loss;
 
 /// Arrays of a layer's output size that are alive at once for a residual block: its input, both rectified tensors, the
 /// inner sum, the output, and the gradient that passes.
 const RESIDUAL: u64 = 6;
 /// The same for the other layers: output and gradient.
 const PLAIN: u64 = 2;
+/// Arrays of the largest layer's size that are alive in a tile: its input before and after the context is put to it, the
+/// engine's copy of that, what comes out, and its part that is handed on, with those of a wider neighbour.
+const TILES: u64 = 10;
+
+/// Spectra of a batch that are alive at once: of both sounds, and one of them as it is handed on.
+const SPECTRA: u64 = 4;
+/// Bytes for each weight: value, gradient, two moments, and all but the gradient in a checkpoint and in the file that it
+/// goes to.
+const WEIGHT: u64 = 16 + 2 * 12;
+/// Copies of the vectors of which a codebook is made.
+const VECTORS: u64 = 3;
 
 /// An estimate of the bytes that training needs at its peak.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cost {
-    /// For each level: the network's intermediate values for one batch.
+    /// For each level: the network's intermediate values for one batch, and the spectra of its loss.
     pub activations: Vec<u64>,
-    /// For each level: weights, gradients, moments and codebook.
+    /// For each level: weights, gradients, moments, codebook, and their checkpoint.
     pub weights: Vec<u64>,
+    /// The excerpts that are measured before the first step.
+    pub measured: u64,
 }
 
 impl Cost {
     /// All levels together: they are trained side by side.
     pub fn total(&self) -> u64 {
-        self.activations.iter().chain(&self.weights).sum()
+        self.with(2)
+    }
+
+    /// With so many workers: one trains a level after the other.
+    pub fn with(&self, workers: u64) -> u64 {
+        let activations = self.activations.iter().copied();
+        let activations = if workers == 1 { activations.max().unwrap_or(0) } else { activations.sum() };
+        activations.max(self.measured) + self.weights.iter().sum::<u64>()
     }
 }
 
@@ -48,15 +72,58 @@ pub fn cost(settings: &FitSettings) -> Cost {
         };
         add(&settings.codec.encoder(level));
         add(&settings.codec.decoder(level));
-        4 * floats
+        let spectral = fit.spectral > 0.0 || fit.log_spectral > 0.0;
+        let spectra = if spectral { SPECTRA * loss::floats(fit.crop) * fit.batch as u64 } else { 0 };
+        4 * (floats + spectra)
     });
     let weights = levels().map(|(level, _)| {
-        let shapes = settings.codec.shapes(level);
-        let floats: u64 = shapes.iter().map(|(_, s)| s.iter().map(|n| *n as u64).product::<u64>()).sum();
-        // Value, gradient and two moments; the codebook's share of it covers its averages.
-        16 * floats
+        let of = &settings.codec.levels[level];
+        // The codebook's share of it covers its averages.
+        let drawn = VECTORS * 4 * (of.codewords * VECTORS_PER_CODEWORD * settings.codec.dim) as u64;
+        WEIGHT * weights(&settings.codec, level) + drawn
     });
-    Cost { activations: activations.collect(), weights: weights.collect() }
+    let longest = settings.levels.iter().map(|fit| fit.crop).max().unwrap_or(0);
+    let measured = 4 * (MEASURED * longest) as u64 + 4 * SPECTRA * loss::floats(longest);
+    Cost { activations: activations.collect(), weights: weights.collect(), measured }
+}
+
+/// Weights of a level.
+fn weights(codec: &CodecConfig, level: usize) -> u64 {
+    codec.shapes(level).iter().map(|(_, shape)| shape.iter().map(|n| *n as u64).product::<u64>()).sum()
+}
+
+/// Bytes of a codec that encodes and decodes: its file, its arrays, and the engine's tensors.
+pub fn loaded(codec: &CodecConfig) -> u64 {
+    3 * 4 * (0..codec.levels.len()).map(|level| weights(codec, level)).sum::<u64>()
+}
+
+/// Bytes that a clip takes on its way through a codec, whatever its length: the arrays of the layer that has the largest.
+pub fn tile(codec: &CodecConfig) -> u64 {
+    let levels = codec.levels.iter().enumerate();
+    let largest = levels.map(|(level, of)| {
+        let (codes, hop) = (infer::codes(of.hop()) as u64, of.hop() as u64);
+        let (mut length, mut largest, mut contexts) = (codes * hop, codes * hop, 0);
+        for layer in codec.encoder(level).iter().chain(&codec.decoder(level)) {
+            let channels = match layer.kind {
+                Kind::Down { output, .. } => {
+                    length /= 2;
+                    output
+                }
+                Kind::Up { output, .. } => {
+                    length *= 2;
+                    output
+                }
+                Kind::Same { output, .. } => output,
+                Kind::Residual { width, dilation } => {
+                    contexts += 2 * (width * dilation) as u64;
+                    width
+                }
+            };
+            largest = largest.max(length * channels as u64);
+        }
+        4 * (TILES * largest + 2 * contexts)
+    });
+    largest.max().unwrap_or(0)
 }
 
 /// Refuses settings whose training needs more than `limit` bytes, and says what would fit.

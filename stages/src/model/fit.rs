@@ -15,7 +15,7 @@ use super::loss::{Bandwidth, Spectral};
 use super::weights::{Arrays, WeightsError};
 
 /// Excerpts over which the bandwidths of the losses are measured.
-const MEASURED: usize = 256;
+pub(super) const MEASURED: usize = 256;
 
 /// The audio to learn from: mono clips at the codec's rate, in an order that is a function of their content.
 pub trait Clips: Sync {

@@ -19,6 +19,11 @@ use super::weights::WeightsError;
 /// Frames of audio in a tile, where the hop allows it.
 const TILE: usize = 1 << 14;
 
+/// Codes of a tile of a level.
+pub(super) fn codes(hop: usize) -> usize {
+    (TILE / hop).max(8)
+}
+
 /// Codes that a codec cannot decode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
@@ -242,7 +247,7 @@ impl<B: Kernels> Coder<B> {
         let levels = (0..config.levels.len())
             .map(|level| {
                 let hop = config.levels[level].hop();
-                let codes = (TILE / hop).max(8);
+                let codes = codes(hop);
                 let load = |layers: &[layer::Layer]| layer::load(layers, codec.arrays(), &device);
                 Ok(Level {
                     hop,

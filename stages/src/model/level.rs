@@ -21,7 +21,7 @@ type Engine = burn::backend::Autodiff<Flex>;
 type Device = <Engine as burn::tensor::backend::BackendTypes>::Device;
 
 /// Batches over which the codebook is made from the data, at least so many vectors for each codeword.
-const VECTORS_PER_CODEWORD: usize = 8;
+pub(super) const VECTORS_PER_CODEWORD: usize = 8;
 
 /// All that changes while a level is trained.
 #[derive(Debug, Clone, PartialEq)]

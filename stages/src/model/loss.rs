@@ -18,6 +18,12 @@ pub(crate) struct Spectral {
     resolutions: Vec<(Stft, f32)>,
 }
 
+/// Numbers of the largest spectrum of a signal of `length`.
+pub(super) fn floats(length: usize) -> u64 {
+    let of = |&(size, hop, _): &(usize, usize, usize)| ((length / hop + 1) * (size + 2)) as u64;
+    RESOLUTIONS.iter().map(of).max().unwrap_or(0)
+}
+
 /// Averages over the data by which losses are divided, so that they mean the same on loud and on quiet corpora.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Bandwidth {

@@ -12,14 +12,14 @@ use crate::{
     },
     settings::Settings,
     stage::{Context, Rows, Split, Stage, none},
-    tokens::Part,
+    tokens::{Part, unread},
 };
 use datasets::{
     Digest, Key,
     effect::{Effect, Fault, Load, key, numerics},
     row::{self, Bits, Measured, Pending},
     shard::{ShardMeta, ShardReader, View},
-    store::{Store, StoreError},
+    store::Store,
     training::{PriorStep, write_prior},
 };
 use serde::{Deserialize, Serialize};
@@ -45,7 +45,7 @@ impl Listed {
 pub(super) type Shards = Vec<Listed>;
 
 /// Windows scored at a time: in no key, as it changes no bit.
-const SCORED_TOGETHER: usize = 8;
+pub(super) const SCORED_TOGETHER: usize = 8;
 
 /// The view of all these shards together.
 fn view(shards: &Shards) -> Digest {
@@ -72,45 +72,45 @@ impl Learn {
             env: cx.env.clone(),
         }
     }
+}
 
-    fn plan(&self, meta: &ShardMeta, genres: Vec<String>) -> Result<PriorSettings, Fault> {
-        let (own, levels) = (self.settings.level as usize, meta.hops.len());
-        if own >= levels {
-            let why = format!("the codes have {levels} levels, numbered from 0; `level` is {own}");
-            return Err(Fault::refused("no-level", why));
-        }
-        let upper = (own + 1 < levels).then(|| Upper {
-            codewords: meta.codewords[own + 1] as usize,
-            ratio: (meta.hops[own + 1] / meta.hops[own].max(1)) as usize,
-            depth: self.settings.conditioner_depth as usize,
-        });
-        let s = &self.settings;
-        Ok(PriorSettings {
-            config: PriorConfig {
-                level: own,
-                width: s.width as usize,
-                depth: s.depth as usize,
-                heads: s.heads as usize,
-                attention: s.attention(),
-                hidden: s.hidden(),
-                context: s.context as usize,
-                distances: s.distances as usize,
-                upper,
-                genres,
-                codec: Digest(meta.codec).hex(),
-                rate: meta.rate,
-                hops: meta.hops.clone(),
-                codewords: meta.codewords.clone(),
-            },
-            steps: s.steps,
-            batch: s.batch as usize,
-            learning_rate: s.learning_rate,
-            warmup: s.warmup,
-            final_rate: s.final_rate,
-            weight_decay: s.weight_decay,
-            clip: s.clip,
-        })
+/// The training that these settings ask for on codes of this kind.
+pub(super) fn plan(s: &Train, meta: &ShardMeta, genres: Vec<String>) -> Result<PriorSettings, Fault> {
+    let (own, levels) = (s.level as usize, meta.hops.len());
+    if own >= levels {
+        let why = format!("the codes have {levels} levels, numbered from 0; `level` is {own}");
+        return Err(Fault::refused("no-level", why));
     }
+    let upper = (own + 1 < levels).then(|| Upper {
+        codewords: meta.codewords[own + 1] as usize,
+        ratio: (meta.hops[own + 1] / meta.hops[own].max(1)) as usize,
+        depth: s.conditioner_depth as usize,
+    });
+    Ok(PriorSettings {
+        config: PriorConfig {
+            level: own,
+            width: s.width as usize,
+            depth: s.depth as usize,
+            heads: s.heads as usize,
+            attention: s.attention(),
+            hidden: s.hidden(),
+            context: s.context as usize,
+            distances: s.distances as usize,
+            upper,
+            genres,
+            codec: Digest(meta.codec).hex(),
+            rate: meta.rate,
+            hops: meta.hops.clone(),
+            codewords: meta.codewords.clone(),
+        },
+        steps: s.steps,
+        batch: s.batch as usize,
+        learning_rate: s.learning_rate,
+        warmup: s.warmup,
+        final_rate: s.final_rate,
+        weight_decay: s.weight_decay,
+        clip: s.clip,
+    })
 }
 
 /// What all shards have in common.
@@ -121,7 +121,8 @@ fn meta(store: &Store, shards: &Shards) -> Result<ShardMeta, Fault> {
     if shards.iter().any(|shard| shard.codec != first.codec) {
         return Err(Fault::refused("mixed-codecs", "the shards hold codes of different codecs"));
     }
-    let reader = ShardReader::open(&store.path(&first.file)).map_err(|_| StoreError::Damaged(first.file))?;
+    let object = store.path(&first.file);
+    let reader = ShardReader::open(&object).map_err(|error| unread(error, &object, &first.file))?;
     Ok(reader.meta().clone())
 }
 
@@ -195,7 +196,7 @@ impl Effect for Learn {
         let store = &self.env.store;
         let meta = meta(store, shards)?;
         let tokens = tokens(&self.env, shards, self.settings.level as usize)?;
-        let settings = self.plan(&meta, tokens.genres())?;
+        let settings = plan(&self.settings, &meta, tokens.genres())?;
         if let Some(memory) = memory() {
             cost::check(&settings, memory).map_err(|e| Fault::refused("no-memory", e.to_string()))?;
         }

@@ -2,6 +2,7 @@
 //!
 //! An estimate from above, in arrays that the engine's autodiff holds at once. It is linear in the positions: attention goes
 //! over its pairs tile by tile.
+use super::config::PriorConfig;
 use super::fit::{PriorError, PriorSettings};
 use super::network;
 
@@ -34,9 +35,34 @@ pub fn cost(settings: &PriorSettings) -> u64 {
         // Each doubling works at twice the rate of the one before it: together, less than twice the last.
         floats += 2 * (of(upper.depth) * RESIDUAL + 4) * of(config.width);
     }
-    let weights: u64 =
-        network::tensors(config).iter().map(|tensor| tensor.shape.iter().map(|n| of(*n)).product::<u64>()).sum();
-    4 * (positions * floats + WEIGHT * weights)
+    4 * (positions * floats + WEIGHT * weights(config))
+}
+
+/// Weights of a prior.
+fn weights(config: &PriorConfig) -> u64 {
+    network::tensors(config).iter().map(|tensor| tensor.shape.iter().map(|n| *n as u64).product::<u64>()).sum()
+}
+
+/// Bytes that scoring takes of so many windows at a time: without gradients, one block after the other.
+pub fn scoring(config: &PriorConfig, windows: usize) -> u64 {
+    let of = |n: usize| n as u64;
+    let block = WIDE * of(config.width) + ATTENTION * of(config.attention) + HIDDEN * of(config.hidden);
+    let upper = config.upper.as_ref().map_or(0, |_| 2 * RESIDUAL * of(config.width));
+    let positions = of(windows) * of(config.context);
+    4 * (positions * (block + upper + LOGITS * of(config.vocabulary())) + 3 * weights(config))
+}
+
+/// Bytes of a prior that samples: its file, its arrays, the same laid out for single positions, its conditioner's tensors,
+/// and what attention adds for each distance.
+pub fn loaded(config: &PriorConfig) -> u64 {
+    let tables = config.depth * config.attention * (config.context + 64);
+    4 * (4 * weights(config) + tables as u64)
+}
+
+/// Bytes of the keys and values of one song.
+pub fn cache(config: &PriorConfig) -> u64 {
+    let (channels, positions) = (config.attention + 64, config.context + 64);
+    4 * (config.depth * 2 * channels * positions) as u64
 }
 
 /// Refuses settings whose training needs more than `limit` bytes, and says what would fit.

@@ -1,0 +1,350 @@
+//! Disks that fail and processes that are killed at moments that nobody chose, on one store: whatever happened before, a
+//! run without faults finishes with the bytes of a build from nothing, the store is sound, and `gc` leaves nothing that
+//! no run needs.
+//!
+//! `REFRAIN_FAULT_ROUNDS` and `REFRAIN_FAULT_SEED` draw more or others; each round is printed.
+
+mod support;
+
+use datasets::{
+    Digest,
+    store::{Recorded, Root, Store},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+use support::{Place, Said, assert_same, files, hosts, refrain, repository, tree};
+
+/// Longer than any run here takes.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Milliseconds within which a process is killed: at the start, in what is remembered, in work.
+const SPANS: [u64; 3] = [20, 150, 700];
+
+/// A generator of its own: what is drawn follows from the seed.
+struct Draw(u64);
+
+impl Draw {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
+
+    fn of<'a>(&mut self, all: &[&'a str]) -> &'a str {
+        all[self.below(all.len() as u64) as usize]
+    }
+
+    /// Small numbers as often as large ones.
+    fn skewed(&mut self, bits: u64) -> u64 {
+        let most = 1 << (1 + self.below(bits));
+        self.below(most)
+    }
+
+    /// When to kill a process.
+    fn moment(&mut self) -> Duration {
+        let span = SPANS[self.below(SPANS.len() as u64) as usize];
+        Duration::from_micros(self.below(1000 * span))
+    }
+
+    /// A fault as `REFRAIN_FAULT` has it.
+    fn fault(&mut self) -> String {
+        let point = self.of(&["write", "write", "fsync", "rename", "remove", "read"]);
+        let error = if point == "read" { "io" } else { self.of(&["full", "io", "readonly"]) };
+        let times = self.of(&["", ":1", ":2"]);
+        format!("{point}:{error}:{}{times}", self.skewed(8))
+    }
+}
+
+fn variable(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+fn draw(rounds: u64) -> (u64, Draw) {
+    let (rounds, seed) = (variable("REFRAIN_FAULT_ROUNDS", rounds), variable("REFRAIN_FAULT_SEED", 5));
+    println!("REFRAIN_FAULT_ROUNDS={rounds} REFRAIN_FAULT_SEED={seed}");
+    (rounds, Draw(seed))
+}
+
+/// What sets the builds apart that share the store: all have one name.
+const BUILDS: [&[&str]; 3] = [
+    &["--set", "stage.codec.steps=[3,3,3]"],
+    &["--set", "stage.codec.steps=[2,2,2]", "--set", "stage.mono.rate=8000", "--set", "stage.codec.rate=8000"],
+    &["--set", "stage.codec.steps=[4,4,4]", "--set", "stage.codec.refresh=pinned"],
+];
+
+/// A small corpus and a manifest that decodes, trains codec and priors, encodes, writes shards, samples and publishes.
+fn place() -> Place {
+    let place = Place::empty();
+    place.compose(0..5);
+    let rows: Vec<String> = place.rows().lines().take(5).map(|row| format!("{row}\n")).collect();
+    place.table(&rows.concat());
+    let read = |name: &str| fs::read_to_string(repository().join("tests").join(name)).expect("a manifest");
+    let songs = read("songs.toml").replace("steps             = 150", "steps             = 2");
+    let songs = songs.replace("seconds     = 1.5", "seconds     = 0.2");
+    fs::write(place.path().join("tiny.toml"), read("tiny.toml") + "\n" + &songs).expect("a manifest");
+    place.with(&["--set", "stage.parts.salt=c"])
+}
+
+/// What each build publishes in a place of its own.
+fn whole() -> Vec<BTreeMap<PathBuf, Vec<u8>>> {
+    let from_nothing = |build: &&[&str]| {
+        let place = place();
+        let said = place.run(build);
+        assert_eq!(said.code, Some(0), "{}", said.err);
+        tree(&said.folder())
+    };
+    BUILDS.iter().map(from_nothing).collect()
+}
+
+/// Ended with exit code 4 and one sentence.
+fn refused(said: &Said) {
+    let sentences: Vec<&str> = said.err.lines().filter(|line| line.starts_with("error: ")).collect();
+    assert_eq!((said.code, sentences.len()), (Some(4), 1), "{}{}", said.out, said.err);
+    assert!(sentences[0].contains("cannot ") || sentences[0].contains("object "), "{}", said.err);
+    assert!(!said.err.contains("panicked") && said.all("done").next().is_none(), "{}", said.err);
+}
+
+/// Every object's bytes have the digest that is its name.
+fn undamaged(store: &Path) {
+    let objects = store.join("objects");
+    for (path, bytes) in if objects.exists() { files(&objects) } else { BTreeMap::new() } {
+        let name: String = path.components().map(|part| part.as_os_str().to_string_lossy().into_owned()).collect();
+        if !name.contains(".tmp") {
+            assert_eq!(blake3::hash(&bytes).to_hex().as_str(), name);
+        }
+    }
+}
+
+/// A command on the store alone.
+fn on_store(place: &Place, words: &[&str]) -> Command {
+    let mut command = refrain(words);
+    command.arg("--json").arg("--store").arg(place.store());
+    command
+}
+
+/// Cleans up: then nothing lies in the store but what a published run or a lock file needs.
+fn nothing_is_left_over(place: &Place, keep: &str) {
+    let swept = Said::of(&on_store(place, &["gc", "--keep", keep]).output().expect("the binary starts"));
+    assert_eq!(swept.code, Some(0), "{}", swept.err);
+    let notes = swept.all("gc").next().expect("an event")["notes"].to_string();
+
+    let hidden = |path: &Path| path.components().any(|part| part.as_os_str().as_encoded_bytes().starts_with(b"."));
+    let left: Vec<PathBuf> = files(&place.store()).into_keys().filter(|path| hidden(path)).collect();
+    assert!(left.is_empty(), "{left:?}");
+    let store = Store::open(&place.store()).expect("a store");
+    let (segments, roots) = (store.segments().expect("segments"), store.roots().expect("roots"));
+    let pins: BTreeSet<Digest> =
+        store.pins().expect("pins").into_iter().flat_map(|(_, pins)| pins.weights.into_iter()).collect();
+    let runs = fs::read_dir(store.runs()).expect("runs").map(|entry| entry.expect("an entry").file_name());
+    let runs: BTreeSet<String> = runs.map(|name| name.to_string_lossy().into_owned()).collect();
+    let mut known: BTreeSet<String> = roots.iter().map(|root| root.run.clone()).chain(["latest".to_owned()]).collect();
+    assert_eq!(known.len(), roots.len() + 1);
+    // One that was published and stopped before its root was recorded: a run of its manifest records it.
+    known.extend(runs.iter().filter(|run| notes.contains(&format!("{run} is left as it is"))).cloned());
+    assert_eq!(runs, known);
+    let last = roots.iter().map(|Recorded { root: Root { segment, .. }, .. }| *segment).max().expect("a root");
+    let keys: HashSet<Digest> = roots.iter().flat_map(|recorded| recorded.root.keys.iter().copied()).collect();
+    let mut named: HashSet<Digest> = pins.iter().copied().collect();
+    for segment in &segments {
+        assert!(segment.name.is_empty() || segment.number <= last, "segment {} is of nobody", segment.number);
+        for (key, receipt) in &segment.receipts {
+            let pinned = receipt.objects.iter().any(|object| pins.contains(object));
+            assert!(pinned || keys.contains(key), "a receipt that no run looked up");
+            named.extend(receipt.objects.iter());
+        }
+    }
+    let contents = store.contents().expect("contents");
+    let orphans: Vec<_> = contents.objects.iter().filter(|(digest, _)| !named.contains(digest)).collect();
+    assert!(orphans.is_empty() && contents.checkpoints.is_empty(), "{orphans:?}, {:?}", contents.checkpoints);
+    let wanted: HashSet<Digest> = roots.iter().flat_map(|recorded| recorded.root.pcm.iter().copied()).collect();
+    assert!(contents.pcm.iter().all(|(name, _)| name.is_some_and(|name| wanted.contains(&name))));
+}
+
+/// What goes wrong no more: runs without faults finish, and agree with a build from nothing.
+fn mends(place: &Place, build: usize, whole: &BTreeMap<PathBuf, Vec<u8>>, keep: &str) {
+    let said = place.run(BUILDS[build]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert_same("after faults", &tree(&said.folder()), whole);
+    undamaged(&place.store());
+    let verified = Said::of(&on_store(place, &["store", "verify"]).output().expect("the binary starts"));
+    assert_eq!(verified.code, Some(0), "{}{}", verified.out, verified.err);
+    nothing_is_left_over(place, keep);
+    let again = place.run(BUILDS[build]);
+    assert_eq!((again.code, again.executed()), (Some(0), BTreeMap::new()), "{}", again.err);
+    assert_same("after gc", &tree(&again.folder()), whole);
+}
+
+/// A process under way, whose words go to files: nobody has to read them for it to go on.
+struct Process {
+    child: Child,
+    said: PathBuf,
+}
+
+impl Process {
+    fn start(place: &Place, name: &str, mut command: Command) -> Process {
+        let said = place.path().join(name);
+        let file = |ending: &str| Stdio::from(File::create(said.with_extension(ending)).expect("a file"));
+        let child = command.stdout(file("out")).stderr(file("err")).spawn().expect("the binary starts");
+        Process { child, said }
+    }
+
+    fn end(mut self) -> Said {
+        let started = Instant::now();
+        let status = loop {
+            match self.child.try_wait().expect("its end") {
+                Some(status) => break status,
+                None if started.elapsed() > PATIENCE => {
+                    self.child.kill().expect("SIGKILL");
+                    panic!("a process does not end");
+                }
+                None => thread::sleep(Duration::from_millis(5)),
+            }
+        };
+        let read = |ending: &str| fs::read(self.said.with_extension(ending)).expect("its words");
+        let said = Said::of(&std::process::Output { status, stdout: read("out"), stderr: read("err") });
+        assert!(!said.err.contains("panicked"), "{}", said.err);
+        said
+    }
+}
+
+/// Checkpoints as often as there are steps, or hardly any.
+fn run(place: &Place, build: usize, draw: &mut Draw, args: &[&str]) -> Command {
+    let mut command = place.command("run", &[BUILDS[build], args].concat());
+    command.env("REFRAIN_CHECKPOINT_SECONDS", draw.of(&["0", "0.01", "12"]));
+    command
+}
+
+#[test]
+fn a_disk_that_fails_and_kills_at_random() {
+    let (rounds, mut draw) = draw(60);
+    let (place, whole) = (place(), whole());
+    let (mut met, mut killed, mut since) = (0, 0, 0);
+    for round in 0..rounds {
+        let build = draw.below(BUILDS.len() as u64) as usize;
+        since += 1;
+        match draw.below(8) {
+            0..=3 => {
+                let fault = draw.fault();
+                println!("{round}: build {build} with {fault}");
+                let mut command = run(&place, build, &mut draw, &["-w", "2"]);
+                let said = Said::of(&command.env("REFRAIN_FAULT", &fault).output().expect("the binary starts"));
+                if said.code == Some(0) {
+                    assert_same(&fault, &tree(&said.folder()), &whole[build]);
+                } else {
+                    refused(&said);
+                    met += 1;
+                }
+            }
+            4 | 5 => {
+                let pause = draw.moment();
+                println!("{round}: build {build} killed after {pause:?}");
+                let command = run(&place, build, &mut draw, &["-w", "2"]);
+                let mut process = Process::start(&place, "killed", command);
+                thread::sleep(pause);
+                process.child.kill().expect("SIGKILL");
+                killed += usize::from(process.end().code.is_none());
+            }
+            6 if place.store().join("runs").exists() => {
+                let (fault, words) = (draw.fault(), draw.of(&["gc --keep 1", "gc", "store verify"]));
+                let (kill, pause) = (draw.below(3) == 0, draw.moment() / 10);
+                let mut command = on_store(&place, &words.split(' ').collect::<Vec<_>>());
+                if kill {
+                    println!("{round}: {words} killed after {pause:?}");
+                    let mut process = Process::start(&place, "killed", command);
+                    thread::sleep(pause);
+                    process.child.kill().expect("SIGKILL");
+                    killed += usize::from(process.end().code.is_none());
+                } else {
+                    println!("{round}: {words} with {fault}");
+                    let said = Said::of(&command.env("REFRAIN_FAULT", &fault).output().expect("the binary starts"));
+                    if said.code != Some(0) {
+                        refused(&said);
+                        met += 1;
+                    }
+                }
+            }
+            _ if since > 3 => {
+                let keep = draw.of(&["1", "1", "3"]);
+                println!("{round}: build {build} without faults, --keep {keep}");
+                mends(&place, build, &whole[build], keep);
+                since = 0;
+            }
+            _ => {}
+        }
+        undamaged(&place.store());
+    }
+    (0..BUILDS.len()).for_each(|build| mends(&place, build, &whole[build], "1"));
+    println!("{met} faults were met, {killed} runs were killed");
+    assert!(met > rounds / 10 && killed > rounds as usize / 20, "{met} faults, {killed} kills");
+}
+
+#[test]
+fn one_of_two_processes_fails_or_is_killed_at_random() {
+    let (rounds, mut draw) = draw(14);
+    let (mut place_, whole) = (place(), whole());
+    let (mut met, mut killed) = (0, 0);
+    for round in 0..rounds {
+        let build = draw.below(BUILDS.len() as u64) as usize;
+        let list = place_.path().join("hosts.txt");
+        hosts(&list, 2);
+        let (lost, kill) = (draw.below(2) as usize, draw.below(2) == 0);
+        let (pause, fault) = (draw.moment(), draw.fault());
+        let how = if kill { format!("is killed after {pause:?}") } else { format!("has {fault}") };
+        println!("{round}: build {build}, process {lost} {how}");
+        let start = |process: usize, draw: &mut Draw| {
+            // One that is killed before it came is not waited for without end.
+            let mut command = run(&place_, build, draw, &["-w", "1", "--wait", "4"]);
+            command.arg("--hosts").arg(&list).args(["-p", &process.to_string()]);
+            command.envs((process == lost && !kill).then_some(("REFRAIN_FAULT", &fault)));
+            Process::start(&place_, &format!("process-{process}"), command)
+        };
+        let mut both = [start(0, &mut draw), start(1, &mut draw)];
+        if kill {
+            thread::sleep(pause);
+            both[lost].child.kill().expect("SIGKILL");
+        }
+        let said = both.map(Process::end);
+        let codes = (said[lost].code, said[1 - lost].code);
+        let words = || format!("{codes:?}\n{}\n{}", said[lost].err, said[1 - lost].err);
+        match codes {
+            (Some(0), Some(0)) => assert_same("two processes", &tree(&said[0].folder()), &whole[build]),
+            // What it was killed for may have been over.
+            (None, Some(0 | 7)) if kill => killed += 1,
+
+            (Some(4), Some(4 | 7)) if !kill => {
+                refused(&said[lost]);
+                met += 1;
+            }
+            _ => panic!("{}", words()),
+        }
+        assert!(said.iter().all(|said| said.err.matches("error: ").count() <= 2), "{}", words());
+        undamaged(&place_.store());
+        // Some of the next go on from what is there, with one process or two, and some from nothing.
+        match draw.below(4) {
+            0 => {
+                mends(&place_, build, &whole[build], "1");
+                place_ = place();
+            }
+            1 => {
+                hosts(&list, 2);
+                let start = |process: usize| {
+                    let mut command = place_.command("run", &[BUILDS[build], &["-w", "1"]].concat());
+                    command.arg("--hosts").arg(&list).args(["-p", &process.to_string()]);
+                    Process::start(&place_, &format!("process-{process}"), command)
+                };
+                let said = [start(0), start(1)].map(Process::end);
+                assert_eq!((said[0].code, said[1].code), (Some(0), Some(0)), "{}{}", said[0].err, said[1].err);
+                assert_same("two processes after a loss", &tree(&said[0].folder()), &whole[build]);
+                nothing_is_left_over(&place_, "1");
+            }
+            _ => {}
+        }
+    }
+    (0..BUILDS.len()).for_each(|build| mends(&place_, build, &whole[build], "1"));
+    println!("{met} faults were met, {killed} processes were killed");
+    assert!(met > 0 && killed > 0, "{met} faults, {killed} kills");
+}
