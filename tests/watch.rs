@@ -179,3 +179,35 @@ fn a_corpus_that_shrinks_is_not_published() {
     assert_eq!(code, Some(0), "{err}");
     assert!(err.contains("held 8 tracks in the last run and holds 0 now"), "{err}");
 }
+
+#[test]
+fn another_policy_is_a_change_of_rows() {
+    let place = Place::new();
+    let manifest = fs::read_to_string(place.path().join("tiny.toml")).expect("a manifest");
+    let policy = |allow: &str| {
+        let other = manifest.replace("allow = [\"CC0-1.0\", \"CC-BY-4.0\"]", allow);
+        fs::write(place.path().join("tiny.toml"), &other).expect("written");
+        assert!(other.contains(allow));
+    };
+    let watcher = Watcher::start(&place);
+    let first = watcher.built();
+    let kept = first.count("free", "kept");
+    for (allow, less) in [
+        ("allow = [\"CC0-1.0\"]", true),
+        ("allow = [\"CC0-1.0\", \"CC-BY-4.0\"]", false),
+        ("allow = [\"*\"]\ndeny = [\"CC-BY-*\"]", true),
+    ] {
+        policy(allow);
+        let built = watcher.built();
+        assert_eq!(built.all("watching").next(), None, "the dataflow was rendered anew");
+        assert_eq!(built.count("free", "kept") < kept, less, "{allow}");
+        assert_eq!(built.count("decoded", "executed"), 0);
+        assert_same(allow, &tree(&built.folder()), &anew(&place));
+    }
+    // A name that says nothing to the policy is another plan all the same, and one of its own.
+    policy("allow = [\"CC0-1.0\", \"CC-BY-4.0\"]\nunknown = \"allow\"");
+    let last = watcher.built();
+    assert_eq!((last.all("watching").next(), last.count("free", "dropped")), (None, 0));
+    let (code, err) = watcher.end();
+    assert_eq!(code, Some(0), "{err}");
+}

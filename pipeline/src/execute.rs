@@ -120,15 +120,38 @@ pub(crate) struct Share(Arc<Vec<Gather>>);
 /// Rows travel between processes so many at a time.
 const PART: usize = 1000;
 
-/// Rows of a source stage, by its index in the plan, as they are fed.
-pub(crate) type Feed = (usize, InputSession<Time, Found, isize>);
+/// What is fed to a stage, by its index in the plan.
+pub(crate) type Feed<R> = (usize, InputSession<Time, R, isize>);
+
+/// The handles that feed a dataflow.
+#[derive(Default)]
+pub(crate) struct Feeds {
+    /// Rows of the sources.
+    pub(crate) sources: Vec<Feed<Found>>,
+    /// Where it stays up: settings that may become others.
+    pub(crate) settings: Vec<Feed<Vec<u8>>>,
+}
+
+impl Feeds {
+    /// Nothing more comes before a time.
+    pub(crate) fn advance_to(&mut self, end: Time) {
+        fn advance<R: differential_dataflow::Data>(feeds: &mut [Feed<R>], end: Time) {
+            for (_, input) in feeds {
+                input.advance_to(end);
+                input.flush();
+            }
+        }
+        advance(&mut self.sources, end);
+        advance(&mut self.settings, end);
+    }
+}
 
 /// A place to gather what comes of each stage on so many workers of this process.
 pub(crate) fn gathers(plan: &Plan, workers: usize) -> Arc<Vec<Gather>> {
     Arc::new(plan.stages.iter().map(|_| Gather::new(workers)).collect())
 }
 
-/// Builds a plan's operators on a worker; the handles that feed its sources.
+/// Builds a plan's operators on a worker; the handles that feed them. `stays`: another build comes after the first.
 pub(crate) fn render(
     worker: &mut Worker,
     plan: &Plan,
@@ -136,16 +159,17 @@ pub(crate) fn render(
     pins: &[Option<Digest>],
     gathers: &[Gather],
     probe: &ProbeHandle<Time>,
-) -> Vec<Feed> {
+    stays: bool,
+) -> Feeds {
     let index = worker.index();
     worker.dataflow::<Time, _, _>(|scope| {
         let mut flows: Vec<Flow<'_>> = Vec::new();
-        let mut inputs = Vec::new();
+        let mut feeds = Feeds::default();
         for (own, stage) in plan.stages.iter().enumerate() {
             let taken: Vec<Option<Flow<'_>>> = match stage.entry.ports.is_empty() {
                 true => {
                     let (input, rows) = scope.new_collection::<Found, isize>();
-                    inputs.push((own, input));
+                    feeds.sources.push((own, input));
                     let pending = none(&rows);
                     vec![Some(Found::flow(Input { kept: rows, pending }))]
                 }
@@ -158,11 +182,17 @@ pub(crate) fn render(
                     })
                     .collect(),
             };
+            let settings = stage.ready.edited().filter(|_| stays).map(|_| {
+                let (input, rows) = scope.new_collection::<Vec<u8>, isize>();
+                feeds.settings.push((own, input));
+                rows
+            });
             let cx = Context {
                 scope,
                 stage: stage.name.as_str().into(),
                 seed: seed(stage.seed, stage.entry.verb, &stage.salt),
                 pinned: pins[own],
+                settings,
                 env: env.clone(),
             };
             let gather = &gathers[own];
@@ -171,7 +201,7 @@ pub(crate) fn render(
             gather.pending.watch(rendered.pending, probe);
             flows.push(rendered.flow.probed(probe));
         }
-        inputs
+        feeds
     })
 }
 
@@ -214,12 +244,12 @@ pub(crate) fn execute(
     let (plan_, env_, gathers_) = (plan.clone(), env.clone(), gathers.clone());
     let logic = move |worker: &mut Worker| {
         let probe: ProbeHandle<Time> = ProbeHandle::new();
-        let mut inputs = render(worker, &plan_, &env_, &pins, &gathers_, &probe);
+        let mut feeds = render(worker, &plan_, &env_, &pins, &gathers_, &probe, false);
         // The workers of the first process each feed a part, so that what follows is theirs to do.
         if let Some(parts) = found.get(worker.index()) {
             let mut part = std::mem::take(&mut *parts.lock().unwrap_or_else(PoisonError::into_inner));
             while let Some((stage, rows)) = part.pop() {
-                if let Some((_, input)) = inputs.iter_mut().find(|(index, _)| *index == stage) {
+                if let Some((_, input)) = feeds.sources.iter_mut().find(|(index, _)| *index == stage) {
                     rows.into_iter().for_each(|row| input.insert(row));
                     input.flush();
                 }
@@ -227,10 +257,7 @@ pub(crate) fn execute(
             }
         }
         let end = seal(&(BUILD << 32)) + 1;
-        for (_, input) in &mut inputs {
-            input.advance_to(end);
-            input.flush();
-        }
+        feeds.advance_to(end);
         while probe.less_than(&end) {
             // Effects wake the worker; the limit is for Ctrl-C, which wakes nobody.
             worker.step_or_park(Some(Duration::from_millis(100)));

@@ -62,7 +62,7 @@ pub(crate) fn facts(plan: &Plan, options: &Options) -> Vec<(String, String)> {
 }
 
 /// Digest of the opt-out lists of a plan.
-fn lists(plan: &Plan) -> Digest {
+pub(crate) fn lists(plan: &Plan) -> Digest {
     let mut key = Key::new("lists");
     for stage in &plan.stages {
         if let Some(path) = stage.ready.exclude(&plan.base) {

@@ -2,7 +2,7 @@
 
 use crate::{
     error::Error,
-    execute::{Gather, Outcome, StageOutcome, gathers, render},
+    execute::{Feed, Feeds, Gather, Outcome, StageOutcome, gathers, render},
     plan::Plan,
 };
 use datasets::{
@@ -21,8 +21,29 @@ use std::{
 };
 use timely::{communication::WorkerGuards, dataflow::ProbeHandle, worker::Worker};
 
-/// What changed of the sources: of each source stage, by its index, rows that came (1) and went (-1).
-pub(crate) type Changes = Vec<(usize, Vec<(Found, isize)>)>;
+/// Rows that came (1) and went (-1), by the index of the stage that they are fed to.
+type Fed<R> = Vec<(usize, Vec<(R, isize)>)>;
+
+/// What changed.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    /// Rows of the sources.
+    pub(crate) sources: Fed<Found>,
+    /// Settings that are rows.
+    pub(crate) settings: Fed<Vec<u8>>,
+}
+
+impl Changes {
+    /// Whether nothing did.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.sources.is_empty() && self.settings.is_empty()
+    }
+}
+
+/// The settings of a plan that are rows.
+fn settings(plan: &Plan) -> Vec<Option<Vec<u8>>> {
+    plan.stages.iter().map(|stage| stage.ready.edited()).collect()
+}
 
 /// The rows of one stage, with how often each is there.
 #[derive(Default)]
@@ -94,13 +115,13 @@ impl Session {
         let (plan_, env_, gathers_) = (plan.clone(), env.clone(), gathers.clone());
         let logic = move |worker: &mut Worker| {
             let probe = ProbeHandle::new();
-            let inputs = render(worker, &plan_, &env_, &pins, &gathers_, &probe);
+            let feeds = render(worker, &plan_, &env_, &pins, &gathers_, &probe, true);
             // The other workers feed nothing; timely steps them until the first one has closed its inputs.
             if worker.index() == 0 {
                 let mut slot = feeder.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                 if let Some(feeder) = slot.take() {
                     drop(slot);
-                    feeder.feed(worker, inputs, &probe);
+                    feeder.feed(worker, feeds, &probe);
                 }
             }
         };
@@ -109,6 +130,28 @@ impl Session {
         let held = plan.stages.iter().map(|_| Held::default()).collect();
         let (plan, env) = (plan.clone(), env.clone());
         Ok(Session { plan, env, gathers, held, changes: Some(changes), built, feeder, workers: Some(guards) })
+    }
+
+    /// What to feed before the first build so that its settings are those of the plan.
+    pub(crate) fn settings(&self) -> Fed<Vec<u8>> {
+        let own = settings(&self.plan).into_iter().enumerate();
+        own.filter_map(|(stage, row)| Some((stage, vec![(row?, 1)]))).collect()
+    }
+
+    /// Goes on with a plan that differs from this one in nothing but settings that are rows: what to feed then. None where
+    /// it differs in anything else.
+    pub(crate) fn adopt(&mut self, plan: &Arc<Plan>) -> Option<Fed<Vec<u8>>> {
+        if !self.plan.stands(plan) {
+            return None;
+        }
+        let both = settings(&self.plan).into_iter().zip(settings(plan)).enumerate();
+        let changes = both.filter_map(|(stage, (was, now))| match (was, now) {
+            (Some(was), Some(now)) if was != now => Some((stage, vec![(was, -1), (now, 1)])),
+            _ => None,
+        });
+        let changes = changes.collect();
+        self.plan = plan.clone();
+        Some(changes)
     }
 
     /// Feeds changes and waits until everything that rests on them is done; what then became of the plan, and how long it
@@ -162,25 +205,27 @@ impl Drop for Session {
 /// Ctrl-C and a change that comes just before the worker rests wake nobody: it looks again after this.
 const REST: Duration = Duration::from_millis(100);
 
+fn update<R: differential_dataflow::Data>(feeds: &mut [Feed<R>], changes: Fed<R>) {
+    for (stage, rows) in changes {
+        if let Some((_, input)) = feeds.iter_mut().find(|(index, _)| *index == stage) {
+            rows.into_iter().for_each(|(row, diff)| input.update(row, diff));
+        }
+    }
+}
+
 impl Feeder {
-    fn feed(self, worker: &mut Worker, mut inputs: Vec<crate::execute::Feed>, probe: &ProbeHandle<Time>) {
+    fn feed(self, worker: &mut Worker, mut feeds: Feeds, probe: &ProbeHandle<Time>) {
         let Feeder { changes, built, ready } = self;
         let _ = ready.send(std::thread::current());
         let mut build: Time = 0;
         loop {
             match changes.try_recv() {
                 Ok(changes) => {
-                    for (stage, rows) in changes {
-                        if let Some((_, input)) = inputs.iter_mut().find(|(index, _)| *index == stage) {
-                            rows.into_iter().for_each(|(row, diff)| input.update(row, diff));
-                        }
-                    }
+                    update(&mut feeds.sources, changes.sources);
+                    update(&mut feeds.settings, changes.settings);
                     build += 1;
                     let end = build << 32;
-                    for (_, input) in &mut inputs {
-                        input.advance_to(end);
-                        input.flush();
-                    }
+                    feeds.advance_to(end);
                     while probe.less_than(&end) {
                         worker.step_or_park(Some(REST));
                     }

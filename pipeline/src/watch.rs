@@ -7,6 +7,7 @@ mod places;
 
 use crate::{
     error::Error,
+    follow,
     history::History,
     manifest::Complaints,
     plan::Plan,
@@ -35,7 +36,7 @@ pub fn watch(
     let mut places = Places::of(&plan, &options.store)?;
     loop {
         tell(json, &json!({ "event": "watching", "paths": places.shown() }), &places.sentence());
-        match session(&plan, &places, options, cancel, json)? {
+        match session(load, &plan, &places, options, cancel, json)? {
             After::Ended => return Ok(()),
             After::Again => {}
         }
@@ -61,15 +62,24 @@ enum After {
     Again,
 }
 
-fn session(plan: &Arc<Plan>, places: &Places, options: &Options, cancel: &Cancel, json: bool) -> Result<After, Error> {
+fn session(
+    load: &dyn Fn() -> Result<Plan, Complaints>,
+    plan: &Arc<Plan>,
+    places: &Places,
+    options: &Options,
+    cancel: &Cancel,
+    json: bool,
+) -> Result<After, Error> {
+    let lists = follow::lists(plan);
     let prepared = run::prepare(plan, options, false, cancel.clone(), Box::new(Screen::new(json)), None);
     let Prepared { env, mut lock, pins, mut found } = match prepared {
         Ok(prepared) => prepared,
         Err(error) => return wait_out(error, places, cancel),
     };
-    let mut session = Session::start(plan, &env, pins, options.workers)?;
+    let mut plan = plan.clone();
+    let mut session = Session::start(&plan, &env, pins, options.workers)?;
     let whole = found.iter().map(|rows| rows.iter().map(|row| (row.clone(), 1)).collect::<Vec<_>>());
-    let mut changes: Changes = whole.enumerate().collect();
+    let mut changes = Changes { sources: whole.enumerate().collect(), settings: session.settings() };
     loop {
         let started = Instant::now();
         let (outcome, absorbed) = session.build(changes)?;
@@ -77,12 +87,12 @@ fn session(plan: &Arc<Plan>, places: &Places, options: &Options, cancel: &Cancel
         let history = History::of(&env.store, &plan.name).unwrap_or_default();
         let shrunk = match options.allow_shrink {
             true => Ok(()),
-            false => crate::guard::sources(plan, &found, &history).map_err(Error::Guard),
+            false => crate::guard::sources(&plan, &found, &history).map_err(Error::Guard),
         };
         let broken = !outcome.failures.is_empty();
-        let facts = Facts::of(plan, &found);
-        let finished =
-            shrunk.and_then(|()| run::finish(plan, &env, outcome, &facts, None, &history, &mut lock, options, started));
+        let facts = Facts::of(&plan, &found);
+        let finished = shrunk
+            .and_then(|()| run::finish(&plan, &env, outcome, &facts, None, &history, &mut lock, options, started));
         match finished {
             Ok(finished) => {
                 told(json, &finished, absorbed.as_secs_f64());
@@ -98,11 +108,17 @@ fn session(plan: &Arc<Plan>, places: &Places, options: &Options, cancel: &Cancel
         changes = loop {
             match places.wait(cancel) {
                 None => return Ok(After::Ended),
-                Some(What::Settings) => return Ok(After::Again),
+                Some(What::Settings) => {
+                    let same = |other: &Plan| follow::lists(other) == lists;
+                    let Some(other) = load().ok().filter(same).map(Arc::new) else { return Ok(After::Again) };
+                    let Some(settings) = session.adopt(&other) else { return Ok(After::Again) };
+                    plan = other;
+                    break Changes { settings, ..Changes::default() };
+                }
                 Some(What::Sources) => {}
             }
             env.sources.clear();
-            let now = match run::scan(plan, &env, Vec::new()) {
+            let now = match run::scan(&plan, &env, Vec::new()) {
                 Ok(now) => now,
                 Err(error) => return wait_out(error, places, cancel),
             };
@@ -110,7 +126,7 @@ fn session(plan: &Arc<Plan>, places: &Places, options: &Options, cancel: &Cancel
             if unreadable(&found) || unreadable(&now) {
                 return Ok(After::Again);
             }
-            let changes = differences(&mut found, now);
+            let changes = Changes { sources: differences(&mut found, now), ..Changes::default() };
             if !changes.is_empty() {
                 break changes;
             }
@@ -123,8 +139,8 @@ fn unreadable(found: &[Vec<Found>]) -> bool {
 }
 
 /// What came and what went, by stage; `before` becomes `now`.
-fn differences(before: &mut [Vec<Found>], now: Vec<Vec<Found>>) -> Changes {
-    let mut changes = Changes::new();
+fn differences(before: &mut [Vec<Found>], now: Vec<Vec<Found>>) -> Vec<(usize, Vec<(Found, isize)>)> {
+    let mut changes = Vec::new();
     for (stage, (before, mut now)) in before.iter_mut().zip(now).enumerate() {
         before.sort();
         now.sort();

@@ -5,9 +5,9 @@
 //! refused is never decoded. A track that the opt-out list names is refused whatever its license.
 
 use crate::{
-    flow::divide,
+    flow::{divide, once_each, pair},
     settings::{Complaint, PathSetting},
-    stage::{Context, Input, Kind, Places, Port, Shape, Split, Stage},
+    stage::{Context, Input, Kind, Places, Port, Rows, Shape, Split, Stage},
 };
 use datasets::{
     corpus::{Member, OptOut},
@@ -55,37 +55,73 @@ impl License {
 struct Judge {
     policy: Arc<Policy>,
     withdrawn: Option<Arc<OptOut>>,
-    known: RefCell<HashMap<Option<String>, (String, Verdict)>>,
+    known: RefCell<HashMap<Option<String>, Answer>>,
 }
 
 impl Judge {
-    fn judge(&self, stated: &Option<String>) -> (String, Verdict) {
-        self.known
-            .borrow_mut()
-            .entry(stated.clone())
-            .or_insert_with(|| {
-                let license = datasets::license::License::read(stated.as_deref().unwrap_or_default());
-                let spdx = match &license.standing {
-                    Standing::Known(_) => license.canonical(),
-                    _ => "NOASSERTION".to_owned(),
-                };
-                (spdx, self.policy.judge(&license))
-            })
-            .clone()
+    fn judge(&self, stated: &Option<String>) -> Answer {
+        self.known.borrow_mut().entry(stated.clone()).or_insert_with(|| answer(&self.policy, stated)).clone()
     }
 
-    fn keep(&self, track: Track) -> Result<Track, Dropped> {
-        if let Some(line) = self.withdrawn.as_ref().and_then(|list| list.find(&Member::of(&track.view()))) {
-            let why = format!("withdrawn on {}: {}", line.date, line.evidence);
-            return Err(Dropped { id: track.id, code: Dropped::WITHDRAWN.into(), why, failed: false });
-        }
-        match self.judge(&track.license) {
-            (spdx, Verdict::Allowed { .. }) => Ok(Track { license: Some(spdx), ..track }),
-            (_, Verdict::Refused { code, sentence }) => {
-                Err(Dropped { id: track.id, code: code.code().into(), why: sentence, failed: false })
+    /// Refuses a track that is withdrawn.
+    fn standing(&self, track: Track) -> Result<Track, Dropped> {
+        match self.withdrawn.as_ref().and_then(|list| list.find(&Member::of(&track.view()))) {
+            None => Ok(track),
+            Some(line) => {
+                let why = format!("withdrawn on {}: {}", line.date, line.evidence);
+                Err(Dropped { id: track.id, code: Dropped::WITHDRAWN.into(), why, failed: false })
             }
         }
     }
+
+    fn keep(&self, track: Track) -> Result<Track, Dropped> {
+        let track = self.standing(track)?;
+        let answer = self.judge(&track.license);
+        heed(track, answer)
+    }
+}
+
+/// What a policy says to a stated license: its SPDX form, or why it is refused, as code and sentence.
+type Answer = Result<String, (String, String)>;
+
+fn answer(policy: &Policy, stated: &Option<String>) -> Answer {
+    let license = datasets::license::License::read(stated.as_deref().unwrap_or_default());
+    match policy.judge(&license) {
+        Verdict::Allowed { .. } => Ok(match &license.standing {
+            Standing::Known(_) => license.canonical(),
+            _ => "NOASSERTION".to_owned(),
+        }),
+        Verdict::Refused { code, sentence } => Err((code.code().to_owned(), sentence)),
+    }
+}
+
+fn heed(track: Track, answer: Answer) -> Result<Track, Dropped> {
+    match answer {
+        Ok(spdx) => Ok(Track { license: Some(spdx), ..track }),
+        Err((code, why)) => Err(Dropped { id: track.id, code, why, failed: false }),
+    }
+}
+
+/// The same where the policy may become another: tracks wait by the license that they state, and another answer to it
+/// brings them out again.
+fn judged<'s>(
+    tracks: Rows<'s, Track>,
+    settings: Rows<'s, Vec<u8>>,
+    judge: Judge,
+) -> (Rows<'s, Track>, Rows<'s, Dropped>) {
+    let (tracks, withdrawn) = divide(tracks, move |track| judge.standing(track).into());
+    let stated = once_each(tracks.clone().map(|track| track.license));
+    let answers = pair(stated.map(|text| ((), text)), settings.map(|words| ((), words)));
+    let answers = answers.flat_map(|((), text, words)| {
+        // The plan has built the same policy before.
+        let (allow, deny, any): (Vec<String>, Vec<String>, bool) = postcard::from_bytes(&words).ok()?;
+        let unknown = if any { UnknownLicense::Allow } else { UnknownLicense::Refuse };
+        let answer = answer(&Policy::new(&allow, &deny, unknown).ok()?, &text);
+        Some((text, answer))
+    });
+    let told = pair(tracks.map(|track| (track.license.clone(), track)), answers);
+    let (kept, dropped) = divide(told, |(_, track, answer)| heed(track, answer).into());
+    (kept, dropped.concat(withdrawn))
 }
 
 impl Stage for License {
@@ -95,6 +131,7 @@ impl Stage for License {
     const PORTS: &'static [Port] = &[Port::many("tracks", Kind::Track)];
     const SHAPE: Shape = Shape::OneToOne;
     const UNIT: &'static str = "tracks";
+    const EDITED: &'static [&'static str] = &["allow", "deny", "unknown"];
     type In = Track;
     type Out = Track;
 
@@ -122,12 +159,21 @@ impl Stage for License {
         self.exclude.as_ref()
     }
 
+    fn edited(&self) -> Option<Vec<u8>> {
+        let words = (&self.allow, &self.deny, self.unknown == Unknown::Allow);
+        // Lists of texts: there is nothing that could fail.
+        postcard::to_stdvec(&words).ok()
+    }
+
     fn render<'s>(self, cx: &Context<'s>, input: Input<'s, Track>) -> Split<'s, Track> {
         // `check` has built the same policy before.
         let policy = Arc::new(self.policy().unwrap_or_else(|_| unreachable!("the plan checked the policy")));
         let judge = Judge { policy, withdrawn: cx.env.optouts.get(&*cx.stage).cloned(), known: RefCell::default() };
         let waits = judge.clone();
-        let (kept, dropped) = divide(input.kept, move |track| judge.keep(track).into());
+        let (kept, dropped) = match cx.settings.clone() {
+            None => divide(input.kept, move |track| judge.keep(track).into()),
+            Some(settings) => judged(input.kept, settings, judge),
+        };
         Split {
             kept,
             dropped,

@@ -117,6 +117,9 @@ pub trait Stage: Settings + Clone + Send + Sync + 'static {
     const RANDOM: bool = false;
     /// Whether its results hold for one class of arithmetic, decoder and resampler: they are in its keys.
     const NUMERIC: bool = false;
+    /// The settings that people change often, by name: where a dataflow stays up, they come as rows of
+    /// [`Context::settings`], so that other values are a change of rows.
+    const EDITED: &'static [&'static str] = &[];
     /// The rows it takes.
     type In: Inputs;
     /// The rows it gives.
@@ -140,6 +143,11 @@ pub trait Stage: Settings + Clone + Send + Sync + 'static {
 
     /// The list of withdrawn tracks that it heeds; [`Env::optouts`] holds it.
     fn exclude(&self) -> Option<&PathSetting> {
+        None
+    }
+
+    /// The row that the settings of [`Stage::EDITED`] are, packed.
+    fn edited(&self) -> Option<Vec<u8>> {
         None
     }
 
@@ -231,6 +239,8 @@ pub struct Context<'s> {
     pub seed: Digest,
     /// The weights that the lock file names for it.
     pub pinned: Option<Digest>,
+    /// Where the dataflow stays up: the settings that may become others, as [`Stage::edited`] packs them.
+    pub settings: Option<Rows<'s, Vec<u8>>>,
     /// Store, sources, pool and ledger of this process.
     pub env: Arc<Env>,
 }
@@ -349,6 +359,10 @@ pub trait Ready: Send + Sync {
     fn refresh(&self) -> Option<Refresh>;
     /// The opt-out list that it heeds, where a relative path starts at `base`.
     fn exclude(&self, base: &Path) -> Option<PathBuf>;
+    /// See [`Stage::edited`].
+    fn edited(&self) -> Option<Vec<u8>>;
+    /// [`Ready::shown`] but for the settings of [`Stage::EDITED`].
+    fn standing(&self) -> Vec<(&'static str, String)>;
     /// See [`Stage::scan`].
     ///
     /// # Errors
@@ -389,6 +403,12 @@ impl<S: Stage> Ready for Lowered<S> {
     }
     fn exclude(&self, base: &Path) -> Option<PathBuf> {
         self.0.exclude().map(|path| path.resolve(base))
+    }
+    fn edited(&self) -> Option<Vec<u8>> {
+        self.0.edited()
+    }
+    fn standing(&self) -> Vec<(&'static str, String)> {
+        self.0.shown().into_iter().filter(|(name, _)| !S::EDITED.contains(name)).collect()
     }
     fn scan(&self, base: &Path, env: &Env) -> Result<Vec<Found>, SourceError> {
         self.0.scan(base, env)

@@ -79,6 +79,24 @@ impl PlannedStage {
     }
 }
 
+impl Plan {
+    /// Whether another plan would be rendered as this one is: it differs in nothing but settings that come as rows, and the
+    /// manifest's words. A sweep's stages are named after its settings: it counts as another.
+    pub(crate) fn stands(&self, other: &Plan) -> bool {
+        let stage = |a: &PlannedStage, b: &PlannedStage| {
+            (&a.name, &a.of, a.entry.verb, &a.inputs) == (&b.name, &b.of, b.entry.verb, &b.inputs)
+                && (&a.salt, a.seed) == (&b.salt, b.seed)
+                && a.ready.standing() == b.ready.standing()
+        };
+        let whole = |plan: &Plan| (plan.name.clone(), plan.seed, plan.bases.clone(), plan.left_out.clone());
+        whole(self) == whole(other)
+            && self.sweep.is_none()
+            && other.sweep.is_none()
+            && self.stages.len() == other.stages.len()
+            && self.stages.iter().zip(&other.stages).all(|(a, b)| stage(a, b))
+    }
+}
+
 impl fmt::Debug for PlannedStage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PlannedStage")
