@@ -1,7 +1,7 @@
 //! Guards: an unmounted disk or a wrong setting must not quietly replace a corpus by a smaller one.
 
-use crate::{execute::Outcome, history::History, plan::Plan};
-use datasets::row::{Dropped, Found, Origin};
+use crate::{execute::Outcome, history::History, plan::Plan, run::Facts};
+use datasets::row::Dropped;
 
 /// A source may lose this share of its tracks before somebody is asked.
 const SHRINK: f64 = 0.2;
@@ -10,12 +10,11 @@ const SHRINK: f64 = 0.2;
 ///
 /// # Errors
 /// A sentence for each source that lost too much.
-pub fn sources(plan: &Plan, found: &[Vec<Found>], history: &History) -> Result<(), String> {
+pub(crate) fn sources(plan: &Plan, facts: &Facts, history: &History) -> Result<(), String> {
     let mut wrong = Vec::new();
-    for (stage, rows) in plan.stages.iter().zip(found).filter(|(stage, _)| stage.entry.ports.is_empty()) {
+    for (stage, now) in plan.stages.iter().zip(&facts.there).filter(|(stage, _)| stage.entry.ports.is_empty()) {
         let Some(before) = history.kept(&stage.name) else { continue };
-        let now = rows.iter().filter(|r| matches!(r.origin, Origin::File { .. } | Origin::Piece { .. })).count() as u64;
-        if (now as f64) < before as f64 * (1.0 - SHRINK) {
+        if (*now as f64) < before as f64 * (1.0 - SHRINK) {
             wrong.push(format!(
                 "source `{}` held {before} {} in the last run and holds {now} now, over 20 % less: is a disk missing? \
                  Nothing was changed; --allow-shrink goes on",

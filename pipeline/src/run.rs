@@ -254,11 +254,11 @@ fn lead(
     let started = Instant::now();
     let Prepared { env, mut lock, pins, found } = prepare(&plan, options, false, cancel, observer, cluster)?;
     let history = History::of(&env.store, &plan.name).unwrap_or_default();
-    if !options.allow_shrink {
-        guard::sources(&plan, &found, &history).map_err(Error::Guard)?;
-    }
     let facts = Facts::of(&plan, &found);
-    let settled = settled::key(&plan, &facts.inputs, &found, &pins, &lock, &env).filter(|_| cluster.is_none());
+    if !options.allow_shrink {
+        guard::sources(&plan, &facts, &history).map_err(Error::Guard)?;
+    }
+    let settled = settled::key(&plan, &facts, &pins, &lock, &env).filter(|_| cluster.is_none());
     if options.refresh.is_empty()
         && let Some((published, summary)) = settled::recall(&history, settled, &env.store)?
     {
@@ -283,14 +283,24 @@ fn lead(
 /// What a run needs to know of its sources once they are fed.
 pub(crate) struct Facts {
     /// Everything outside the manifest that it depends on.
-    inputs: Digest,
+    pub(crate) inputs: Digest,
     /// How many rows each stage was fed.
     counts: Vec<usize>,
+    /// How many of these are recordings that are there.
+    pub(crate) there: Vec<u64>,
+    /// Whether some could not be read.
+    pub(crate) unreadable: bool,
 }
 
 impl Facts {
     pub(crate) fn of(plan: &Plan, found: &[Vec<Found>]) -> Facts {
-        Facts { inputs: inputs(plan, found), counts: found.iter().map(Vec::len).collect() }
+        let there = |row: &&Found| matches!(row.origin, Origin::File { .. } | Origin::Piece { .. });
+        Facts {
+            inputs: inputs(plan, found),
+            counts: found.iter().map(Vec::len).collect(),
+            there: found.iter().map(|rows| rows.iter().filter(there).count() as u64).collect(),
+            unreadable: found.iter().flatten().any(|row| matches!(row.origin, Origin::Unreadable(_))),
+        }
     }
 }
 

@@ -9,11 +9,11 @@ use crate::{
     history::{self, History, Published},
     lock::Lock,
     plan::Plan,
+    run::Facts,
     summary::Summary,
 };
 use datasets::{
     Digest, Key,
-    row::{Found, Origin},
     store::{Store, StoreError},
 };
 use serde::{Deserialize, Serialize};
@@ -37,20 +37,12 @@ pub struct Settled {
 }
 
 /// Everything that a run rests on beside its store; none where the long way must be taken.
-pub fn key(
-    plan: &Plan,
-    inputs: &Digest,
-    found: &[Vec<Found>],
-    pins: &[Option<Digest>],
-    lock: &Lock,
-    env: &Env,
-) -> Option<Digest> {
+pub(crate) fn key(plan: &Plan, facts: &Facts, pins: &[Option<Digest>], lock: &Lock, env: &Env) -> Option<Digest> {
     // Lists of withdrawn tracks reach back into other runs; a source that failed is tried again.
-    let failed = found.iter().flatten().any(|row| matches!(row.origin, Origin::Unreadable(_)));
-    if failed || !env.optouts.is_empty() {
+    if facts.unreadable || !env.optouts.is_empty() {
         return None;
     }
-    let key = Key::new("settled").digest(&plan.digest()).digest(inputs).text(env!("CARGO_PKG_VERSION"));
+    let key = Key::new("settled").digest(&plan.digest()).digest(&facts.inputs).text(env!("CARGO_PKG_VERSION"));
     let mut key = history::versions().iter().fold(key, |key, (what, version)| key.text(what).text(version));
     for (stage, pin) in plan.stages.iter().zip(pins) {
         key = key.text(&stage.name).number(stage.max_dropped.map_or(u64::MAX, f64::to_bits));

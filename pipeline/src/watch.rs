@@ -15,10 +15,10 @@ use crate::{
     screen::{self, Screen},
     session::{Changes, Session},
 };
-use datasets::row::{Found, Origin};
+use datasets::row::Found;
 use places::{Places, What};
 use serde_json::json;
-use stages::flow::Cancel;
+use stages::{flow::Cancel, kept::Kept, stage::AnyRow};
 use std::{sync::Arc, time::Instant};
 
 /// Stays up until Ctrl-C. `load` reads the manifest, at the start and after each change of it.
@@ -72,13 +72,14 @@ fn session(
 ) -> Result<After, Error> {
     let lists = follow::lists(plan);
     let prepared = run::prepare(plan, options, false, cancel.clone(), Box::new(Screen::new(json)), None);
-    let Prepared { env, mut lock, pins, mut found } = match prepared {
+    let Prepared { env, mut lock, pins, found } = match prepared {
         Ok(prepared) => prepared,
         Err(error) => return wait_out(error, places, cancel),
     };
     let mut plan = plan.clone();
     let mut session = Session::start(&plan, &env, pins, options.workers)?;
-    let whole = found.iter().map(|rows| rows.iter().map(|row| (row.clone(), 1)).collect::<Vec<_>>());
+    let (mut facts, mut held) = (Facts::of(&plan, &found), packed(&found));
+    let whole = found.into_iter().map(|rows| rows.into_iter().map(|row| (row, 1)).collect());
     let mut changes = Changes { sources: whole.enumerate().collect(), settings: session.settings() };
     loop {
         let started = Instant::now();
@@ -87,10 +88,9 @@ fn session(
         let history = History::of(&env.store, &plan.name).unwrap_or_default();
         let shrunk = match options.allow_shrink {
             true => Ok(()),
-            false => crate::guard::sources(&plan, &found, &history).map_err(Error::Guard),
+            false => crate::guard::sources(&plan, &facts, &history).map_err(Error::Guard),
         };
         let broken = !outcome.failures.is_empty();
-        let facts = Facts::of(&plan, &found);
         let finished = shrunk
             .and_then(|()| run::finish(&plan, &env, outcome, &facts, None, &history, &mut lock, options, started));
         match finished {
@@ -123,52 +123,33 @@ fn session(
                 Err(error) => return wait_out(error, places, cancel),
             };
             // Which sources cannot be read is counted once for each session.
-            if unreadable(&found) || unreadable(&now) {
+            let unreadable = facts.unreadable;
+            facts = Facts::of(&plan, &now);
+            if unreadable || facts.unreadable {
                 return Ok(After::Again);
             }
-            let changes = Changes { sources: differences(&mut found, now), ..Changes::default() };
+            let now = packed(&now);
+            let changes = Changes { sources: differences(&held, &now), ..Changes::default() };
             if !changes.is_empty() {
+                held = now;
                 break changes;
             }
         };
     }
 }
 
-fn unreadable(found: &[Vec<Found>]) -> bool {
-    found.iter().flatten().any(|row| matches!(row.origin, Origin::Unreadable(_)))
+/// What came and what went, by stage.
+fn differences(before: &[Kept], now: &[Kept]) -> Vec<(usize, Vec<(Found, isize)>)> {
+    let changes = before.iter().zip(now).map(|(before, now)| {
+        let rows = before.until(now).into_iter();
+        rows.filter_map(|(row, count)| if let AnyRow::Found(row) = row { Some((row, count)) } else { None }).collect()
+    });
+    changes.enumerate().filter(|(_, rows): &(usize, Vec<_>)| !rows.is_empty()).collect()
 }
 
-/// What came and what went, by stage; `before` becomes `now`.
-fn differences(before: &mut [Vec<Found>], now: Vec<Vec<Found>>) -> Vec<(usize, Vec<(Found, isize)>)> {
-    let mut changes = Vec::new();
-    for (stage, (before, mut now)) in before.iter_mut().zip(now).enumerate() {
-        before.sort();
-        now.sort();
-        let mut rows = Vec::new();
-        let (mut old, mut new) = (before.iter().peekable(), now.iter().peekable());
-        loop {
-            match (old.peek(), new.peek()) {
-                (Some(a), Some(b)) if a == b => {
-                    old.next();
-                    new.next();
-                }
-                (Some(a), b) if b.is_none_or(|b| a < b) => {
-                    rows.push(((*a).clone(), -1));
-                    old.next();
-                }
-                (_, Some(b)) => {
-                    rows.push(((*b).clone(), 1));
-                    new.next();
-                }
-                (_, None) => break,
-            }
-        }
-        if !rows.is_empty() {
-            changes.push((stage, rows));
-        }
-        *before = now;
-    }
-    changes
+/// All rows of the sources, packed: what a later scan is compared with.
+fn packed(found: &[Vec<Found>]) -> Vec<Kept> {
+    found.iter().map(|rows| Kept::of(rows)).collect()
 }
 
 /// Tells of an error and waits for a change that may mend it. A store that fails, a bug and Ctrl-C end it all.
@@ -212,7 +193,7 @@ fn told(json: bool, finished: &Finished, absorbed: f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use datasets::row::Labels;
+    use datasets::row::{Labels, Origin};
 
     fn row(key: &str, code: &str) -> Found {
         let origin = Origin::Unusable(code.into(), String::new());
@@ -221,14 +202,14 @@ mod tests {
 
     #[test]
     fn differences_are_what_came_and_went() {
-        let mut before = vec![vec![row("b", "x"), row("a", "x"), row("a", "x")], vec![row("c", "x")]];
-        let now = vec![vec![row("a", "x"), row("b", "y"), row("d", "x")], vec![row("c", "x")]];
-        let mut changes = differences(&mut before, now.clone());
+        let before = packed(&[vec![row("b", "x"), row("a", "x"), row("a", "x")], vec![row("c", "x")]]);
+        let now = packed(&[vec![row("a", "x"), row("b", "y"), row("d", "x")], vec![row("c", "x")]]);
+        let mut changes = differences(&before, &now);
         assert_eq!(changes.len(), 1);
         let (stage, mut rows) = changes.remove(0);
         rows.sort();
         let expected = [(row("a", "x"), -1), (row("b", "x"), -1), (row("b", "y"), 1), (row("d", "x"), 1)];
         assert_eq!((stage, rows.as_slice()), (0, &expected[..]));
-        assert!(differences(&mut before, now).is_empty());
+        assert!(differences(&now, &now).is_empty());
     }
 }

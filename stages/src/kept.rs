@@ -40,6 +40,11 @@ impl Place {
     fn bytes<'c>(&self, chunks: &'c [Arc<Vec<u8>>]) -> &'c [u8] {
         &chunks[self.chunk as usize][self.start as usize..][..self.len as usize]
     }
+
+    /// What it is ordered by.
+    fn key<'c>(&'c self, chunks: &'c [Arc<Vec<u8>>]) -> (&'c Mark, &'c [u8]) {
+        (&self.mark, self.bytes(chunks))
+    }
 }
 
 /// The id of the track that a packed row is or is a part of; empty where it is neither.
@@ -56,9 +61,8 @@ const OF_TRACKS: [Kind; 3] = [Kind::Track, Kind::Clip, Kind::Codes];
 
 /// The order of rows: that of their tracks' ids, then that of their marks. Rows whose marks are equal by chance are told
 /// apart by their bytes.
-fn order(a: &Place, b: &Place, chunks: &[Arc<Vec<u8>>]) -> Ordering {
-    let (left, right) = (a.bytes(chunks), b.bytes(chunks));
-    track_id(left).cmp(track_id(right)).then_with(|| a.mark.cmp(&b.mark)).then_with(|| left.cmp(right))
+fn order((a, left): (&Mark, &[u8]), (b, right): (&Mark, &[u8])) -> Ordering {
+    track_id(left).cmp(track_id(right)).then_with(|| a.cmp(b)).then_with(|| left.cmp(right))
 }
 
 /// Rows that come and go, in any order.
@@ -164,15 +168,50 @@ pub struct Kept {
 impl Kept {
     /// What workers left since this was asked last, added up: rows, or changes of rows.
     pub fn gathered<'k>(keepers: impl IntoIterator<Item = &'k Keeper>) -> Kept {
-        let Packing { places, chunks, .. } = Packing::joined(keepers.into_iter().map(Keeper::take));
+        Kept::sorted(Packing::joined(keepers.into_iter().map(Keeper::take)))
+    }
+
+    fn sorted(Packing { places, chunks, .. }: Packing) -> Kept {
         let id = |place: &Place| track_id(place.bytes(&chunks));
         // Ids of a corpus begin alike, so that comparing them as a whole is slow: first by what comes after that.
         let common = common_prefix(places.iter().map(id));
         let mut keyed: Vec<(u128, Place)> =
             places.into_par_iter().map(|place| (key(id(&place), common), place)).collect();
-        keyed.par_sort_unstable_by(|(a, left), (b, right)| a.cmp(b).then_with(|| order(left, right, &chunks)));
+        keyed.par_sort_unstable_by(|(a, left), (b, right)| {
+            a.cmp(b).then_with(|| order(left.key(&chunks), right.key(&chunks)))
+        });
         let places = summed(keyed.into_iter().map(|(_, place)| place).collect(), &chunks);
         Kept { places: Arc::new(places), chunks }.dense()
+    }
+
+    /// Rows that are there already.
+    pub fn of<R: Row + Sync>(rows: &[R]) -> Kept {
+        let parts = rows.par_chunks(CHUNK).map(|rows| {
+            let mut part = Packing::default();
+            rows.iter().for_each(|row| part.push(row, 1));
+            part
+        });
+        Kept::sorted(Packing::joined(parts.collect::<Vec<_>>()))
+    }
+
+    /// What came to these rows and what went until they were others.
+    pub fn until(&self, now: &Kept) -> Vec<(AnyRow, isize)> {
+        let mut changes = Vec::new();
+        let (mut old, mut new) = (self.places.iter().peekable(), now.places.iter().peekable());
+        loop {
+            let order = match (old.peek(), new.peek()) {
+                (Some(a), Some(b)) => order(a.key(&self.chunks), b.key(&now.chunks)),
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (None, None) => return changes,
+            };
+            let was = if order.is_le() { old.next() } else { None };
+            let is = if order.is_ge() { new.next() } else { None };
+            let count = |place: Option<&Place>| place.map_or(0, |place| place.count as isize);
+            let bytes = was.map(|place| place.bytes(&self.chunks)).or(is.map(|place| place.bytes(&now.chunks)));
+            let change = count(is) - count(was);
+            changes.extend(bytes.filter(|_| change != 0).map(|bytes| (unpack(bytes), change)));
+        }
     }
 
     /// These rows with changes.
@@ -186,10 +225,10 @@ impl Kept {
         let mut places = Vec::with_capacity(self.places.len() + changes.places.len());
         let mut rest = self.places.as_slice();
         for change in changes.places.iter().map(|place| Place { chunk: place.chunk + before, ..*place }) {
-            let at = rest.partition_point(|place| order(place, &change, &chunks).is_lt());
+            let at = rest.partition_point(|place| order(place.key(&chunks), change.key(&chunks)).is_lt());
             places.extend_from_slice(&rest[..at]);
             rest = &rest[at..];
-            let same = rest.first().filter(|place| order(place, &change, &chunks).is_eq());
+            let same = rest.first().filter(|place| order(place.key(&chunks), change.key(&chunks)).is_eq());
             let count = same.map_or(0, |place| place.count) + change.count;
             // The bytes of a row that stays are where they were.
             places.extend((count != 0).then(|| Place { count, ..*same.unwrap_or(&change) }));
@@ -357,7 +396,7 @@ fn unpack<'b, T: serde::Deserialize<'b>>(bytes: &'b [u8]) -> T {
 /// Equal rows as one, and without those that went as often as they came.
 fn summed(mut places: Vec<Place>, chunks: &[Arc<Vec<u8>>]) -> Vec<Place> {
     places.dedup_by(|next, first| {
-        let same = order(first, next, chunks).is_eq();
+        let same = order(first.key(chunks), next.key(chunks)).is_eq();
         if same {
             first.count += next.count;
         }
