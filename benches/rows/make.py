@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import os
 import sys
 
 LICENSES = ["CC0-1.0", "CC-BY-4.0", "CC-BY-3.0", "CC-BY-SA-4.0", "CC-BY-NC-4.0", ""]
@@ -40,14 +41,15 @@ def row(n):
 
 def write(rows, form):
     if form == "csv":
-        with open("tracks.csv", "w", newline="") as out:
+        with open("tracks.new", "w", newline="") as out:
             csv.writer(out).writerows([COLUMNS, *rows])
     else:
         import pyarrow
         from pyarrow import parquet
 
         columns = {name: [r[i] for r in rows] for i, name in enumerate(COLUMNS)}
-        parquet.write_table(pyarrow.table(columns), "tracks.parquet")
+        parquet.write_table(pyarrow.table(columns), "tracks.new")
+    os.replace("tracks.new", f"tracks.{form}")
 
 
 def read(form):

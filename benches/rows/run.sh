@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # A table of ROWS rows, metadata alone: license policy, exact dedup by the table's digests, split. From nothing, again with
-# nothing changed, and with one row changed, by one and by two workers: wall and CPU seconds, peak memory in MB.
+# nothing changed, and with one row changed, by one and by two workers: wall and CPU seconds, peak memory in MB. Then
+# `watch`: seconds from feeding a change until the last row that rests on it is there, and from saving it until it is published.
 #
 # REFRAIN names the program, by default it is built. Usage: ROWS=1000000 FORMAT=parquet|csv benches/rows/run.sh
 set -euo pipefail
@@ -38,3 +39,4 @@ for w in 1 2; do
 done
 "$PYTHON" "$here/benches/rows/make.py" change "$FORMAT"
 measure "-w 2, one license changed" run rows.toml -w 2 --json --store store-2
+"$PYTHON" "$here/benches/rows/watch.py" "$REFRAIN" "$FORMAT" store-2
