@@ -189,6 +189,7 @@ fn another_policy_is_a_change_of_rows() {
         fs::write(place.path().join("tiny.toml"), &other).expect("written");
         assert!(other.contains(allow));
     };
+    place.table(&place.rows().replacen("CC0-1.0", "CC-BY-4.0", 2));
     let watcher = Watcher::start(&place);
     let first = watcher.built();
     let kept = first.count("free", "kept");

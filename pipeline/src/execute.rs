@@ -208,6 +208,22 @@ pub(crate) fn render(
 /// So many rows are fed before the workers go on with them: the rows of a large source are not all there twice.
 const FED: usize = 1 << 14;
 
+/// Feeds rows little by little.
+pub(crate) fn feed<R: differential_dataflow::Data>(
+    worker: &mut Worker,
+    input: &mut InputSession<Time, R, isize>,
+    mut rows: Vec<(R, isize)>,
+) {
+    // From behind, so that what was fed is freed.
+    while !rows.is_empty() {
+        let some = rows.split_off(rows.len().saturating_sub(FED));
+        some.into_iter().for_each(|(row, diff)| input.update(row, diff));
+        rows.shrink_to(rows.len().next_power_of_two());
+        input.flush();
+        worker.step();
+    }
+}
+
 /// Rows of a source by its index in the plan, the first to feed last.
 type Part = Vec<(usize, Vec<Found>)>;
 

@@ -2,7 +2,7 @@
 
 use crate::{
     error::Error,
-    execute::{Feed, Feeds, Gather, Outcome, StageOutcome, gathers, render},
+    execute::{Feed, Feeds, Gather, Outcome, StageOutcome, feed, gathers, render},
     plan::Plan,
 };
 use datasets::{
@@ -31,13 +31,6 @@ pub(crate) struct Changes {
     pub(crate) sources: Fed<Found>,
     /// Settings that are rows.
     pub(crate) settings: Fed<Vec<u8>>,
-}
-
-impl Changes {
-    /// Whether nothing did.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.sources.is_empty() && self.settings.is_empty()
-    }
 }
 
 /// The settings of a plan that are rows.
@@ -205,10 +198,10 @@ impl Drop for Session {
 /// Ctrl-C and a change that comes just before the worker rests wake nobody: it looks again after this.
 const REST: Duration = Duration::from_millis(100);
 
-fn update<R: differential_dataflow::Data>(feeds: &mut [Feed<R>], changes: Fed<R>) {
+fn update<R: differential_dataflow::Data>(worker: &mut Worker, feeds: &mut [Feed<R>], changes: Fed<R>) {
     for (stage, rows) in changes {
         if let Some((_, input)) = feeds.iter_mut().find(|(index, _)| *index == stage) {
-            rows.into_iter().for_each(|(row, diff)| input.update(row, diff));
+            feed(worker, input, rows);
         }
     }
 }
@@ -221,8 +214,8 @@ impl Feeder {
         loop {
             match changes.try_recv() {
                 Ok(changes) => {
-                    update(&mut feeds.sources, changes.sources);
-                    update(&mut feeds.settings, changes.settings);
+                    update(worker, &mut feeds.sources, changes.sources);
+                    update(worker, &mut feeds.settings, changes.settings);
                     build += 1;
                     let end = build << 32;
                     feeds.advance_to(end);

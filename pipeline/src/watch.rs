@@ -16,7 +16,7 @@ use crate::{
     session::{Changes, Session},
 };
 use datasets::row::Found;
-use places::{Places, What};
+use places::Places;
 use serde_json::json;
 use stages::{flow::Cancel, kept::Kept, stage::AnyRow};
 use std::{sync::Arc, time::Instant};
@@ -106,16 +106,19 @@ fn session(
             Err(error) => return wait_out(error, places, cancel),
         }
         changes = loop {
-            match places.wait(cancel) {
-                None => return Ok(After::Ended),
-                Some(What::Settings) => {
-                    let same = |other: &Plan| follow::lists(other) == lists;
-                    let Some(other) = load().ok().filter(same).map(Arc::new) else { return Ok(After::Again) };
-                    let Some(settings) = session.adopt(&other) else { return Ok(After::Again) };
-                    plan = other;
-                    break Changes { settings, ..Changes::default() };
-                }
-                Some(What::Sources) => {}
+            let Some(what) = places.wait(cancel) else { return Ok(After::Ended) };
+            if what.other {
+                return Ok(After::Again);
+            }
+            let mut changes = Changes::default();
+            if what.manifest {
+                let same = |other: &Plan| follow::lists(other) == lists;
+                let Some(other) = load().ok().filter(same).map(Arc::new) else { return Ok(After::Again) };
+                let Some(settings) = session.adopt(&other) else { return Ok(After::Again) };
+                (plan, changes.settings) = (other, settings);
+            }
+            if !what.sources {
+                break changes;
             }
             env.sources.clear();
             let now = match run::scan(&plan, &env, Vec::new()) {
@@ -129,9 +132,9 @@ fn session(
                 return Ok(After::Again);
             }
             let now = packed(&now);
-            let changes = Changes { sources: differences(&held, &now), ..Changes::default() };
-            if !changes.is_empty() {
-                held = now;
+            changes.sources = differences(&held, &now);
+            held = now;
+            if what.manifest || !changes.sources.is_empty() {
                 break changes;
             }
         };

@@ -18,12 +18,28 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const GLANCE: Duration = Duration::from_millis(100);
 
 /// What changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum What {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct What {
     /// Recordings or what is said about them.
-    Sources,
-    /// The manifest, what it extends, or an opt-out list.
-    Settings,
+    pub(super) sources: bool,
+    /// The manifest, or what it extends.
+    pub(super) manifest: bool,
+    /// An opt-out list, a folder as a whole, or nobody knows what.
+    pub(super) other: bool,
+}
+
+impl What {
+    const SOURCES: What = What { sources: true, manifest: false, other: false };
+    const MANIFEST: What = What { sources: false, manifest: true, other: false };
+    const OTHER: What = What { sources: false, manifest: false, other: true };
+
+    fn and(self, more: What) -> What {
+        What {
+            sources: self.sources || more.sources,
+            manifest: self.manifest || more.manifest,
+            other: self.other || more.other,
+        }
+    }
 }
 
 /// How a path changed.
@@ -38,23 +54,32 @@ enum Change {
 /// What a path has to do with a plan.
 #[derive(Debug)]
 struct Map {
-    settings: BTreeSet<PathBuf>,
+    manifests: BTreeSet<PathBuf>,
+    lists: BTreeSet<PathBuf>,
     files: BTreeSet<PathBuf>,
     folders: BTreeSet<PathBuf>,
     store: PathBuf,
 }
 
 impl Map {
-    fn what(&self, path: &Path, change: Change) -> Option<What> {
+    /// The files that say what is done.
+    fn settings(&self) -> impl Iterator<Item = &PathBuf> {
+        self.manifests.iter().chain(&self.lists)
+    }
+
+    fn what(&self, path: &Path, change: Change) -> What {
         if path.starts_with(&self.store) {
-            return None;
+            return What::default();
         }
         // A folder that comes and goes as a whole is another one, which nobody watches yet.
-        if self.settings.contains(path) || self.folders.contains(path) && change == Change::Whole {
-            return Some(What::Settings);
+        if self.lists.contains(path) || self.folders.contains(path) && change == Change::Whole {
+            return What::OTHER;
+        }
+        if self.manifests.contains(path) {
+            return What::MANIFEST;
         }
         let source = self.files.contains(path) || self.folders.iter().any(|folder| path.starts_with(folder));
-        source.then_some(What::Sources)
+        if source { What::SOURCES } else { What::default() }
     }
 }
 
@@ -82,13 +107,14 @@ impl Places {
     /// When the system refuses.
     pub(super) fn of(plan: &Plan, store: &Path) -> Result<Places, Error> {
         let mut map = Map {
-            settings: plan.bases.iter().chain([&plan.file]).map(|path| absolute(path)).collect(),
+            manifests: plan.bases.iter().chain([&plan.file]).map(|path| absolute(path)).collect(),
+            lists: BTreeSet::new(),
             files: BTreeSet::new(),
             folders: BTreeSet::new(),
             store: absolute(store),
         };
         for stage in &plan.stages {
-            map.settings.extend(stage.ready.exclude(&plan.base).map(|path| absolute(&path)));
+            map.lists.extend(stage.ready.exclude(&plan.base).map(|path| absolute(&path)));
             for place in stage.ready.places(&plan.base) {
                 let place = absolute(&place);
                 let kind = if place.is_dir() { &mut map.folders } else { &mut map.files };
@@ -105,7 +131,7 @@ impl Places {
             watcher.watch(folder, RecursiveMode::Recursive).map_err(refused(folder))?;
         }
         // A file that is replaced is another one: its folder knows.
-        let all = map.settings.iter().chain(&map.files).chain(&map.folders);
+        let all = map.settings().chain(&map.files).chain(&map.folders);
         let beside: BTreeSet<&Path> = all.filter_map(|path| path.parent()).collect();
         for folder in beside.into_iter().filter(|folder| !map.folders.contains(*folder)) {
             let folder = folder.ancestors().find(|folder| folder.is_dir()).unwrap_or(folder);
@@ -116,7 +142,7 @@ impl Places {
 
     /// All of them.
     pub(super) fn shown(&self) -> Vec<String> {
-        let all = self.map.settings.iter().chain(&self.map.files).chain(&self.map.folders);
+        let all = self.map.settings().chain(&self.map.files).chain(&self.map.folders);
         all.map(|path| path.display().to_string()).collect()
     }
 
@@ -125,12 +151,12 @@ impl Places {
         format!("watching {}; Ctrl-C ends", self.shown().join(", "))
     }
 
-    fn judge(&self, event: notify::Result<notify::Event>) -> Option<What> {
+    fn judge(&self, event: notify::Result<notify::Event>) -> What {
         match event {
             // Reading is no change.
-            Ok(event) if matches!(event.kind, EventKind::Access(_)) => None,
+            Ok(event) if matches!(event.kind, EventKind::Access(_)) => What::default(),
             // Too many at once for the system to tell them apart.
-            Ok(event) if event.need_rescan() => Some(What::Settings),
+            Ok(event) if event.need_rescan() => What::OTHER,
             Ok(event) => {
                 let change = match event.kind {
                     EventKind::Create(_) | EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)) => {
@@ -138,31 +164,31 @@ impl Places {
                     }
                     _ => Change::Within,
                 };
-                event.paths.iter().filter_map(|path| self.map.what(path, change)).max()
+                event.paths.iter().fold(What::default(), |what, path| what.and(self.map.what(path, change)))
             }
-            Err(_) => Some(What::Settings),
+            Err(_) => What::OTHER,
         }
     }
 
     /// Waits for a change and the quiet after it; none on Ctrl-C.
     pub(super) fn wait(&self, cancel: &Cancel) -> Option<What> {
         let mut first: Option<Instant> = None;
-        let mut what: Option<What> = None;
+        let mut what = What::default();
         while !cancel.cancelled() {
             let limit = if first.is_some() { QUIET } else { GLANCE };
             match self.changes.recv_timeout(limit) {
                 Ok(event) => {
-                    what = what.max(self.judge(event));
-                    if what.is_some() {
+                    what = what.and(self.judge(event));
+                    if what != What::default() {
                         first.get_or_insert_with(Instant::now);
                     }
                     if first.is_some_and(|first| first.elapsed() > PATIENCE) {
-                        return what;
+                        return Some(what);
                     }
                 }
-                Err(RecvTimeoutError::Timeout) if what.is_some() => return what,
+                Err(RecvTimeoutError::Timeout) if first.is_some() => return Some(what),
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Some(What::Settings),
+                Err(RecvTimeoutError::Disconnected) => return Some(What::OTHER),
             }
         }
         None
@@ -177,19 +203,20 @@ mod tests {
     fn a_path_is_told_by_where_it_lies() {
         let set = |paths: &[&str]| paths.iter().map(PathBuf::from).collect::<BTreeSet<_>>();
         let map = Map {
-            settings: set(&["/m/manifest.toml", "/m/optout.tsv"]),
+            manifests: set(&["/m/manifest.toml"]),
+            lists: set(&["/m/optout.tsv"]),
             files: set(&["/m/tracks.csv"]),
             folders: set(&["/m/music"]),
             store: "/m/music/.refrain".into(),
         };
         let what = |path: &str| map.what(Path::new(path), Change::Within);
-        assert_eq!(what("/m/manifest.toml"), Some(What::Settings));
-        assert_eq!(what("/m/tracks.csv"), Some(What::Sources));
-        assert_eq!(what("/m/music/album/1.wav"), Some(What::Sources));
-        assert_eq!(what("/m/music/.refrain/objects/ab"), None);
-        assert_eq!(what("/m/manifest.lock"), None);
-        assert_eq!(what("/m/musical"), None);
-        assert_eq!(what("/m/music"), Some(What::Sources));
-        assert_eq!(map.what(Path::new("/m/music"), Change::Whole), Some(What::Settings));
+        let none = What::default();
+        assert_eq!((what("/m/manifest.toml"), what("/m/optout.tsv")), (What::MANIFEST, What::OTHER));
+        assert_eq!((what("/m/tracks.csv"), what("/m/music/album/1.wav")), (What::SOURCES, What::SOURCES));
+        assert_eq!((what("/m/music/.refrain/objects/ab"), what("/m/manifest.lock")), (none, none));
+        assert_eq!((what("/m/musical"), what("/m/music")), (none, What::SOURCES));
+        assert_eq!(map.what(Path::new("/m/music"), Change::Whole), What::OTHER);
+        let both = What::SOURCES.and(What::MANIFEST);
+        assert_eq!((both.sources, both.manifest, both.other), (true, true, false));
     }
 }
