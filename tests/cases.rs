@@ -103,8 +103,8 @@ fn found(said: &Said) -> Value {
         let level = s["level"].as_u64().map(|level| format!(", level {level}")).unwrap_or_default();
         format!("{subject}{level}: {} against {}", count(&s["candidate"]), count(&s["reference"]))
     };
-    let scores = record["scores"].as_array().expect("scores").iter().filter(|score| score["metric"].is_string());
-    let scores: Vec<String> = scores.map(score).collect();
+    let scores = record["scores"].as_array().expect("scores").iter().map(|score| &score["metric"]);
+    let scores: Vec<String> = scores.filter(|metric| metric.is_object()).map(score).collect();
     if !scores.is_empty() {
         found["scores"] = json!(scores);
     }

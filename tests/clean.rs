@@ -316,6 +316,23 @@ fn former_runs_are_forgotten_that_hold_what_is_withdrawn() {
     assert!(former().is_some());
     let swept = gc(&place, &[]);
     assert_eq!((swept["runs"].as_array().map(Vec::len), runs(&place), former()), (Some(2), 1, None), "{swept}");
+
+    // So is one that was cleaned up before the withdrawal, whatever it held.
+    let (place, _) = base();
+    let place = place.copy();
+    for deny in ["MIT", "ISC", "Zlib"] {
+        let deny = format!("stage.free.deny=[{deny:?}]");
+        assert_eq!(place.run(&["--set", &deny, "--to", "free"]).code, Some(0));
+    }
+    gc(&place, &[]);
+    let former = || {
+        let history = History::of(&Store::open(&place.store()).expect("a store"), "tiny").expect("a history");
+        history.former().map(|former| former.run.clone())
+    };
+    assert_eq!((runs(&place), former().is_some()), (3, true));
+    assert_eq!(place.run(&["--set", &exclude, "--to", "free"]).code, Some(0));
+    gc(&place, &[]);
+    assert_eq!(former(), None);
 }
 
 /// The object that a published file is.

@@ -102,7 +102,8 @@ fn base() -> &'static (Place, Said) {
 /// The distance of each subject at each level, and all that they were measured on.
 fn distances(said: &Said) -> (BTreeMap<(String, Option<u64>), f64>, BTreeSet<String>) {
     let record = said.record();
-    let all = record["scores"].as_array().expect("scores").iter().filter(|score| score["metric"] == "fad");
+    let all = record["scores"].as_array().expect("scores").iter().map(|score| &score["metric"]);
+    let all = all.filter(|metric| metric["metric"] == "fad");
     let (mut found, mut on) = (BTreeMap::new(), BTreeSet::new());
     for score in all {
         assert_eq!(score["embedding"]["name"], "log-mel-statistics");
@@ -137,7 +138,7 @@ fn songs_and_controls_are_measured_alike() {
     // Priors tell of themselves too.
     let scores = record["scores"].as_array().expect("scores").iter().filter(|score| score["stage"] == "scores");
     let scores: Vec<&Value> = scores.collect();
-    let count = |metric: &str| scores.iter().filter(|score| score["metric"] == metric).count();
+    let count = |metric: &str| scores.iter().filter(|score| score["metric"]["metric"] == metric).count();
     assert_eq!([count("spectral-mse"), count("log-mel"), count("bits-per-code")], [3, 3, 12]);
     assert!(scores.iter().all(|score| score["value"].as_f64().is_some_and(f64::is_finite)));
     let page = fs::read_to_string(first.folder().join("report.html")).expect("a report");

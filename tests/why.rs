@@ -74,7 +74,8 @@ fn a_track_that_was_trained_on() {
     ]);
     assert_eq!(event["license"], license);
     let words = "https://creativecommons.org/publicdomain/zero/1.0/";
-    let evidence = json!({ "kind": "sidecar", "file": "tracks.csv", "row": 2, "line": 3, "license": words });
+    let evidence =
+        json!({ "license": words, "place": { "kind": "sidecar", "file": "tracks.csv", "row": 2, "line": 3 } });
     assert_eq!(event["evidence"], evidence);
     assert_eq!(event["clips"].as_array().expect("clips").len(), 2);
     assert_eq!(names(&event["used_by"]["shards"]), BTreeSet::from(["codes/train/all.parquet".to_owned()]));
@@ -226,18 +227,21 @@ fn what_states_a_license_is_looked_up_in_the_source() {
         assert_eq!(notes, Vec::<String>::new());
         found
     };
-    let sidecar = |file: &str, row: u32, line: u32, license: &str| json!({ "kind": "sidecar", "file": file, "row": row, "line": line, "license": license });
+    let sidecar = |file: &str, row: u32, line: u32, license: &str| json!({ "license": license, "place": { "kind": "sidecar", "file": file, "row": row, "line": line } });
     assert_eq!(plain("folder/album/t0.wav"), sidecar("album/tracks.jsonl", 1, 2, "CC0-1.0"));
     assert_eq!(plain("folder/album/t1.wav"), sidecar("tracks.csv", 2, 3, "CC-BY-4.0"));
-    assert_eq!(plain("folder/t2.wav"), json!({ "kind": "tags", "license": "CC0-1.0" }));
-    assert_eq!(plain("folder/t3.wav"), json!({ "kind": "setting", "stage": "tracks", "license": "CC-BY-4.0" }));
+    assert_eq!(plain("folder/t2.wav"), json!({ "license": "CC0-1.0", "place": { "kind": "tags" } }));
+    assert_eq!(
+        plain("folder/t3.wav"),
+        json!({ "license": "CC-BY-4.0", "place": { "kind": "setting", "stage": "tracks" } })
+    );
 
     // The source as it is now is not what the run has read.
     place.table("album/t1.wav,CC0-1.0,,,\n");
     let (now, notes) = evidence(&place, &run, "folder/album/t1.wav");
     let changed = "its source has changed since the run: the sidecar `tracks.csv`, line 2 states `CC0-1.0` now";
     assert_eq!((now, notes), (Value::Null, vec![changed.to_owned()]));
-    assert_eq!(evidence(&place, &run, "folder/t2.wav").0, json!({ "kind": "tags", "license": "CC0-1.0" }));
+    assert_eq!(evidence(&place, &run, "folder/t2.wav").0, json!({ "license": "CC0-1.0", "place": { "kind": "tags" } }));
     fs::rename(place.music(), place.path().join("elsewhere")).expect("moved");
     let (now, notes) = evidence(&place, &run, "folder/t2.wav");
     let gone =
@@ -263,9 +267,12 @@ fn a_table_states_licenses_and_so_does_the_built_in_corpus() {
     let said = place.run(&args.iter().map(String::as_str).collect::<Vec<_>>());
     assert_eq!(said.code, Some(0), "{}", said.err);
     let found = |track: &str| evidence(&place, "latest", track).0;
-    let row = |row: u32, license: &str| json!({ "kind": "table", "file": "all.csv", "row": row, "line": row + 1, "license": license });
+    let row = |row: u32, license: &str| json!({ "license": license, "place": { "kind": "table", "file": "all.csv", "row": row, "line": row + 1 } });
     assert_eq!((found("table/t0.wav"), found("table/t2.wav")), (row(1, "CC0-1.0"), row(3, "CC-BY-4.0")));
-    assert_eq!(found("table/t1.wav"), json!({ "kind": "setting", "stage": "tracks", "license": "CC-BY-4.0" }));
+    assert_eq!(
+        found("table/t1.wav"),
+        json!({ "license": "CC-BY-4.0", "place": { "kind": "setting", "stage": "tracks" } })
+    );
 
     let place = Place::empty();
     let manifest = fs::read_to_string(place.path().join("tiny.toml")).expect("a manifest");
@@ -277,5 +284,8 @@ fn a_table_states_licenses_and_so_does_the_built_in_corpus() {
     assert_eq!(said.code, Some(0), "{}", said.err);
     let tracks = fs::read(said.folder().join("tracks.parquet")).expect("a list");
     let tracks = datasets::catalog::read(&tracks).expect("a list");
-    assert_eq!(evidence(&place, "latest", &tracks[0].track).0, json!({ "kind": "built_in", "license": "CC0-1.0" }));
+    assert_eq!(
+        evidence(&place, "latest", &tracks[0].track).0,
+        json!({ "license": "CC0-1.0", "place": { "kind": "built_in" } })
+    );
 }

@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use stages::{
     flow::{Env, Failure, StageLedger},
     kept::{Keeper, Kept},
-    stage::{Context, Flow, Input, Row, Rows, Time, none, seal, seed},
+    stage::{AnyRow, Context, Flow, Input, Row, Rows, Time, none, seal, seed},
 };
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -306,10 +306,14 @@ impl Share {
     pub(crate) fn parts(&self) -> impl Iterator<Item = hosts::Rows> + '_ {
         self.0.iter().enumerate().flat_map(|(stage, own)| {
             let (kept, dropped) = (own.kept(), own.dropped.sums());
-            let kept: Vec<_> = kept.changes().collect();
-            let kept: Vec<_> = kept.chunks(PART).map(<[_]>::to_vec).collect();
             let dropped: Vec<_> = dropped.chunks(PART).map(<[_]>::to_vec).collect();
-            let kept = kept.into_iter().map(move |kept| hosts::Rows { stage, kept, dropped: Vec::new() });
+            let mut first = 0;
+            let kept = std::iter::from_fn(move || {
+                let end = kept.len().min(first + PART);
+                let kept: Vec<(AnyRow, isize)> = kept.changes(first..end).collect();
+                first = end;
+                (!kept.is_empty()).then_some(hosts::Rows { stage, kept, dropped: Vec::new() })
+            });
             let dropped = dropped.into_iter().map(move |dropped| hosts::Rows { stage, kept: Vec::new(), dropped });
             kept.chain(dropped)
         })

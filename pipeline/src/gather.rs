@@ -29,9 +29,9 @@ use rayon::prelude::*;
 use stages::{
     flow::Env,
     kept::{Corpus, Kept},
-    stage::Kind,
+    stage::{AnyRow, Kind},
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// Clips scored for each genre.
 const PER_GENRE: usize = 8;
@@ -58,7 +58,7 @@ fn fault(fault: Fault) -> Error {
 /// When an object is missing from the store or a source cannot be read any more.
 pub fn report(run: &Run<'_>, results: Option<&Results>, works: Vec<Attribution>, name: &str) -> Result<Report, Error> {
     let Run { plan, outcome, corpus, env, .. } = *run;
-    let codes = all_codes(outcome);
+    let codes = AllCodes::of(outcome);
     let weights = weights(outcome);
     let mut report = Report {
         name: plan.name.clone(),
@@ -66,7 +66,7 @@ pub fn report(run: &Run<'_>, results: Option<&Results>, works: Vec<Attribution>,
         manifest_text: plan.text.clone(),
         seed: plan.seed,
         clips: clips(outcome),
-        codes: (!codes.is_empty()).then(|| codes.iter().map(code_count).sum()),
+        codes: (!codes.0.is_empty()).then(|| codes.iter().map(|codes| code_count(&codes)).sum()),
         stages: stages_view(plan, outcome),
         corpus: in_numbers(corpus),
         attribution: works,
@@ -75,11 +75,12 @@ pub fn report(run: &Run<'_>, results: Option<&Results>, works: Vec<Attribution>,
     };
     if let Some(weights) = weights.first() {
         report.curves = curves(weights, env)?;
-        let own: Vec<&Codes> = codes.iter().filter(|c| c.codec == weights.digest).collect();
-        report.codebooks = codebooks(weights, &own, env)?;
-        if !own.is_empty() {
+        report.codebooks = codebooks(weights, &codes, env)?;
+        if !report.codebooks.is_empty() {
             let decoder = Decoder::load(env, weights.digest).map_err(fault)?;
-            let scored = decoder.score(env, &first_clips(&own, false), &first_clips(&own, true)).map_err(fault)?;
+            let scored = decoder
+                .score(env, &first_clips(weights, &codes, false), &first_clips(weights, &codes, true))
+                .map_err(fault)?;
             report.scores = vec![scores(weights, &scored)];
             report.players = players(&decoder, &scored, env)?;
         }
@@ -93,12 +94,28 @@ pub fn report(run: &Run<'_>, results: Option<&Results>, works: Vec<Attribution>,
     Ok(report)
 }
 
-/// The codes of all stages, each once.
-fn all_codes(outcome: &Outcome) -> Vec<Codes> {
-    let mut codes: Vec<Codes> = outcome.stages.iter().flat_map(|stage| stage.kept.rows()).collect();
-    codes.sort_unstable();
-    codes.dedup();
-    codes
+/// The codes of all stages, each once, unpacked one by one: there may be millions.
+struct AllCodes<'o>(Vec<(&'o Kept, usize)>);
+
+impl<'o> AllCodes<'o> {
+    fn of(outcome: &'o Outcome) -> AllCodes<'o> {
+        let mut seen = HashSet::new();
+        let stages = outcome.stages.iter().map(|stage| &stage.kept).filter(|kept| kept.are(Kind::Codes));
+        let rows = stages.flat_map(|kept| kept.marks().enumerate().map(move |(index, mark)| (kept, index, mark)));
+        AllCodes(rows.filter(|(.., mark)| seen.insert(mark.bytes())).map(|(kept, index, _)| (kept, index)).collect())
+    }
+
+    fn iter(&self) -> impl Iterator<Item = Codes> + '_ {
+        self.0.iter().filter_map(|(kept, index)| match kept.get(*index) {
+            AnyRow::Codes(codes) => Some(codes),
+            _ => None,
+        })
+    }
+
+    /// Those of a codec.
+    fn by(&self, codec: Digest) -> impl Iterator<Item = Codes> + '_ {
+        self.iter().filter(move |codes| codes.codec == codec)
+    }
 }
 
 fn code_count(codes: &Codes) -> u64 {
@@ -237,8 +254,8 @@ pub(crate) fn thin<P>(points: &mut Vec<P>) {
     });
 }
 
-/// How often each codeword was used over the train split.
-fn codebooks(weights: &Weights, codes: &[&Codes], env: &Env) -> Result<Vec<Codebook>, Error> {
+/// How often each codeword was used over the train split; none where nothing was encoded.
+fn codebooks(weights: &Weights, codes: &AllCodes<'_>, env: &Env) -> Result<Vec<Codebook>, Error> {
     let mut books: Vec<Codebook> = (weights.hops.iter().zip(&weights.codewords).enumerate())
         .map(|(level, (hop, codewords))| Codebook {
             level: level as u32,
@@ -246,7 +263,9 @@ fn codebooks(weights: &Weights, codes: &[&Codes], env: &Env) -> Result<Vec<Codeb
             counts: vec![0; *codewords as usize],
         })
         .collect();
-    let train = codes.iter().filter(|c| c.clip.track.split.as_deref().is_none_or(|split| split == "train"));
+    let mut any = false;
+    let own = codes.by(weights.digest).inspect(|_| any = true);
+    let train = own.filter(|c| c.clip.track.split.as_deref().is_none_or(|split| split == "train"));
     for blob in train.map(|c| c.blob).collect::<BTreeSet<Digest>>() {
         let levels = unpack(&env.store.get(&blob)?).unwrap_or_default();
         for (book, level) in books.iter_mut().zip(levels) {
@@ -257,24 +276,28 @@ fn codebooks(weights: &Weights, codes: &[&Codes], env: &Env) -> Result<Vec<Codeb
             }
         }
     }
-    if codes.is_empty() { Ok(Vec::new()) } else { Ok(books) }
+    if any { Ok(books) } else { Ok(Vec::new()) }
 }
 
 /// The first clips of tracks that are held out, or of tracks that are trained on, some of each genre; of all
 /// tracks where there are none.
-fn first_clips(codes: &[&Codes], held_out: bool) -> Vec<Codes> {
+fn first_clips(weights: &Weights, codes: &AllCodes<'_>, held_out: bool) -> Vec<Codes> {
     let wanted = |c: &Codes| c.clip.track.split.as_deref().is_some_and(|split| split != "train") == held_out;
-    let any = codes.iter().any(|c| wanted(c));
-    let mut genres: BTreeMap<Option<&str>, BTreeMap<&str, &Codes>> = BTreeMap::new();
-    for codes in codes.iter().filter(|c| !any || wanted(c)) {
-        let track = &codes.clip.track;
-        let first = genres.entry(track.labels.genre.as_deref()).or_default().entry(&track.id).or_insert(codes);
-        if codes.clip.start < first.clip.start {
-            *first = codes;
+    let any = codes.by(weights.digest).any(|c| wanted(&c));
+    let mut genres: BTreeMap<Option<String>, BTreeMap<String, Codes>> = BTreeMap::new();
+    for codes in codes.by(weights.digest).filter(|c| !any || wanted(c)) {
+        let tracks = genres.entry(codes.clip.track.labels.genre.clone()).or_default();
+        match tracks.get_mut(&codes.clip.track.id) {
+            Some(first) if codes.clip.start < first.clip.start => *first = codes,
+            Some(_) => {}
+            None => drop(tracks.insert(codes.clip.track.id.clone(), codes)),
+        }
+        // Ids come in order, those of each stage for themselves.
+        while tracks.len() > PER_GENRE {
+            tracks.pop_last();
         }
     }
-    let some = |tracks: BTreeMap<&str, &Codes>| tracks.into_values().take(PER_GENRE).cloned().collect::<Vec<_>>();
-    genres.into_values().flat_map(some).take(SCORED).collect()
+    genres.into_values().flat_map(BTreeMap::into_values).take(SCORED).collect()
 }
 
 fn scores(weights: &Weights, scored: &[Scored]) -> ScoreTable {

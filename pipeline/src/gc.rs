@@ -77,7 +77,7 @@ pub fn gc(folder: &Path, options: &Options) -> Result<Swept, Error> {
     if options.dry {
         return Ok(swept);
     }
-    forget(&store, &swept)?;
+    forget(&store, &roots, &swept)?;
     for (run, _) in &swept.runs {
         if let Some(tree) = trees.get(run) {
             remove_tree(tree)?;
@@ -193,11 +193,18 @@ fn histories(store: &Store, named: &BTreeSet<&str>, pins: &[Pins]) -> Result<Vec
 
 /// Withdrawn tracks are no longer told of, not even by the digests of their names: where a run left out stages by `--to`,
 /// its history knows former runs.
-fn forget(store: &Store, swept: &Swept) -> Result<(), StoreError> {
-    let runs: BTreeSet<&str> = swept.runs.iter().filter(|(_, why)| *why == WITHDRAWN).map(|(run, _)| &**run).collect();
-    for (name, _) in if runs.is_empty() { Vec::new() } else { History::names(store)? } {
+fn forget(store: &Store, roots: &[Recorded], swept: &Swept) -> Result<(), StoreError> {
+    let gone: BTreeSet<&str> = swept.runs.iter().map(|(run, _)| &**run).collect();
+    for (name, _) in History::names(store)? {
+        let own = roots.iter().filter(|recorded| recorded.root.name == name && !gone.contains(&*recorded.run));
+        let own: Vec<&Recorded> = own.collect();
+        // Of a run that is gone nobody knows whether it held what was withdrawn since.
+        if own.iter().all(|recorded| recorded.root.withdrawn.is_empty()) {
+            continue;
+        }
+        let kept: BTreeSet<&str> = own.iter().map(|recorded| &*recorded.run).collect();
         let Some(mut history) = History::of(store, &name) else { continue };
-        if history.forget(&runs) {
+        if history.keep(&kept) {
             let (run, settled) = (history.run.clone(), history.settled.clone());
             history.record(store, &name, &run, settled)?;
         }

@@ -183,10 +183,10 @@ impl History {
         if self.run == run { Some(self) } else { self.former?.of_run(run) }
     }
 
-    /// Forgets former runs; whether there was one of them.
-    pub fn forget(&mut self, runs: &BTreeSet<&str>) -> bool {
+    /// Forgets former runs but for these; whether there was another.
+    pub fn keep(&mut self, runs: &BTreeSet<&str>) -> bool {
         let Some(mut former) = self.former.take() else { return false };
-        let (deeper, here) = (former.forget(runs), runs.contains(former.run.as_str()));
+        let (deeper, here) = (former.keep(runs), !runs.contains(former.run.as_str()));
         self.former = if here { former.former.take() } else { Some(former) };
         deeper || here
     }

@@ -30,7 +30,7 @@ pub struct Score {
     /// What it was measured on and with.
     pub basis: Basis,
     /// Of an evaluation, the same in full.
-    #[serde(flatten)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub metric: Option<Metric>,
 }
 

@@ -160,7 +160,7 @@ impl Keeper {
 /// Rows of one stage with how often each is there: a row that came and went is not.
 #[derive(Clone, Debug, Default)]
 pub struct Kept {
-    /// In order; of equal rows one, with a number over 0 unless these are changes.
+    /// In order. Of equal rows one, with their number, until they are [`Kept::repeated`]; a number of changes may be negative.
     places: Arc<Vec<Place>>,
     chunks: Vec<Arc<Vec<u8>>>,
 }
@@ -275,7 +275,7 @@ impl Kept {
         Kept { places: Arc::new(self.places.iter().flat_map(once).collect()), ..self }
     }
 
-    /// How many there are.
+    /// How many there are: of rows that are not [`Kept::repeated`], how many different ones.
     pub fn len(&self) -> usize {
         self.places.len()
     }
@@ -304,9 +304,9 @@ impl Kept {
         (0..self.len()).map(|index| self.get(index))
     }
 
-    /// All rows with how often each came, or went where the number is negative.
-    pub fn changes(&self) -> impl Iterator<Item = (AnyRow, isize)> + '_ {
-        self.places.iter().map(|place| (unpack(place.bytes(&self.chunks)), place.count as isize))
+    /// Some rows in order, with how often each came, or went where the number is negative.
+    pub fn changes(&self, range: Range<usize>) -> impl Iterator<Item = (AnyRow, isize)> + '_ {
+        self.places[range].iter().map(|place| (unpack(place.bytes(&self.chunks)), place.count as isize))
     }
 
     /// The marks of all rows, in order.
@@ -354,7 +354,7 @@ impl Kept {
         OF_TRACKS.into_iter().any(|kind| self.are(kind))
     }
 
-    /// How [`track_id`] says.
+    /// The bytes of the track that a row is or is a part of, at their start.
     fn track_bytes(&self, index: usize) -> &[u8] {
         &self.bytes(index)[1..]
     }
@@ -374,17 +374,6 @@ impl Kept {
     pub fn of_ids(&self, ids: &HashSet<&str>) -> Vec<Track> {
         let chosen = self.of_tracks_indices().into_par_iter().filter(|index| ids.contains(self.track_id(*index)));
         chosen.map(|index| unpack(self.track_bytes(index))).collect()
-    }
-
-    /// The first row of a track, or of a part of it, that has this id.
-    pub fn find(&self, id: &str) -> Option<usize> {
-        let first = self.first_of(id);
-        (first < self.len() && self.track_id(first) == id).then_some(first)
-    }
-
-    /// The first row whose track's id is not less.
-    fn first_of(&self, id: &str) -> usize {
-        self.places.partition_point(|place| track_id(place.bytes(&self.chunks)) < id)
     }
 }
 

@@ -48,6 +48,18 @@ impl License {
         };
         Policy::new(&self.allow, &self.deny, unknown)
     }
+
+    /// The policy of settings that are in a plan: `check` has built it before.
+    fn checked(&self) -> Policy {
+        self.policy().unwrap_or_else(|_| unreachable!("the plan checked the policy"))
+    }
+
+    /// From what [`Stage::edited`] packed.
+    fn read(words: &[u8]) -> License {
+        let words = postcard::from_bytes(words);
+        let (allow, deny, any) = words.unwrap_or_else(|e| unreachable!("settings packed here cannot be read: {e}"));
+        License { allow, deny, unknown: if any { Unknown::Allow } else { Unknown::Refuse }, exclude: None }
+    }
 }
 
 /// A stated license's SPDX form and the policy's answer, judged once per text.
@@ -102,6 +114,11 @@ fn heed(track: Track, answer: Answer) -> Result<Track, Dropped> {
     }
 }
 
+/// Tracks of one license are work for several workers.
+fn bucket(id: &str) -> u8 {
+    id.bytes().fold(0, |sum: u8, byte| sum.wrapping_mul(31).wrapping_add(byte)) % 16
+}
+
 /// The same where the policy may become another: tracks wait by the license that they state, and another answer to it
 /// brings them out again.
 fn judged<'s>(
@@ -110,16 +127,14 @@ fn judged<'s>(
     judge: Judge,
 ) -> (Rows<'s, Track>, Rows<'s, Dropped>) {
     let (tracks, withdrawn) = divide(tracks, move |track| judge.standing(track).into());
-    let stated = once_each(tracks.clone().map(|track| track.license));
-    let answers = pair(stated.map(|text| ((), text)), settings.map(|words| ((), words)));
-    let answers = answers.flat_map(|((), text, words)| {
-        // The plan has built the same policy before.
-        let (allow, deny, any): (Vec<String>, Vec<String>, bool) = postcard::from_bytes(&words).ok()?;
-        let unknown = if any { UnknownLicense::Allow } else { UnknownLicense::Refuse };
-        let answer = answer(&Policy::new(&allow, &deny, unknown).ok()?, &text);
-        Some((text, answer))
+    let keyed = tracks.map(|track| ((track.license.clone(), bucket(&track.id)), track));
+    let stated = once_each(keyed.clone().map(|(key, _)| key));
+    let answers = pair(stated.map(|key| ((), key)), settings.map(|words| ((), words)));
+    let answers = answers.map(|((), key, words)| {
+        let answer = answer(&License::read(&words).checked(), &key.0);
+        (key, answer)
     });
-    let told = pair(tracks.map(|track| (track.license.clone(), track)), answers);
+    let told = pair(keyed, answers);
     let (kept, dropped) = divide(told, |(_, track, answer)| heed(track, answer).into());
     (kept, dropped.concat(withdrawn))
 }
@@ -166,12 +181,12 @@ impl Stage for License {
     }
 
     fn render<'s>(self, cx: &Context<'s>, input: Input<'s, Track>) -> Split<'s, Track> {
-        // `check` has built the same policy before.
-        let policy = Arc::new(self.policy().unwrap_or_else(|_| unreachable!("the plan checked the policy")));
+        let policy = Arc::new(self.checked());
         let judge = Judge { policy, withdrawn: cx.env.optouts.get(&*cx.stage).cloned(), known: RefCell::default() };
         let waits = judge.clone();
         let (kept, dropped) = match cx.settings.clone() {
             None => divide(input.kept, move |track| judge.keep(track).into()),
+            // Nothing waits here: a dataflow that stays up is no dry run.
             Some(settings) => judged(input.kept, settings, judge),
         };
         Split {

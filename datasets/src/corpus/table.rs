@@ -173,10 +173,12 @@ impl Gather<'_, '_> {
         let (batch, number) = (std::mem::take(&mut self.batch), self.sent);
         let (fields, root, done) = (self.fields.clone(), self.root, self.done);
         self.sent += 1;
-        self.scope.spawn(move |_| {
+        let read = move || {
             let read = batch.read(&fields, root);
             done.lock().unwrap_or_else(PoisonError::into_inner).insert(number, read);
-        });
+        };
+        // A thread that is alone would not come to it before the whole file is there.
+        if rayon::current_num_threads() > 1 { self.scope.spawn(move |_| read()) } else { read() }
     }
 }
 

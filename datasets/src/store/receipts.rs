@@ -163,6 +163,8 @@ impl Receipts {
                 let error = StoreError::io("write", &open.path)(error);
                 // What a full disk took of it must not stand before later records: they would be lost with it.
                 if open.file.set_len(open.length).is_err() {
+                    // Nor the earlier ones, which nobody syncs from here on.
+                    let _ = open.file.sync_all();
                     *segment = None;
                 }
                 return Err(error);

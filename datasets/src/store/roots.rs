@@ -85,9 +85,15 @@ impl Store {
     /// When the disk refuses.
     pub fn roots(&self) -> Result<Vec<Recorded>, StoreError> {
         let mut roots = Vec::new();
-        let old = self.superseded()?;
-        for (turn, run, path) in self.root_files()?.into_iter().filter(|(.., path)| !old.contains(path)) {
-            let bytes = fault::read(&path).map_err(StoreError::io("read", &path))?;
+        let files = self.root_files()?;
+        let later = |at: usize| files[at + 1..].iter().any(|(_, run, _)| *run == files[at].1);
+        for (_, (turn, run, path)) in files.iter().enumerate().filter(|(at, _)| !later(*at)) {
+            let (turn, run) = (*turn, run.clone());
+            let bytes = match fault::read(path) {
+                // Another process has published the run again.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                read => read.map_err(StoreError::io("read", path))?,
+            };
             if let Ok(root) = postcard::from_bytes(&bytes) {
                 roots.push(Recorded { turn, run, root });
             }

@@ -29,8 +29,6 @@ pub(super) struct What {
 }
 
 impl What {
-    const SOURCES: What = What { sources: true, manifest: false, other: false };
-    const MANIFEST: What = What { sources: false, manifest: true, other: false };
     const OTHER: What = What { sources: false, manifest: false, other: true };
 
     fn and(self, more: What) -> What {
@@ -75,11 +73,12 @@ impl Map {
         if self.lists.contains(path) || self.folders.contains(path) && change == Change::Whole {
             return What::OTHER;
         }
-        if self.manifests.contains(path) {
-            return What::MANIFEST;
+        // A manifest in a folder of recordings is a file of it, too.
+        What {
+            sources: self.files.contains(path) || self.folders.iter().any(|folder| path.starts_with(folder)),
+            manifest: self.manifests.contains(path),
+            other: false,
         }
-        let source = self.files.contains(path) || self.folders.iter().any(|folder| path.starts_with(folder));
-        if source { What::SOURCES } else { What::default() }
     }
 }
 
@@ -203,7 +202,7 @@ mod tests {
     fn a_path_is_told_by_where_it_lies() {
         let set = |paths: &[&str]| paths.iter().map(PathBuf::from).collect::<BTreeSet<_>>();
         let map = Map {
-            manifests: set(&["/m/manifest.toml"]),
+            manifests: set(&["/m/manifest.toml", "/m/music/base.toml"]),
             lists: set(&["/m/optout.tsv"]),
             files: set(&["/m/tracks.csv"]),
             folders: set(&["/m/music"]),
@@ -211,12 +210,12 @@ mod tests {
         };
         let what = |path: &str| map.what(Path::new(path), Change::Within);
         let none = What::default();
-        assert_eq!((what("/m/manifest.toml"), what("/m/optout.tsv")), (What::MANIFEST, What::OTHER));
-        assert_eq!((what("/m/tracks.csv"), what("/m/music/album/1.wav")), (What::SOURCES, What::SOURCES));
+        let (sources, manifest) = (What { sources: true, ..none }, What { manifest: true, ..none });
+        assert_eq!((what("/m/manifest.toml"), what("/m/optout.tsv")), (manifest, What::OTHER));
+        assert_eq!((what("/m/tracks.csv"), what("/m/music/album/1.wav")), (sources, sources));
         assert_eq!((what("/m/music/.refrain/objects/ab"), what("/m/manifest.lock")), (none, none));
-        assert_eq!((what("/m/musical"), what("/m/music")), (none, What::SOURCES));
+        assert_eq!((what("/m/musical"), what("/m/music")), (none, sources));
+        assert_eq!(what("/m/music/base.toml"), sources.and(manifest));
         assert_eq!(map.what(Path::new("/m/music"), Change::Whole), What::OTHER);
-        let both = What::SOURCES.and(What::MANIFEST);
-        assert_eq!((both.sources, both.manifest, both.other), (true, true, false));
     }
 }

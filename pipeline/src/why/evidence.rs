@@ -22,7 +22,6 @@ pub struct Evidence {
     /// The words.
     pub license: String,
     /// Where they stand.
-    #[serde(flatten)]
     pub place: Place,
 }
 

@@ -32,8 +32,6 @@ macro_rules! rows { ($($Row:ident),*) => {
     impl AnyRow {
         /// The row's id.
         pub fn id(&self) -> Cow<'_, str> { match self { $(AnyRow::$Row(row) => row.row_id()),* } }
-        /// Of a row what heavy work reads: the sound, the codes, the weights, and no label; none: all of it.
-        pub fn substance(&self) -> Option<Digest> { match self { $(AnyRow::$Row(row) => row.substance()),* } }
         /// Its split; empty where it has none.
         pub fn split(&self) -> &str { match self { $(AnyRow::$Row(row) => row.split()),* } }
         /// The track that it is or is a part of.
@@ -48,7 +46,6 @@ macro_rules! rows { ($($Row:ident),*) => {
         fn input(flow: Flow<'_>) -> Input<'_, Self> {
             match flow { Flow::$Row(rows) => rows, _ => unreachable!("the plan checked the kinds") }
         }
-        fn any(self) -> AnyRow { AnyRow::$Row(self) }
         fn row_id(&self) -> Cow<'_, str> { id_of::$Row(self) }
         fn substance(&self) -> Option<Digest> { substance_of::$Row(self) }
         fn track(&self) -> Option<&Track> { track_of::$Row(self) }
@@ -139,11 +136,9 @@ pub trait Row: Clone + Ord + Serialize + DeserializeOwned + 'static {
     fn flow(rows: Input<'_, Self>) -> Flow<'_>;
     /// Remembers the type; the plan has checked it.
     fn input(flow: Flow<'_>) -> Input<'_, Self>;
-    /// Forgets the type of one row.
-    fn any(self) -> AnyRow;
     /// The row's id.
     fn row_id(&self) -> Cow<'_, str>;
-    /// See [`AnyRow::substance`].
+    /// Digest of what heavy work reads of it: the sound, the codes, the weights, and no label; none: all of it.
     fn substance(&self) -> Option<Digest>;
     /// See [`AnyRow::track`].
     fn track(&self) -> Option<&Track>;
