@@ -69,6 +69,8 @@ impl Bound {
         for (at, (stage, bytes)) in self.stages.iter().take(3).enumerate() {
             let _ = write!(text, "{} `{stage}` {} MiB", if at == 0 { ":" } else { "," }, mib(*bytes));
         }
+        // Of sources nobody has looked yet at how many there are.
+        text += "; beside it rows, about 1.5 KB a track";
         if let Some(there) = memory().filter(|there| *there < self.bytes) {
             let _ = write!(text, "; {} MiB are here", there >> 20);
         }

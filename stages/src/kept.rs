@@ -220,6 +220,9 @@ impl Kept {
         if changes.places.is_empty() {
             return self.clone();
         }
+        if self.places.is_empty() {
+            return changes.clone();
+        }
         let before = self.chunks.len() as u32;
         let chunks: Vec<Arc<Vec<u8>>> = self.chunks.iter().chain(&changes.chunks).cloned().collect();
         let mut places = Vec::with_capacity(self.places.len() + changes.places.len());
