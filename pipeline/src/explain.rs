@@ -5,6 +5,7 @@
 //! followed back to the stage where the difference starts.
 
 mod compare;
+mod waits;
 
 use crate::{
     execute::Outcome,
@@ -14,13 +15,14 @@ use crate::{
 };
 use compare::Reads;
 pub use compare::{Diff, How};
-use datasets::row::{Dropped, Pending};
+use datasets::row::Pending;
 use stages::stage::{AnyRow, Kind, Shape};
 use std::{
     cell::OnceCell,
     collections::{BTreeMap, BTreeSet, VecDeque},
     path::{Path, PathBuf},
 };
+use waits::Waits;
 
 /// What a plan is compared by.
 pub struct Explainer<'a> {
@@ -34,6 +36,8 @@ pub struct Explainer<'a> {
     past: Vec<Option<&'a Past>>,
     /// Rows of each stage that differ, by name.
     diffs: Vec<OnceCell<Vec<Diff>>>,
+    /// What waits at each stage.
+    waits: Vec<OnceCell<Waits<'a>>>,
     /// Tracks of the last run by name: what is gone is named by them.
     tracks: OnceCell<BTreeMap<Name, String>>,
     /// By the last run that went on to stages which the last one left out.
@@ -59,13 +63,14 @@ impl<'a> Explainer<'a> {
         runs: &Path,
     ) -> Explainer<'a> {
         let diffs = plan.stages.iter().map(|_| OnceCell::new()).collect();
+        let waits = plan.stages.iter().map(|_| OnceCell::new()).collect();
         let past = compare::matched(plan, history);
         let former = history.and_then(History::former).map(|former| {
             let former = Explainer::new(plan, outcome, Some(former), refreshed, pinned, runs);
             Box::new(former)
         });
         let (runs, tracks) = (runs.into(), OnceCell::new());
-        Explainer { plan, outcome, history, refreshed, pinned, runs, past, diffs, tracks, former }
+        Explainer { plan, outcome, history, refreshed, pinned, runs, past, diffs, waits, tracks, former }
     }
 
     /// What explains a stage: the last run that had it, with all that fed it then.
@@ -115,7 +120,8 @@ impl<'a> Explainer<'a> {
             return own.or(failed).or(new).unwrap_or(Reason::Lost);
         }
         let inputs = self.inputs(stage, name, Some(&id), reads);
-        let new = inputs.rows.iter().find(|(_, diff)| inputs.single && diff.how == How::Added);
+        let single: &[_] = if inputs.single { &inputs.rows } else { &[] };
+        let new = single.iter().find(|(_, diff)| diff.how == How::Added);
         if let Some((fed, diff)) = new {
             return self.row(*fed, diff, reads);
         }
@@ -143,16 +149,14 @@ impl<'a> Explainer<'a> {
     /// become others.
     pub fn waiting(&self, stage: usize, row: &Pending) -> Reason {
         let planned = &self.plan.stages[stage];
-        let mut items = self.outcome.stages[stage].ledger.may.keys();
         // An item that waits for another of its stage waits for what that waits for.
-        let first =
-            items.find(|item| row.behind == planned.name && item.behind != planned.name && item.cause == row.cause);
-        if let Some(first) = first {
+        let other = |item: &&Pending| row.behind == planned.name && item.behind != planned.name;
+        if let Some(first) = self.waits(stage).behind(&row.cause).find(other) {
             return self.waiting(stage, first);
         }
         // A track waits for itself first.
         let own = parts(&row.id).0 == parts(&row.cause).0;
-        if let Some((model, item)) = self.through(stage, row).filter(|_| !own) {
+        if let Some((model, item)) = if own { None } else { self.through(stage, row) } {
             let because = self.waiting(model, item);
             return match because {
                 Reason::NeverRun { .. } => because,
@@ -172,9 +176,12 @@ impl<'a> Explainer<'a> {
         Reason::Waits { stage, certain, because: Box::new(because) }
     }
 
+    fn waits(&self, stage: usize) -> &Waits<'a> {
+        self.waits[stage].get_or_init(|| Waits::of(&self.outcome.stages[stage]))
+    }
+
     /// The nearest stage before another that makes one result of a corpus and waits for the same.
     fn through(&self, stage: usize, row: &Pending) -> Option<(usize, &Pending)> {
-        let same = |other: &&Pending| other.behind == row.behind && other.cause == row.cause;
         let mut open: VecDeque<usize> = self.plan.stages[stage].inputs.iter().flatten().copied().collect();
         while let Some(fed) = open.pop_front() {
             let planned = &self.plan.stages[fed];
@@ -182,7 +189,7 @@ impl<'a> Explainer<'a> {
                 continue;
             }
             if matches!(planned.entry.shape, Shape::Corpus | Shape::Made)
-                && let Some(item) = self.outcome.stages[fed].ledger.may.keys().find(same)
+                && let Some(item) = self.waits(fed).behind(&row.cause).find(|other| other.behind == row.behind)
             {
                 return Some((fed, item));
             }
@@ -200,7 +207,7 @@ impl<'a> Explainer<'a> {
             if ledger.will.contains(&cause) {
                 break;
             }
-            match ledger.may.keys().find(|row| row.id == cause) {
+            match self.waits(own).item(&cause) {
                 Some(row) => (stage, cause) = (index(&row.behind), row.cause.clone()),
                 // The item of a corpus waits for what its corpus waits for, by the name of that.
                 None => match self.outcome.stages.iter().position(|other| other.ledger.will.contains(&cause)) {
@@ -214,9 +221,8 @@ impl<'a> Explainer<'a> {
 
     /// The row that an item stands for: a source names it by its key.
     fn row_of(&self, stage: usize, id: &str) -> String {
-        let pending = || self.outcome.stages[stage].pending.iter().find(|row| row.cause == id);
         match self.plan.stages[stage].entry.shape == Shape::Source {
-            true => pending().map_or_else(|| id.to_owned(), |row| row.id.clone()),
+            true => self.waits(stage).row(id).map_or_else(|| id.to_owned(), |row| row.id.clone()),
             false => id.to_owned(),
         }
     }
@@ -320,9 +326,8 @@ impl<'a> Explainer<'a> {
             let other = || Reason::Other { stage: planned.name.clone() };
             return self.of_rows(&inputs, reads).unwrap_or_else(other);
         }
-        let dropped = &self.outcome.stages[stage].dropped;
-        let withdrawn = dropped.iter().find(|row| row.code == Dropped::WITHDRAWN && Name::of(&row.id) == diff.name);
-        if let Some(row) = withdrawn.filter(|_| diff.how == How::Gone) {
+        let mut withdrawn = self.waits(stage).withdrawn.iter();
+        if let Some(row) = withdrawn.find(|row| diff.how == How::Gone && Name::of(&row.id) == diff.name) {
             return Reason::Withdrawn { input: row.id.clone() };
         }
         // What is said about a track may decide whether it is kept, and where it is put.
