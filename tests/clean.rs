@@ -306,7 +306,8 @@ fn former_runs_are_forgotten_that_hold_what_is_withdrawn() {
     fs::write(&list, "id\tdate\tevidence\nfolder/t0.wav\t2026-03-01\tletter\n").expect("a list");
     assert_eq!(place.run(&["--set", "stage.free.deny=[\"MIT\"]", "--to", "free"]).code, Some(0));
     let former = || {
-        let history = History::of(&Store::open(&place.store()).expect("a store"), "tiny").expect("a history");
+        let history =
+            History::of(&Store::open(&place.store()).expect("a store"), "tiny").expect("read").expect("a history");
         history.former().map(|former| former.run.clone())
     };
     gc(&place, &[]);
@@ -326,7 +327,8 @@ fn former_runs_are_forgotten_that_hold_what_is_withdrawn() {
     }
     gc(&place, &[]);
     let former = || {
-        let history = History::of(&Store::open(&place.store()).expect("a store"), "tiny").expect("a history");
+        let history =
+            History::of(&Store::open(&place.store()).expect("a store"), "tiny").expect("read").expect("a history");
         history.former().map(|former| former.run.clone())
     };
     assert_eq!((runs(&place), former().is_some()), (3, true));

@@ -377,7 +377,7 @@ fn a_lock_that_names_other_weights() {
 /// As if the last run had been made with another version of something.
 fn made_with(place: &Place, what: &str, version: &str) {
     let store = Store::open(&place.store()).expect("a store");
-    let mut history = History::of(&store, "tiny").expect("a history");
+    let mut history = History::of(&store, "tiny").expect("read").expect("a history");
     assert!(history.versions.insert(what.into(), version.into()).is_some());
     let (run, settled) = (history.run.clone(), history.settled.clone());
     history.record(&store, "tiny", &run, settled).expect("written");
@@ -473,7 +473,8 @@ fn a_run_of_the_first_stages_leaves_the_history_of_the_others() {
     assert_eq!(place.run(&["--to", "free"]).code, Some(0));
     let (_, again) = why(&place, &rate, &[]);
     assert_eq!(one(&again, "codec"), (true, codec));
-    let history = || History::of(&Store::open(&place.store()).expect("a store"), "tiny").expect("a history");
+    let history =
+        || History::of(&Store::open(&place.store()).expect("a store"), "tiny").expect("read").expect("a history");
     // `why` knows of each of these runs which stages kept a track.
     let known = [&full, &support::text(&cut.done()["run"])].map(|run| history().of_run(run).expect("its history"));
     assert!(known[0].own("shards").is_some() && known[1].own("shards").is_none() && known[1].own("mono").is_some());

@@ -11,7 +11,7 @@ use std::{
     process::Command,
     sync::OnceLock,
 };
-use support::{Place, Said, assert_same, files, refrain, say, tree};
+use support::{Place, Said, assert_same, files, refrain, say, text, tree};
 
 /// A place whose manifest has run once, and what it published.
 fn clean() -> &'static (Place, Said) {
@@ -43,6 +43,26 @@ fn undamaged(store: &Path) {
             assert_eq!(blake3::hash(&bytes).to_hex().as_str(), name);
         }
     }
+}
+
+/// The guards compare with the last run: what cannot be read of it is no reason to go without.
+#[test]
+fn a_history_that_cannot_be_read() {
+    let (place, clean) = clean();
+    let place = place.copy();
+    let history = place.store().join("history/tiny");
+    let bytes = fs::read(&history).expect("a history");
+    fs::remove_file(&history).expect("removed");
+    fs::create_dir(&history).expect("a folder");
+    refused(&place.run(&[]), 4, &["cannot read", "history/tiny"]);
+    refused(
+        &Said::of(&place.command("plan", &[]).output().expect("the binary starts")),
+        4,
+        &["cannot read", "history/tiny"],
+    );
+    fs::remove_dir(&history).expect("removed");
+    fs::write(&history, bytes).expect("written");
+    assert_eq!(text(&place.run(&[]).done()["run"]), text(&clean.done()["run"]));
 }
 
 #[test]

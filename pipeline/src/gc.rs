@@ -179,16 +179,21 @@ fn pins(store: &Store, swept: &mut Swept) -> Result<Vec<Pins>, StoreError> {
 /// What is remembered of names that no run goes by any more. Where a lock file names weights of the last one, the next
 /// run rests on these, and is compared with it.
 fn histories(store: &Store, named: &BTreeSet<&str>, pins: &[Pins]) -> Result<Vec<PathBuf>, StoreError> {
-    let locked = |name: &str| {
-        let history = History::of(store, name);
+    let locked = |name: &str| -> Result<bool, StoreError> {
+        let history = History::of(store, name)?;
         let past = history.iter().flat_map(|history| &history.stages);
         let mut weights =
             pins.iter().flat_map(|pins| &pins.weights).map(|weights| history::Name::of(&weights.short(12)));
         let past: Vec<_> = past.collect();
-        weights.any(|weights| past.iter().any(|past| past.kept(weights)))
+        Ok(weights.any(|weights| past.iter().any(|past| past.kept(weights))))
     };
-    let all = History::names(store)?.into_iter().filter(|(name, _)| !named.contains(name.as_str()));
-    Ok(all.filter(|(name, _)| !locked(name)).map(|(_, path)| path).collect())
+    let mut gone = Vec::new();
+    for (name, path) in History::names(store)? {
+        if !named.contains(name.as_str()) && !locked(&name)? {
+            gone.push(path);
+        }
+    }
+    Ok(gone)
 }
 
 /// Withdrawn tracks are no longer told of, not even by the digests of their names: where a run left out stages by `--to`,
@@ -203,7 +208,7 @@ fn forget(store: &Store, roots: &[Recorded], swept: &Swept) -> Result<(), StoreE
             continue;
         }
         let kept: BTreeSet<&str> = own.iter().map(|recorded| &*recorded.run).collect();
-        let Some(mut history) = History::of(store, &name) else { continue };
+        let Some(mut history) = History::of(store, &name)? else { continue };
         if history.keep(&kept) {
             let (run, settled) = (history.run.clone(), history.settled.clone());
             history.record(store, &name, &run, settled)?;

@@ -16,6 +16,7 @@ use crate::{
 use datasets::{
     audio::{decode::DECODER, resample::RESAMPLER},
     effect::numerics,
+    fault,
     store::{Store, StoreError, write_atomic},
 };
 use packed::Packed;
@@ -157,10 +158,17 @@ impl History {
         Ok(named)
     }
 
-    /// Of the last published run of a name; none where none is known.
-    pub fn of(store: &Store, name: &str) -> Option<History> {
-        let bytes = fs::read(place(store, name)).ok()?;
-        postcard::from_bytes(&bytes).ok().filter(|history: &History| history.format == FORMAT)
+    /// Of the last published run of a name; none where none is known, or another version wrote it.
+    ///
+    /// # Errors
+    /// When the disk refuses: a guard compares with it.
+    pub fn of(store: &Store, name: &str) -> Result<Option<History>, StoreError> {
+        let path = place(store, name);
+        let bytes = match fault::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            read => read.map_err(StoreError::io("read", &path))?,
+        };
+        Ok(postcard::from_bytes(&bytes).ok().filter(|history: &History| history.format == FORMAT))
     }
 
     /// The stage of a name, as the last run had it that went so far.

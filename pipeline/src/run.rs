@@ -219,7 +219,7 @@ pub fn dry(plan: Plan, options: &Options, cancel: Cancel) -> Result<Preview, Err
     let store = &prepared.env.store;
     let refreshed = |stage: &PlannedStage| options.refresh.iter().any(|name| *name == stage.name || *name == stage.of);
     let refreshed: Vec<bool> = plan.stages.iter().map(refreshed).collect();
-    let history = History::of(store, &plan.name);
+    let history = History::of(store, &plan.name)?;
     Ok(Preview::of(&Explainer::new(&plan, &outcome, history.as_ref(), &refreshed, &pinned, &store.runs())))
 }
 
@@ -253,7 +253,7 @@ fn lead(
 ) -> Result<Finished, Error> {
     let started = Instant::now();
     let Prepared { env, mut lock, pins, found } = prepare(&plan, options, false, cancel, observer, cluster)?;
-    let history = History::of(&env.store, &plan.name).unwrap_or_default();
+    let history = History::of(&env.store, &plan.name)?.unwrap_or_default();
     let facts = Facts::of(&plan, &found);
     if !options.allow_shrink {
         guard::sources(&plan, &facts, &history).map_err(Error::Guard)?;

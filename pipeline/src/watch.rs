@@ -85,7 +85,7 @@ fn session(
         let started = Instant::now();
         let (outcome, absorbed) = session.build(changes)?;
         env.store.flush()?;
-        let history = History::of(&env.store, &plan.name).unwrap_or_default();
+        let history = History::of(&env.store, &plan.name)?.unwrap_or_default();
         let shrunk = match options.allow_shrink {
             true => Ok(()),
             false => crate::guard::sources(&plan, &facts, &history).map_err(Error::Guard),

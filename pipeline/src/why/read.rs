@@ -104,7 +104,10 @@ impl Run {
         let around = folder.parent().and_then(Path::parent).filter(|root| root.join("format").is_file());
         let store = around.or(Some(store).filter(|root| root.join("format").is_file()));
         let store = store.map(Store::open).transpose()?;
-        let history = store.as_ref().and_then(|store| History::of(store, record["name"].as_str()?));
+        let history = match (&store, record["name"].as_str()) {
+            (Some(store), Some(name)) => History::of(store, name)?,
+            _ => None,
+        };
         let name = text(&record["run"]);
         let timing = fs::read(folder.join("timing.json")).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
         Ok(Run {
