@@ -74,12 +74,7 @@ impl Sink for Look<'_> {
     fn choose(&mut self, columns: &[String]) -> Result<Vec<usize>, ScanError> {
         let find = |name: &str| {
             let at = columns.iter().position(|column| column == name);
-            at.ok_or_else(|| ScanError::Column {
-                path: self.file.to_owned(),
-                name: name.to_owned(),
-                columns: columns.to_vec(),
-                suggestion: rows::nearest(name, columns).cloned(),
-            })
+            at.ok_or_else(|| rows::lacks(self.file, name, columns))
         };
         let mut chosen = vec![find(&self.options.path)?];
         let license = |field: &str| ["license", "licence"].iter().any(|own| field.eq_ignore_ascii_case(own));
@@ -96,10 +91,8 @@ impl Sink for Look<'_> {
         // A row that cannot be read states nothing.
         let Ok([path, licenses @ ..]) = values else { return Ok(()) };
         let Some(path) = path.as_deref() else { return Ok(()) };
-        let under = Path::new(path).strip_prefix(self.root).ok().filter(|_| path.starts_with('/'));
-        let under = under.and_then(Path::to_str).unwrap_or(path);
         let mut licenses = licenses.iter().flatten().map(|license| license.trim());
-        if key::resolve("", under).as_deref() == Some(self.key)
+        if key::resolve("", key::under(self.root, path)).as_deref() == Some(self.key)
             && let Some(license) = licenses.find(|license| !license.is_empty())
         {
             self.stated.push(Stated { license: license.to_owned(), row: at.row, line: at.line });

@@ -48,6 +48,12 @@ pub(super) fn nfc(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// A path that a table writes as one below the root: it may be absolute, as long as it lies there.
+pub(super) fn under<'p>(root: &Path, path: &'p str) -> &'p str {
+    let under = if path.starts_with('/') { Path::new(path).strip_prefix(root).ok() } else { None };
+    under.and_then(Path::to_str).unwrap_or(path)
+}
+
 /// The key of a path that a sidecar or table in the folder `folder` (a key, empty for the root)
 /// writes with `/`. `.` and `..` are resolved as written, links are not looked at. `None` where
 /// the path is absolute, leaves the root or names no file.

@@ -100,12 +100,7 @@ impl Sink for Gather<'_> {
                     self.fields.push(field);
                 }
                 None if matches!(field, Field::Date | Field::Evidence) => {
-                    return Err(ScanError::Column {
-                        path: self.file.to_owned(),
-                        name: name.to_owned(),
-                        columns: columns.to_vec(),
-                        suggestion: rows::nearest(name, columns).cloned(),
-                    });
+                    return Err(rows::lacks(self.file, name, columns));
                 }
                 None => {}
             }

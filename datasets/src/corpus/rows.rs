@@ -274,8 +274,18 @@ fn read_parquet(path: &Path, sink: &mut impl Sink) -> Result<(), ScanError> {
     Ok(())
 }
 
+/// That a file lacks a column, and which of those there are may be meant.
+pub(super) fn lacks(file: &Path, name: &str, columns: &[String]) -> ScanError {
+    ScanError::Column {
+        path: file.to_owned(),
+        name: name.to_owned(),
+        columns: columns.to_vec(),
+        suggestion: nearest(name, columns).cloned(),
+    }
+}
+
 /// The nearest name by edit distance, if it is near at all.
-pub(super) fn nearest<'a>(name: &str, names: &'a [String]) -> Option<&'a String> {
+fn nearest<'a>(name: &str, names: &'a [String]) -> Option<&'a String> {
     let folded = name.to_lowercase();
     let distance = |other: &String| strsim::osa_distance(&folded, &other.to_lowercase());
     let near = names.iter().map(|other| (distance(other), other));

@@ -60,12 +60,7 @@ struct Gather<'a> {
 impl Sink for Gather<'_> {
     fn choose(&mut self, columns: &[String]) -> Result<Vec<usize>, ScanError> {
         let path = columns.iter().position(|c| c.eq_ignore_ascii_case("path"));
-        self.path = path.ok_or_else(|| ScanError::Column {
-            path: self.file.to_owned(),
-            name: "path".to_owned(),
-            columns: columns.to_vec(),
-            suggestion: rows::nearest("path", columns).cloned(),
-        })?;
+        self.path = path.ok_or_else(|| rows::lacks(self.file, "path", columns))?;
         self.names = columns.to_vec();
         Ok((0..columns.len()).collect())
     }

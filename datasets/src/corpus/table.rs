@@ -149,9 +149,7 @@ fn entry(fields: &[Field], values: &[Option<&str>], root: &Path) -> Result<Entry
         }
     }
     let path = path.ok_or("the row names no path")?;
-    // A table may hold absolute paths, as long as they lie under the root.
-    let under = if path.starts_with('/') { Path::new(path).strip_prefix(root).ok() } else { None };
-    let under = under.and_then(Path::to_str).unwrap_or(path);
+    let under = key::under(root, path);
     let key = key::resolve("", under).ok_or_else(|| format!("the path {path:?} is not under the root"))?;
     Ok(Entry { key, path: root.join(under), metadata, digest })
 }
@@ -186,12 +184,7 @@ impl Sink for Gather<'_, '_> {
     fn choose(&mut self, columns: &[String]) -> Result<Vec<usize>, ScanError> {
         let find = |name: &str| {
             let at = columns.iter().position(|column| column == name);
-            at.ok_or_else(|| ScanError::Column {
-                path: self.file.to_owned(),
-                name: name.to_owned(),
-                columns: columns.to_vec(),
-                suggestion: rows::nearest(name, columns).cloned(),
-            })
+            at.ok_or_else(|| rows::lacks(self.file, name, columns))
         };
         let mut chosen = vec![find(&self.options.path)?];
         let mut fields = vec![Field::Path];
