@@ -16,9 +16,9 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
-use support::{Place, Said, assert_same, files, hosts, refrain, repository, tree};
+use support::{Place, Said, assert_same, ended, files, hosts, refrain, repository, tree, undamaged};
 
 /// Longer than any run here takes.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -108,17 +108,6 @@ fn refused(said: &Said) {
     assert!(!said.err.contains("panicked") && said.all("done").next().is_none(), "{}", said.err);
 }
 
-/// Every object's bytes have the digest that is its name.
-fn undamaged(store: &Path) {
-    let objects = store.join("objects");
-    for (path, bytes) in if objects.exists() { files(&objects) } else { BTreeMap::new() } {
-        let name: String = path.components().map(|part| part.as_os_str().to_string_lossy().into_owned()).collect();
-        if !name.contains(".tmp") {
-            assert_eq!(blake3::hash(&bytes).to_hex().as_str(), name);
-        }
-    }
-}
-
 /// A command on the store alone.
 fn on_store(place: &Place, words: &[&str]) -> Command {
     let mut command = refrain(words);
@@ -193,17 +182,7 @@ impl Process {
     }
 
     fn end(mut self) -> Said {
-        let started = Instant::now();
-        let status = loop {
-            match self.child.try_wait().expect("its end") {
-                Some(status) => break status,
-                None if started.elapsed() > PATIENCE => {
-                    self.child.kill().expect("SIGKILL");
-                    panic!("a process does not end");
-                }
-                None => thread::sleep(Duration::from_millis(5)),
-            }
-        };
+        let status = ended(&mut self.child, PATIENCE);
         let read = |ending: &str| fs::read(self.said.with_extension(ending)).expect("its words");
         let said = Said::of(&std::process::Output { status, stdout: read("out"), stderr: read("err") });
         assert!(!said.err.contains("panicked"), "{}", said.err);

@@ -11,9 +11,9 @@ use std::{
     process::{Child, Command, Stdio},
     sync::mpsc::{Receiver, channel},
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::Duration,
 };
-use support::{Place, Said, assert_same, hosts, text, tone, tree};
+use support::{Place, Said, assert_same, ended, hosts, text, tone, tree};
 
 type Ran = BTreeMap<String, BTreeSet<String>>;
 
@@ -88,17 +88,7 @@ impl Process {
 
     /// What it said in all; one that does not end fails the test.
     fn end(mut self) -> Said {
-        let started = Instant::now();
-        let status = loop {
-            match self.child.try_wait().expect("its end") {
-                Some(status) => break status,
-                None if started.elapsed() > PATIENCE => {
-                    self.child.kill().expect("SIGKILL");
-                    panic!("a process does not end");
-                }
-                None => thread::sleep(Duration::from_millis(10)),
-            }
-        };
+        let status = ended(&mut self.child, PATIENCE);
         self.said.extend(self.lines);
         let (stdout, stderr) = (self.said, self.err.join().expect("read"));
         let said = Said::of(&std::process::Output { status, stdout: stdout.into(), stderr: stderr.into() });

@@ -11,7 +11,7 @@ use std::{
     process::Command,
     sync::OnceLock,
 };
-use support::{Place, Said, assert_same, files, refrain, say, text, tree};
+use support::{Place, Said, assert_same, files, refrain, say, text, tree, undamaged};
 
 /// A place whose manifest has run once, and what it published.
 fn clean() -> &'static (Place, Said) {
@@ -32,17 +32,6 @@ fn refused(said: &Said, code: i32, words: &[&str]) {
     let line = line.unwrap_or_else(|| panic!("no sentence: {}", said.err));
     assert!(words.iter().all(|word| said.err.contains(word)), "{words:?} are not all in: {line}");
     assert!(!said.err.contains("panicked"), "{}", said.err);
-}
-
-/// Every object's bytes have the digest that is its name.
-fn undamaged(store: &Path) {
-    let objects = store.join("objects");
-    for (path, bytes) in if objects.exists() { files(&objects) } else { BTreeMap::new() } {
-        let name: String = path.components().map(|part| part.as_os_str().to_string_lossy().into_owned()).collect();
-        if !name.contains(".tmp") {
-            assert_eq!(blake3::hash(&bytes).to_hex().as_str(), name);
-        }
-    }
 }
 
 /// The guards compare with the last run: what cannot be read of it is no reason to go without.

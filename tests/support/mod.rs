@@ -10,7 +10,9 @@ use std::{
     net::TcpListener,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 use tempfile::TempDir;
 
@@ -101,6 +103,32 @@ impl Said {
 /// A JSON string.
 pub fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("no string: {value}")).to_owned()
+}
+
+/// Every object's bytes have the digest that is its name.
+pub fn undamaged(store: &Path) {
+    let objects = store.join("objects");
+    for (path, bytes) in if objects.exists() { files(&objects) } else { BTreeMap::new() } {
+        let name: String = path.components().map(|part| part.as_os_str().to_string_lossy().into_owned()).collect();
+        if !name.contains(".tmp") {
+            assert_eq!(blake3::hash(&bytes).to_hex().as_str(), name);
+        }
+    }
+}
+
+/// How a process ends; one that takes longer than this fails the test.
+pub fn ended(child: &mut Child, patience: Duration) -> ExitStatus {
+    let started = Instant::now();
+    loop {
+        match child.try_wait().expect("its end") {
+            Some(status) => return status,
+            None if started.elapsed() > patience => {
+                child.kill().expect("SIGKILL");
+                panic!("a process does not end");
+            }
+            None => thread::sleep(Duration::from_millis(5)),
+        }
+    }
 }
 
 /// Writes a list of hosts: so many free ports of this one. Their addresses.
