@@ -208,35 +208,29 @@ pub(crate) fn render(
 /// So many rows are fed before the workers go on with them: the rows of a large source are not all there twice.
 const FED: usize = 1 << 14;
 
-/// Feeds rows little by little.
-pub(crate) fn feed<R: differential_dataflow::Data>(
+/// Feeds rows little by little, each of them made of one that waits.
+pub(crate) fn feed<W, R: differential_dataflow::Data>(
     worker: &mut Worker,
     input: &mut InputSession<Time, R, isize>,
-    mut rows: Vec<(R, isize)>,
+    mut rows: Vec<W>,
+    row: impl Fn(W) -> (R, isize),
 ) {
     // From behind, so that what was fed is freed.
     while !rows.is_empty() {
         let some = rows.split_off(rows.len().saturating_sub(FED));
-        some.into_iter().for_each(|(row, diff)| input.update(row, diff));
+        some.into_iter().map(&row).for_each(|(row, diff)| input.update(row, diff));
         rows.shrink_to(rows.len().next_power_of_two());
         input.flush();
         worker.step();
     }
 }
 
-/// Rows of a source by its index in the plan, the first to feed last.
-type Part = Vec<(usize, Vec<Found>)>;
-
 /// The rows of each source, divided among workers.
-fn parts(found: Vec<Vec<Found>>, workers: usize) -> Vec<Part> {
-    let mut parts = vec![Part::new(); workers];
+fn parts(found: Vec<Vec<Found>>, workers: usize) -> Vec<Vec<Vec<Found>>> {
+    let mut parts = vec![vec![Vec::new(); found.len()]; workers];
     for (stage, mut rows) in found.into_iter().enumerate() {
         for (left, part) in (1..=workers).rev().zip(parts.iter_mut().rev()) {
-            let first = rows.len() - rows.len() / left;
-            while rows.len() > first {
-                let some = first.max(rows.len().saturating_sub(FED));
-                part.push((stage, rows.split_off(some)));
-            }
+            part[stage] = rows.split_off(rows.len() - rows.len() / left);
         }
     }
     parts
@@ -256,7 +250,7 @@ pub(crate) fn execute(
     cluster: Option<&Cluster>,
 ) -> Result<Share, Error> {
     let gathers = gathers(plan, workers);
-    let found: Vec<Mutex<Part>> = parts(found, workers.max(1)).into_iter().map(Mutex::new).collect();
+    let found: Vec<Mutex<Vec<Vec<Found>>>> = parts(found, workers.max(1)).into_iter().map(Mutex::new).collect();
     let (plan_, env_, gathers_) = (plan.clone(), env.clone(), gathers.clone());
     let logic = move |worker: &mut Worker| {
         let probe: ProbeHandle<Time> = ProbeHandle::new();
@@ -264,12 +258,8 @@ pub(crate) fn execute(
         // The workers of the first process each feed a part, so that what follows is theirs to do.
         if let Some(parts) = found.get(worker.index()) {
             let mut part = std::mem::take(&mut *parts.lock().unwrap_or_else(PoisonError::into_inner));
-            while let Some((stage, rows)) = part.pop() {
-                if let Some((_, input)) = feeds.sources.iter_mut().find(|(index, _)| *index == stage) {
-                    rows.into_iter().for_each(|row| input.insert(row));
-                    input.flush();
-                }
-                worker.step();
+            for (stage, input) in &mut feeds.sources {
+                feed(worker, input, std::mem::take(&mut part[*stage]), |row| (row, 1));
             }
         }
         let end = seal(&(BUILD << 32)) + 1;

@@ -201,7 +201,7 @@ const REST: Duration = Duration::from_millis(100);
 fn update<R: differential_dataflow::Data>(worker: &mut Worker, feeds: &mut [Feed<R>], changes: Fed<R>) {
     for (stage, rows) in changes {
         if let Some((_, input)) = feeds.iter_mut().find(|(index, _)| *index == stage) {
-            feed(worker, input, rows);
+            feed(worker, input, rows, |row| row);
         }
     }
 }
