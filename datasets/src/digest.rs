@@ -93,6 +93,16 @@ impl Key {
         Key(blake3::Hasher::new()).text(what)
     }
 
+    /// [`Key::new`] with no more than some raw bytes, at once: for millions.
+    pub fn of(what: &str, bytes: &[u8]) -> Digest {
+        let mut all = Vec::with_capacity(2 * size_of::<u64>() + what.len() + bytes.len());
+        for part in [what.as_bytes(), bytes] {
+            all.extend_from_slice(&(part.len() as u64).to_le_bytes());
+            all.extend_from_slice(part);
+        }
+        Digest::of(&all)
+    }
+
     /// Adds raw bytes.
     #[must_use]
     pub fn bytes(mut self, bytes: &[u8]) -> Key {
@@ -140,6 +150,7 @@ mod tests {
         let a_bc = Key::new("t").text("a").text("bc").finish();
         assert_ne!(ab_c, a_bc);
         assert_ne!(Key::new("t").finish(), Key::new("u").finish());
+        assert_eq!(Key::of("t", b"bytes"), Key::new("t").bytes(b"bytes").finish());
     }
 
     #[test]

@@ -14,6 +14,7 @@ use rayon::prelude::*;
 use stages::{
     flow::{Env, Failure, StageLedger},
     kept::{Keeper, Kept},
+    scan::Scan,
     stage::{AnyRow, Context, Flow, Input, Row, Rows, Time, none, seal, seed},
 };
 use std::{
@@ -214,32 +215,24 @@ pub(crate) fn render(
 /// So many rows are fed before the workers go on with them: the rows of a large source are not all there twice.
 const FED: usize = 1 << 14;
 
-/// Feeds rows little by little, each of them made of one that waits.
-pub(crate) fn feed<W, R: differential_dataflow::Data>(
+/// Feeds rows little by little.
+pub(crate) fn feed<R: differential_dataflow::Data>(
     worker: &mut Worker,
     input: &mut InputSession<Time, R, isize>,
-    mut rows: Vec<W>,
-    row: impl Fn(W) -> (R, isize),
+    mut rows: impl Iterator<Item = (R, isize)>,
 ) {
-    // From behind, so that what was fed is freed.
-    while !rows.is_empty() {
-        let some = rows.split_off(rows.len().saturating_sub(FED));
-        some.into_iter().map(&row).for_each(|(row, diff)| input.update(row, diff));
-        rows.shrink_to(rows.len().next_power_of_two());
+    loop {
+        let mut none = true;
+        for (row, diff) in rows.by_ref().take(FED) {
+            input.update(row, diff);
+            none = false;
+        }
+        if none {
+            return;
+        }
         input.flush();
         worker.step();
     }
-}
-
-/// The rows of each source, divided among workers.
-fn parts(found: Vec<Vec<Found>>, workers: usize) -> Vec<Vec<Vec<Found>>> {
-    let mut parts = vec![vec![Vec::new(); found.len()]; workers];
-    for (stage, mut rows) in found.into_iter().enumerate() {
-        for (left, part) in (1..=workers).rev().zip(parts.iter_mut().rev()) {
-            part[stage] = rows.split_off(rows.len() - rows.len() / left);
-        }
-    }
-    parts
 }
 
 /// Runs a plan on `workers` timely workers. `found` are the rows of each source stage, `pins` the weights of
@@ -250,22 +243,28 @@ fn parts(found: Vec<Vec<Found>>, workers: usize) -> Vec<Vec<Vec<Found>>> {
 pub(crate) fn execute(
     plan: &Arc<Plan>,
     env: &Arc<Env>,
-    found: Vec<Vec<Found>>,
+    found: Vec<Arc<Scan>>,
     pins: Vec<Option<Digest>>,
     workers: usize,
     cluster: Option<&Cluster>,
 ) -> Result<Share, Error> {
     let gathers = gathers(plan, workers);
-    let found: Vec<Mutex<Vec<Vec<Found>>>> = parts(found, workers.max(1)).into_iter().map(Mutex::new).collect();
+    let workers = workers.max(1);
+    // Each worker lets go of them once it has fed its part.
+    let parts: Vec<Mutex<Vec<Arc<Scan>>>> = (0..workers).map(|_| Mutex::new(found.clone())).collect();
+    drop(found);
     let (plan_, env_, gathers_) = (plan.clone(), env.clone(), gathers.clone());
     let logic = move |worker: &mut Worker| {
         let probe: ProbeHandle<Time> = ProbeHandle::new();
         let mut feeds = render(worker, &plan_, &env_, &pins, &gathers_, &probe, false);
         // The workers of the first process each feed a part, so that what follows is theirs to do.
-        if let Some(parts) = found.get(worker.index()) {
-            let mut part = std::mem::take(&mut *parts.lock().unwrap_or_else(PoisonError::into_inner));
+        let index = worker.index();
+        if let Some(part) = parts.get(index) {
+            let found = std::mem::take(&mut *part.lock().unwrap_or_else(PoisonError::into_inner));
             for (stage, input) in &mut feeds.sources {
-                feed(worker, input, std::mem::take(&mut part[*stage]), |row| (row, 1));
+                let Some(scan) = found.get(*stage) else { continue };
+                let range = scan.len() * index / workers..scan.len() * (index + 1) / workers;
+                feed(worker, input, scan.rows(range).map(|row| (row, 1)));
             }
         }
         let end = seal(&(BUILD << 32)) + 1;
@@ -277,12 +276,12 @@ pub(crate) fn execute(
     };
     match cluster {
         None => {
-            let guards = timely::execute(timely::Config::process(workers.max(1)), logic).map_err(Error::Bug)?;
+            let guards = timely::execute(timely::Config::process(workers), logic).map_err(Error::Bug)?;
             let panicked = guards.join().into_iter().find_map(Result::err);
             panicked.map_or(Ok(()), |why| Err(Error::Bug(why)))?;
         }
         Some(cluster) => {
-            let workers = cluster.execute(workers.max(1), logic).map_err(Error::Bug)?;
+            let workers = cluster.execute(workers, logic).map_err(Error::Bug)?;
             cluster.finish(workers, env)?;
         }
     }

@@ -56,7 +56,12 @@ fn fault(fault: Fault) -> Error {
 ///
 /// # Errors
 /// When an object is missing from the store or a source cannot be read any more.
-pub fn report(run: &Run<'_>, results: Option<&Results>, works: Vec<Attribution>, name: &str) -> Result<Report, Error> {
+pub fn report<'r>(
+    run: &Run<'_>,
+    results: Option<&Results>,
+    works: Vec<Attribution<'r>>,
+    name: &str,
+) -> Result<Report<'r>, Error> {
     let Run { plan, outcome, corpus, env, .. } = *run;
     let codes = AllCodes::of(outcome);
     let weights = weights(outcome);
@@ -189,14 +194,14 @@ fn in_numbers(corpus: &Corpus<'_>) -> CorpusView {
 ///
 /// # Errors
 /// When an object is missing from the store.
-pub fn attribution(run: &Run<'_>) -> Result<Vec<Attribution>, Error> {
+pub fn attribution<'r>(run: &Run<'r>) -> Result<Vec<Attribution<'r>>, Error> {
     let lineage = songs::lineage(run.outcome, run.env)?;
-    let work = |track: TrackView<'_>| Attribution {
-        title: track.labels.title.unwrap_or(track.id).to_owned(),
-        artist: track.labels.artist.unwrap_or_default().to_owned(),
-        license: track.license.unwrap_or_default().to_owned(),
+    let work = |track: TrackView<'r>| Attribution {
+        title: track.labels.title.unwrap_or(track.id).into(),
+        artist: track.labels.artist.unwrap_or_default().into(),
+        license: track.license.unwrap_or_default().into(),
         license_url: None,
-        source: track.labels.source.unwrap_or_default().to_owned(),
+        source: track.labels.source.unwrap_or_default().into(),
         tracks: 1,
         trained_on: u64::from(lineage.holds(&track)),
     };

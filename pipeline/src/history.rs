@@ -41,7 +41,7 @@ pub struct Published {
 }
 
 /// The version of the file.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 /// The last published run of a name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -17,15 +17,11 @@ use crate::{
     summary::Summary,
     withdraw::{self, Withdrawn},
 };
-use datasets::{
-    Digest, Key,
-    corpus::OptOut,
-    row::{Dropped, Found, Origin},
-    store::Store,
-};
+use datasets::{Digest, Key, corpus::OptOut, row::Dropped, store::Store};
 use rayon::prelude::*;
 use stages::{
     flow::{Cancel, Env, Event, Failure, Ledger, Observer, Pool, Sources},
+    scan::Scan,
     stage::{AnyRow, Refresh, SourceError},
 };
 use std::{
@@ -81,7 +77,7 @@ pub(crate) struct Prepared {
     pub(crate) env: Arc<Env>,
     pub(crate) lock: Lock,
     pub(crate) pins: Vec<Option<Digest>>,
-    pub(crate) found: Vec<Vec<Found>>,
+    pub(crate) found: Vec<Arc<Scan>>,
 }
 
 /// The engine's threads are the process's: sized once, before the first use.
@@ -151,15 +147,15 @@ pub(crate) fn prepare(
 ///
 /// # Errors
 /// When a source as a whole cannot be read, or the store fails.
-pub(crate) fn scan(plan: &Plan, env: &Env, mut unreadable: Vec<String>) -> Result<Vec<Vec<Found>>, Error> {
+pub(crate) fn scan(plan: &Plan, env: &Env, mut unreadable: Vec<String>) -> Result<Vec<Arc<Scan>>, Error> {
     let mut found = Vec::new();
     for stage in &plan.stages {
         match stage.ready.scan(&plan.base, env) {
-            Ok(rows) => found.push(rows),
+            Ok(rows) => found.push(Arc::new(rows)),
             Err(SourceError::Store(error)) => return Err(error.into()),
             Err(SourceError::Unreadable(why)) => {
                 unreadable.push(format!("stage `{}`: {why}", stage.name));
-                found.push(Vec::new());
+                found.push(Arc::default());
             }
         }
     }
@@ -293,13 +289,12 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    pub(crate) fn of(plan: &Plan, found: &[Vec<Found>]) -> Facts {
-        let there = |row: &&Found| matches!(row.origin, Origin::File { .. } | Origin::Piece { .. });
+    pub(crate) fn of(plan: &Plan, found: &[Arc<Scan>]) -> Facts {
         Facts {
             inputs: inputs(plan, found),
-            counts: found.iter().map(Vec::len).collect(),
-            there: found.iter().map(|rows| rows.iter().filter(there).count() as u64).collect(),
-            unreadable: found.iter().flatten().any(|row| matches!(row.origin, Origin::Unreadable(_))),
+            counts: found.iter().map(|scan| scan.len()).collect(),
+            there: found.iter().map(|scan| scan.there()).collect(),
+            unreadable: found.iter().any(|scan| scan.unreadable()),
         }
     }
 }
@@ -373,28 +368,17 @@ fn warn(env: &Env, withdrawn: &withdraw::Withdrawn) {
 }
 
 /// Everything outside the manifest that a run depends on, without paths and times, and in no order of stages.
-fn inputs(plan: &Plan, found: &[Vec<Found>]) -> Digest {
+fn inputs(plan: &Plan, found: &[Arc<Scan>]) -> Digest {
     let mut key = Key::new("inputs");
-    let mut sources: Vec<(&str, &Vec<Found>)> = plan.stages.iter().map(|s| s.name.as_str()).zip(found).collect();
+    let names = plan.stages.iter().map(|stage| stage.name.as_str());
+    let mut sources: Vec<(&str, Vec<Digest>)> = names.zip(found.iter().map(|scan| scan.digests())).collect();
     sources.retain(|(_, rows)| !rows.is_empty());
-    sources.sort();
-    for (name, rows) in sources {
+    sources.sort_by_key(|(name, _)| *name);
+    for (name, mut rows) in sources {
         key.add(name.as_bytes());
-        let mut lines: Vec<Digest> = rows
-            .par_iter()
-            .map(|row| {
-                // The sentence of a failure names a path.
-                let origin = match &row.origin {
-                    Origin::Unreadable(_) => None,
-                    other => Some(other),
-                };
-                let packed = postcard::to_stdvec(&(&row.key, origin, &row.license, &row.labels));
-                Digest::of(&packed.unwrap_or_else(|e| unreachable!("a row cannot be packed: {e}")))
-            })
-            .collect();
-        lines.par_sort_unstable();
-        key.add(&(lines.len() as u64).to_le_bytes());
-        lines.iter().for_each(|line| key.add(&line.0));
+        rows.par_sort_unstable();
+        key.add(&(rows.len() as u64).to_le_bytes());
+        rows.iter().for_each(|row| key.add(&row.0));
     }
     key.finish()
 }

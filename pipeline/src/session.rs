@@ -21,15 +21,19 @@ use std::{
 use timely::{communication::WorkerGuards, dataflow::ProbeHandle, worker::Worker};
 
 /// Rows that came (1) and went (-1), by the index of the stage that they are fed to.
-type Fed<R> = Vec<(usize, Vec<(R, isize)>)>;
+type Fed<R> = Vec<(usize, Box<dyn Iterator<Item = (R, isize)> + Send>)>;
 
 /// What changed.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Changes {
     /// Rows of the sources.
     pub(crate) sources: Fed<Found>,
     /// Settings that are rows.
     pub(crate) settings: Fed<Vec<u8>>,
+}
+
+fn rows<R: Send + 'static, const N: usize>(rows: [(R, isize); N]) -> Box<dyn Iterator<Item = (R, isize)> + Send> {
+    Box::new(rows.into_iter())
 }
 
 /// The settings of a plan that are rows.
@@ -124,7 +128,7 @@ impl Session {
     /// What to feed before the first build so that its settings are those of the plan.
     pub(crate) fn settings(&self) -> Fed<Vec<u8>> {
         let own = settings(&self.plan).into_iter().enumerate();
-        own.filter_map(|(stage, row)| Some((stage, vec![(row?, 1)]))).collect()
+        own.filter_map(|(stage, row)| Some((stage, rows([(row?, 1)])))).collect()
     }
 
     /// Goes on with a plan that differs from this one in nothing but settings that are rows: what to feed then. None where
@@ -135,7 +139,7 @@ impl Session {
         }
         let both = settings(&self.plan).into_iter().zip(settings(plan)).enumerate();
         let changes = both.filter_map(|(stage, (was, now))| match (was, now) {
-            (Some(was), Some(now)) if was != now => Some((stage, vec![(was, -1), (now, 1)])),
+            (Some(was), Some(now)) if was != now => Some((stage, rows([(was, -1), (now, 1)]))),
             _ => None,
         });
         let changes = changes.collect();
@@ -210,7 +214,7 @@ const REST: Duration = Duration::from_millis(100);
 fn update<R: differential_dataflow::Data>(worker: &mut Worker, feeds: &mut [Feed<R>], changes: Fed<R>) {
     for (stage, rows) in changes {
         if let Some((_, input)) = feeds.iter_mut().find(|(index, _)| *index == stage) {
-            feed(worker, input, rows, |row| row);
+            feed(worker, input, rows);
         }
     }
 }

@@ -15,11 +15,16 @@ use crate::{
     screen::{self, Screen},
     session::{Changes, Session},
 };
-use datasets::row::Found;
 use places::Places;
 use serde_json::json;
-use stages::{flow::Cancel, kept::Kept, stage::AnyRow};
-use std::{sync::Arc, time::Instant};
+use stages::flow::Cancel;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// By then what was published is freed.
+const LET_GO: Duration = Duration::from_secs(3);
 
 /// Stays up until Ctrl-C. `load` reads the manifest, at the start and after each change of it.
 ///
@@ -78,9 +83,11 @@ fn session(
     };
     let mut plan = plan.clone();
     let mut session = Session::start(&plan, &env, pins, options.workers)?;
-    let (mut facts, mut held) = (Facts::of(&plan, &found), packed(&found));
-    let whole = found.into_iter().map(|rows| rows.into_iter().map(|row| (row, 1)).collect());
-    let mut changes = Changes { sources: whole.enumerate().collect(), settings: session.settings() };
+    let (mut facts, mut held) = (Facts::of(&plan, &found), found);
+    let mut changes = Changes { settings: session.settings(), ..Changes::default() };
+    for (stage, scan) in held.iter().enumerate() {
+        changes.sources.push((stage, Box::new(scan.rows(0..scan.len()).map(|row| (row, 1)))));
+    }
     loop {
         let started = Instant::now();
         let (outcome, absorbed) = session.build(changes)?;
@@ -105,6 +112,7 @@ fn session(
             Err(error @ Error::Guard(_)) if !broken => eprintln!("error: {error}"),
             Err(error) => return wait_out(error, places, cancel),
         }
+        give_back();
         changes = loop {
             let Some(what) = places.wait(cancel) else { return Ok(After::Ended) };
             if what.other {
@@ -131,8 +139,12 @@ fn session(
             if unreadable || facts.unreadable {
                 return Ok(After::Again);
             }
-            let now = packed(&now);
-            changes.sources = differences(&held, &now);
+            for (stage, (was, now)) in held.iter().zip(&now).enumerate() {
+                let rows = was.until(now);
+                if !rows.is_empty() {
+                    changes.sources.push((stage, Box::new(rows.into_iter())));
+                }
+            }
             held = now;
             if what.manifest || !changes.sources.is_empty() {
                 break changes;
@@ -141,18 +153,14 @@ fn session(
     }
 }
 
-/// What came and what went, by stage.
-fn differences(before: &[Kept], now: &[Kept]) -> Vec<(usize, Vec<(Found, isize)>)> {
-    let changes = before.iter().zip(now).map(|(before, now)| {
-        let rows = before.until(now).into_iter();
-        rows.filter_map(|(row, count)| if let AnyRow::Found(row) = row { Some((row, count)) } else { None }).collect()
+/// Gives the system back what the last build let go of, of which a million rows have hundreds of megabytes: the allocator does
+/// so a second later at the earliest, and where nobody asks it for more, at the end of a thread.
+fn give_back() {
+    std::thread::spawn(|| {
+        std::thread::sleep(LET_GO);
+        // Only a thread that has asked the allocator for something tells it of its end.
+        drop(std::hint::black_box(vec![0_u8; 1 << 10]));
     });
-    changes.enumerate().filter(|(_, rows): &(usize, Vec<_>)| !rows.is_empty()).collect()
-}
-
-/// All rows of the sources, packed: what a later scan is compared with.
-fn packed(found: &[Vec<Found>]) -> Vec<Kept> {
-    found.iter().map(|rows| Kept::of(rows)).collect()
 }
 
 /// Tells of an error and waits for a change that may mend it. A store that fails, a bug and Ctrl-C end it all.
@@ -191,28 +199,4 @@ fn told(json: bool, finished: &Finished, absorbed: f64) {
     let listed = |parts: &[String]| if parts.is_empty() { "none".to_owned() } else { parts.join(", ") };
     let seconds = finished.wall.as_secs_f64();
     println!("{} ({seconds:.1} s)  executed: {}; rows: {}", finished.published.run, listed(&work), listed(&rows));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use datasets::row::{Labels, Origin};
-
-    fn row(key: &str, code: &str) -> Found {
-        let origin = Origin::Unusable(code.into(), String::new());
-        Found { key: key.into(), origin, shared: false, license: None, labels: Labels::default() }
-    }
-
-    #[test]
-    fn differences_are_what_came_and_went() {
-        let before = packed(&[vec![row("b", "x"), row("a", "x"), row("a", "x")], vec![row("c", "x")]]);
-        let now = packed(&[vec![row("a", "x"), row("b", "y"), row("d", "x")], vec![row("c", "x")]]);
-        let mut changes = differences(&before, &now);
-        assert_eq!(changes.len(), 1);
-        let (stage, mut rows) = changes.remove(0);
-        rows.sort();
-        let expected = [(row("a", "x"), -1), (row("b", "x"), -1), (row("b", "y"), 1), (row("d", "x"), 1)];
-        assert_eq!((stage, rows.as_slice()), (0, &expected[..]));
-        assert!(differences(&now, &now).is_empty());
-    }
 }

@@ -10,6 +10,7 @@ mod scan;
 use crate::{
     flow::{Either, Env, Event, divide, group, memoised},
     memory::{Known, Memory},
+    scan::Scan,
     settings::{Complaint, PathSetting},
     stage::{Context, Input, Places, Port, Shape, SourceError, Split, Stage},
 };
@@ -147,11 +148,11 @@ impl Stage for Ingest {
         }
     }
 
-    fn scan(&self, base: &Path, env: &Env) -> Result<Vec<Found>, SourceError> {
+    fn scan(&self, base: &Path, env: &Env) -> Result<Scan, SourceError> {
         match self.corpus {
             Corpus::Folder => scan::folder(self, base, env),
             Corpus::Table => scan::table(self, base, env),
-            Corpus::Synth => Ok(piece::found(self)),
+            Corpus::Synth => Ok(piece::found(self).into_iter().collect()),
         }
     }
 

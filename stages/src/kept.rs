@@ -24,8 +24,11 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// Bytes of rows lie together in chunks of this size; a larger row has one for itself.
-const CHUNK: usize = 1 << 16;
+/// Bytes of rows lie together in chunks: the first has this size,
+const FIRST: usize = 1 << 16;
+/// and further ones as much as all before them, up to this; a larger row has one for itself. What is freed of large ones goes
+/// back to the system.
+const CHUNK: usize = 1 << 22;
 
 /// Where a row lies, and how often it is there.
 #[derive(Clone, Copy, Debug)]
@@ -48,12 +51,13 @@ impl Place {
     }
 }
 
-/// The id of the track that a packed row is or is a part of; empty where it is neither.
-fn track_id(row: &[u8]) -> &str {
+/// The id of the track that a packed row is or is a part of, as bytes, which are in the order of texts; empty where it is
+/// neither.
+fn track_id(row: &[u8]) -> &[u8] {
     // Clips begin with their track, codes with their clip, and a track with its id.
     match row.split_first() {
         Some((kind, rest)) if OF_TRACKS.iter().any(|own| *own as u8 == *kind) => unpack(rest),
-        _ => "",
+        _ => &[],
     }
 }
 
@@ -72,6 +76,8 @@ pub struct Packing {
     places: Vec<Place>,
     chunks: Vec<Arc<Vec<u8>>>,
     open: Vec<u8>,
+    /// Bytes of the chunks that are full.
+    sealed: usize,
     scratch: Vec<u8>,
     /// The split of the last row, and its digest.
     split: (String, [u8; 2]),
@@ -80,7 +86,7 @@ pub struct Packing {
 impl Default for Packing {
     fn default() -> Packing {
         let split = (String::new(), Mark::split(""));
-        Packing { places: Vec::new(), chunks: Vec::new(), open: Vec::new(), scratch: Vec::new(), split }
+        Packing { places: Vec::new(), chunks: Vec::new(), open: Vec::new(), sealed: 0, scratch: Vec::new(), split }
     }
 }
 
@@ -100,7 +106,7 @@ impl Packing {
         let mark = Mark::of(row, &bytes, self.split.1);
         if self.open.len() + bytes.len() > self.open.capacity() {
             self.seal();
-            self.open = Vec::with_capacity(bytes.len().max(CHUNK));
+            self.open = Vec::with_capacity(bytes.len().max(self.sealed.clamp(FIRST, CHUNK)));
         }
         self.places.push(Place {
             mark,
@@ -116,7 +122,13 @@ impl Packing {
     /// Closes the chunk that is being filled.
     fn seal(&mut self) {
         if !self.open.is_empty() {
-            self.chunks.push(Arc::new(std::mem::take(&mut self.open)));
+            let mut chunk = std::mem::take(&mut self.open);
+            self.sealed += chunk.len();
+            // One row that changed holds no more than it needs.
+            if chunk.len() < chunk.capacity() / 2 {
+                chunk.shrink_to_fit();
+            }
+            self.chunks.push(Arc::new(chunk));
         }
     }
 
@@ -185,36 +197,6 @@ impl Kept {
         Kept { places: Arc::new(places), chunks }
     }
 
-    /// Rows that are there already.
-    pub fn of<R: Row + Sync>(rows: &[R]) -> Kept {
-        let parts = rows.par_chunks(CHUNK).map(|rows| {
-            let mut part = Packing::default();
-            rows.iter().for_each(|row| part.push(row, 1));
-            part
-        });
-        Kept::sorted(Packing::joined(parts.collect::<Vec<_>>())).laid(None)
-    }
-
-    /// What came to these rows and what went until they were others.
-    pub fn until(&self, now: &Kept) -> Vec<(AnyRow, isize)> {
-        let mut changes = Vec::new();
-        let (mut old, mut new) = (self.places.iter().peekable(), now.places.iter().peekable());
-        loop {
-            let order = match (old.peek(), new.peek()) {
-                (Some(a), Some(b)) => order(a.key(&self.chunks), b.key(&now.chunks)),
-                (Some(_), None) => Ordering::Less,
-                (None, Some(_)) => Ordering::Greater,
-                (None, None) => return changes,
-            };
-            let was = if order.is_le() { old.next() } else { None };
-            let is = if order.is_ge() { new.next() } else { None };
-            let count = |place: Option<&Place>| place.map_or(0, |place| place.count as isize);
-            let bytes = was.map(|place| place.bytes(&self.chunks)).or(is.map(|place| place.bytes(&now.chunks)));
-            let change = count(is) - count(was);
-            changes.extend(bytes.filter(|_| change != 0).map(|bytes| (unpack(bytes), change)));
-        }
-    }
-
     /// These rows with changes; [`Kept::laid`] beside others where they were none, or where many went.
     #[must_use]
     pub fn changed(&self, changes: Kept, beside: Option<&Kept>) -> Kept {
@@ -246,7 +228,7 @@ impl Kept {
     /// Whether less than half of the bytes is of rows that are still there.
     fn sparse(&self) -> bool {
         let live: usize = self.places.iter().map(|place| place.len as usize).sum();
-        self.held() > 2 * live + CHUNK
+        self.held() > 2 * live + FIRST
     }
 
     /// The same rows where each stands as often as it is there.
@@ -350,7 +332,11 @@ impl Kept {
 
     /// The id of the track that a row is or is a part of, without the rest of it.
     pub fn track_id(&self, index: usize) -> &str {
-        // A track begins with its id.
+        if self.of_tracks() { unpack(self.track_bytes(index)) } else { "" }
+    }
+
+    /// [`Kept::track_id`] as bytes, which are in the order of texts.
+    fn track_id_bytes(&self, index: usize) -> &[u8] {
         track_id(self.bytes(index))
     }
 
@@ -380,18 +366,18 @@ fn summed(mut places: Vec<Place>, chunks: &[Arc<Vec<u8>>]) -> Vec<Place> {
 }
 
 /// How many bytes all texts begin with alike.
-fn common_prefix<'t>(mut texts: impl Iterator<Item = &'t str>) -> usize {
+fn common_prefix<'t>(mut texts: impl Iterator<Item = &'t [u8]>) -> usize {
     let Some(first) = texts.next() else { return 0 };
     texts.fold(first.len(), |common, text| {
-        let same = first.as_bytes()[..common] == text.as_bytes()[..common.min(text.len())];
-        if same { common } else { first.bytes().zip(text.bytes()).take_while(|(a, b)| a == b).count() }
+        let same = first[..common] == text[..common.min(text.len())];
+        if same { common } else { first.iter().zip(text).take_while(|(a, b)| a == b).count() }
     })
 }
 
 /// The sixteen bytes after so many, as a number that sorts as they do.
-fn key(text: &str, after: usize) -> u128 {
+fn key(text: &[u8], after: usize) -> u128 {
     let mut bytes = [0; 16];
-    let rest = text.as_bytes().get(after..).unwrap_or_default();
+    let rest = text.get(after..).unwrap_or_default();
     let len = rest.len().min(16);
     bytes[..len].copy_from_slice(&rest[..len]);
     u128::from_be_bytes(bytes)

@@ -18,6 +18,7 @@ pub mod model;
 pub mod pcm;
 mod resample;
 mod sample;
+pub mod scan;
 mod segment;
 pub mod settings;
 mod shard;

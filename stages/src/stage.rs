@@ -13,11 +13,12 @@ use crate::{
     flow::Env,
     kept::Keeper,
     memory::{Known, Memory},
+    scan::Scan,
     settings::{At, Complaint, Data, Field, PathSetting, Settings, Table},
 };
 use datasets::{
     Digest, Key,
-    row::{Dropped, Found, Pending},
+    row::{Dropped, Pending},
 };
 use differential_dataflow::{AsCollection, VecCollection};
 use std::{
@@ -132,8 +133,8 @@ pub trait Stage: Settings + Clone + Send + Sync + 'static {
     ///
     /// # Errors
     /// When the source as a whole cannot be read: exit code 3.
-    fn scan(&self, _base: &Path, _env: &Env) -> Result<Vec<Found>, SourceError> {
-        Ok(Vec::new())
+    fn scan(&self, _base: &Path, _env: &Env) -> Result<Scan, SourceError> {
+        Ok(Scan::default())
     }
 
     /// For a stage whose result can be pinned: whether the lock file decides.
@@ -367,7 +368,7 @@ pub trait Ready: Send + Sync {
     ///
     /// # Errors
     /// When the source as a whole cannot be read.
-    fn scan(&self, base: &Path, env: &Env) -> Result<Vec<Found>, SourceError>;
+    fn scan(&self, base: &Path, env: &Env) -> Result<Scan, SourceError>;
     /// See [`Stage::places`].
     fn places(&self, base: &Path) -> Vec<PathBuf>;
     /// See [`Stage::memory`].
@@ -410,7 +411,7 @@ impl<S: Stage> Ready for Lowered<S> {
     fn standing(&self) -> Vec<(&'static str, String)> {
         self.0.shown().into_iter().filter(|(name, _)| !S::EDITED.contains(name)).collect()
     }
-    fn scan(&self, base: &Path, env: &Env) -> Result<Vec<Found>, SourceError> {
+    fn scan(&self, base: &Path, env: &Env) -> Result<Scan, SourceError> {
         self.0.scan(base, env)
     }
     fn places(&self, base: &Path) -> Vec<PathBuf> {

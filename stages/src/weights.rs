@@ -6,6 +6,7 @@
 use crate::{
     flow::{Env, memoised},
     model::codec::Codec,
+    scan::Scan,
     settings::PathSetting,
     stage::{Context, Input, Port, Shape, SourceError, Split, Stage},
 };
@@ -88,7 +89,7 @@ impl Stage for Weights {
     type In = Found;
     type Out = row::Weights;
 
-    fn scan(&self, base: &Path, env: &Env) -> Result<Vec<Found>, SourceError> {
+    fn scan(&self, base: &Path, env: &Env) -> Result<Scan, SourceError> {
         let path = self.file.resolve(base);
         let read = |path: &Path| -> std::io::Result<(Digest, u64)> {
             let mut hasher = blake3::Hasher::new();
@@ -98,13 +99,9 @@ impl Stage for Weights {
         let (content, bytes) = read(&path)
             .map_err(|e| SourceError::Unreadable(format!("cannot read the weights {}: {e}", path.display())))?;
         env.sources.add(content, &path);
-        Ok(vec![Found {
-            key: content.short(12),
-            origin: Origin::File { content, bytes },
-            shared: false,
-            license: None,
-            labels: Labels::default(),
-        }])
+        let origin = Origin::File { content, bytes };
+        let found = Found { key: content.short(12), origin, shared: false, license: None, labels: Labels::default() };
+        Ok(std::iter::once(found).collect())
     }
 
     fn places(&self, base: &Path) -> Vec<PathBuf> {

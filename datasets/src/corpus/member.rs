@@ -12,7 +12,7 @@ pub struct Name([u8; 16]);
 impl Name {
     fn new(kind: &str, text: &[u8]) -> Name {
         let mut half = [0; 16];
-        half.copy_from_slice(&Key::new(kind).bytes(text).finish().0[..16]);
+        half.copy_from_slice(&Key::of(kind, text).0[..16]);
         Name(half)
     }
 

@@ -54,26 +54,42 @@ impl Table {
     /// A file that cannot be read or is broken as a whole, and a column that it lacks. A row
     /// that is broken is a [`RowError`] and does not stop the rest.
     pub fn read(file: &Path, options: &TableOptions) -> Result<Table, ScanError> {
+        let (parts, errors) = Table::each(file, options, |entries| entries)?;
+        let mut entries: Vec<Entry> = parts.into_iter().flatten().collect();
+        entries.sort();
+        Ok(Table { entries, errors })
+    }
+
+    /// Reads a table some thousand rows at a time, and gives what `make` makes of the entries, in the table's order: those of
+    /// a large table are never all there. `make` runs on several threads.
+    ///
+    /// # Errors
+    /// See [`Table::read`].
+    pub fn each<T: Send>(
+        file: &Path,
+        options: &TableOptions,
+        make: impl Fn(Vec<Entry>) -> T + Sync,
+    ) -> Result<(Vec<T>, Vec<RowError>), ScanError> {
         let format = Format::of(file).ok_or_else(|| ScanError::Format(file.to_owned()))?;
         let folder = file.parent().unwrap_or(Path::new(""));
         let root = options.root.as_deref().unwrap_or(folder);
         let done = Mutex::new(BTreeMap::new());
+        let make = |number: usize, Table { entries, errors }: Table| {
+            let made = make(entries);
+            done.lock().unwrap_or_else(PoisonError::into_inner).insert(number, (made, errors));
+        };
         // One thread reads the file while others make sense of the rows.
         rayon::scope(|scope| {
             let fields = Arc::default();
             let mut gather =
-                Gather { file, options, root, fields, batch: Batch::default(), sent: 0, done: &done, scope };
+                Gather { file, options, root, fields, batch: Batch::default(), sent: 0, make: &make, scope };
             rows::read(file, format, &options.path, &mut gather)?;
             gather.send();
             Ok(())
         })?;
-        let mut table = Table::default();
-        for part in done.into_inner().unwrap_or_else(PoisonError::into_inner).into_values() {
-            table.entries.extend(part.entries);
-            table.errors.extend(part.errors);
-        }
-        table.entries.sort();
-        Ok(table)
+        let done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let (made, errors): (Vec<T>, Vec<Vec<RowError>>) = done.into_values().unzip();
+        Ok((made, errors.into_iter().flatten().collect()))
     }
 }
 
@@ -85,7 +101,7 @@ enum Field {
 }
 
 /// So many rows are made sense of at a time.
-const ROWS: usize = 4096;
+const ROWS: usize = 1 << 15;
 
 /// Rows as they stand in the table.
 #[derive(Default)]
@@ -161,7 +177,8 @@ struct Gather<'a, 'scope> {
     fields: Arc<Vec<Field>>,
     batch: Batch,
     sent: usize,
-    done: &'scope Mutex<BTreeMap<usize, Table>>,
+    /// Takes what a batch says, and its number.
+    make: &'scope (dyn Fn(usize, Table) + Sync),
     scope: &'a rayon::Scope<'scope>,
 }
 
@@ -169,12 +186,9 @@ impl Gather<'_, '_> {
     /// Lets another thread read what has come.
     fn send(&mut self) {
         let (batch, number) = (std::mem::take(&mut self.batch), self.sent);
-        let (fields, root, done) = (self.fields.clone(), self.root, self.done);
+        let (fields, root, make) = (self.fields.clone(), self.root, self.make);
         self.sent += 1;
-        let read = move || {
-            let read = batch.read(&fields, root);
-            done.lock().unwrap_or_else(PoisonError::into_inner).insert(number, read);
-        };
+        let read = move || make(number, batch.read(&fields, root));
         // A thread that is alone would not come to it before the whole file is there.
         if rayon::current_num_threads() > 1 { self.scope.spawn(move |_| read()) } else { read() }
     }

@@ -49,31 +49,41 @@ fn order(a: &Attribution, b: &Attribution) -> Ordering {
 /// Works in the order of lines. Equal works are one line with their tracks added up, so that the order in which works come
 /// does not matter.
 #[must_use]
-pub fn merged(mut works: Vec<Attribution>) -> Vec<Attribution> {
+pub fn merged(mut works: Vec<Attribution<'_>>) -> Vec<Attribution<'_>> {
     let licenses: BTreeSet<&str> = works.iter().map(|work| work.license.trim()).collect();
-    let ranks: BTreeMap<&str, usize> = licenses.into_iter().zip(0..).collect();
+    let ranks: BTreeMap<&str, u32> = licenses.into_iter().zip(0..).collect();
     // Most pairs are told apart by numbers, without a look at the texts.
-    let key = |(index, work): (usize, &Attribution)| (ranks[work.license.trim()], start(&work.artist), index);
-    let mut keyed: Vec<(usize, u128, usize)> = works.par_iter().enumerate().map(key).collect();
+    let key = |(index, work): (usize, &Attribution)| (start(&work.artist), ranks[work.license.trim()], index as u32);
+    let mut keyed: Vec<(u128, u32, u32)> = works.par_iter().enumerate().map(key).collect();
     keyed.par_sort_unstable_by(|a, b| {
-        (a.0, a.1).cmp(&(b.0, b.1)).then_with(|| order(&works[a.2], &works[b.2])).then(a.2.cmp(&b.2))
+        let texts = || order(&works[a.2 as usize], &works[b.2 as usize]);
+        (a.1, a.0).cmp(&(b.1, b.0)).then_with(texts).then(a.2.cmp(&b.2))
     });
-    let mut lines: Vec<Attribution> = Vec::with_capacity(works.len());
-    for (.., index) in keyed {
-        let work = std::mem::take(&mut works[index]);
-        match lines.last_mut() {
-            Some(line) if order(line, &work).is_eq() => {
-                line.tracks = line.tracks.saturating_add(work.tracks);
-                line.trained_on = line.trained_on.saturating_add(work.trained_on);
+    // In place, as there may be millions: each work that is in another's place makes way for it, and so on in a circle.
+    for start in 0..keyed.len() {
+        let mut here = start;
+        loop {
+            let there = std::mem::replace(&mut keyed[here].2, here as u32) as usize;
+            if there == start {
+                break;
             }
-            _ => lines.push(work),
+            works.swap(here, there);
+            here = there;
         }
     }
-    lines
+    works.dedup_by(|work, line| {
+        let same = order(line, work).is_eq();
+        if same {
+            line.tracks = line.tracks.saturating_add(work.tracks);
+            line.trained_on = line.trained_on.saturating_add(work.trained_on);
+        }
+        same
+    });
+    works
 }
 
 /// [`merged`], where they are not already.
-fn in_order(works: &[Attribution]) -> Cow<'_, [Attribution]> {
+fn in_order<'a, 'w>(works: &'a [Attribution<'w>]) -> Cow<'a, [Attribution<'w>]> {
     match works.is_sorted_by(|a, b| order(a, b).is_lt()) {
         true => Cow::Borrowed(works),
         false => Cow::Owned(merged(works.to_vec())),
@@ -81,7 +91,7 @@ fn in_order(works: &[Attribution]) -> Cow<'_, [Attribution]> {
 }
 
 /// Works in order, by license.
-fn by_license(works: &[Attribution]) -> Vec<(&str, &[Attribution])> {
+fn by_license<'a, 'w>(works: &'a [Attribution<'w>]) -> Vec<(&'a str, &'a [Attribution<'w>])> {
     let same = works.chunk_by(|a, b| a.license.trim() == b.license.trim());
     same.map(|works| (works[0].license.trim(), works)).collect()
 }

@@ -1,11 +1,11 @@
 //! What a report says, as plain data: no dataflow, no store, no clock.
 
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 /// Everything the page and `ATTRIBUTION.md` are made from. An empty list leaves its section out.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Report {
+pub struct Report<'w> {
     /// The manifest's name.
     pub name: String,
     /// The run's id, as it is printed.
@@ -39,7 +39,7 @@ pub struct Report {
     /// Figures in tables of any shape.
     pub scores: Vec<ScoreTable>,
     /// To whom the corpus is owed.
-    pub attribution: Vec<Attribution>,
+    pub attribution: Vec<Attribution<'w>>,
     /// Sentences the reader must see first, such as "codec pinned, 12 tracks newer than it".
     pub notes: Vec<String>,
 }
@@ -333,19 +333,19 @@ pub struct ScoreRow {
     pub values: Vec<Option<f64>>,
 }
 
-/// One work that the corpus holds.
+/// One work that the corpus holds; its texts lie where the corpus has them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Attribution {
+pub struct Attribution<'w> {
     /// The work's title.
-    pub title: String,
+    pub title: Cow<'w, str>,
     /// Who made it; empty where nobody is named.
-    pub artist: String,
+    pub artist: Cow<'w, str>,
     /// Its license as an SPDX expression; empty where none is stated.
-    pub license: String,
+    pub license: Cow<'w, str>,
     /// The license's text or deed, where the source names one.
-    pub license_url: Option<String>,
+    pub license_url: Option<Cow<'w, str>>,
     /// Where it came from: an address or a sentence; empty where not stated.
-    pub source: String,
+    pub source: Cow<'w, str>,
     /// How many tracks of the corpus this line covers.
     pub tracks: u64,
     /// How many of them a model of the run was trained on.

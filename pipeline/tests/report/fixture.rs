@@ -208,19 +208,19 @@ pub(crate) fn players(seconds: f64) -> Vec<Sample> {
         .collect()
 }
 
-pub(crate) fn attribution() -> Vec<Attribution> {
+pub(crate) fn attribution() -> Vec<Attribution<'static>> {
     pieces()
         .into_iter()
         .enumerate()
         .map(|(i, piece)| Attribution {
-            title: piece.title,
-            artist: piece.artist.unwrap_or_default(),
-            license: if i == 11 { String::new() } else { piece.license.to_owned() },
-            license_url: (i % 4 == 1).then(|| "https://creativecommons.org/licenses/by/4.0/".to_owned()),
+            title: piece.title.into(),
+            artist: piece.artist.unwrap_or_default().into(),
+            license: if i == 11 { "" } else { piece.license }.into(),
+            license_url: (i % 4 == 1).then(|| "https://creativecommons.org/licenses/by/4.0/".into()),
             source: match i {
-                4 => "javascript:alert(1)".to_owned(),
-                5 => String::new(),
-                _ => format!("https://example.org/music?piece={i}&from=archive"),
+                4 => "javascript:alert(1)".into(),
+                5 => "".into(),
+                _ => format!("https://example.org/music?piece={i}&from=archive").into(),
             },
             tracks: 1,
             trained_on: u64::from(i % 8 != 0),
@@ -302,7 +302,7 @@ fn priors() -> Vec<PriorCurve> {
 }
 
 /// The whole report, with `seconds` of sound in each player.
-pub(crate) fn report(seconds: f64) -> Report {
+pub(crate) fn report(seconds: f64) -> Report<'static> {
     Report {
         name: "quickstart".to_owned(),
         run_id: "3f9a1c0b77de".to_owned(),

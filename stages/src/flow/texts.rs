@@ -6,8 +6,8 @@
 use differential_dataflow::trace::implementations::BatchContainer;
 use timely::container::PushInto;
 
-/// Bytes lie together in blocks of this size; what is longer has one for itself.
-const BLOCK: usize = 1 << 16;
+/// Bytes lie together in blocks of this size, so that what is freed goes back to the system; what is longer has one for itself.
+const BLOCK: usize = 1 << 22;
 
 /// Strings of bytes, one after another.
 #[derive(Default)]
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn texts_are_read_as_they_were_pushed() {
-        let sizes = [0, 1, 70_000, 0, 0, BLOCK, BLOCK + 1, 7, 40_000, 40_000, 0];
+        let sizes = [0, 1, 70_000, 0, 0, BLOCK, BLOCK + 1, 7, BLOCK / 2 + 1, BLOCK / 2, 0];
         let texts: Vec<Vec<u8>> = sizes.iter().zip(0..).map(|(size, byte)| vec![byte; *size]).collect();
         let mut all = Texts::with_capacity(3);
         texts.iter().for_each(|text| all.push_own(text));

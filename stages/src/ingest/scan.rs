@@ -5,7 +5,11 @@
 //! file that changes within a tick of the clock cannot hide.
 
 use super::Ingest;
-use crate::{flow::Env, stage::SourceError};
+use crate::{
+    flow::Env,
+    scan::{Part, Scan},
+    stage::SourceError,
+};
 use datasets::{
     Digest, Key,
     audio::tags::{self, Tags},
@@ -26,24 +30,31 @@ use std::{
 /// Nanoseconds that a file must have rested before its digest is remembered by its times.
 const REST: i128 = 2_000_000_000;
 
-pub(super) fn folder(ingest: &Ingest, base: &Path, env: &Env) -> Result<Vec<Found>, SourceError> {
+/// Files are read so many at a time: what is known of them is packed before the next are read.
+const AT_ONCE: usize = 4096;
+
+pub(super) fn folder(ingest: &Ingest, base: &Path, env: &Env) -> Result<Scan, SourceError> {
     let Some(root) = &ingest.root else { unreachable!("`check` asked for a root") };
     let root = root.resolve(base);
     let scan = corpus::scan(&root).map_err(|e| SourceError::Unreadable(e.to_string()))?;
-    let mut found = read(ingest, scan.entries, env)?;
+    let mut entries = scan.entries.into_iter();
+    let mut read = Vec::new();
+    while entries.len() > 0 {
+        read.push(packed(ingest, entries.by_ref().take(AT_ONCE).collect(), env)?);
+    }
     // What is odd about a folder is a row too, unless the file itself is there and stands for it.
-    found.extend(scan.complaints.into_iter().filter(|c| c.oddity != Oddity::DuplicateKey).map(|complaint| {
+    let odd = scan.complaints.into_iter().filter(|c| c.oddity != Oddity::DuplicateKey).map(|complaint| {
         let unreadable = complaint.oddity == Oddity::UnreadableFolder;
         let origin = match unreadable {
             true => Origin::Unreadable(complaint.sentence),
             false => Origin::Unusable(complaint.oddity.code().into(), complaint.sentence),
         };
         Found { key: complaint.key, origin, shared: false, license: None, labels: Labels::default() }
-    }));
-    Ok(found)
+    });
+    Ok(whole(read, odd, env))
 }
 
-pub(super) fn table(ingest: &Ingest, base: &Path, env: &Env) -> Result<Vec<Found>, SourceError> {
+pub(super) fn table(ingest: &Ingest, base: &Path, env: &Env) -> Result<Scan, SourceError> {
     let Some(file) = &ingest.file else { unreachable!("`check` asked for a file") };
     let options = TableOptions {
         path: ingest.path.clone(),
@@ -51,31 +62,37 @@ pub(super) fn table(ingest: &Ingest, base: &Path, env: &Env) -> Result<Vec<Found
         digest: ingest.digest.clone(),
         root: ingest.root.as_ref().map(|root| root.resolve(base)),
     };
-    let table = Table::read(&file.resolve(base), &options).map_err(|e| SourceError::Unreadable(e.to_string()))?;
-    let mut found = read(ingest, table.entries, env)?;
-    found.extend(table.errors.into_iter().map(|wrong| Found {
+    let read = Table::each(&file.resolve(base), &options, |entries| packed(ingest, entries, env));
+    let (read, errors) = read.map_err(|e| SourceError::Unreadable(e.to_string()))?;
+    let odd = errors.into_iter().map(|wrong| Found {
         key: format!("row {}", wrong.row),
         origin: Origin::Unusable("unusable-row".into(), wrong.reason),
         shared: false,
         license: None,
         labels: Labels::default(),
-    }));
-    Ok(found)
+    });
+    Ok(whole(read.into_iter().collect::<Result<_, StoreError>>()?, odd, env))
 }
 
-/// Reads all files' digests and tags, in parallel; the order of the result is the order of the entries.
-fn read(ingest: &Ingest, entries: Vec<Entry>, env: &Env) -> Result<Vec<Found>, SourceError> {
+/// Reads files' digests and tags, in parallel.
+fn packed(ingest: &Ingest, entries: Vec<Entry>, env: &Env) -> Result<(Part, Vec<Place>), StoreError> {
     let read = entries.into_par_iter().map(|entry| one(ingest, entry, env));
-    let (mut found, places): (Vec<Found>, Vec<Option<Place>>) =
-        read.collect::<Result<Vec<_>, StoreError>>()?.into_iter().unzip();
-    env.sources.extend(places.into_iter().flatten().collect());
-    // Entries come in order of their keys.
-    for first in 1..found.len() {
-        if found[first - 1].key == found[first].key {
-            (found[first - 1].shared, found[first].shared) = (true, true);
-        }
+    let (mut part, mut places) = (Part::default(), Vec::new());
+    for (found, place) in read.collect::<Result<Vec<_>, StoreError>>()? {
+        part.push(&found);
+        places.extend(place);
     }
-    Ok(found)
+    Ok((part, places))
+}
+
+/// All that was read, and what is odd.
+fn whole(read: Vec<(Part, Vec<Place>)>, odd: impl Iterator<Item = Found>, env: &Env) -> Scan {
+    let (mut parts, places): (Vec<Part>, Vec<Vec<Place>>) = read.into_iter().unzip();
+    env.sources.extend(places.into_iter().flatten().collect());
+    let mut rest = Part::default();
+    odd.for_each(|found| rest.push(&found));
+    parts.push(rest);
+    Scan::of(parts)
 }
 
 /// A file with the digest of its bytes.

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use std::{cmp::Ordering, sync::Arc};
 
 /// Places are looked at and copied so many at a time.
-const PART: usize = 1 << 14;
+const PART: usize = 1 << 15;
 
 impl Kept {
     /// The same rows where the bytes of those that follow each other do so, too. Those that `beside` has as well lie where
