@@ -96,6 +96,12 @@ impl<'a> Explainer<'a> {
         self.diffs[stage].get_or_init(|| compare::rows(self.past[stage], &self.outcome.stages[stage].kept))
     }
 
+    /// The reason of everything, where nothing is known of an earlier run and nothing is asked for anew.
+    pub(crate) fn never_run(&self) -> Option<Reason> {
+        let never = self.history.is_none() && !self.refreshed.contains(&true);
+        never.then(|| Reason::NeverRun { name: self.plan.name.clone() })
+    }
+
     /// Why the effect of a stage would run on a row.
     pub fn item(&self, stage: usize, id: &str) -> Reason {
         let planned = &self.plan.stages[stage];
@@ -150,8 +156,9 @@ impl<'a> Explainer<'a> {
     pub fn waiting(&self, stage: usize, row: &Pending) -> Reason {
         let planned = &self.plan.stages[stage];
         // An item that waits for another of its stage waits for what that waits for.
-        let other = |item: &&Pending| row.behind == planned.name && item.behind != planned.name;
-        if let Some(first) = self.waits(stage).behind(&row.cause).find(other) {
+        if *row.behind == *planned.name
+            && let Some(first) = self.waits(stage).behind(&row.cause).find(|item| *item.behind != *planned.name)
+        {
             return self.waiting(stage, first);
         }
         // A track waits for itself first.
@@ -171,8 +178,8 @@ impl<'a> Explainer<'a> {
         if let Reason::NeverRun { .. } = because {
             return because;
         }
-        let certain = origin.is_some_and(|origin| self.outcome.stages[origin].ledger.will.contains(&cause));
-        let stage = origin.map_or(row.behind.as_str(), |origin| &self.plan.stages[origin].name).to_owned();
+        let certain = origin.is_some_and(|origin| self.outcome.stages[origin].ledger.will_run(&cause));
+        let stage = origin.map_or(&*row.behind, |origin| &self.plan.stages[origin].name).to_owned();
         Reason::Waits { stage, certain, because: Box::new(because) }
     }
 
@@ -185,7 +192,7 @@ impl<'a> Explainer<'a> {
         let mut open: VecDeque<usize> = self.plan.stages[stage].inputs.iter().flatten().copied().collect();
         while let Some(fed) = open.pop_front() {
             let planned = &self.plan.stages[fed];
-            if planned.name == row.behind {
+            if *planned.name == *row.behind {
                 continue;
             }
             if matches!(planned.entry.shape, Shape::Corpus | Shape::Made)
@@ -202,15 +209,14 @@ impl<'a> Explainer<'a> {
     fn origin(&self, behind: &str, cause: &str) -> (Option<usize>, String) {
         let index = |name: &str| self.plan.stages.iter().position(|stage| stage.name == name);
         let (mut stage, mut cause, mut seen) = (index(behind), cause.to_owned(), BTreeSet::new());
-        while let Some(own) = stage.filter(|own| seen.insert((*own, cause.clone()))) {
-            let ledger = &self.outcome.stages[own].ledger;
-            if ledger.will.contains(&cause) {
+        while let Some(own) = stage {
+            if self.outcome.stages[own].ledger.will_run(&cause) || !seen.insert((own, cause.clone())) {
                 break;
             }
             match self.waits(own).item(&cause) {
-                Some(row) => (stage, cause) = (index(&row.behind), row.cause.clone()),
+                Some(row) => (stage, cause) = (index(&row.behind), row.cause.to_string()),
                 // The item of a corpus waits for what its corpus waits for, by the name of that.
-                None => match self.outcome.stages.iter().position(|other| other.ledger.will.contains(&cause)) {
+                None => match self.outcome.stages.iter().position(|other| other.ledger.will_run(&cause)) {
                     Some(other) => stage = Some(other),
                     None => break,
                 },
@@ -222,7 +228,7 @@ impl<'a> Explainer<'a> {
     /// The row that an item stands for: a source names it by its key.
     fn row_of(&self, stage: usize, id: &str) -> String {
         match self.plan.stages[stage].entry.shape == Shape::Source {
-            true => self.waits(stage).row(id).map_or_else(|| id.to_owned(), |row| row.id.clone()),
+            true => self.waits(stage).row(id).map_or_else(|| id.to_owned(), |row| row.id.to_string()),
             false => id.to_owned(),
         }
     }
