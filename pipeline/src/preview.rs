@@ -233,10 +233,7 @@ fn waiting(explainer: &Explainer<'_>, stage: usize) -> Vec<(Name, bool)> {
     let rows = &explainer.outcome.stages[stage].pending;
     let mut waiting: Vec<(Name, bool)> = match explainer.never_run() {
         Some(_) => rows.par_iter().map(|row| (Name::of(&row.id), false)).collect(),
-        None => {
-            let same = |row| matches!(explainer.waiting(stage, row).first(), Reason::Lost | Reason::Failed);
-            rows.iter().map(|row| (Name::of(&row.id), same(row))).collect()
-        }
+        None => rows.iter().map(|row| (Name::of(&row.id), explainer.stays(stage, row))).collect(),
     };
     waiting.par_sort_unstable();
     // Of several of one name, one that will be another decides: it comes first.

@@ -4,12 +4,14 @@ use crate::execute::StageOutcome;
 use datasets::row::{Dropped, Pending};
 use std::{
     cell::OnceCell,
-    collections::{HashMap, hash_map::Entry},
+    collections::{HashMap, HashSet, hash_map::Entry},
 };
 
 /// The rows of one stage that wait, and those that are withdrawn.
 pub(super) struct Waits<'o> {
     stage: &'o StageOutcome,
+    /// Ids of rows on which an effect will run: as many are asked for, in no order.
+    will: OnceCell<HashSet<&'o str>>,
     /// Items that may run, by the id of the row that they wait for; those of one in order.
     by_cause: OnceCell<Vec<&'o Pending>>,
     /// The first row that is not known yet, by what it waits for.
@@ -21,7 +23,12 @@ pub(super) struct Waits<'o> {
 impl<'o> Waits<'o> {
     pub(super) fn of(stage: &'o StageOutcome) -> Waits<'o> {
         let withdrawn = stage.dropped.iter().filter(|row| row.code == Dropped::WITHDRAWN).collect();
-        Waits { stage, by_cause: OnceCell::new(), rows: OnceCell::new(), withdrawn }
+        Waits { stage, will: OnceCell::new(), by_cause: OnceCell::new(), rows: OnceCell::new(), withdrawn }
+    }
+
+    /// Whether the stage's effect will run on the row of an id.
+    pub(super) fn will_run(&self, id: &str) -> bool {
+        self.will.get_or_init(|| self.stage.ledger.will.iter().map(|id| &**id).collect()).contains(id)
     }
 
     /// The items that wait for a row, in order.
