@@ -110,32 +110,6 @@ fn a_first_run() {
 }
 
 #[test]
-fn what_is_not_decoded_waits_once_for_what_it_shares() {
-    let place = Place::new();
-    fs::copy(place.music().join("t1.wav"), place.music().join("t9.wav")).expect("a copy");
-    place.table(&format!("{}t9.wav,CC0-1.0,artist 1,Title 9,genre 0\n", place.rows()));
-    let [one, three] = ["1", "3"].map(|workers| why(&place, &["-w", workers], &[]).0);
-    assert_eq!(one, three, "the plan does not depend on who looks");
-    let may = |stage: &str| -> Vec<[String; 3]> {
-        let rows = one["stages"][stage]["may"].as_array().expect("rows");
-        rows.iter().map(|row| ["id", "behind", "cause"].map(|key| text(&row[key]))).collect()
-    };
-    // The files with the same bytes are decoded once, by the name of the first.
-    let will: Vec<String> = (0..8).map(|n| format!("folder/t{n}.wav")).collect();
-    assert_eq!(one["stages"]["decoded"]["will"], serde_json::json!(will));
-    let item = |id: &str, cause: &str| [id, "decoded", cause].map(str::to_owned);
-    let mut codes: Vec<[String; 3]> = will.iter().map(|id| item(id, id)).collect();
-    codes.push(item("folder/t9.wav", "folder/t1.wav"));
-    assert_eq!((may("codes"), may("codec")), (codes, vec![item("all", "folder/t0.wav")]));
-    // Both are by one artist and go to one split, whose file waits for them as for one.
-    let mut shards = may("shards");
-    assert!(shards.is_sorted() && shards.iter().all(|[id, ..]| id.ends_with("/new")), "{shards:?}");
-    shards.sort_by(|[.., a], [.., b]| a.cmp(b));
-    assert_eq!(shards.iter().map(|[.., cause]| cause.clone()).collect::<Vec<_>>(), will);
-    assert_eq!((&one["stages"]["codes"]["added"], &one["totals"]["will"]), (&9.into(), &8.into()));
-}
-
-#[test]
 fn files() {
     let new = "input `folder/new.wav` is new";
     let added = reasons(

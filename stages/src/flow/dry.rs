@@ -22,25 +22,24 @@ type Seen = (Digest, (String, Vec<u8>));
 /// So many rows are passed on at a time: those that the next stages are done with are not all there twice.
 const AT_ONCE: usize = 1 << 14;
 
-/// The rows of one time, sorted, on their way out.
-struct Leaving {
-    cap: Capability<Time>,
-    time: Time,
+/// Sorted rows, each with its multiplicities added up, without those that went as often as they came.
+struct Summed {
     rows: std::vec::IntoIter<(Seen, isize)>,
     next: Option<(Seen, isize)>,
-    /// The key of the last row, and what became of it.
-    last: Option<(Digest, Outcome)>,
 }
 
-impl Leaving {
-    fn new(time: Time, cap: Capability<Time>, mut rows: Vec<(Seen, isize)>) -> Leaving {
+impl Summed {
+    fn of(mut rows: Vec<(Seen, isize)>) -> Summed {
         rows.sort_unstable();
         let mut rows = rows.into_iter();
         let next = rows.next();
-        Leaving { cap, time, rows, next, last: None }
+        Summed { rows, next }
     }
+}
 
-    /// The next row that is left when multiplicities are added up.
+impl Iterator for Summed {
+    type Item = (Seen, isize);
+
     fn next(&mut self) -> Option<(Seen, isize)> {
         while let Some((seen, mut count)) = self.next.take() {
             self.next = self.rows.next();
@@ -54,6 +53,15 @@ impl Leaving {
         }
         None
     }
+}
+
+/// The rows of one time on their way out.
+struct Leaving {
+    cap: Capability<Time>,
+    time: Time,
+    rows: Summed,
+    /// The key of the last row, and what became of it.
+    last: Option<(Digest, Outcome)>,
 }
 
 /// Every row with what is remembered of its work, or with the least id of those that share it.
@@ -81,13 +89,13 @@ pub(super) fn look<'s>(
                 let Some(now) = &mut leaving else {
                     let first = waiting.first_entry().filter(|entry| !frontier.less_equal(entry.key()));
                     let Some((time, (cap, rows))) = first.map(|entry| entry.remove_entry()) else { break };
-                    leaving = Some(Leaving::new(time, cap, rows));
+                    leaving = Some(Leaving { cap, time, rows: Summed::of(rows), last: None });
                     continue;
                 };
                 let (cap, time) = (now.cap.clone(), now.time);
                 let mut session = output.session(&cap);
                 while left > 0 {
-                    let Some(((key, (id, row)), count)) = now.next() else {
+                    let Some(((key, (id, row)), count)) = now.rows.next() else {
                         leaving = None;
                         break;
                     };
@@ -115,4 +123,24 @@ pub(super) fn look<'s>(
         }
     });
     looked.as_collection()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_that_went_as_often_as_they_came_are_not_looked_up() {
+        let seen = |key: &str, id: &str, row: u8| (Digest::of(key.as_bytes()), (id.to_owned(), vec![row]));
+        let came = [seen("a", "2", 0), seen("a", "1", 0), seen("a", "1", 1), seen("b", "0", 0), seen("b", "0", 0)];
+        let went = [seen("a", "1", 0), seen("c", "3", 0)];
+        let mut rows: Vec<(Seen, isize)> = came.into_iter().map(|seen| (seen, 1)).collect();
+        rows.extend(went.clone().map(|seen| (seen, -1)));
+        rows.push((went[1].clone(), 1));
+        let mut expected = vec![(seen("a", "1", 1), 1), (seen("a", "2", 0), 1), (seen("b", "0", 0), 2)];
+        // By key first, so that those of one key meet; the least id leads.
+        expected.sort();
+        assert_eq!(Summed::of(rows).collect::<Vec<_>>(), expected);
+        assert!(Summed::of(Vec::new()).next().is_none());
+    }
 }
