@@ -74,8 +74,11 @@ pub(super) fn cost(explainer: &Explainer<'_>, stage: usize, items: u64, pace: &P
 fn certain(explainer: &Explainer<'_>, stage: usize, fed: usize, pace: &Pace) -> Vec<f64> {
     let (kept, own) = (&explainer.outcome.stages[fed].kept, &explainer.outcome.stages[stage].ledger);
     if kept.are(Kind::Track) {
-        let seconds = |track: TrackView<'_>| pace.of_part(length_of_view(&track), track.id);
-        return kept.views().filter(|track| own.will_run(track.id)).filter_map(seconds).collect();
+        let seconds = |track: TrackView<'_>| {
+            let seconds = pace.of_part(length_of_view(&track), track.id)?;
+            own.will_run(track.id).then_some(seconds)
+        };
+        return kept.views().filter_map(seconds).collect();
     }
     let seconds = kept.iter().filter_map(|row| {
         let id = row.id();
