@@ -1,4 +1,4 @@
-"""Writes a table of tracks without audio, and its manifest; see run.sh."""
+"""Writes a table of tracks without audio, and two manifests: of what needs no audio, and of all stages up to shards; see run.sh."""
 
 import csv
 import hashlib
@@ -6,8 +6,8 @@ import os
 import sys
 
 LICENSES = ["CC0-1.0", "CC-BY-4.0", "CC-BY-3.0", "CC-BY-SA-4.0", "CC-BY-NC-4.0", ""]
-MANIFEST = """edition = 1
-name    = "rows"
+SOURCE = """edition = 1
+name    = "{name}"
 seed    = 17
 
 [stage.tracks]
@@ -20,7 +20,8 @@ digest = "blake3"
 do    = "license"
 from  = ["tracks"]
 allow = ["CC0-1.0", "CC-BY-4.0", "CC-BY-3.0", "CC-BY-SA-4.0"]
-
+"""
+ROWS = SOURCE + """
 [stage.unique]
 do   = "dedup"
 from = ["free"]
@@ -28,6 +29,39 @@ from = ["free"]
 [stage.parts]
 do   = "split"
 from = ["unique"]
+"""
+FULL = SOURCE + """
+[stage.decoded]
+do   = "decode"
+from = ["free"]
+
+[stage.mono]
+do   = "resample"
+from = ["decoded"]
+
+[stage.unique]
+do   = "dedup"
+from = ["mono"]
+
+[stage.parts]
+do   = "split"
+from = ["unique"]
+
+[stage.clips]
+do   = "segment"
+from = ["parts"]
+
+[stage.codec]
+do   = "fit"
+from = ["clips"]
+
+[stage.codes]
+do   = "encode"
+from = ["clips", "codec"]
+
+[stage.shards]
+do   = "shard"
+from = ["codes"]
 """
 COLUMNS = ["path", "license", "artist", "title", "genre", "blake3"]
 
@@ -68,5 +102,6 @@ if sys.argv[1] == "change":
     write(rows, sys.argv[2])
 else:
     write([row(n) for n in range(int(sys.argv[1]))], sys.argv[2])
-    with open("rows.toml", "w") as out:
-        out.write(MANIFEST.format(format=sys.argv[2]))
+    for name, manifest in [("rows", ROWS), ("full", FULL)]:
+        with open(f"{name}.toml", "w") as out:
+            out.write(manifest.format(name=name, format=sys.argv[2]))

@@ -2,6 +2,7 @@
 # A table of ROWS rows, metadata alone: license policy, exact dedup by the table's digests, split. From nothing, again with
 # nothing changed, and with one row changed, by one and by two workers: wall and CPU seconds, peak memory in MB. Then
 # `watch`: seconds from feeding a change until the last row that rests on it is there, and from saving it until it is published.
+# Before all that, `plan` of a pipeline from the table to shards of which nothing is decoded, as in a first run.
 #
 # REFRAIN names the program, by default it is built. Usage: ROWS=1000000 FORMAT=parquet|csv benches/rows/run.sh
 set -euo pipefail
@@ -28,11 +29,16 @@ wall = time.monotonic() - started
 if out.returncode:
     sys.exit(out.stderr)
 used = resource.getrusage(resource.RUSAGE_CHILDREN)
-stages = json.loads(out.stdout.splitlines()[-1])["stages"]
-kept = " ".join(f"{name} {s['kept']}+{s['dropped']}" for name, s in stages.items())
-print(f"{label:<28} wall {wall:6.2f}  cpu {used.ru_utime + used.ru_stime:6.2f}  peak {used.ru_maxrss / 1024:6.0f}  {kept}")
+told = out.stdout.splitlines()[-1]
+if command[1] == "run":
+    stages = json.loads(told)["stages"]
+    told = " ".join(f"{name} {s['kept']}+{s['dropped']}" for name, s in stages.items())
+print(f"{label:<28} wall {wall:6.2f}  cpu {used.ru_utime + used.ru_stime:6.2f}  peak {used.ru_maxrss / 1024:6.0f}  {told}")
 PY
 }
+for w in 1 2; do
+    measure "-w $w, plan, nothing decoded" plan full.toml -w "$w" --store store-plan
+done
 for w in 1 2; do
     measure "-w $w, from nothing" run rows.toml -w "$w" --json --store "store-$w"
     measure "-w $w, nothing changed" run rows.toml -w "$w" --json --store "store-$w"

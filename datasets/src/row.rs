@@ -15,8 +15,10 @@ macro_rules! row { ($($(#[$doc:meta])* pub struct $name:ident { $($body:tt)* })*
 } }
 
 mod metric;
+mod pending;
 mod view;
 pub use metric::{Embedding, Measured, Metric, Real};
+pub use pending::{Length, Pending, Unknown, Waiting};
 pub use view::{LabelsView, TrackView};
 
 /// What is said about a recording: by a sidecar, a table, its tags or the manifest.
@@ -207,18 +209,6 @@ row! {
         pub why: String,
         /// The source could not be read: tried again by the next run.
         pub failed: bool,
-    }
-
-    /// A row whose content is not known yet, because an effect before it has not run.
-    pub struct Pending {
-        /// The row's id, as far as it is known: a track's id stands for its clips.
-        pub id: String,
-        /// The stage whose effect it waits for.
-        pub behind: String,
-        /// The id of the row that this effect would run on.
-        pub cause: String,
-        /// The track, where the row is a track or part of one.
-        pub track: Option<Arc<Track>>,
     }
 }
 

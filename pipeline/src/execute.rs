@@ -7,7 +7,7 @@ use crate::{
 };
 use datasets::{
     Digest,
-    row::{Dropped, Found, Pending},
+    row::{Dropped, Found, Pending, Waiting},
 };
 use differential_dataflow::input::{Input as _, InputSession};
 use rayon::prelude::*;
@@ -30,7 +30,7 @@ pub struct StageOutcome {
     pub kept: Kept,
     /// Dropped rows, sorted.
     pub dropped: Arc<Vec<Dropped>>,
-    /// Rows not known yet, sorted; only of a dry run.
+    /// Rows not known yet, in no order; only of a dry run.
     pub pending: Vec<Pending>,
     /// What ran and what was remembered.
     pub ledger: StageLedger,
@@ -84,6 +84,27 @@ impl<R: Ord + Clone + Send + 'static> Gathered<R> {
     /// Every row that is left when multiplicities are added up.
     fn take(&self) -> Vec<R> {
         self.sums().into_iter().flat_map(|(row, count)| std::iter::repeat_n(row, count.max(0) as usize)).collect()
+    }
+}
+
+impl Gathered<Pending> {
+    /// What takes note of rows that wait.
+    fn waits(&self) -> impl Fn(&[(Waiting, Time, isize)]) + 'static {
+        let all = self.0.clone();
+        move |rows| {
+            let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+            all.extend(rows.iter().map(|(waiting, _, diff)| (waiting.row.clone(), *diff)));
+        }
+    }
+
+    /// [`Gathered::take`], where nobody asks for the order: mostly no row went that came.
+    fn unsorted(&self) -> Vec<Pending> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.iter().all(|(_, diff)| *diff == 1) {
+            return std::mem::take(&mut *all).into_iter().map(|(row, _)| row).collect();
+        }
+        drop(all);
+        self.take()
     }
 }
 
@@ -205,8 +226,7 @@ pub(crate) fn render(
             let gather = &gathers[own];
             let rendered = stage.ready.render(&cx, taken, gather.keeper(index).clone());
             gather.dropped.watch(rendered.dropped, probe);
-            gather.pending.watch(rendered.pending, probe);
-            flows.push(rendered.flow.probed(probe));
+            flows.push(rendered.flow.probed(probe, gather.pending.waits()));
         }
         feeds
     })
@@ -317,7 +337,7 @@ impl Share {
     /// What became of the plan.
     pub(crate) fn outcome(self, plan: &Plan, env: &Env) -> Outcome {
         let (mut ledgers, failures) = env.ledger.take();
-        let gathered = |gather: &Gather| (gather.kept(), gather.dropped.take(), gather.pending.take());
+        let gathered = |gather: &Gather| (gather.kept(), gather.dropped.take(), gather.pending.unsorted());
         let gathered: Vec<_> = self.0.par_iter().map(gathered).collect();
         let (mut laid, mut stages): (Vec<Kept>, Vec<StageOutcome>) = (Vec::new(), Vec::new());
         for ((kept, dropped, pending), stage) in gathered.into_iter().zip(&plan.stages) {

@@ -15,11 +15,11 @@ use crate::{
 };
 use compare::Reads;
 pub use compare::{Diff, How};
-use datasets::row::Pending;
+use datasets::row::{Pending, Unknown};
 use stages::stage::{AnyRow, Kind, Shape};
 use std::{
-    cell::OnceCell,
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    cell::{OnceCell, RefCell},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     path::{Path, PathBuf},
 };
 use waits::Waits;
@@ -38,6 +38,8 @@ pub struct Explainer<'a> {
     diffs: Vec<OnceCell<Vec<Diff>>>,
     /// What waits at each stage.
     waits: Vec<OnceCell<Waits<'a>>>,
+    /// Rows that wait, by where they are: whether they will be what they were.
+    stay: RefCell<HashMap<usize, bool>>,
     /// Tracks of the last run by name: what is gone is named by them.
     tracks: OnceCell<BTreeMap<Name, String>>,
     /// By the last run that went on to stages which the last one left out.
@@ -69,8 +71,8 @@ impl<'a> Explainer<'a> {
             let former = Explainer::new(plan, outcome, Some(former), refreshed, pinned, runs);
             Box::new(former)
         });
-        let (runs, tracks) = (runs.into(), OnceCell::new());
-        Explainer { plan, outcome, history, refreshed, pinned, runs, past, diffs, waits, tracks, former }
+        let (runs, stay, tracks) = (runs.into(), RefCell::default(), OnceCell::new());
+        Explainer { plan, outcome, history, refreshed, pinned, runs, past, diffs, waits, stay, tracks, former }
     }
 
     /// What explains a stage: the last run that had it, with all that fed it then.
@@ -94,6 +96,12 @@ impl<'a> Explainer<'a> {
     /// Rows of a stage that differ from those of the last run, by name.
     pub(crate) fn diffs(&self, stage: usize) -> &[Diff] {
         self.diffs[stage].get_or_init(|| compare::rows(self.past[stage], &self.outcome.stages[stage].kept))
+    }
+
+    /// The reason of everything, where nothing is known of an earlier run and nothing is asked for anew.
+    pub(crate) fn never_run(&self) -> Option<Reason> {
+        let never = self.history.is_none() && !self.refreshed.contains(&true);
+        never.then(|| Reason::NeverRun { name: self.plan.name.clone() })
     }
 
     /// Why the effect of a stage would run on a row.
@@ -150,8 +158,9 @@ impl<'a> Explainer<'a> {
     pub fn waiting(&self, stage: usize, row: &Pending) -> Reason {
         let planned = &self.plan.stages[stage];
         // An item that waits for another of its stage waits for what that waits for.
-        let other = |item: &&Pending| row.behind == planned.name && item.behind != planned.name;
-        if let Some(first) = self.waits(stage).behind(&row.cause).find(other) {
+        if *row.behind == *planned.name
+            && let Some(first) = self.waits(stage).behind(&row.cause).find(|item| *item.behind != *planned.name)
+        {
             return self.waiting(stage, first);
         }
         // A track waits for itself first.
@@ -166,14 +175,32 @@ impl<'a> Explainer<'a> {
                 }
             };
         }
-        let (origin, cause) = self.origin(&row.behind, &row.cause);
+        let (origin, cause, certain) = self.origin(&row.behind, &row.cause);
         let because = origin.map_or(Reason::Lost, |origin| self.item(origin, &cause));
         if let Reason::NeverRun { .. } = because {
             return because;
         }
-        let certain = origin.is_some_and(|origin| self.outcome.stages[origin].ledger.will.contains(&cause));
-        let stage = origin.map_or(row.behind.as_str(), |origin| &self.plan.stages[origin].name).to_owned();
+        let stage = origin.map_or(&*row.behind, |origin| &self.plan.stages[origin].name).to_owned();
         Reason::Waits { stage, certain, because: Box::new(because) }
+    }
+
+    /// Whether a row of a stage that is not known will be the one that it was: only what was remembered of it is lost.
+    pub(crate) fn stays(&self, stage: usize, row: &'a Pending) -> bool {
+        let stays = || matches!(self.waiting(stage, row).first(), Reason::Lost | Reason::Failed);
+        let planned = &self.plan.stages[stage];
+        let own = parts(&row.id).0 == parts(&row.cause).0;
+        let alone = *row.behind != *planned.name || self.outcome.stages[stage].ledger.may.is_empty();
+        // A track that waits for itself does so for the same reason at every stage, and comes by at most of them.
+        if !(own && alone) {
+            return stays();
+        }
+        let place = std::ptr::from_ref::<Unknown>(row).addr();
+        if let Some(known) = self.stay.borrow().get(&place) {
+            return *known;
+        }
+        let stays = stays();
+        self.stay.borrow_mut().insert(place, stays);
+        stays
     }
 
     fn waits(&self, stage: usize) -> &Waits<'a> {
@@ -185,7 +212,7 @@ impl<'a> Explainer<'a> {
         let mut open: VecDeque<usize> = self.plan.stages[stage].inputs.iter().flatten().copied().collect();
         while let Some(fed) = open.pop_front() {
             let planned = &self.plan.stages[fed];
-            if planned.name == row.behind {
+            if *planned.name == *row.behind {
                 continue;
             }
             if matches!(planned.entry.shape, Shape::Corpus | Shape::Made)
@@ -198,31 +225,33 @@ impl<'a> Explainer<'a> {
         None
     }
 
-    /// The effect that something waits for in the end.
-    fn origin(&self, behind: &str, cause: &str) -> (Option<usize>, String) {
+    /// The effect that something waits for in the end, by stage and row, and whether it will run.
+    fn origin(&self, behind: &str, cause: &str) -> (Option<usize>, String, bool) {
         let index = |name: &str| self.plan.stages.iter().position(|stage| stage.name == name);
         let (mut stage, mut cause, mut seen) = (index(behind), cause.to_owned(), BTreeSet::new());
-        while let Some(own) = stage.filter(|own| seen.insert((*own, cause.clone()))) {
-            let ledger = &self.outcome.stages[own].ledger;
-            if ledger.will.contains(&cause) {
+        while let Some(own) = stage {
+            if self.waits(own).will_run(&cause) {
+                return (stage, cause, true);
+            }
+            if !seen.insert((own, cause.clone())) {
                 break;
             }
             match self.waits(own).item(&cause) {
-                Some(row) => (stage, cause) = (index(&row.behind), row.cause.clone()),
+                Some(row) => (stage, cause) = (index(&row.behind), row.cause.to_string()),
                 // The item of a corpus waits for what its corpus waits for, by the name of that.
-                None => match self.outcome.stages.iter().position(|other| other.ledger.will.contains(&cause)) {
-                    Some(other) => stage = Some(other),
+                None => match (0..self.plan.stages.len()).find(|&other| self.waits(other).will_run(&cause)) {
+                    Some(other) => return (Some(other), cause, true),
                     None => break,
                 },
             }
         }
-        (stage, cause)
+        (stage, cause, false)
     }
 
     /// The row that an item stands for: a source names it by its key.
     fn row_of(&self, stage: usize, id: &str) -> String {
         match self.plan.stages[stage].entry.shape == Shape::Source {
-            true => self.waits(stage).row(id).map_or_else(|| id.to_owned(), |row| row.id.clone()),
+            true => self.waits(stage).row(id).map_or_else(|| id.to_owned(), |row| row.id.to_string()),
             false => id.to_owned(),
         }
     }

@@ -1,5 +1,7 @@
 //! What a run would do, why, and what it would cost: the answer of `plan`.
 
+mod cost;
+mod json;
 mod text;
 
 use crate::{
@@ -7,11 +9,14 @@ use crate::{
     history::{Name, parts},
     reason::Reason,
 };
-use datasets::row::{Dropped, Pending, Track};
+use cost::{Pace, cost};
+use datasets::row::{Dropped, Pending};
 use rayon::prelude::*;
-use serde_json::{Value, json};
 use stages::stage::{Kind, Shape};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// How many ids are spelled out.
 const EXAMPLES: usize = 5;
@@ -30,9 +35,9 @@ pub struct Preview {
 pub struct Stage {
     /// The stage's name.
     pub name: String,
-    /// Ids of rows on which its effect will run.
-    pub will: BTreeSet<String>,
-    /// Rows on which it may run, with what they wait for.
+    /// Ids of rows on which its effect will run, sorted.
+    pub will: Vec<Arc<str>>,
+    /// Rows on which it may run, with what they wait for, sorted.
     pub may: Vec<Pending>,
     /// Results that are remembered.
     pub cached: u64,
@@ -111,122 +116,86 @@ impl Preview {
     fn items(&self) -> (u64, u64) {
         self.stages.iter().fold((0, 0), |(will, may), stage| (will + stage.items.0, may + stage.items.1))
     }
-
-    /// As one JSON event.
-    pub fn json(&self) -> String {
-        let stages: BTreeMap<&str, Value> =
-            self.stages.iter().map(|stage| (stage.name.as_str(), stage.json())).collect();
-        let ((will, may), (cost, unmeasured)) = (self.items(), self.total());
-        let totals = json!({ "will": will, "may": may, "estimate": cost.json(), "unmeasured": unmeasured });
-        json!({ "event": "plan", "against": self.run, "stages": stages, "totals": totals }).to_string()
-    }
 }
 
-impl Estimate {
-    fn json(&self) -> Value {
-        json!({ "audio_seconds": self.audio, "bytes": self.bytes.map(|bytes| bytes.round() as u64), "seconds": self.seconds })
-    }
+/// Why items run, by what they have in common.
+#[derive(Default)]
+struct Families(BTreeMap<(bool, Reason), Family>);
+
+/// Items that have their reason in common but for the names of inputs.
+#[derive(Default)]
+struct Family {
+    /// One or two of their reasons.
+    reasons: BTreeSet<Reason>,
+    count: u64,
+    /// The ids of the first.
+    ids: Vec<String>,
 }
 
-impl Stage {
-    fn json(&self) -> Value {
-        let may = self.may.iter().map(|row| json!({ "id": row.id, "behind": row.behind, "cause": row.cause }));
-        let reasons = self.reasons.iter().map(|told| {
-            let mut value = told.reason.json();
-            value["certain"] = told.certain.into();
-            value["count"] = told.count.into();
-            value["ids"] = told.ids.clone().into();
-            value
+impl Families {
+    fn tell(&mut self, certain: bool, reason: Reason, id: &str) {
+        let own = self.0.entry((!certain, reason.family())).or_default();
+        // One or several is all that matters.
+        if own.reasons.len() < 2 {
+            own.reasons.insert(reason);
+        }
+        own.add(std::iter::once(id));
+    }
+
+    fn told(self) -> Vec<Told> {
+        let told = self.0.into_iter().map(|((uncertain, family), mut own)| Told {
+            reason: own.reasons.pop_first().filter(|_| own.reasons.is_empty()).unwrap_or(family),
+            certain: !uncertain,
+            count: own.count,
+            ids: own.ids,
         });
-        json!({
-            "will": self.will,
-            "may": may.collect::<Vec<_>>(),
-            "cached": self.cached,
-            "kept": self.kept,
-            "dropped": self.dropped,
-            "withdrawn": self.withdrawn.iter().map(|(id, _)| id).collect::<Vec<_>>(),
-            "added": self.rows.0,
-            "retracted": self.rows.1,
-            "estimated": self.open,
-            "items": self.items.0 + self.items.1,
-            "reasons": reasons.collect::<Vec<_>>(),
-            "estimate": self.cost.json(),
-        })
+        told.collect()
     }
 }
 
-/// How much sound there is in a byte of a file that is not decoded, from those that are.
-struct Pace(Option<f64>);
-
-/// Seconds of a decoded track.
-fn decoded(track: &Track) -> Option<f64> {
-    let recording = track.recording.as_ref()?;
-    Some(recording.frames as f64 / f64::from(recording.rate.max(1)))
-}
-
-impl Pace {
-    fn of(explainer: &Explainer<'_>) -> Pace {
-        let tracks = |stage: usize| {
-            let kept = &explainer.outcome.stages[stage].kept;
-            let rows = if kept.are(Kind::Track) { kept.tracks().collect() } else { Vec::new() };
-            rows.into_iter().filter_map(|track| Some((decoded(&track)?, track.bytes)))
-        };
-        let sums = (0..explainer.plan.stages.len())
-            .map(|stage| tracks(stage).fold((0.0, 0), |(seconds, bytes), (more, size)| (seconds + more, bytes + size)));
-        Pace(sums.into_iter().find(|(_, bytes)| *bytes > 0).map(|(seconds, bytes)| seconds / bytes as f64))
-    }
-
-    /// Seconds of a track.
-    fn seconds(&self, track: &Track) -> Option<f64> {
-        decoded(track).or_else(|| (track.bytes > 0).then_some(self.0? * track.bytes as f64))
-    }
-
-    /// Seconds of a row, or of what an id names of a track.
-    fn of_part(&self, track: &Track, id: &str) -> Option<f64> {
-        let frames = parts(id).1.and_then(|span| span.split_once('+')?.1.parse::<f64>().ok());
-        match (frames, &track.chain) {
-            (Some(frames), Some(chain)) => Some(frames / f64::from(chain.rate.max(1))),
-            _ => self.seconds(track),
+impl Family {
+    fn add<'i>(&mut self, ids: impl Iterator<Item = &'i str>) {
+        for id in ids {
+            self.count += 1;
+            if self.ids.len() < EXAMPLES {
+                self.ids.push(id.to_owned());
+            }
         }
     }
 }
 
-/// Why items run, by what they have in common.
-type Families = BTreeMap<(bool, Reason), (BTreeSet<Reason>, Vec<String>)>;
+/// Of an item that waits for several, the first decides.
+fn first_of_each(may: &[Pending]) -> impl Iterator<Item = &Pending> + Clone {
+    may.chunk_by(|a, b| a.id == b.id).filter_map(<[_]>::first)
+}
+
+fn reasons(explainer: &Explainer<'_>, stage: usize) -> Vec<Told> {
+    let own = &explainer.outcome.stages[stage].ledger;
+    let mut families = Families::default();
+    if let Some(never) = explainer.never_run() {
+        let mut all = |certain: bool, ids: &mut dyn Iterator<Item = &str>| {
+            let mut family = Family { reasons: [never.clone()].into(), ..Family::default() };
+            family.add(ids);
+            if family.count > 0 {
+                families.0.insert((!certain, never.family()), family);
+            }
+        };
+        all(true, &mut own.will.iter().map(|id| &**id));
+        all(false, &mut first_of_each(&own.may).map(|row| &*row.id));
+        return families.told();
+    }
+    own.will.iter().for_each(|id| families.tell(true, explainer.item(stage, id), id));
+    first_of_each(&own.may).for_each(|row| families.tell(false, explainer.waiting(stage, row), &row.id));
+    families.told()
+}
 
 fn of_stage(explainer: &Explainer<'_>, stage: usize, pace: &Pace) -> Stage {
     let explainer = explainer.of(stage);
     let (planned, own) = (&explainer.plan.stages[stage], &explainer.outcome.stages[stage]);
-    // Of an item that waits for several, the first decides.
-    let mut may: BTreeMap<&str, &Pending> = BTreeMap::new();
-    for row in own.ledger.may.keys() {
-        may.entry(&row.id).or_insert(row);
-    }
-    let mut families = Families::new();
-    let mut tell = |certain: bool, reason: Reason, id: &str| {
-        let (reasons, ids) = families.entry((!certain, reason.family())).or_default();
-        // One or several is all that matters.
-        if reasons.len() < 2 {
-            reasons.insert(reason);
-        }
-        ids.push(id.to_owned());
-    };
-    for id in &own.ledger.will {
-        tell(true, explainer.item(stage, id), id);
-    }
-    for (id, row) in &may {
-        tell(false, explainer.waiting(stage, row), id);
-    }
-    let told = families.into_iter().map(|((uncertain, family), (mut reasons, ids))| Told {
-        reason: reasons.pop_first().filter(|_| reasons.is_empty()).unwrap_or(family),
-        certain: !uncertain,
-        count: ids.len() as u64,
-        ids: ids.into_iter().take(EXAMPLES).collect(),
-    });
-    let reasons = told.collect();
     let clips = clips_of_a_track(explainer, stage);
-    let each = |id: &str| if parts(id).1.is_none() { clips } else { 1.0 };
-    let items = (own.ledger.will.len() as u64, may.keys().map(|id| each(id)).sum::<f64>().round() as u64);
+    let each = |row: &Pending| if parts(&row.id).1.is_none() { clips } else { 1.0 };
+    let may = first_of_each(&own.ledger.may).map(each).sum::<f64>().round() as u64;
+    let items = (own.ledger.will.len() as u64, may);
     let withdrawn = own.dropped.iter().filter(|row| row.code == Dropped::WITHDRAWN);
     Stage {
         name: planned.name.clone(),
@@ -237,10 +206,10 @@ fn of_stage(explainer: &Explainer<'_>, stage: usize, pace: &Pace) -> Stage {
         rows: changes(explainer, stage),
         open: !own.pending.is_empty(),
         items,
-        reasons,
-        cost: cost(explainer, stage, &may, items.0 + items.1, pace),
+        reasons: reasons(explainer, stage),
+        cost: cost(explainer, stage, items.0 + items.1, pace),
         will: own.ledger.will.clone(),
-        may: own.ledger.may.keys().cloned().collect(),
+        may: own.ledger.may.clone(),
     }
 }
 
@@ -258,48 +227,37 @@ fn clips_of_a_track(explainer: &Explainer<'_>, stage: usize) -> f64 {
     if tracks.is_empty() { 1.0 } else { marks.len() as f64 / tracks.len() as f64 }
 }
 
-/// What the items of a stage cost, by what they cost when they were last measured.
-fn cost(explainer: &Explainer<'_>, stage: usize, may: &BTreeMap<&str, &Pending>, items: u64, pace: &Pace) -> Estimate {
-    let (planned, own) = (&explainer.plan.stages[stage], &explainer.outcome.stages[stage]);
-    if items == 0 {
-        return Estimate::default();
-    }
-    let mut audio = None;
-    if planned.entry.shape == Shape::OneToOne {
-        let waiting = may.iter().map(|(id, row)| pace.of_part(row.track.as_deref()?, id));
-        let fed = planned.inputs.first().into_iter().flatten().filter(|_| !own.ledger.will.is_empty());
-        let rows = fed.flat_map(|&fed| explainer.outcome.stages[fed].kept.iter());
-        let certain = rows.filter_map(|row| {
-            let id = row.id();
-            own.ledger.will.contains(&*id).then(|| pace.of_part(row.track()?, &id))
-        });
-        audio = certain.chain(waiting).flatten().reduce(|sum, seconds| sum + seconds);
-    }
-    let known = explainer.past(stage).and_then(|past| past.cost).filter(|cost| cost.executed > 0);
-    let mean = |sum: f64, of: u64| sum / of as f64 * items as f64;
-    Estimate {
-        audio,
-        bytes: known.map(|cost| mean(cost.bytes as f64, cost.executed)),
-        seconds: known.map(|cost| mean(cost.seconds, cost.executed)),
-    }
+/// The names of the rows of a stage that wait, sorted, each with whether the row will be the same: where only what was
+/// remembered of it is lost.
+fn waiting(explainer: &Explainer<'_>, stage: usize) -> Vec<(Name, bool)> {
+    let rows = &explainer.outcome.stages[stage].pending;
+    let mut waiting: Vec<(Name, bool)> = match explainer.never_run() {
+        Some(_) => rows.par_iter().map(|row| (Name::of(&row.id), false)).collect(),
+        None => rows.iter().map(|row| (Name::of(&row.id), explainer.stays(stage, row))).collect(),
+    };
+    waiting.par_sort_unstable();
+    // Of several of one name, one that will be another decides: it comes first.
+    waiting.dedup_by_key(|(name, _)| *name);
+    waiting
 }
 
 /// Rows that a stage will add and retract against the last run. A row that waits is taken for another one, unless only
 /// what was remembered of it is lost.
 fn changes(explainer: &Explainer<'_>, stage: usize) -> (u64, u64) {
     let (planned, own) = (&explainer.plan.stages[stage], &explainer.outcome.stages[stage]);
-    let mut waiting: BTreeMap<Name, bool> = BTreeMap::new();
-    for row in &own.pending {
-        let first = explainer.waiting(stage, row).first().clone();
-        let same = matches!(first, Reason::Lost | Reason::Failed);
-        waiting.entry(Name::of(&row.id)).and_modify(|all| *all &= same).or_insert(same);
-    }
-    let diffs = explainer.diffs(stage);
-    let all = matches!(planned.entry.shape, Shape::Corpus | Shape::Made);
-    let waits = |name: Name| {
-        if all { waiting.values().min() } else { waiting.get(&name).or_else(|| waiting.get(&name.track())) }
+    let waiting = waiting(explainer, stage);
+    // Of a stage that was not there, all rows are new.
+    let (diffs, new) = match explainer.past(stage) {
+        Some(_) => (explainer.diffs(stage), 0),
+        None => (&[][..], own.kept.len() as u64),
     };
-    let (mut added, mut retracted, mut renewed) = (0, 0, 0);
+    let all = matches!(planned.entry.shape, Shape::Corpus | Shape::Made);
+    let find = |name: Name| Some(waiting[waiting.binary_search_by_key(&name, |(own, _)| *own).ok()?].1);
+    let waits = |name: Name| match all {
+        true => waiting.iter().map(|(_, same)| *same).min(),
+        false => find(name).or_else(|| find(name.track())),
+    };
+    let (mut added, mut retracted, mut renewed) = (new, 0, 0);
     for diff in diffs {
         match (diff.how, waits(diff.name)) {
             (How::Added, _) => added += 1,
@@ -310,7 +268,7 @@ fn changes(explainer: &Explainer<'_>, stage: usize) -> (u64, u64) {
         }
     }
     let clips = clips_of_a_track(explainer, stage);
-    let fresh = waiting.iter().filter(|(_, same)| !**same);
+    let fresh = waiting.iter().filter(|(_, same)| !same);
     let fresh: f64 = fresh.map(|(name, _)| if *name == name.track() { clips } else { 1.0 }).sum();
     // What is made of everything is as much as it was.
     added += if all && renewed > 0 { renewed } else { fresh.round() as u64 };

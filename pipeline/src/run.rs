@@ -216,7 +216,10 @@ pub fn dry(plan: Plan, options: &Options, cancel: Cancel) -> Result<Preview, Err
     let refreshed = |stage: &PlannedStage| options.refresh.iter().any(|name| *name == stage.name || *name == stage.of);
     let refreshed: Vec<bool> = plan.stages.iter().map(refreshed).collect();
     let history = History::of(store, &plan.name)?;
-    Ok(Preview::of(&Explainer::new(&plan, &outcome, history.as_ref(), &refreshed, &pinned, &store.runs())))
+    let preview = Preview::of(&Explainer::new(&plan, &outcome, history.as_ref(), &refreshed, &pinned, &store.runs()));
+    // Millions of rows take a second to be freed, and nobody waits for it.
+    std::thread::spawn(move || drop(outcome));
+    Ok(preview)
 }
 
 /// Runs a plan and publishes what came of it, alone or as one of several processes.

@@ -12,7 +12,7 @@ use datasets::{
     Digest,
     audio::decode::{DECODER, DecodeError, decode},
     effect::{Effect, Fault, Load, key, numerics},
-    row::{Dropped, Pending, Recording, Track},
+    row::{Dropped, Recording, Track, Waiting},
 };
 use std::{fs::File, path::Path, sync::Arc};
 
@@ -101,18 +101,16 @@ impl Stage for Decode {
                 track.id.clone()
             });
         let waits = cx.may(input.pending);
-        let stage = cx.stage.to_string();
+        let stage = cx.stage.clone();
         Split {
             kept: done.ok.map(|(track, recording)| Track { recording: Some(recording), ..track }),
             dropped: done
                 .refused
                 .map(|(track, refusal)| Dropped { id: track.id, code: refusal.code, why: refusal.why, failed: false })
                 .concat(done.failed.map(|(track, why)| Dropped::failed(track.id, why))),
-            pending: waits.concat(done.pending.map(move |(track, cause)| Pending {
-                id: track.id.clone(),
-                behind: stage.clone(),
-                cause,
-                track: Some(Arc::new(track)),
+            pending: waits.concat(done.pending.map(move |(track, cause)| {
+                let track = Arc::new(track);
+                Waiting::of_track(&track.id, &stage, cause, track.clone())
             })),
         }
     }

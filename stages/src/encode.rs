@@ -8,14 +8,14 @@ use crate::{
     memory::{Known, Memory},
     model::{codec::Codec, infer::Coder},
     pcm::{self, Excerpt, chain_version},
-    stage::{Context, Input, Kind, Port, Shape, Split, Stage, Trait},
+    stage::{Context, Input, Kind, Port, Shape, Split, Stage, Trait, none},
 };
 use burn_flex::Flex;
 use datasets::{
     Digest, Key,
     codes::pack,
     effect::{Effect, Fault, Load, key, numerics},
-    row::{Clip, Codes, Dropped, Pending, Weights},
+    row::{Clip, Codes, Dropped, Pending, Waiting, Weights},
 };
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -138,14 +138,21 @@ impl Stage for Encode {
         let effect = Work { env: cx.env.clone(), coder: Mutex::new(None) };
         let done = memoised(cx, effect, work, |(clip, _)| clip.id());
         // Without weights every clip waits for them; a track that waits itself is counted once, as itself.
-        let stage = cx.stage.to_string();
-        let absent = codec.pending.flat_map(|row| (0..BUCKETS).map(move |b| (b, row.clone())));
-        let unweighted = pair(keyed, absent).map(|(_, clip, row)| Pending {
-            id: clip.id(),
-            behind: row.behind,
-            cause: row.cause,
-            track: Some(clip.track),
-        });
+        let stage = cx.stage.clone();
+        let unweighted = match cx.env.dry {
+            false => none(&clips.pending),
+            true => {
+                let absent = codec.pending.flat_map(|waiting| (0..BUCKETS).map(move |b| (b, waiting.row.clone())));
+                let mut one: Option<Pending> = None;
+                pair(keyed, absent).map(move |(_, clip, row)| {
+                    // A clip has what it waits for in common with the others.
+                    let row = one.take().filter(|one| *one == row).unwrap_or(row);
+                    let waiting = Waiting::of_track(&clip.id(), &row.behind, row.cause.clone(), clip.track);
+                    one = Some(row);
+                    waiting
+                })
+            }
+        };
         let waits = cx.may(clips.pending.concat(unweighted));
         Split {
             kept: done.ok.map(|((clip, weights), blob)| Codes {
@@ -163,12 +170,9 @@ impl Stage for Encode {
                     failed: false,
                 }),
             ),
-            pending: waits.concat(done.pending.map(move |((clip, _), cause)| Pending {
-                id: clip.id(),
-                behind: stage.clone(),
-                cause,
-                track: Some(clip.track.clone()),
-            })),
+            pending: waits.concat(
+                done.pending.map(move |((clip, _), cause)| Waiting::of_track(&clip.id(), &stage, cause, clip.track)),
+            ),
         }
     }
 }

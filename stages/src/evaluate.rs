@@ -16,7 +16,7 @@ use crate::{
     settings::Complaint,
     stage::{Context, Input, Kind, Places, Port, Rows, Shape, Split, Stage, seal},
 };
-use datasets::row::{Audio, Clip, Codes, Metric, Pending, Prior};
+use datasets::row::{Audio, Clip, Codes, Metric, Prior, Waiting};
 use select::Part;
 
 crate::settings! {
@@ -38,7 +38,7 @@ crate::settings! {
 fn parts<'s, R: Clone + 'static>(
     input: Option<Input<'s, R>>,
     narrow: impl Fn(R) -> Vec<Part> + Clone + 'static,
-) -> Option<(Rows<'s, Part>, Rows<'s, Pending>)> {
+) -> Option<(Rows<'s, Part>, Rows<'s, Waiting>)> {
     input.map(|input| (input.kept.flat_map(narrow), input.pending))
 }
 

@@ -14,7 +14,7 @@ use crate::{
     settings::{Complaint, PathSetting},
     stage::{Context, Input, Places, Port, Shape, SourceError, Split, Stage},
 };
-use datasets::row::{Dropped, Found, Labels, Origin, Pending, Track};
+use datasets::row::{Dropped, Found, Labels, Origin, Track, Waiting};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -199,7 +199,7 @@ impl Stage for Ingest {
             }
         });
         let done = memoised(cx, piece::Render { env: cx.env.clone() }, pieces, |found| found.key.clone());
-        let (rendered, waiting, stage) = (self.clone(), self.clone(), cx.stage.to_string());
+        let (rendered, waiting, stage) = (self.clone(), self.clone(), cx.stage.clone());
         let sources = cx.env.clone();
         let rendered = done.ok.map(move |(found, (content, bytes))| {
             sources.sources.add(content, &sources.store.path(&content));
@@ -229,8 +229,8 @@ impl Stage for Ingest {
             kept: kept.concatenate([lone, rendered]),
             dropped: unusable.concat(doubled).concat(done.failed.map(|(found, why)| Dropped::failed(found.key, why))),
             pending: done.pending.map(move |(found, cause)| {
-                let track = waiting.track(found, datasets::Digest::default(), 0);
-                Pending { id: track.id.clone(), behind: stage.clone(), cause, track: Some(Arc::new(track)) }
+                let track = Arc::new(waiting.track(found, datasets::Digest::default(), 0));
+                Waiting::of_track(&track.id, &stage, cause, track.clone())
             }),
         }
     }

@@ -192,12 +192,12 @@ impl Stage for License {
         Split {
             kept,
             dropped,
-            pending: input.pending.flat_map(move |mut row| {
-                row.track = match row.track {
+            pending: input.pending.flat_map(move |mut waiting| {
+                waiting.track = match waiting.track {
                     Some(track) => Some(Arc::new(waits.keep(Arc::unwrap_or_clone(track)).ok()?)),
                     None => None,
                 };
-                Some(row)
+                Some(waiting)
             }),
         }
     }

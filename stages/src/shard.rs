@@ -4,11 +4,13 @@
 //! alone: a prefix whose estimated size is over the target splits in two. One more track rewrites one
 //! shard; growth splits one; a shard whose rows are the same is not rewritten.
 
+mod waits;
+
 use crate::{
-    flow::{Env, group, memoised, once_each, pair, without},
+    flow::{Env, group, memoised, pair},
     memory::{Known, Memory},
     settings::Complaint,
-    stage::{Context, Input, Kind, Places, Port, Shape, Split, Stage},
+    stage::{Context, Input, Kind, Places, Port, Shape, Split, Stage, none},
 };
 use datasets::{
     Digest, Key,
@@ -27,6 +29,9 @@ crate::settings! {
         megabytes: f64 = 128.0,
     }
 }
+
+/// Where a row goes: its split, and the leaf of the partition that its track falls into.
+type Place = (String, u16);
 
 /// Bits of the track's hash that a prefix can have: at most 4096 shards a split.
 const BITS: u32 = 12;
@@ -202,18 +207,9 @@ impl Stage for Shard {
         });
         let parts = parts.map(|(split, (leaf, prefix)): (String, (u16, String))| ((split, leaf), prefix));
         let members = pair(placed, parts.clone()).map(|((split, _), codes, prefix)| ((split, prefix), codes));
-        let waiting = input.pending.map(|row| {
-            let split = row.track.as_ref().map(|t| t.split.clone().unwrap_or_else(|| WHOLE.to_owned()));
-            let leaf = row.track.as_ref().map_or(0, |t| leaf(&t.id));
-            ((split.unwrap_or_default(), leaf), row)
-        });
-        // A file with a row that waits may become the one that it was: it is not written for what is known of it.
-        let members = match dry {
-            true => {
-                let open = pair(waiting.clone(), parts.clone()).map(|((split, _), _, prefix)| (split, prefix));
-                without(members, open)
-            }
-            false => members,
+        let (members, waits) = match dry {
+            true => waits::beside(cx, members, input.pending, parts),
+            false => (members, none(&input.pending)),
         };
         let contents = group(members, &format!("{}: rows", cx.stage), |_, rows: &[(Codes, isize)]| {
             let mut rows: Vec<Codes> = rows.iter().map(|(codes, _)| codes.clone()).collect();
@@ -227,19 +223,7 @@ impl Stage for Shard {
             (Contents { split: split.clone(), prefix: prefix.clone(), rows }, (id, split, prefix, clips, codec))
         });
         let done = memoised(cx, Pack { env: cx.env.clone() }, work, |(id, ..)| id.clone());
-        let known = pair(waiting.clone(), parts.clone()).map(|((split, _), row, prefix)| Pending {
-            id: shard_id(&split, &prefix),
-            track: None,
-            ..row
-        });
-        let places = parts.map(|(place, _)| place);
-        let fresh = without(waiting, places).map(|((split, _), row)| Pending {
-            id: shard_id(if split.is_empty() { "?" } else { &split }, "new"),
-            track: None,
-            ..row
-        });
-        let waits = cx.may(once_each(known.concat(fresh)));
-        let stage = cx.stage.to_string();
+        let stage = cx.stage.clone();
         Split {
             kept: done.ok.map(|((_, split, prefix, clips, codec), packed)| row::Shard {
                 split,
@@ -254,12 +238,9 @@ impl Stage for Shard {
                 .refused
                 .map(|((id, ..), refusal)| Dropped { id, code: refusal.code, why: refusal.why, failed: false })
                 .concat(done.failed.map(|((id, ..), why)| Dropped::failed(id, why))),
-            pending: waits.concat(done.pending.map(move |((id, ..), cause)| Pending {
-                id,
-                behind: stage.clone(),
-                cause,
-                track: None,
-            })),
+            pending: cx.may(waits).concat(
+                done.pending.map(move |((id, ..), cause)| Pending::new(id.into(), stage.clone(), cause).into()),
+            ),
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::{
 };
 use datasets::{
     Key,
-    row::{Pending, Track},
+    row::{Track, Waiting},
 };
 use std::sync::Arc;
 
@@ -95,12 +95,12 @@ impl Stage for Split {
         Parts {
             kept: input.kept.map(move |track| Track { split: Some(self.of(&track).to_owned()), ..track }),
             dropped: crate::stage::none(&input.pending),
-            pending: input.pending.map(move |row| Pending {
-                track: row.track.map(|track| {
+            pending: input.pending.map(move |waiting| Waiting {
+                track: waiting.track.map(|track| {
                     let split = waits.early(&track).map(str::to_owned);
                     Arc::new(Track { split, ..Arc::unwrap_or_clone(track) })
                 }),
-                ..row
+                ..waiting
             }),
         }
     }

@@ -18,7 +18,7 @@ use crate::{
 };
 use datasets::{
     Digest, Key,
-    row::{Dropped, Pending},
+    row::{Dropped, Waiting},
 };
 use differential_dataflow::{AsCollection, VecCollection};
 use std::{
@@ -215,8 +215,8 @@ impl Places<'_> {
 pub struct Input<'s, R: 'static> {
     /// Known rows.
     pub kept: Rows<'s, R>,
-    /// Rows not known yet.
-    pub pending: Rows<'s, Pending>,
+    /// Rows not known yet; only in a dry run.
+    pub pending: Rows<'s, Waiting>,
 }
 
 /// What a stage gives back; together it accounts for every input row.
@@ -225,8 +225,8 @@ pub struct Split<'s, R: 'static> {
     pub kept: Rows<'s, R>,
     /// Rows refused here.
     pub dropped: Rows<'s, Dropped>,
-    /// Rows not known yet.
-    pub pending: Rows<'s, Pending>,
+    /// Rows not known yet; only in a dry run.
+    pub pending: Rows<'s, Waiting>,
 }
 
 /// What a stage may know besides its rows.
@@ -248,9 +248,11 @@ pub struct Context<'s> {
 
 impl<'s> Context<'s> {
     /// Writes rows that wait into the plan: this stage's effect may run on each.
-    pub fn may(&self, pending: Rows<'s, Pending>) -> Rows<'s, Pending> {
+    pub fn may(&self, pending: Rows<'s, Waiting>) -> Rows<'s, Waiting> {
         let (env, stage) = (self.env.clone(), self.stage.clone());
-        pending.inspect(move |(row, _, diff)| env.ledger.may(&stage, row, *diff))
+        pending.inspect_batch(move |_, rows| {
+            env.ledger.may(&stage, rows.iter().map(|(waiting, _, diff)| (waiting.row.clone(), *diff)));
+        })
     }
 
     /// A collection of at most one row that is there from the start.
@@ -383,8 +385,6 @@ pub struct Rendered<'s> {
     pub flow: Flow<'s>,
     /// Every refused row.
     pub dropped: Rows<'s, Dropped>,
-    /// Every row not known yet.
-    pub pending: Rows<'s, Pending>,
 }
 
 struct Lowered<S>(S);
@@ -424,6 +424,6 @@ impl<S: Stage> Ready for Lowered<S> {
         let Split { kept, dropped, pending } = self.0.clone().render(cx, S::In::take(flows));
         // On their way to the next stage, so that no row is copied for the record.
         let kept = kept.inspect_batch(move |_, rows| keeper.keep(rows));
-        Rendered { flow: S::Out::flow(Input { kept, pending: pending.clone() }), dropped, pending }
+        Rendered { flow: S::Out::flow(Input { kept, pending }), dropped }
     }
 }

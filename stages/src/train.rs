@@ -87,7 +87,7 @@ impl Stage for Train {
         let learned = memoised(cx, learn, work, |_| ALL.to_owned());
         let untrained = learned.pending.map(|(_, cause)| cause);
         // In a dry run, what waits for training may be measured after it.
-        cx.may(waiting(cx, BITS, open.clone().map(|row| row.cause).concat(untrained.clone())));
+        cx.may(waiting(cx, BITS, open.clone().map(|open| open.row.cause.clone()).concat(untrained.clone())));
         let work = learned.ok.map(|((train, held_out), learned)| ((learned, train, held_out), ()));
         let measured = memoised(cx, measure, work, |()| BITS.to_owned());
         let refusals =

@@ -114,7 +114,7 @@ impl Stage for Weights {
             _ => None,
         });
         let done = memoised(cx, Import { env: cx.env.clone() }, files, String::clone);
-        let stage = cx.stage.to_string();
+        let stage = cx.stage.clone();
         Split {
             kept: done.ok.map(|(_, weights)| weights),
             dropped: done.refused.map(|(id, refusal)| Dropped {
@@ -123,7 +123,7 @@ impl Stage for Weights {
                 why: refusal.why,
                 failed: false,
             }),
-            pending: done.pending.map(move |(id, cause)| Pending { id, behind: stage.clone(), cause, track: None }),
+            pending: done.pending.map(move |(id, cause)| Pending::new(id.into(), stage.clone(), cause).into()),
         }
     }
 }

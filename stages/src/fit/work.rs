@@ -20,7 +20,7 @@ use datasets::{
     Digest, Key,
     effect::{Effect, Fault, Load, key, numerics},
     mmap::Samples,
-    row::{Pending, Weights},
+    row::{Waiting, Weights},
     store::{Store, StoreError},
 };
 use rayon::prelude::*;
@@ -196,7 +196,7 @@ pub(super) fn pinned<'s>(
     cx: &Context<'s>,
     digest: Digest,
     corpus: Rows<'s, Vec<Excerpt>>,
-    pending: Rows<'s, Pending>,
+    pending: Rows<'s, Waiting>,
 ) -> Split<'s, Weights> {
     let (env, stage) = (cx.env.clone(), cx.stage.clone());
     let counted = env.clone();

@@ -1,10 +1,16 @@
 //! What stages share that wait for a whole corpus: one item, which runs once everything is known.
 
-use super::{Env, group, relate::Travels, without};
-use crate::stage::{Context, Rows, seal};
+use super::{Env, group, order, relate::Travels, without};
+use crate::stage::{Context, Rows, Time, none, seal};
 use datasets::{
     effect::{Fault, Refusal},
-    row::{Dropped, Pending},
+    row::{Dropped, Pending, Waiting},
+};
+use differential_dataflow::AsCollection;
+use std::{collections::BTreeMap, sync::Arc};
+use timely::dataflow::{
+    channels::pact::Pipeline,
+    operators::{Capability, generic::Operator},
 };
 
 /// The id of the one item that a corpus-level effect is.
@@ -17,21 +23,47 @@ pub(crate) const ALL: &str = "all";
 pub(crate) fn close<'s, T: Travels>(
     cx: &Context<'s>,
     corpus: Rows<'s, T>,
-    pending: Rows<'s, Pending>,
-) -> (Rows<'s, T>, Rows<'s, Pending>) {
-    let waits = pending.delay(seal).map(|row| ((), row));
+    pending: Rows<'s, Waiting>,
+) -> (Rows<'s, T>, Rows<'s, Waiting>) {
+    if !cx.env.dry {
+        return (corpus, none(&pending));
+    }
+    let waits = first(pending.map(|waiting| waiting.row).delay(seal)).map(|row| ((), row));
     let open = group(waits, &format!("{}: open", cx.stage), |(), rows: &[(Pending, isize)]| {
-        let first = rows.first().map(|(row, _)| (Pending { id: ALL.into(), track: None, ..row.clone() }, 1));
+        let first = rows.first().map(|(row, _)| (Pending::new(ALL.into(), row.behind.clone(), row.cause.clone()), 1));
         first.into_iter().collect()
     });
     let closed = without(corpus.map(|corpus| ((), corpus)), open.clone().map(|(key, _)| key));
-    (closed.map(|((), corpus)| corpus), open.map(|((), row)| row))
+    (closed.map(|((), corpus)| corpus), open.map(|((), row)| row.into()))
+}
+
+/// The first row of each worker at each time, in their order: of millions that are to be one, few are grouped.
+fn first<'s>(rows: Rows<'s, Pending>) -> Rows<'s, Pending> {
+    let first = rows.inner.unary_frontier(Pipeline, "first", move |_, _| {
+        let mut held: BTreeMap<Time, (Capability<Time>, Vec<(Pending, isize)>)> = BTreeMap::new();
+        move |(input, frontier), output| {
+            input.for_each(|cap, data| {
+                for (row, time, diff) in data.drain(..) {
+                    held.entry(time).or_insert_with(|| (cap.delayed(&time, 0), Vec::new())).1.push((row, diff));
+                }
+            });
+            while let Some(entry) = held.first_entry().filter(|entry| !frontier.less_equal(entry.key())) {
+                let (time, (cap, rows)) = entry.remove_entry();
+                let first = match rows.iter().all(|(_, diff)| *diff > 0) {
+                    true => rows.into_iter().map(|(row, _)| row).min(),
+                    false => order::summed(rows).into_iter().next(),
+                };
+                output.session(&cap).give_iterator(first.into_iter().map(|row| (row, time, 1)));
+            }
+        }
+    });
+    first.as_collection()
 }
 
 /// The item `id` of this stage, waiting for each of the causes.
-pub(crate) fn waiting<'s>(cx: &Context<'s>, id: &'static str, causes: Rows<'s, String>) -> Rows<'s, Pending> {
-    let behind = cx.stage.to_string();
-    causes.map(move |cause| Pending { id: id.into(), behind: behind.clone(), cause, track: None })
+pub(crate) fn waiting<'s>(cx: &Context<'s>, id: &'static str, causes: Rows<'s, Arc<str>>) -> Rows<'s, Waiting> {
+    let (id, behind): (Arc<str>, _) = (id.into(), cx.stage.clone());
+    causes.map(move |cause| Pending::new(id.clone(), behind.clone(), cause).into())
 }
 
 /// The one item, refused.

@@ -3,7 +3,10 @@
 //! Rows are narrowed to their work, reduced to one row per key, run, and joined back. So a corrected
 //! title never reaches a decoder, and two tracks with the same bytes are decoded once.
 
-use super::{Env, Event, Failure, group, pair, relate::Travels};
+use super::{
+    Env, Event, Failure, divide, dry, group, pair,
+    relate::{Either, Travels},
+};
 use crate::stage::{Context, Rows, Time};
 use crossbeam_channel::unbounded;
 use datasets::{
@@ -28,7 +31,7 @@ use timely::dataflow::{
 
 /// What an effect left in the dataflow; a result is in its packed form.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-enum Outcome {
+pub(super) enum Outcome {
     /// A result.
     Ok(Vec<u8>),
     /// A refusal, remembered like a result.
@@ -36,7 +39,7 @@ enum Outcome {
     /// A source that could not be read: never remembered.
     Failed(String),
     /// A dry run met a memo miss; the id is that of the row it would run on.
-    Pending(String),
+    Pending(Arc<str>),
 }
 
 /// What is remembered under an effect's key.
@@ -55,11 +58,11 @@ pub struct Done<'s, R: 'static, O: 'static> {
     /// Rows whose source could not be read.
     pub failed: Rows<'s, (R, String)>,
     /// Rows whose work would run, with the id of the row it would run on.
-    pub pending: Rows<'s, (R, String)>,
+    pub pending: Rows<'s, (R, Arc<str>)>,
 }
 
 /// An effect with its types forgotten: the operator is compiled once.
-trait Erased: Send + Sync {
+pub(super) trait Erased: Send + Sync {
     fn load(&self) -> Load;
     fn corpus(&self) -> bool;
     fn objects(&self, output: &[u8]) -> Option<Vec<Digest>>;
@@ -102,33 +105,39 @@ where
     let effect = Arc::new(effect);
     let keys = effect.clone();
     let keyed = rows.map(move |(work, row)| (keys.key(&work), (work, row)));
-    let named = keyed.clone().map(move |(key, (work, row))| {
-        let work = postcard::to_stdvec(&work).unwrap_or_else(|e| unreachable!("a row cannot be packed: {e}"));
-        (key, (id(&row), work))
-    });
+    if cx.env.dry {
+        let rows = keyed.map(move |(key, (_, row))| (key, (id(&row), pack(&row))));
+        return Done::of(dry::look(cx, effect, rows).map(|(row, outcome)| {
+            let row = postcard::from_bytes(&row).unwrap_or_else(|e| unreachable!("a row cannot be unpacked: {e}"));
+            (row, outcome)
+        }));
+    }
+    let named = keyed.clone().map(move |(key, (work, row))| (key, (id(&row), pack(&work))));
     let work = group(named, &format!("{}: one per work", cx.stage), |_, jobs| {
         jobs.first().map(|(job, _)| (job.clone(), 1)).into_iter().collect()
     });
     let done = operator(cx, effect, work);
-    let joined = pair(keyed.map(|(key, (_, row))| (key, row)), done);
-    Done {
-        ok: joined.clone().flat_map(|(_, row, outcome)| match outcome {
-            // Packed by this effect, or checked when it was recalled.
-            Outcome::Ok(output) => postcard::from_bytes(&output).ok().map(|output| (row, output)),
-            _ => None,
-        }),
-        refused: joined.clone().flat_map(|(_, row, outcome)| match outcome {
-            Outcome::Refused(refusal) => Some((row, refusal)),
-            _ => None,
-        }),
-        failed: joined.clone().flat_map(|(_, row, outcome)| match outcome {
-            Outcome::Failed(why) => Some((row, why)),
-            _ => None,
-        }),
-        pending: joined.flat_map(|(_, row, outcome)| match outcome {
-            Outcome::Pending(cause) => Some((row, cause)),
-            _ => None,
-        }),
+    Done::of(pair(keyed.map(|(key, (_, row))| (key, row)), done).map(|(_, row, outcome)| (row, outcome)))
+}
+
+fn pack<T: Serialize>(value: &T) -> Vec<u8> {
+    postcard::to_stdvec(value).unwrap_or_else(|e| unreachable!("a row cannot be packed: {e}"))
+}
+
+impl<'s, R: Travels, O: Travels> Done<'s, R, O> {
+    /// Rows by what became of their work; none is copied.
+    fn of(rows: Rows<'s, (R, Outcome)>) -> Done<'s, R, O> {
+        let (ok, others) = divide(rows, |(row, outcome)| match outcome {
+            Outcome::Ok(output) => Either::One((row, output)),
+            Outcome::Refused(refusal) => Either::Other(Ok((row, refusal))),
+            Outcome::Failed(why) => Either::Other(Err(Ok((row, why)))),
+            Outcome::Pending(cause) => Either::Other(Err(Err((row, cause)))),
+        });
+        let (refused, others) = divide(others, Either::from);
+        let (failed, pending) = divide(others, Either::from);
+        // Packed by this effect, or checked when it was recalled.
+        let ok = ok.flat_map(|(row, output)| postcard::from_bytes(&output).ok().map(|output| (row, output)));
+        Done { ok, refused, failed, pending }
     }
 }
 
@@ -161,9 +170,6 @@ fn operator<'s>(cx: &Context<'s>, effect: Arc<dyn Erased>, work: Rows<'s, Job>) 
                             if let Some(outcome) = recall(&*effect, &env, &key) {
                                 env.ledger.cached(&stage);
                                 slot.insert((outcome, 0));
-                            } else if env.dry {
-                                env.ledger.will(key, &stage, id.clone());
-                                slot.insert((Outcome::Pending(id), 0));
                             } else {
                                 waiting.insert(key, vec![(cap.delayed(&time, 0), time, diff)]);
                                 queue.push_back((key, (id, work)));
@@ -220,7 +226,7 @@ fn operator<'s>(cx: &Context<'s>, effect: Arc<dyn Erased>, work: Rows<'s, Job>) 
 }
 
 /// A remembered outcome, if the objects it names are still there.
-fn recall(effect: &dyn Erased, env: &Env, key: &Digest) -> Option<Outcome> {
+pub(super) fn recall(effect: &dyn Erased, env: &Env, key: &Digest) -> Option<Outcome> {
     match postcard::from_bytes::<Receipt>(&env.store.receipt(key)?).ok()? {
         Receipt::Ok(output) => {
             effect.objects(&output)?.iter().all(|object| env.store.has(object)).then_some(Outcome::Ok(output))

@@ -1,20 +1,12 @@
 //! The ledger: what ran, what was remembered, what would run, and what went wrong.
 
+use super::order;
 use datasets::{Digest, row::Pending, store::StoreError};
 use std::{
-    collections::{BTreeMap, BTreeSet, btree_map::Entry},
-    sync::{Mutex, MutexGuard, PoisonError},
+    collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-
-/// One piece of work: a stage and the id of the row that it runs on.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Item {
-    /// The stage's name.
-    pub stage: String,
-    /// The row's id.
-    pub id: String,
-}
 
 /// What effects cost that ran.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -44,12 +36,19 @@ pub struct StageLedger {
     pub cost: Cost,
     /// Memo hits.
     pub cached: u64,
-    /// In a dry run: ids of the rows on which an effect would run.
-    pub will: BTreeSet<String>,
-    /// In a dry run: rows on which an effect may run, with what they wait for; multiplicities are summed.
-    pub may: BTreeMap<Pending, i64>,
+    /// In a dry run: ids of the rows on which an effect would run, sorted.
+    pub will: Vec<Arc<str>>,
+    /// In a dry run: rows on which an effect may run, with what they wait for, each once, sorted.
+    pub may: Vec<Pending>,
     /// Sentences for the summary and the report, such as "codec pinned, 12 tracks newer than it".
     pub notes: BTreeSet<String>,
+}
+
+impl StageLedger {
+    /// In a dry run: whether an effect would run on the row of an id.
+    pub fn will_run(&self, id: &str) -> bool {
+        self.will.binary_search_by(|own| (**own).cmp(id)).is_ok()
+    }
 }
 
 /// Why a run ends without publishing.
@@ -217,7 +216,18 @@ pub struct Ledger {
     failures: Mutex<Vec<Failure>>,
     unread: Mutex<BTreeSet<String>>,
     /// In a dry run: who would make a result first.
-    claims: Mutex<BTreeMap<Digest, Item>>,
+    claims: Mutex<HashMap<Digest, Claim>>,
+    /// In a dry run: rows on which an effect may run, as they come, by stage.
+    may: Mutex<BTreeMap<Arc<str>, Vec<(Pending, isize)>>>,
+}
+
+/// In a dry run: a row on which an effect would run.
+struct Claim {
+    stage: Arc<str>,
+    /// The row's id.
+    id: Arc<str>,
+    /// Whether another stage needs the same result.
+    shared: bool,
 }
 
 impl Ledger {
@@ -253,42 +263,36 @@ impl Ledger {
     }
 
     /// An effect would run. Where two stages need the result of one key, one of them will make it and the other
-    /// find it: which is not certain, so both may run, each behind the other.
-    pub fn will(&self, key: Digest, stage: &str, id: String) {
-        let own = Item { stage: stage.to_owned(), id };
-        let first = match lock(&self.claims).entry(key) {
-            Entry::Occupied(first) => first.get().clone(),
+    /// find it: which is not certain, so both may run, each behind the other. The id, to be had in common.
+    pub fn will(&self, key: Digest, stage: &Arc<str>, id: &str) -> Arc<str> {
+        let mut claims = lock(&self.claims);
+        let first = match claims.entry(key) {
+            Entry::Occupied(first) => first.into_mut(),
             Entry::Vacant(free) => {
-                self.with(stage, |s| {
-                    s.will.insert(own.id.clone());
-                });
-                free.insert(own);
-                return;
+                let id: Arc<str> = id.into();
+                free.insert(Claim { stage: stage.clone(), id: id.clone(), shared: false });
+                return id;
             }
         };
-        let behind = |id: &str, other: &Item| Pending {
-            id: id.to_owned(),
-            behind: other.stage.clone(),
-            cause: other.id.clone(),
-            track: None,
-        };
-        self.with(&first.stage, |s| {
-            if s.will.remove(&first.id) {
-                *s.may.entry(behind(&first.id, &own)).or_default() += 1;
-            }
-        });
-        self.with(stage, |s| *s.may.entry(behind(&own.id, &first)).or_default() += 1);
+        if first.stage == *stage {
+            return first.id.clone();
+        }
+        let id: Arc<str> = id.into();
+        if !std::mem::replace(&mut first.shared, true) {
+            let behind = Pending::new(first.id.clone(), stage.clone(), id.clone());
+            self.may(&first.stage, [(behind, 1)]);
+        }
+        self.may(stage, [(Pending::new(id.clone(), first.stage.clone(), first.id.clone()), 1)]);
+        id
     }
 
-    /// An effect may run on a row that waits.
-    pub fn may(&self, stage: &str, pending: &Pending, diff: isize) {
-        self.with(stage, |s| {
-            let count = s.may.entry(pending.clone()).or_default();
-            *count += diff as i64;
-            if *count == 0 {
-                s.may.remove(pending);
-            }
-        });
+    /// An effect may run on rows that wait.
+    pub fn may(&self, stage: &Arc<str>, rows: impl IntoIterator<Item = (Pending, isize)>) {
+        let mut may = lock(&self.may);
+        match may.get_mut(stage) {
+            Some(all) => all.extend(rows),
+            None => drop(may.insert(stage.clone(), rows.into_iter().collect())),
+        }
     }
 
     /// What another process of this run did at a stage.
@@ -320,7 +324,21 @@ impl Ledger {
 
     /// Everything that failed, and every stage's account.
     pub fn take(&self) -> (BTreeMap<String, StageLedger>, Vec<Failure>) {
-        (std::mem::take(&mut *lock(&self.stages)), std::mem::take(&mut *lock(&self.failures)))
+        let mut stages = std::mem::take(&mut *lock(&self.stages));
+        let mut will: BTreeMap<Arc<str>, Vec<Arc<str>>> = BTreeMap::new();
+        for claim in std::mem::take(&mut *lock(&self.claims)).into_values().filter(|claim| !claim.shared) {
+            match will.get_mut(&claim.stage) {
+                Some(ids) => ids.push(claim.id),
+                None => drop(will.insert(claim.stage, vec![claim.id])),
+            }
+        }
+        for (stage, ids) in will {
+            stages.entry(stage.to_string()).or_default().will = order::ids(ids);
+        }
+        for (stage, rows) in std::mem::take(&mut *lock(&self.may)) {
+            stages.entry(stage.to_string()).or_default().may = order::summed(rows);
+        }
+        (stages, std::mem::take(&mut *lock(&self.failures)))
     }
 }
 
@@ -336,20 +354,33 @@ mod tests {
     fn of_two_that_need_one_result_either_may_make_it() {
         let ledger = Ledger::default();
         let (key, other) = (Digest::of(b"key"), Digest::of(b"other"));
-        ledger.will(key, "a", "row".into());
-        ledger.will(other, "a", "own".into());
-        ledger.will(key, "b", "its row".into());
-        ledger.will(key, "c", "third".into());
+        let [a, b, c] = ["a", "b", "c"].map(Arc::<str>::from);
+        assert_eq!(&*ledger.will(key, &a, "row"), "row");
+        ledger.will(other, &a, "own");
+        assert_eq!(&*ledger.will(key, &b, "its row"), "its row");
+        ledger.will(key, &c, "third");
+        // Asked again, a stage has one item of a key.
+        assert_eq!(&*ledger.will(other, &a, "again"), "own");
         let (stages, _) = ledger.take();
-        assert_eq!(stages["a"].will, BTreeSet::from(["own".to_owned()]));
+        assert_eq!(stages["a"].will, [Arc::<str>::from("own")]);
+        assert!(stages["a"].will_run("own") && !stages["a"].will_run("row"));
         assert!(stages["b"].will.is_empty() && stages["c"].will.is_empty());
         let may = |stage: &str| {
-            let rows = stages[stage].may.keys();
-            rows.map(|row| (row.id.clone(), row.behind.clone(), row.cause.clone())).collect::<Vec<_>>()
+            let rows = stages[stage].may.iter();
+            rows.map(|row| [&row.id, &row.behind, &row.cause].map(ToString::to_string)).collect::<Vec<_>>()
         };
-        let text = |id: &str, behind: &str, cause: &str| (id.to_owned(), behind.to_owned(), cause.to_owned());
-        assert_eq!(may("a"), [text("row", "b", "its row")]);
-        assert_eq!(may("b"), [text("its row", "a", "row")]);
-        assert_eq!(may("c"), [text("third", "a", "row")]);
+        assert_eq!(may("a"), [["row", "b", "its row"]]);
+        assert_eq!(may("b"), [["its row", "a", "row"]]);
+        assert_eq!(may("c"), [["third", "a", "row"]]);
+    }
+
+    #[test]
+    fn rows_that_may_run_are_summed() {
+        let (ledger, stage) = (Ledger::default(), Arc::<str>::from("a"));
+        let row = |id: &str| Pending::new(id.into(), "b".into(), "cause".into());
+        ledger.may(&stage, [(row("2"), 1), (row("1"), 1), (row("3"), -1)]);
+        ledger.may(&stage, [(row("3"), 1), (row("1"), 1)]);
+        assert_eq!(ledger.take().0["a"].may, [row("1"), row("2")]);
+        assert!(ledger.take().0.is_empty());
     }
 }

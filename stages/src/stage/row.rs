@@ -4,7 +4,7 @@ use super::{Input, Time};
 use crate::kept::Packing;
 use datasets::{
     Digest, Key,
-    row::{Audio, Clip, Codes, Found, Metric, Prior, Shard, Track, Weights},
+    row::{Audio, Clip, Codes, Found, Metric, Prior, Shard, Track, Waiting, Weights},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::borrow::Cow;
@@ -63,11 +63,16 @@ macro_rules! rows { ($($Row:ident),*) => {
             }),* }
         }
 
-        /// The same, where `probe` tells how far it has come.
+        /// The same, where `probe` tells how far it has come, and `waits` sees the rows that wait as they pass by.
         #[must_use]
-        pub fn probed(self, probe: &ProbeHandle<Time>) -> Flow<'s> {
-            match self { $(Flow::$Row(rows) => {
-                Flow::$Row(Input { kept: rows.kept.probe_with(probe), pending: rows.pending })
+        pub fn probed(
+            self,
+            probe: &ProbeHandle<Time>,
+            waits: impl Fn(&[(Waiting, Time, isize)]) + 'static,
+        ) -> Flow<'s> {
+            match self { $(Flow::$Row(Input { kept, pending }) => {
+                let pending = pending.inspect_batch(move |_, rows| waits(rows));
+                Flow::$Row(Input { kept: kept.probe_with(probe), pending: pending.probe_with(probe) })
             }),* }
         }
     }

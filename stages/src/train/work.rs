@@ -17,7 +17,7 @@ use crate::{
 use datasets::{
     Digest, Key,
     effect::{Effect, Fault, Load, key, numerics},
-    row::{self, Bits, Measured, Pending},
+    row::{self, Bits, Measured, Waiting},
     shard::{ShardMeta, ShardReader, View},
     store::Store,
     training::{PriorStep, write_prior},
@@ -357,7 +357,7 @@ pub(super) fn pinned<'s>(
     cx: &Context<'s>,
     digest: Digest,
     train: Rows<'s, Shards>,
-    pending: Rows<'s, Pending>,
+    pending: Rows<'s, Waiting>,
 ) -> Split<'s, row::Prior> {
     let about = cx.env.store.receipt(&about(&digest));
     let known: Option<(row::Prior, Digest)> = about.and_then(|bytes| postcard::from_bytes(&bytes).ok());
