@@ -299,7 +299,7 @@ fn timing(plan: &Plan, run: &str, summary: &Summary, workers: usize, processes: 
     let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path).display().to_string();
     let sources = plan.stages.iter().filter(|stage| stage.entry.ports.is_empty());
     let sources = sources.map(|stage| {
-        let places: Vec<String> = stage.ready.places(&plan.base).into_iter().map(absolute).collect();
+        let places: Vec<String> = stage.ready.lies(&plan.base).into_iter().map(absolute).collect();
         (stage.name.as_str(), places)
     });
     pretty(&json!({
