@@ -50,12 +50,12 @@ impl Draw {
         Duration::from_micros(self.below(1000 * span))
     }
 
-    /// A fault as `REFRAIN_FAULT` has it.
-    fn fault(&mut self) -> String {
+    /// A fault as `REFRAIN_FAULT` has it, after so many operations or more.
+    fn fault(&mut self, past: u64) -> String {
         let point = self.of(&["write", "write", "fsync", "rename", "remove", "read"]);
         let error = if point == "read" { "io" } else { self.of(&["full", "io", "readonly"]) };
         let times = self.of(&["", ":1", ":2"]);
-        format!("{point}:{error}:{}{times}", self.skewed(8))
+        format!("{point}:{error}:{}{times}", past + self.skewed(8))
     }
 }
 
@@ -236,7 +236,7 @@ fn a_disk_that_fails_and_kills_at_random() {
         since += 1;
         match draw.below(8) {
             0..=3 => {
-                let fault = draw.fault();
+                let fault = draw.fault(0);
                 println!("{round}: build {build} with {fault}");
                 let mut command = run(&place, build, &mut draw, &["-w", "2"]);
                 let said = Said::of(&command.env("REFRAIN_FAULT", &fault).output().expect("the binary starts"));
@@ -257,7 +257,7 @@ fn a_disk_that_fails_and_kills_at_random() {
                 killed += usize::from(process.end().code.is_none());
             }
             6 if place.store().join("runs").exists() => {
-                let (fault, words) = (draw.fault(), draw.of(&["gc --keep 1", "gc", "store verify"]));
+                let (fault, words) = (draw.fault(0), draw.of(&["gc --keep 1", "gc", "store verify"]));
                 let (kill, pause) = (draw.below(3) == 0, draw.moment() / 10);
                 let mut command = on_store(&place, &words.split(' ').collect::<Vec<_>>());
                 if kill {
@@ -300,7 +300,7 @@ fn one_of_two_processes_fails_or_is_killed_at_random() {
         let list = place_.path().join("hosts.txt");
         hosts(&list, 2);
         let (lost, kill) = (draw.below(2) as usize, draw.below(2) == 0);
-        let (pause, fault) = (draw.moment(), draw.fault());
+        let (pause, fault) = (draw.moment(), draw.fault(0));
         let how = if kill { format!("is killed after {pause:?}") } else { format!("has {fault}") };
         println!("{round}: build {build}, process {lost} {how}");
         let start = |process: usize, draw: &mut Draw| {
@@ -408,7 +408,9 @@ fn a_watcher_fails_or_is_killed_at_random() {
     for round in 0..rounds {
         let watched = draw.below(WATCHED.len() as u64) as usize;
         let next = (now + 1 + draw.below(TURNS as u64 - 1) as usize) % TURNS;
-        let (kill, fault) = (draw.below(2) == 0, draw.fault());
+        // The first build, which has nothing to do, takes some operations, too.
+        let past = 12 * draw.below(4);
+        let (kill, fault) = (draw.below(2) == 0, draw.fault(past));
         // Changes are waited out for a while before they are absorbed.
         let pause = draw.moment() + Duration::from_millis(150 * draw.below(2));
         let how = if kill { format!("killed after {pause:?}") } else { format!("with {fault}") };

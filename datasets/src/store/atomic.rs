@@ -224,7 +224,7 @@ mod tests {
                     for round in 1..30 {
                         replace(target, &vec![letter; 100 * round]).expect("replaced");
                         let read = fs::read(target).expect("read");
-                        assert!(read.len() % 100 == 0 && !read.is_empty(), "{} bytes", read.len());
+                        assert!(read.len().is_multiple_of(100) && !read.is_empty(), "{} bytes", read.len());
                         assert!(read.iter().all(|byte| *byte == read[0]));
                     }
                 });
