@@ -57,9 +57,9 @@ impl Temp {
             fault::point("write")?;
             let file = File::options().write(true).create(true).truncate(false).open(&path)?;
             match file.lock() {
-                // A disk without locks.
-                Err(error) if error.kind() == io::ErrorKind::Unsupported => {}
-                taken => taken?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
+                // Or a disk without locks.
+                _ => {}
             }
             // The process that had it may have given it its name, or removed it.
             let own = file.metadata()?;
