@@ -358,8 +358,15 @@ fn one_of_two_processes_fails_or_is_killed_at_random() {
 }
 
 /// What a watcher has to absorb: the corpus as it is, a recording more and a better title, a recording less and another
-/// license.
+/// license, which another policy refuses.
 fn turn(place: &Place, turn: usize) {
+    let file = place.path().join("tiny.toml");
+    let manifest = fs::read_to_string(&file).expect("a manifest");
+    let policies = ["allow = [\"CC0-1.0\", \"CC-BY-4.0\"]", "allow = [\"CC0-1.0\"]"];
+    let (policy, other) = (policies[usize::from(turn == 2)], policies[usize::from(turn != 2)]);
+    if manifest.contains(other) {
+        fs::write(file, manifest.replace(other, policy)).expect("written");
+    }
     let row = |n: u32| {
         let license = if turn == 2 && n == 1 { "CC-BY-4.0" } else { "CC0-1.0" };
         let title = if turn == 1 && n == 0 { "A better title".to_owned() } else { format!("Title {n}") };
