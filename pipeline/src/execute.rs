@@ -3,7 +3,7 @@
 use crate::{
     error::Error,
     hosts::{self, Cluster},
-    plan::Plan,
+    plan::{Plan, PlannedStage},
 };
 use datasets::{
     Digest,
@@ -28,7 +28,7 @@ pub struct StageOutcome {
     /// Kept rows.
     pub kept: Kept,
     /// Dropped rows, sorted.
-    pub dropped: Vec<Dropped>,
+    pub dropped: Arc<Vec<Dropped>>,
     /// Rows not known yet, sorted; only of a dry run.
     pub pending: Vec<Pending>,
     /// What ran and what was remembered.
@@ -109,6 +109,12 @@ impl Gather {
     pub(crate) fn kept(&self) -> Kept {
         Kept::gathered(&self.kept)
     }
+}
+
+/// Of the rows that feed a stage, those among which most of its own may be as they are. `kept` are the rows of the stages
+/// before it.
+pub(crate) fn beside<'k>(stage: &PlannedStage, kept: &'k [Kept]) -> Option<&'k Kept> {
+    stage.inputs.iter().flatten().filter_map(|from| kept.get(*from)).max_by_key(|kept| kept.len())
 }
 
 /// The one build of a run.
@@ -312,15 +318,14 @@ impl Share {
     /// What became of the plan.
     pub(crate) fn outcome(self, plan: &Plan, env: &Env) -> Outcome {
         let (mut ledgers, failures) = env.ledger.take();
-        let gathered = |gather: &Gather| StageOutcome {
-            kept: gather.kept().repeated(),
-            dropped: gather.dropped.take(),
-            pending: gather.pending.take(),
-            ledger: StageLedger::default(),
-        };
-        let mut stages: Vec<StageOutcome> = self.0.par_iter().map(gathered).collect();
-        for (own, stage) in stages.iter_mut().zip(&plan.stages) {
-            own.ledger = ledgers.remove(&stage.name).unwrap_or_default();
+        let gathered = |gather: &Gather| (gather.kept(), gather.dropped.take(), gather.pending.take());
+        let gathered: Vec<_> = self.0.par_iter().map(gathered).collect();
+        let (mut laid, mut stages): (Vec<Kept>, Vec<StageOutcome>) = (Vec::new(), Vec::new());
+        for ((kept, dropped, pending), stage) in gathered.into_iter().zip(&plan.stages) {
+            let kept = kept.laid(beside(stage, &laid));
+            laid.push(kept.clone());
+            let ledger = ledgers.remove(&stage.name).unwrap_or_default();
+            stages.push(StageOutcome { kept: kept.repeated(), dropped: Arc::new(dropped), pending, ledger });
         }
         Outcome { stages, failures }
     }

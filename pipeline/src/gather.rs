@@ -147,7 +147,7 @@ fn stages_view(run: &Run<'_>) -> Vec<StageView> {
         .zip(&outcome.stages)
         .map(|(stage, own)| {
             let mut reasons: BTreeMap<&str, Reason> = BTreeMap::new();
-            for row in &own.dropped {
+            for row in own.dropped.iter() {
                 let reason = reasons.entry(&row.code).or_insert_with(|| Reason {
                     code: row.code.clone(),
                     count: 0,
@@ -214,7 +214,7 @@ fn notes(plan: &Plan, outcome: &Outcome, corpus: &Corpus<'_>) -> Vec<String> {
     if alone > 0 && plan.stages.iter().any(|s| s.entry.verb == "split") {
         notes.push(format!("{alone} tracks without an artist were split each on its own"));
     }
-    let failed = outcome.stages.iter().flat_map(|s| &s.dropped).filter(|row| row.failed).count();
+    let failed = outcome.stages.iter().flat_map(|s| s.dropped.iter()).filter(|row| row.failed).count();
     if failed > 0 {
         notes.push(format!("{failed} sources could not be read; the next run tries them again"));
     }

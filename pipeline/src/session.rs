@@ -2,16 +2,15 @@
 
 use crate::{
     error::Error,
-    execute::{Feed, Feeds, Gather, Outcome, StageOutcome, feed, gathers, render},
+    execute::{Feed, Feeds, Gather, Outcome, StageOutcome, beside, feed, gathers, render},
     plan::Plan,
 };
 use datasets::{
     Digest,
-    row::{Dropped, Found, Pending},
+    row::{Dropped, Found},
 };
 use stages::{flow::Env, kept::Kept, stage::Time};
 use std::{
-    collections::BTreeMap,
     sync::{
         Arc,
         mpsc::{Receiver, Sender, channel},
@@ -38,27 +37,21 @@ fn settings(plan: &Plan) -> Vec<Option<Vec<u8>>> {
     plan.stages.iter().map(|stage| stage.ready.edited()).collect()
 }
 
-/// The rows of one stage, with how often each is there.
-#[derive(Default)]
-struct Held {
-    kept: Kept,
-    dropped: BTreeMap<Dropped, isize>,
-    pending: BTreeMap<Pending, isize>,
-}
-
-fn apply<R: Ord>(held: &mut BTreeMap<R, isize>, changes: Vec<(R, isize)>) {
-    for (row, diff) in changes.into_iter().filter(|(_, diff)| *diff != 0) {
-        let now = held.get(&row).copied().unwrap_or(0) + diff;
-        if now == 0 {
-            held.remove(&row);
-        } else {
-            held.insert(row, now);
-        }
+/// Sorted rows with changes, in the order of rows, too.
+fn apply<R: Ord + Clone>(held: &mut Arc<Vec<R>>, changes: Vec<(R, isize)>) {
+    if changes.is_empty() {
+        return;
     }
-}
-
-fn rows<R: Ord + Clone>(held: &BTreeMap<R, isize>) -> Vec<R> {
-    held.iter().flat_map(|(row, count)| std::iter::repeat_n(row.clone(), (*count).max(0) as usize)).collect()
+    // What was published of them is gone by now, so that mostly none is copied.
+    let mut rows = Arc::unwrap_or_clone(std::mem::take(held)).into_iter().peekable();
+    let mut now = Vec::with_capacity(rows.len() + changes.len());
+    for (row, diff) in changes {
+        now.extend(std::iter::from_fn(|| rows.next_if(|own| *own < row)));
+        let same = std::iter::from_fn(|| rows.next_if(|own| *own == row)).count() as isize;
+        now.extend(std::iter::repeat_n(row, (same + diff).max(0) as usize));
+    }
+    now.extend(rows);
+    *held = Arc::new(now);
 }
 
 /// The workers of a plan, waiting for changes.
@@ -66,7 +59,9 @@ pub(crate) struct Session {
     plan: Arc<Plan>,
     env: Arc<Env>,
     gathers: Arc<Vec<Gather>>,
-    held: Vec<Held>,
+    /// The rows of each stage, with how often each is there.
+    kept: Vec<Kept>,
+    dropped: Vec<Arc<Vec<Dropped>>>,
     changes: Option<Sender<Changes>>,
     built: Receiver<bool>,
     feeder: Thread,
@@ -120,9 +115,10 @@ impl Session {
         };
         let guards = timely::execute(timely::Config::process(workers.max(1)), logic).map_err(Error::Bug)?;
         let feeder = started.recv().map_err(|_| Error::Bug("the first worker did not start".into()))?;
-        let held = plan.stages.iter().map(|_| Held::default()).collect();
+        let kept = plan.stages.iter().map(|_| Kept::default()).collect();
+        let dropped = plan.stages.iter().map(|_| Arc::default()).collect();
         let (plan, env) = (plan.clone(), env.clone());
-        Ok(Session { plan, env, gathers, held, changes: Some(changes), built, feeder, workers: Some(guards) })
+        Ok(Session { plan, env, gathers, kept, dropped, changes: Some(changes), built, feeder, workers: Some(guards) })
     }
 
     /// What to feed before the first build so that its settings are those of the plan.
@@ -160,24 +156,37 @@ impl Session {
         if !self.built.recv().unwrap_or(false) {
             return Err(gone());
         }
+        // All rows at once are laid out before those of the next stage are gathered, as both are large; changes afterwards.
         let mut changes = Vec::new();
-        for (held, gather) in self.held.iter_mut().zip(self.gathers.iter()) {
-            changes.push(gather.kept());
-            apply(&mut held.dropped, gather.dropped.sums());
-            apply(&mut held.pending, gather.pending.sums());
+        let gathers = self.gathers.clone();
+        for (index, gather) in gathers.iter().enumerate() {
+            let kept = gather.kept();
+            match self.kept[index].is_empty() {
+                true => self.change(index, kept),
+                false => changes.push((index, kept)),
+            }
+            apply(&mut self.dropped[index], gather.dropped.sums());
         }
         let took = started.elapsed();
-        for (held, changes) in self.held.iter_mut().zip(&changes) {
-            held.kept = held.kept.changed(changes);
+        for (index, kept) in changes {
+            self.change(index, kept);
         }
         let (mut ledgers, failures) = self.env.ledger.take();
-        let stages = self.plan.stages.iter().zip(&self.held).map(|(stage, held)| StageOutcome {
-            kept: held.kept.clone().repeated(),
-            dropped: rows(&held.dropped),
-            pending: rows(&held.pending),
+        let held = self.kept.iter().zip(&self.dropped);
+        let stages = self.plan.stages.iter().zip(held).map(|(stage, (kept, dropped))| StageOutcome {
+            kept: kept.clone().repeated(),
+            dropped: dropped.clone(),
+            // Only in a dry run does a row wait.
+            pending: Vec::new(),
             ledger: ledgers.remove(&stage.name).unwrap_or_default(),
         });
         Ok((Outcome { stages: stages.collect(), failures }, took))
+    }
+
+    /// Goes on to the rows that a stage keeps now.
+    fn change(&mut self, index: usize, changes: Kept) {
+        let beside = beside(&self.plan.stages[index], &self.kept[..index]);
+        self.kept[index] = self.kept[index].changed(changes, beside);
     }
 }
 

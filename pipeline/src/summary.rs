@@ -47,7 +47,7 @@ impl Summary {
         let rows = plan.stages.iter().zip(&outcome.stages).zip(changes);
         let stages = rows.map(|((stage, own), (added, retracted))| {
             let mut reasons: BTreeMap<&str, (u64, String)> = BTreeMap::new();
-            for row in &own.dropped {
+            for row in own.dropped.iter() {
                 let entry = reasons.entry(&row.code).or_insert_with(|| (0, format!("{}: {}", row.id, row.why)));
                 entry.0 += 1;
             }

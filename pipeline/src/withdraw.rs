@@ -91,7 +91,7 @@ pub fn look(plan: &Plan, outcome: &mut Outcome, env: &Env) -> Result<Withdrawn, 
     }
     let lists: Vec<&Arc<OptOut>> = env.optouts.values().collect();
     let find = |track: &Member| lists.iter().filter_map(|list| list.find(track)).min();
-    for row in outcome.stages.iter_mut().flat_map(|stage| &mut stage.dropped) {
+    for row in outcome.stages.iter_mut().flat_map(|stage| Arc::make_mut(&mut stage.dropped)) {
         if let Some(line) = find(&Member::named(&row.id)) {
             row.code = Dropped::WITHDRAWN.into();
             row.why = format!("withdrawn on {}: {}", line.date, line.evidence);

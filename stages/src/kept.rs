@@ -5,6 +5,7 @@
 //! counted and compared with other runs is the marks, and a row is unpacked where somebody reads it.
 
 mod corpus;
+mod lay;
 #[cfg(test)]
 mod tests;
 
@@ -166,7 +167,7 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// What workers left since this was asked last, added up: rows, or changes of rows.
+    /// What workers left since this was asked last, added up: rows, or changes of rows. Their bytes lie as they came.
     pub fn gathered<'k>(keepers: impl IntoIterator<Item = &'k Keeper>) -> Kept {
         Kept::sorted(Packing::joined(keepers.into_iter().map(Keeper::take)))
     }
@@ -181,7 +182,7 @@ impl Kept {
             a.cmp(b).then_with(|| order(left.key(&chunks), right.key(&chunks)))
         });
         let places = summed(keyed.into_iter().map(|(_, place)| place).collect(), &chunks);
-        Kept { places: Arc::new(places), chunks }.dense()
+        Kept { places: Arc::new(places), chunks }
     }
 
     /// Rows that are there already.
@@ -191,7 +192,7 @@ impl Kept {
             rows.iter().for_each(|row| part.push(row, 1));
             part
         });
-        Kept::sorted(Packing::joined(parts.collect::<Vec<_>>()))
+        Kept::sorted(Packing::joined(parts.collect::<Vec<_>>())).laid(None)
     }
 
     /// What came to these rows and what went until they were others.
@@ -214,14 +215,14 @@ impl Kept {
         }
     }
 
-    /// These rows with changes.
+    /// These rows with changes; [`Kept::laid`] beside others where they were none, or where many went.
     #[must_use]
-    pub fn changed(&self, changes: &Kept) -> Kept {
+    pub fn changed(&self, changes: Kept, beside: Option<&Kept>) -> Kept {
         if changes.places.is_empty() {
             return self.clone();
         }
         if self.places.is_empty() {
-            return changes.clone();
+            return changes.laid(beside);
         }
         let before = self.chunks.len() as u32;
         let chunks: Vec<Arc<Vec<u8>>> = self.chunks.iter().chain(&changes.chunks).cloned().collect();
@@ -239,33 +240,13 @@ impl Kept {
         }
         places.extend_from_slice(rest);
         let kept = Kept { places: Arc::new(places), chunks };
-        if kept.sparse() { kept.dense() } else { kept }
-    }
-
-    /// The same rows where the bytes of those that follow each other do so, too.
-    fn dense(self) -> Kept {
-        let mut left: usize = self.places.iter().map(|place| place.len as usize).sum();
-        let mut bytes: Vec<Vec<u8>> = Vec::new();
-        let mut places = Vec::with_capacity(self.places.len());
-        for place in self.places.iter() {
-            let row = place.bytes(&self.chunks);
-            if bytes.last().is_none_or(|chunk| chunk.len() + row.len() > CHUNK) {
-                bytes.push(Vec::with_capacity(left.min(CHUNK).max(row.len())));
-            }
-            let Some(chunk) = bytes.last_mut() else { continue };
-            let start = chunk.len() as u32;
-            chunk.extend_from_slice(row);
-            left -= row.len();
-            places.push(Place { chunk: bytes.len() as u32 - 1, start, ..*place });
-        }
-        Kept { places: Arc::new(places), chunks: bytes.into_iter().map(Arc::new).collect() }
+        if kept.sparse() { kept.laid(beside) } else { kept }
     }
 
     /// Whether less than half of the bytes is of rows that are still there.
     fn sparse(&self) -> bool {
         let live: usize = self.places.iter().map(|place| place.len as usize).sum();
-        let held: usize = self.chunks.iter().map(|chunk| chunk.len()).sum();
-        held > 2 * live + CHUNK
+        self.held() > 2 * live + CHUNK
     }
 
     /// The same rows where each stands as often as it is there.

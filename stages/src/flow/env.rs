@@ -1,67 +1,15 @@
 //! What effects may reach: the store, the sources, the pool, the ledger, and the word to stop.
 
-use super::{Event, Ledger, Observer, Pool};
+use super::{Event, Ledger, Observer, Pool, Sources};
 use datasets::{Digest, corpus::OptOut, effect::Fault, store::Store};
 use std::{
-    cmp::Ordering,
-    collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
-    path::{Path, PathBuf},
+    collections::BTreeMap,
+    path::Path,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc,
         atomic::{self, AtomicBool},
     },
 };
-
-/// Where the bytes behind a content digest can be read in this process. Paths are in no row and no key.
-#[derive(Default)]
-pub struct Sources(RwLock<Places>);
-
-/// Of several places the least path is the first, so that which one is read is no matter of luck. Most digests have one.
-#[derive(Default)]
-struct Places {
-    first: HashMap<Digest, Box<Path>>,
-    others: HashMap<Digest, BTreeSet<PathBuf>>,
-}
-
-impl Sources {
-    /// Remembers a place.
-    pub fn add(&self, content: Digest, path: &Path) {
-        let Places { first, others } = &mut *self.0.write().unwrap_or_else(PoisonError::into_inner);
-        match first.entry(content) {
-            Entry::Vacant(slot) => drop(slot.insert(path.into())),
-            Entry::Occupied(mut slot) => {
-                let other = match path.cmp(slot.get()) {
-                    Ordering::Equal => return,
-                    Ordering::Less => slot.insert(path.into()).into_path_buf(),
-                    Ordering::Greater => path.to_owned(),
-                };
-                others.entry(content).or_default().insert(other);
-            }
-        }
-    }
-
-    /// Forgets all places, before the sources are scanned again.
-    pub fn clear(&self) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Places::default();
-    }
-
-    /// The places where these bytes were, or were said to be, when the sources were scanned.
-    pub fn paths(&self, content: &Digest) -> Vec<PathBuf> {
-        let Places { first, others } = &*self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let first = first.get(content).map(|path| path.to_path_buf());
-        first.into_iter().chain(others.get(content).into_iter().flatten().cloned()).collect()
-    }
-
-    /// Every place, by digest: for the processes that have not scanned the sources themselves.
-    pub fn list(&self) -> Vec<(Digest, PathBuf)> {
-        let Places { first, others } = &*self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let mut all: Vec<(Digest, PathBuf)> = Vec::with_capacity(first.len());
-        all.extend(first.iter().map(|(content, path)| (*content, path.to_path_buf())));
-        all.extend(others.iter().flat_map(|(content, paths)| paths.iter().map(|path| (*content, path.clone()))));
-        all.sort_unstable();
-        all
-    }
-}
 
 /// The other processes that work on the same run.
 pub trait Peers: Send + Sync {
@@ -149,27 +97,5 @@ impl Env {
     pub fn unread(&self) -> Result<Option<String>, Fault> {
         let elsewhere = self.peers.as_ref().map_or(Ok(None), |peers| peers.unread())?;
         Ok([self.ledger.unread(), elsewhere].into_iter().flatten().min())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn of_several_places_the_least_comes_first_however_they_are_found() {
-        let (one, two) = (Digest::of(b"one"), Digest::of(b"two"));
-        let places = ["b", "a", "c", "a", "b", "c"].map(Path::new);
-        for turn in 0..places.len() {
-            let sources = Sources::default();
-            let found = places.iter().cycle().skip(turn).take(places.len());
-            found.for_each(|place| sources.add(one, place));
-            sources.add(two, Path::new("d"));
-            assert_eq!(sources.paths(&one), ["a", "b", "c"].map(PathBuf::from));
-            assert_eq!((sources.paths(&two), sources.list().len()), (vec![PathBuf::from("d")], 4));
-            assert!(sources.list().is_sorted());
-            sources.clear();
-            assert!(sources.paths(&one).is_empty() && sources.list().is_empty());
-        }
     }
 }

@@ -6,9 +6,12 @@ mod env;
 mod ledger;
 mod pool;
 mod relate;
+mod sources;
+mod texts;
 
 pub use effect::{Done, memoised};
-pub use env::{Cancel, Env, Peers, Sources};
+pub use env::{Cancel, Env, Peers};
 pub use ledger::{Cost, Event, Failure, Item, Ledger, Observer, StageLedger};
 pub use pool::{Pool, Turn};
 pub use relate::{Either, divide, group, once_each, pair, without};
+pub use sources::Sources;

@@ -3,17 +3,49 @@
 //! Differential's operators are compiled anew for every type of row, at some ten seconds each. Here
 //! they are compiled once, for rows as bytes; what goes in and comes out is typed.
 
-use crate::stage::Rows;
-use differential_dataflow::AsCollection;
+#[cfg(test)]
+mod tests;
+
+use super::texts::Texts;
+use crate::stage::{Rows, Time};
+use differential_dataflow::{
+    AsCollection,
+    batcher::merge::{MergeBatcher, chunker::ContainerChunker, vec::VecMerger},
+    consolidation::consolidate,
+    operators::arrange::{Arranged, TraceAgent},
+    trace::{
+        Cursor, Navigable, TraceReader,
+        cursor::{CursorList, cursor_list},
+        implementations::{
+            OffsetList,
+            ord_neu::{OrdValBatch, OrdValBuilder},
+            spine_fueled::Spine,
+        },
+    },
+};
 use serde::{Serialize, de::DeserializeOwned};
-use std::collections::VecDeque;
-use timely::dataflow::{
-    channels::pact::Pipeline,
-    operators::{core::OkErr, generic::Operator},
+use std::{collections::VecDeque, rc::Rc};
+use timely::{
+    dataflow::{
+        channels::pact::Pipeline,
+        operators::{CapabilitySet, core::OkErr, generic::Operator},
+    },
+    progress::{Antichain, Timestamp},
 };
 
 /// Rows as they travel: a key and a value, both as bytes.
 type Raw<'s> = Rows<'s, (Vec<u8>, Vec<u8>)>;
+/// A change of such rows.
+type Update = ((Vec<u8>, Vec<u8>), Time, isize);
+/// How a trace lays them out: keys, values, times, multiplicities, and where those of each begin.
+type Flat = (Texts, Texts, Vec<Time>, Vec<isize>, OffsetList);
+type Batch = Rc<OrdValBatch<Flat>>;
+type Trace = TraceAgent<Spine<Batch>>;
+type Batcher = MergeBatcher<
+    ContainerChunker<Vec<Update>>,
+    VecMerger<(Vec<u8>, Vec<u8>), Time, isize>,
+    OrdValBuilder<Flat, Vec<Update>>,
+>;
 
 /// A value that travels as bytes.
 pub trait Travels: Clone + Ord + Serialize + DeserializeOwned + 'static {}
@@ -32,45 +64,175 @@ fn raw<'s, K: Travels, V: Travels>(rows: Rows<'s, (K, V)>) -> Raw<'s> {
     rows.map(|(key, value)| (pack(&key), pack(&value)))
 }
 
-/// So many containers are passed on at a time.
-const AT_ONCE: usize = 16;
-
-/// The same rows, passed on little by little: a reduce gives all its rows at once, packed, and every operator after it would
-/// hold all of them unpacked before the next one is asked.
-fn gradually<'s>(rows: Raw<'s>) -> Raw<'s> {
-    let scope = rows.inner.scope();
-    let passed = rows.inner.unary(Pipeline, "gradually", move |_, info| {
-        let activator = scope.activator_for(info.address);
-        let mut waiting = VecDeque::new();
-        move |input, output| {
-            input.for_each(|time, batch| {
-                // Every batch has a time.
-                let capability = time.retain_least(output.output_index());
-                waiting.extend(capability.map(|capability| (capability, std::mem::take(batch))));
-            });
-            for (capability, mut batch) in waiting.drain(..AT_ONCE.min(waiting.len())) {
-                output.session(&capability).give_container(&mut batch);
-            }
-            if !waiting.is_empty() {
-                activator.activate();
-            }
-        }
-    });
-    passed.as_collection()
+fn arrange<'s>(rows: Raw<'s>, name: &str) -> Arranged<'s, Trace> {
+    rows.arrange_named::<Batcher, Spine<Batch>>(name, Batcher::new)
 }
 
-type Logic = Box<dyn FnMut(&[u8], &[(&Vec<u8>, isize)]) -> Vec<(Vec<u8>, isize)>>;
+/// So many rows are passed on at a time: those that come of a large batch are not all there, unpacked, before the operators
+/// after it have had the first.
+const AT_ONCE: usize = 1 << 12;
 
+/// Values of one key in their order, with how often each is there.
+type Values<'v> = Vec<(&'v [u8], isize)>;
+type Logic = Box<dyn FnMut(&[u8], &[(&[u8], isize)]) -> Vec<(Vec<u8>, isize)>>;
+
+/// Batches that can be walked through as one.
+struct Walk {
+    cursor: CursorList<<Batch as Navigable>::Cursor>,
+    batches: Vec<Batch>,
+}
+
+impl Walk {
+    fn of(batches: Vec<Batch>) -> Walk {
+        let (cursor, batches) = cursor_list(batches);
+        Walk { cursor, batches }
+    }
+
+    /// The values of a key that comes after those that were asked for before.
+    fn seek(&mut self, key: &[u8]) -> Values<'_> {
+        let Walk { cursor, batches } = self;
+        let mut values = Vec::new();
+        cursor.seek_key(batches, key);
+        if cursor.get_key(batches) == Some(key) {
+            while let Some(value) = cursor.get_val(batches) {
+                let mut count = 0;
+                cursor.map_times(batches, |_, diff| count += diff);
+                values.extend((count != 0).then_some((value, count)));
+                cursor.step_val(batches);
+            }
+        }
+        values
+    }
+}
+
+/// What came together, and all that was there before it.
+struct Step {
+    capabilities: CapabilitySet<Time>,
+    new: Walk,
+    old: Walk,
+}
+
+impl Step {
+    /// Goes on to the next key: gives what came and went of its rows. How many that were; none at the end.
+    fn next(&mut self, logic: &mut Logic, mut give: impl FnMut(Update)) -> Option<usize> {
+        let Step { new: Walk { cursor, batches }, old, .. } = self;
+        let key = cursor.get_key(batches)?;
+        let mut updates: Vec<(Time, &[u8], isize)> = Vec::new();
+        while let Some(value) = cursor.get_val(batches) {
+            cursor.map_times(batches, |time, diff| updates.push((*time, value, *diff)));
+            cursor.step_val(batches);
+        }
+        // Of each time in the order of values, as they came.
+        updates.sort_by_key(|(time, ..)| *time);
+        let mut values = old.seek(key);
+        let mut was = rows(logic, key, &values);
+        let mut given = 0;
+        let mut times = updates.chunk_by(|(a, ..), (b, ..)| a == b).peekable();
+        while let Some(some) = times.next() {
+            values = changed(&values, some);
+            let is = rows(logic, key, &values);
+            let mut changes: Vec<_> = was.drain(..).map(|(row, count)| (row, -count)).collect();
+            if times.peek().is_some() {
+                was.clone_from(&is);
+            }
+            match changes.is_empty() {
+                true => changes = is,
+                false => {
+                    changes.extend(is);
+                    consolidate(&mut changes);
+                }
+            }
+            given += changes.len();
+            changes.into_iter().for_each(|(row, count)| give(((key.to_vec(), row), some[0].0, count)));
+        }
+        cursor.step_key(batches);
+        Some(given)
+    }
+}
+
+/// What comes of the values of a key: of none, nothing.
+fn rows(logic: &mut Logic, key: &[u8], values: &Values<'_>) -> Vec<(Vec<u8>, isize)> {
+    if values.is_empty() { Vec::new() } else { logic(key, values) }
+}
+
+/// Values after some changes, both in order.
+fn changed<'v>(values: &Values<'v>, updates: &[(Time, &'v [u8], isize)]) -> Values<'v> {
+    let mut changed = Vec::with_capacity(values.len() + updates.len());
+    let mut rest = values.as_slice();
+    for (_, value, diff) in updates {
+        let before = rest.iter().take_while(|(own, _)| own < value).count();
+        changed.extend_from_slice(&rest[..before]);
+        rest = &rest[before..];
+        let same = rest.first().filter(|(own, _)| own == value);
+        let count = same.map_or(0, |(_, count)| *count) + diff;
+        rest = &rest[usize::from(same.is_some())..];
+        changed.extend((count != 0).then_some((*value, count)));
+    }
+    changed.extend_from_slice(rest);
+    changed
+}
+
+/// As differential's `reduce`, without a trace of what it gave: times are in one order and the logic is pure, so that what it
+/// gave is what it gives for the values that were there.
 fn group_raw<'s>(rows: Raw<'s>, name: &str, mut logic: Logic) -> Raw<'s> {
-    gradually(rows.reduce_named(name, move |key, values, out| out.extend(logic(key, values))))
+    let Arranged { stream, mut trace } = arrange(rows, name);
+    let scope = stream.scope();
+    let grouped = stream.unary_frontier(Pipeline, name, move |_, info| {
+        let activator = scope.activator_for(info.address);
+        let mut upper = Antichain::from_elem(Time::minimum());
+        let mut steps: VecDeque<Step> = VecDeque::new();
+        move |(input, _), output| {
+            let (mut capabilities, mut batches, lower) = (CapabilitySet::new(), Vec::new(), upper.clone());
+            input.for_each(|time, spans| {
+                time.retain_stamp(0).iter().for_each(|capability| capabilities.insert(capability.clone()));
+                for span in spans.drain(..) {
+                    // They come in order.
+                    upper.clone_from(span.upper());
+                    batches.extend(span.inner);
+                }
+            });
+            if !batches.is_empty() {
+                let old = trace.batches_through(lower.borrow());
+                let old = old.unwrap_or_else(|| unreachable!("nothing merges batches that were not read"));
+                steps.push_back(Step { capabilities, new: Walk::of(batches), old: Walk::of(old) });
+            }
+            let mut left = AT_ONCE;
+            while let Some(step) = steps.front_mut().filter(|_| left > 0) {
+                let capabilities = step.capabilities.clone();
+                let mut session = output.session(&capabilities);
+                let mut given = None;
+                while left > 0 {
+                    given = step.next(&mut logic, |update| session.give(update));
+                    let Some(given) = given else { break };
+                    left = left.saturating_sub(given + 1);
+                }
+                if given.is_none() {
+                    steps.pop_front();
+                }
+            }
+            if !steps.is_empty() {
+                activator.activate();
+            }
+            trace.advance_upper(&mut upper);
+            trace.set_logical_compaction(upper.borrow());
+            trace.set_physical_compaction(upper.borrow());
+        }
+    });
+    grouped.as_collection()
 }
 
 fn pair_raw<'s>(left: Raw<'s>, right: Raw<'s>) -> Rows<'s, (Vec<u8>, Vec<u8>, Vec<u8>)> {
-    left.join_map(right, |key, left, right| (key.clone(), left.clone(), right.clone()))
+    arrange(left, "left")
+        .join_core(arrange(right, "right"), |key, left, right| Some((key.to_vec(), left.to_vec(), right.to_vec())))
+}
+
+fn once_raw(keys: Rows<'_, Vec<u8>>) -> Raw<'_> {
+    group_raw(keys.map(|key| (key, Vec::new())), "distinct", Box::new(|_, _| vec![(Vec::new(), 1)]))
 }
 
 fn without_raw<'s>(rows: Raw<'s>, keys: Rows<'s, Vec<u8>>) -> Raw<'s> {
-    rows.antijoin(keys.distinct())
+    let named = pair_raw(rows.clone(), once_raw(keys));
+    rows.concat(named.map(|(key, value, _)| (key, value)).negate())
 }
 
 /// Rows that share a key become other rows. The values come sorted, each with its multiplicity; the logic must
@@ -80,7 +242,7 @@ pub fn group<'s, K: Travels, V: Travels, O: Travels>(
     name: &str,
     mut logic: impl FnMut(&K, &[(V, isize)]) -> Vec<(O, isize)> + 'static,
 ) -> Rows<'s, (K, O)> {
-    let logic = move |key: &[u8], values: &[(&Vec<u8>, isize)]| {
+    let logic = move |key: &[u8], values: &[(&[u8], isize)]| {
         let mut values: Vec<(V, isize)> = values.iter().map(|(value, count)| (unpack(value), *count)).collect();
         values.sort();
         logic(&unpack(key), &values).into_iter().map(|(row, count)| (pack(&row), count)).collect()
@@ -132,5 +294,5 @@ pub fn divide<'s, R: Clone + 'static, A: Clone + 'static, B: Clone + 'static>(
 
 /// Each row once.
 pub fn once_each<'s, V: Travels>(rows: Rows<'s, V>) -> Rows<'s, V> {
-    group(rows.map(|row| (row, ())), "distinct", |_, _| vec![((), 1)]).map(|(row, ())| row)
+    once_raw(rows.map(|row| pack(&row))).map(|(row, _)| unpack(&row))
 }

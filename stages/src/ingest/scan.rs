@@ -19,7 +19,7 @@ use std::{
     fs::{self, Metadata},
     io,
     os::unix::fs::MetadataExt,
-    path::Path,
+    path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -65,8 +65,10 @@ pub(super) fn table(ingest: &Ingest, base: &Path, env: &Env) -> Result<Vec<Found
 
 /// Reads all files' digests and tags, in parallel; the order of the result is the order of the entries.
 fn read(ingest: &Ingest, entries: Vec<Entry>, env: &Env) -> Result<Vec<Found>, SourceError> {
-    let mut found =
-        entries.into_par_iter().map(|entry| one(ingest, entry, env)).collect::<Result<Vec<Found>, StoreError>>()?;
+    let read = entries.into_par_iter().map(|entry| one(ingest, entry, env));
+    let (mut found, places): (Vec<Found>, Vec<Option<Place>>) =
+        read.collect::<Result<Vec<_>, StoreError>>()?.into_iter().unzip();
+    env.sources.extend(places.into_iter().flatten().collect());
     // Entries come in order of their keys.
     for first in 1..found.len() {
         if found[first - 1].key == found[first].key {
@@ -76,7 +78,10 @@ fn read(ingest: &Ingest, entries: Vec<Entry>, env: &Env) -> Result<Vec<Found>, S
     Ok(found)
 }
 
-fn one(ingest: &Ingest, entry: Entry, env: &Env) -> Result<Found, StoreError> {
+/// A file with the digest of its bytes.
+type Place = (Digest, PathBuf);
+
+fn one(ingest: &Ingest, entry: Entry, env: &Env) -> Result<(Found, Option<Place>), StoreError> {
     let Entry { key, path, metadata, digest } = entry;
     let mut found = Found {
         key,
@@ -94,18 +99,16 @@ fn one(ingest: &Ingest, entry: Entry, env: &Env) -> Result<Found, StoreError> {
     // The table's word is taken until the file is decoded, which reads it and finds out.
     if let Some(stated) = digest {
         let content = Digest(stated);
-        env.sources.add(content, &path);
         found.origin = Origin::File { content, bytes: 0 };
-        return Ok(found);
+        return Ok((found, Some((content, path))));
     }
     let File { content, bytes, hint } = match content(&path, env) {
         Ok(read) => read,
         Err(error) => {
             found.origin = Origin::Unreadable(format!("cannot read {}: {error}", path.display()));
-            return Ok(found);
+            return Ok((found, None));
         }
     };
-    env.sources.add(content, &path);
     let (tags, noted) = tags_of(&path, &content, env);
     let Labels { title, artist, genre, source, .. } = &mut found.labels;
     for (label, tag) in [(title, tags.title), (artist, tags.artist), (genre, tags.genre), (source, tags.url)] {
@@ -120,7 +123,7 @@ fn one(ingest: &Ingest, entry: Entry, env: &Env) -> Result<Found, StoreError> {
         hint.keep(env)?;
         noted.keep(env)?;
     }
-    Ok(found)
+    Ok((found, Some((content, path))))
 }
 
 /// Whether a list of the plan names a track.

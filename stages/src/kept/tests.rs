@@ -23,7 +23,7 @@ fn kept<R: Row>(parts: &[&[(R, isize)]]) -> Kept {
         let rows: Vec<(R, Time, isize)> = rows.iter().map(|(row, count)| (row.clone(), 0, *count)).collect();
         keeper.keep(&rows);
     }
-    Kept::gathered(&keepers)
+    Kept::gathered(&keepers).laid(None)
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn changes_give_what_all_at_once_gives() {
             *count += change;
             changes.push((row, change));
         }
-        now = now.changed(&kept(&[&changes]));
+        now = now.changed(kept(&[&changes]), None);
         rows.retain(|_, count| *count != 0);
         let all: Vec<(Track, isize)> = rows.clone().into_iter().collect();
         let whole = kept(&[&all]);
@@ -74,6 +74,38 @@ fn changes_give_what_all_at_once_gives() {
     }
     let (held, live) = (now.chunks.iter().map(|c| c.len()).sum::<usize>(), now.places.iter().map(|p| p.len as usize));
     assert!(held <= 2 * live.sum::<usize>() + CHUNK, "{held} bytes are held");
+}
+
+#[test]
+fn rows_that_two_stages_keep_lie_in_one_place() {
+    let rows = |title: &str, ids: &mut dyn Iterator<Item = u32>| -> Vec<(Track, isize)> {
+        ids.map(|n| (track(&format!("t/{n}"), title), 1)).collect()
+    };
+    let whole = kept(&[&rows("a", &mut (0..60_000))]);
+    let shares = |rows: &[(Track, isize)]| {
+        let own = kept(&[rows]);
+        let laid = own.clone().laid(Some(&whole));
+        assert_eq!(laid.iter().collect::<Vec<_>>(), own.iter().collect::<Vec<_>>());
+        assert!(laid.held() <= 2 * own.held());
+        let inside = |chunk: &&Arc<Vec<u8>>| whole.chunks.iter().any(|other| Arc::ptr_eq(other, chunk));
+        let others: usize = laid.chunks.iter().filter(|chunk| !inside(chunk)).map(|chunk| chunk.len()).sum();
+        (others, own.held())
+    };
+    assert_eq!(shares(&rows("a", &mut (0..60_000))).0, 0);
+    assert_eq!(shares(&rows("a", &mut (0..60_000).filter(|n| n % 3 > 0))).0, 0);
+    let mut mixed = rows("a", &mut (0..60_000).filter(|n| n % 5 > 0));
+    mixed.extend(rows("b", &mut (0..600)));
+    mixed[7].1 = 2;
+    let (own, held) = shares(&mixed);
+    assert!(0 < own && own < held / 20, "{own} of {held} bytes are its own");
+    // Few that are the same are copied, or all of the others would be held for them.
+    let few = shares(&rows("a", &mut (0..9_000)));
+    assert_eq!(few.0, few.1);
+    let others = shares(&rows("b", &mut (0..30_000)));
+    assert_eq!(others.0, others.1);
+    let clips = kept(&[&[(clip(&track("t/1", "a"), 0), 1)]]);
+    assert_eq!(clips.clone().laid(Some(&whole)).get(0), clips.get(0));
+    assert_eq!(Kept::default().laid(Some(&whole)).len() + whole.clone().laid(Some(&Kept::default())).len(), 60_000);
 }
 
 #[test]
