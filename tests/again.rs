@@ -275,3 +275,42 @@ fn where_nothing_changed_the_short_way_says_what_the_long_way_says() {
     fs::remove_dir_all(place.store().join("receipts")).expect("removed");
     assert!(!short(&place.run(&[])));
 }
+
+/// Runs `tiny.toml` of a place as it stands, with no root from the command line.
+fn run_file(place: &Place, args: &[&str]) -> Said {
+    let mut command = support::refrain(&["run", "--json", "-w", "2", "--store"]);
+    command.arg(place.store()).arg(place.path().join("tiny.toml")).args(args);
+    let said = Said::of(&command.output().expect("the binary starts"));
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    said
+}
+
+#[test]
+fn nothing_that_is_published_tells_where_files_lie_or_how_the_manifest_is_written() {
+    let write = |place: &Place, text: &str| fs::write(place.path().join("tiny.toml"), text).expect("written");
+    let here = Place::new();
+    let tiny = fs::read_to_string(here.path().join("tiny.toml")).expect("a manifest");
+    write(&here, &tiny.replace("do = \"ingest\"", "do = \"ingest\"\nroot = \"music\""));
+    let there = here.copy();
+    let moved = there.path().join("somewhere else");
+    fs::rename(there.music(), &moved).expect("moved");
+    let root =
+        format!("# My own.\ncorpus = \"folder\" # as ever\nroot = {moved:?}\nmax_dropped = 0.9\ndo = \"ingest\"");
+    write(&there, &tiny.replace("do = \"ingest\"", &root).replace("seed    = 17", "seed = 17"));
+    let (own, other) = (run_file(&here, &[]), run_file(&there, &[]));
+    assert_eq!(own.done()["run"], other.done()["run"]);
+    assert_same("written otherwise, elsewhere", &tree(&other.folder()), &tree(&own.folder()));
+    let page = fs::read_to_string(other.folder().join("report.html")).expect("a report");
+    assert!(page.contains("steps = [20, 20, 20]") && !page.contains("My own") && !page.contains("somewhere"));
+
+    // Nor does a file that is not there.
+    for (place, folder) in [(&here, here.music()), (&there, moved)] {
+        fs::write(folder.join("all.csv"), "path,license\nt0.wav,CC0-1.0\ngone.wav,CC0-1.0\n").expect("a table");
+        let table = format!("corpus = \"table\"\nfile = {:?}\ndo = \"ingest\"", folder.join("all.csv"));
+        write(place, &tiny.replace("do = \"ingest\"", &table));
+    }
+    let [own, other] = [&here, &there].map(|place| run_file(place, &["--to", "free", "--allow-shrink"]));
+    assert_eq!((own.count("tracks", "dropped"), own.count("tracks", "kept")), (1, 1));
+    assert_eq!(own.done()["run"], other.done()["run"]);
+    assert_same("a file that is not there", &tree(&other.folder()), &tree(&own.folder()));
+}

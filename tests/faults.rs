@@ -16,9 +16,9 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
-use support::{Place, Said, assert_same, ended, files, hosts, refrain, repository, tree, undamaged};
+use support::{Place, Said, assert_same, ended, files, hosts, refrain, repository, tone, tree, undamaged};
 
 /// Longer than any run here takes.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -50,12 +50,12 @@ impl Draw {
         Duration::from_micros(self.below(1000 * span))
     }
 
-    /// A fault as `REFRAIN_FAULT` has it.
-    fn fault(&mut self) -> String {
+    /// A fault as `REFRAIN_FAULT` has it, after so many operations or more.
+    fn fault(&mut self, past: u64) -> String {
         let point = self.of(&["write", "write", "fsync", "rename", "remove", "read"]);
         let error = if point == "read" { "io" } else { self.of(&["full", "io", "readonly"]) };
         let times = self.of(&["", ":1", ":2"]);
-        format!("{point}:{error}:{}{times}", self.skewed(8))
+        format!("{point}:{error}:{}{times}", past + self.skewed(8))
     }
 }
 
@@ -100,12 +100,18 @@ fn whole() -> Vec<BTreeMap<PathBuf, Vec<u8>>> {
     BUILDS.iter().map(from_nothing).collect()
 }
 
-/// Ended with exit code 4 and one sentence.
+/// Ended with exit code 4 and one sentence, and published nothing.
 fn refused(said: &Said) {
+    stopped(said);
+    assert!(said.all("done").next().is_none(), "{}", said.err);
+}
+
+/// Ended with exit code 4 and one sentence.
+fn stopped(said: &Said) {
     let sentences: Vec<&str> = said.err.lines().filter(|line| line.starts_with("error: ")).collect();
     assert_eq!((said.code, sentences.len()), (Some(4), 1), "{}{}", said.out, said.err);
     assert!(sentences[0].contains("cannot ") || sentences[0].contains("object "), "{}", said.err);
-    assert!(!said.err.contains("panicked") && said.all("done").next().is_none(), "{}", said.err);
+    assert!(!said.err.contains("panicked"), "{}", said.err);
 }
 
 /// A command on the store alone.
@@ -121,6 +127,10 @@ fn nothing_is_left_over(place: &Place, keep: &str) {
     assert_eq!(swept.code, Some(0), "{}", swept.err);
     let notes = swept.all("gc").next().expect("an event")["notes"].to_string();
 
+    // Of a lock file that was being written, beside the manifest, one at most.
+    let beside = fs::read_dir(place.path()).expect("a folder").map(|entry| entry.expect("an entry").file_name());
+    let beside: Vec<_> = beside.filter(|name| name.as_encoded_bytes().starts_with(b".")).collect();
+    assert!(beside.iter().all(|name| name == ".tiny.lock.tmp"), "{beside:?}");
     let hidden = |path: &Path| path.components().any(|part| part.as_os_str().as_encoded_bytes().starts_with(b"."));
     let left: Vec<PathBuf> = files(&place.store()).into_keys().filter(|path| hidden(path)).collect();
     assert!(left.is_empty(), "{left:?}");
@@ -181,6 +191,25 @@ impl Process {
         Process { child, said }
     }
 
+    /// Waits until so many builds are published; false where it ended before.
+    fn built(&mut self, builds: usize) -> bool {
+        let started = Instant::now();
+        loop {
+            let ended = self.child.try_wait().expect("its end").is_some();
+            let said = fs::read_to_string(self.said.with_extension("out")).expect("its words");
+            if ended || said.matches("\"event\":\"done\"").count() >= builds {
+                return !ended;
+            }
+            assert!(started.elapsed() < PATIENCE, "{said}");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn interrupt(&self) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &pid]).status().expect("kill").success());
+    }
+
     fn end(mut self) -> Said {
         let status = ended(&mut self.child, PATIENCE);
         let read = |ending: &str| fs::read(self.said.with_extension(ending)).expect("its words");
@@ -207,7 +236,7 @@ fn a_disk_that_fails_and_kills_at_random() {
         since += 1;
         match draw.below(8) {
             0..=3 => {
-                let fault = draw.fault();
+                let fault = draw.fault(0);
                 println!("{round}: build {build} with {fault}");
                 let mut command = run(&place, build, &mut draw, &["-w", "2"]);
                 let said = Said::of(&command.env("REFRAIN_FAULT", &fault).output().expect("the binary starts"));
@@ -228,7 +257,7 @@ fn a_disk_that_fails_and_kills_at_random() {
                 killed += usize::from(process.end().code.is_none());
             }
             6 if place.store().join("runs").exists() => {
-                let (fault, words) = (draw.fault(), draw.of(&["gc --keep 1", "gc", "store verify"]));
+                let (fault, words) = (draw.fault(0), draw.of(&["gc --keep 1", "gc", "store verify"]));
                 let (kill, pause) = (draw.below(3) == 0, draw.moment() / 10);
                 let mut command = on_store(&place, &words.split(' ').collect::<Vec<_>>());
                 if kill {
@@ -271,7 +300,7 @@ fn one_of_two_processes_fails_or_is_killed_at_random() {
         let list = place_.path().join("hosts.txt");
         hosts(&list, 2);
         let (lost, kill) = (draw.below(2) as usize, draw.below(2) == 0);
-        let (pause, fault) = (draw.moment(), draw.fault());
+        let (pause, fault) = (draw.moment(), draw.fault(0));
         let how = if kill { format!("is killed after {pause:?}") } else { format!("has {fault}") };
         println!("{round}: build {build}, process {lost} {how}");
         let start = |process: usize, draw: &mut Draw| {
@@ -325,5 +354,106 @@ fn one_of_two_processes_fails_or_is_killed_at_random() {
     }
     (0..BUILDS.len()).for_each(|build| mends(&place_, build, &whole[build], "1"));
     println!("{met} faults were met, {killed} processes were killed");
+    assert!(met > 0 && killed > 0, "{met} faults, {killed} kills");
+}
+
+/// What a watcher has to absorb: the corpus as it is, a recording more and a better title, a recording less and another
+/// license, which another policy refuses.
+fn turn(place: &Place, turn: usize) {
+    let file = place.path().join("tiny.toml");
+    let manifest = fs::read_to_string(&file).expect("a manifest");
+    let policies = ["allow = [\"CC0-1.0\", \"CC-BY-4.0\"]", "allow = [\"CC0-1.0\"]"];
+    let (policy, other) = (policies[usize::from(turn == 2)], policies[usize::from(turn != 2)]);
+    if manifest.contains(other) {
+        fs::write(file, manifest.replace(other, policy)).expect("written");
+    }
+    let row = |n: u32| {
+        let license = if turn == 2 && n == 1 { "CC-BY-4.0" } else { "CC0-1.0" };
+        let title = if turn == 1 && n == 0 { "A better title".to_owned() } else { format!("Title {n}") };
+        format!("t{n}.wav,{license},artist {n},{title},genre {}\n", n % 2)
+    };
+    let more = place.music().join("t5.wav");
+    match turn {
+        1 => tone(&more, 5, 2.35),
+        _ => drop(fs::remove_file(more)),
+    }
+    place.table(&(0..if turn == 1 { 6 } else { 5 }).map(row).collect::<String>());
+}
+
+/// So many states of the corpus.
+const TURNS: usize = 3;
+/// The builds that are watched: the codec of the last one stays that of the first turn.
+const WATCHED: [usize; 2] = [0, 2];
+
+/// What each build publishes at each turn.
+fn turns() -> Vec<Vec<BTreeMap<PathBuf, Vec<u8>>>> {
+    let of = |build: &usize| {
+        let mut place = place();
+        let publish = |turn_: usize| {
+            if *build == 0 {
+                place = self::place();
+            }
+            turn(&place, turn_);
+            let said = place.run(BUILDS[*build]);
+            assert_eq!(said.code, Some(0), "{}", said.err);
+            tree(&said.folder())
+        };
+        (0..TURNS).map(publish).collect()
+    };
+    WATCHED.iter().map(of).collect()
+}
+
+#[test]
+fn a_watcher_fails_or_is_killed_at_random() {
+    let (rounds, mut draw) = draw(6);
+    let (place, whole) = (place(), turns());
+    // The codec that is pinned is that of the first turn.
+    let mut now = 0;
+    turn(&place, now);
+    mends(&place, WATCHED[1], &whole[1][now], "1");
+    let (mut met, mut killed, mut absorbing) = (0, 0, 0);
+    for round in 0..rounds {
+        let watched = draw.below(WATCHED.len() as u64) as usize;
+        let next = (now + 1 + draw.below(TURNS as u64 - 1) as usize) % TURNS;
+        // The first build, which has nothing to do, takes some operations, too.
+        let past = 12 * draw.below(4);
+        let (kill, fault) = (draw.below(2) == 0, draw.fault(past));
+        // Changes are waited out for a while before they are absorbed.
+        let pause = draw.moment() + Duration::from_millis(150 * draw.below(2));
+        let how = if kill { format!("killed after {pause:?}") } else { format!("with {fault}") };
+        println!("{round}: a watcher of build {} at {now}, then {next}, {how}", WATCHED[watched]);
+        let mut command = place.command("watch", &[BUILDS[WATCHED[watched]], &["-w", "2"]].concat());
+        command.env("REFRAIN_CHECKPOINT_SECONDS", draw.of(&["0", "12"]));
+        command.envs((!kill).then_some(("REFRAIN_FAULT", &fault)));
+        let mut watcher = Process::start(&place, "watcher", command);
+        if watcher.built(1) {
+            now = next;
+            turn(&place, now);
+            if kill {
+                thread::sleep(pause);
+                watcher.child.kill().expect("SIGKILL");
+            } else if watcher.built(2) {
+                watcher.interrupt();
+            } else {
+                absorbing += 1;
+            }
+        }
+        let said = watcher.end();
+        match said.code {
+            None if kill => killed += 1,
+            // It was told to end, between builds or in one.
+            Some(0 | 130) if !kill => {}
+            _ => {
+                stopped(&said);
+                met += 1;
+            }
+        }
+        undamaged(&place.store());
+        if draw.below(2) == 0 {
+            mends(&place, WATCHED[watched], &whole[watched][now], draw.of(&["1", "3"]));
+        }
+    }
+    (0..WATCHED.len()).for_each(|watched| mends(&place, WATCHED[watched], &whole[watched][now], "1"));
+    println!("{met} faults were met, {absorbing} of them by changes, {killed} watchers were killed");
     assert!(met > 0 && killed > 0, "{met} faults, {killed} kills");
 }

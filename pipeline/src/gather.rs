@@ -68,11 +68,11 @@ pub fn report<'r>(
     let mut report = Report {
         name: plan.name.clone(),
         run_id: name.to_owned(),
-        manifest_text: plan.text.clone(),
+        manifest: plan.meant(),
         seed: plan.seed,
         clips: clips(outcome),
         codes: (!codes.0.is_empty()).then(|| codes.iter().map(|codes| code_count(&codes)).sum()),
-        stages: stages_view(plan, outcome),
+        stages: stages_view(run),
         corpus: in_numbers(corpus),
         attribution: works,
         notes: notes(plan, outcome, corpus),
@@ -144,7 +144,9 @@ pub fn corpus(outcome: &Outcome) -> Corpus<'_> {
     Corpus::of(if parts.is_empty() { tracks() } else { parts })
 }
 
-fn stages_view(plan: &Plan, outcome: &Outcome) -> Vec<StageView> {
+fn stages_view(run: &Run<'_>) -> Vec<StageView> {
+    let Run { plan, outcome, withdrawn, .. } = *run;
+    let told = withdrawn.silence();
     plan.stages
         .iter()
         .zip(&outcome.stages)
@@ -156,7 +158,10 @@ fn stages_view(plan: &Plan, outcome: &Outcome) -> Vec<StageView> {
                     count: 0,
                     example: match row.code.as_str() {
                         Dropped::WITHDRAWN => "quarantine.tsv beside this page says which".to_owned(),
-                        _ => format!("{}: {}", row.id, row.why),
+                        _ => match told(row) {
+                            Some(why) => format!("{}: {why}", row.id),
+                            None => row.id.clone(),
+                        },
                     },
                 });
                 reason.count += 1;

@@ -5,7 +5,7 @@
 
 use datasets::{
     Digest,
-    store::{StoreError, write_atomic},
+    store::{StoreError, replace},
 };
 use std::{
     collections::BTreeMap,
@@ -91,14 +91,15 @@ impl Lock {
         self.lines.insert((stage.to_owned(), settings), weights) != Some(weights)
     }
 
-    /// Writes it.
+    /// Writes it. It lies among the user's files: a process that is killed here leaves no more than `.NAME.lock.tmp`, which
+    /// the next one writes over.
     ///
     /// # Errors
     /// When the disk refuses.
     pub fn write(&self) -> Result<(), StoreError> {
         let lines = self.lines.iter().map(|((stage, settings), weights)| format!("{stage} {settings} {weights}\n"));
         let text: String = std::iter::once(HEAD.to_owned()).chain(lines).collect();
-        write_atomic(&self.path, text.as_bytes())
+        replace(&self.path, text.as_bytes())
     }
 }
 

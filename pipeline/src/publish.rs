@@ -25,7 +25,7 @@ use stages::{
     kept::Corpus,
 };
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet},
     fs,
     io::{self, Write},
     os::unix::fs::symlink,
@@ -222,20 +222,11 @@ fn record(run: &Run<'_>, name: &str, files: &BTreeMap<PathBuf, Digest>, scores: 
             })
         })
         .collect();
-    let withdrawn: HashSet<&str> = run.withdrawn.tombstones.iter().map(|track| track.id.as_str()).collect();
-    // Where a sentence names another track, that ends it: "has exactly the samples of ID".
-    let names_withdrawn =
-        |why: &str| why.match_indices(" of ").any(|(at, of)| withdrawn.contains(&why[at + of.len()..]));
+    let told = run.withdrawn.silence();
     let dropped = run.plan.stages.iter().zip(&run.outcome.stages).flat_map(|(stage, own)| {
         // Withdrawn tracks are named in the quarantine table alone.
         let named = own.dropped.iter().filter(|row| row.code != Dropped::WITHDRAWN);
-        named.map(|row| Line {
-            code: &row.code,
-            id: &row.id,
-            stage: &stage.name,
-            // The sentence of a failure names a path, that of a duplicate another track.
-            why: (!row.failed && !names_withdrawn(&row.why)).then_some(row.why.as_str()),
-        })
+        named.map(|row| Line { code: &row.code, id: &row.id, stage: &stage.name, why: told(row) })
     });
     let record = Record {
         dropped: dropped.collect(),
@@ -299,7 +290,7 @@ fn timing(plan: &Plan, run: &str, summary: &Summary, workers: usize, processes: 
     let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path).display().to_string();
     let sources = plan.stages.iter().filter(|stage| stage.entry.ports.is_empty());
     let sources = sources.map(|stage| {
-        let places: Vec<String> = stage.ready.places(&plan.base).into_iter().map(absolute).collect();
+        let places: Vec<String> = stage.ready.lies(&plan.base).into_iter().map(absolute).collect();
         (stage.name.as_str(), places)
     });
     pretty(&json!({

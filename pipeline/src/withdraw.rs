@@ -65,6 +65,20 @@ pub struct Withdrawn {
     pub idle: BTreeMap<String, Vec<u64>>,
 }
 
+impl Withdrawn {
+    /// Which sentence of a dropped row a published tree may hold. Withdrawn tracks are named in the quarantine table alone,
+    /// and where files lie is in nothing that is published.
+    pub(crate) fn silence(&self) -> impl Fn(&Dropped) -> Option<&str> {
+        let withdrawn: HashSet<&str> = self.tombstones.iter().map(|track| track.id.as_str()).collect();
+        move |row| {
+            // Where a sentence names another track, that ends it: "has exactly the samples of ID".
+            let named = |(at, of): (usize, &str)| withdrawn.contains(&row.why[at + of.len()..]);
+            // The sentence of a failure names a path.
+            (!row.failed && !row.why.match_indices(" of ").any(named)).then_some(row.why.as_str())
+        }
+    }
+}
+
 /// Looks at what became of a plan. Dropped rows that a list names by id count as withdrawn, whatever else was wrong with
 /// them, and stages with tainted models or songs get a note.
 ///

@@ -156,19 +156,27 @@ impl Stage for Ingest {
         }
     }
 
-    fn places(&self, base: &Path) -> Vec<PathBuf> {
+    fn lies(&self, base: &Path) -> Vec<PathBuf> {
         let resolve = |path: &Option<PathSetting>| path.as_ref().map(|path| path.resolve(base));
         match self.corpus {
             Corpus::Folder => resolve(&self.root).into_iter().collect(),
             Corpus::Table => {
                 let file = resolve(&self.file);
                 let folder = || file.as_deref().and_then(Path::parent).map(Path::to_owned);
-                // Files whose digests the table states are not looked at.
-                let root = if self.digest.is_some() { None } else { resolve(&self.root).or_else(folder) };
+                let root = resolve(&self.root).or_else(folder);
                 file.clone().into_iter().chain(root).collect()
             }
             Corpus::Synth => Vec::new(),
         }
+    }
+
+    fn places(&self, base: &Path) -> Vec<PathBuf> {
+        let mut places = self.lies(base);
+        // Files whose digests the table states are not looked at.
+        if self.corpus == Corpus::Table && self.digest.is_some() {
+            places.truncate(1);
+        }
+        places
     }
 
     fn render<'s>(self, cx: &Context<'s>, input: Input<'s, Found>) -> Split<'s, Track> {

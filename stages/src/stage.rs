@@ -152,9 +152,14 @@ pub trait Stage: Settings + Clone + Send + Sync + 'static {
         None
     }
 
-    /// For a source: the folders and files that [`Stage::scan`] reads, for those who wait for a change.
-    fn places(&self, _base: &Path) -> Vec<PathBuf> {
+    /// For a source: where it lies. Of a corpus with a table that is the table, and then the folder in which its paths start.
+    fn lies(&self, _base: &Path) -> Vec<PathBuf> {
         Vec::new()
+    }
+
+    /// For a source: the folders and files that [`Stage::scan`] reads, for those who wait for a change.
+    fn places(&self, base: &Path) -> Vec<PathBuf> {
+        self.lies(base)
     }
 
     /// What it takes of memory with so many workers. `known` is what its inputs tell, and becomes what it tells itself.
@@ -371,6 +376,8 @@ pub trait Ready: Send + Sync {
     /// # Errors
     /// When the source as a whole cannot be read.
     fn scan(&self, base: &Path, env: &Env) -> Result<Scan, SourceError>;
+    /// See [`Stage::lies`].
+    fn lies(&self, base: &Path) -> Vec<PathBuf>;
     /// See [`Stage::places`].
     fn places(&self, base: &Path) -> Vec<PathBuf>;
     /// See [`Stage::memory`].
@@ -413,6 +420,9 @@ impl<S: Stage> Ready for Lowered<S> {
     }
     fn scan(&self, base: &Path, env: &Env) -> Result<Scan, SourceError> {
         self.0.scan(base, env)
+    }
+    fn lies(&self, base: &Path) -> Vec<PathBuf> {
+        self.0.lies(base)
     }
     fn places(&self, base: &Path) -> Vec<PathBuf> {
         self.0.places(base)

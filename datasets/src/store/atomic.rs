@@ -3,8 +3,10 @@
 use super::StoreError;
 use crate::{Digest, fault};
 use std::{
+    ffi::OsString,
     fs::{self, File},
     io::{self, BufWriter, Write},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     process,
     sync::{
@@ -17,8 +19,11 @@ use std::{
 /// A file under way. Dropped without [`Temp::commit`], it is removed.
 pub struct Temp {
     path: PathBuf,
-    file: Option<BufWriter<File>>,
+    /// Open until it has its name: where the temporary one is fixed, this holds the lock.
+    file: BufWriter<File>,
     hasher: blake3::Hasher,
+    /// Whether it has its name.
+    named: bool,
 }
 
 impl Temp {
@@ -34,7 +39,41 @@ impl Temp {
         let name = format!(".{}-{:x}-{}.tmp", process::id(), *BORN, COUNT.fetch_add(1, Ordering::Relaxed));
         let path = target.with_file_name(name);
         let file = fault::point("write").and_then(|()| File::create(&path)).map_err(StoreError::io("write", &path))?;
-        Ok(Temp { path, file: Some(BufWriter::with_capacity(1 << 16, file)), hasher: blake3::Hasher::new() })
+        Ok(Temp::new(path, file))
+    }
+
+    fn new(path: PathBuf, file: File) -> Temp {
+        Temp { path, file: BufWriter::with_capacity(1 << 16, file), hasher: blake3::Hasher::new(), named: false }
+    }
+
+    /// Starts a file beside its final place under a name that follows from the final one. One process has it at a time,
+    /// the next waits; what a killed one left is written over.
+    fn of(target: &Path) -> Result<Temp, StoreError> {
+        let mut name = OsString::from(".");
+        name.push(target.file_name().unwrap_or_default());
+        name.push(".tmp");
+        let path = target.with_file_name(name);
+        let open = || -> io::Result<Option<File>> {
+            fault::point("write")?;
+            let file = File::options().write(true).create(true).truncate(false).open(&path)?;
+            match file.lock() {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
+                // Or a disk without locks.
+                _ => {}
+            }
+            // The process that had it may have given it its name, or removed it.
+            let own = file.metadata()?;
+            let there = fs::metadata(&path).is_ok_and(|there| (there.dev(), there.ino()) == (own.dev(), own.ino()));
+            if there {
+                file.set_len(0)?;
+            }
+            Ok(there.then_some(file))
+        };
+        loop {
+            if let Some(file) = open().map_err(StoreError::io("write", &path))? {
+                return Ok(Temp::new(path, file));
+            }
+        }
     }
 
     /// Digest of the bytes written so far.
@@ -64,9 +103,8 @@ impl Temp {
     }
 
     fn sync(&mut self, target: &Path) -> Result<(), StoreError> {
-        let Some(buffered) = self.file.take() else { return Ok(()) };
-        let file = buffered.into_inner().map_err(|e| e.into_error()).map_err(StoreError::io("write", target))?;
-        fault::point("fsync").and_then(|()| file.sync_all()).map_err(StoreError::io("write", target))
+        self.file.flush().map_err(StoreError::io("write", target))?;
+        fault::point("fsync").and_then(|()| self.file.get_ref().sync_all()).map_err(StoreError::io("write", target))
     }
 
     /// Makes the file durable and gives it its name.
@@ -78,6 +116,7 @@ impl Temp {
         fault::point("rename")
             .and_then(|()| fs::rename(&self.path, target))
             .map_err(StoreError::io("rename", target))?;
+        self.named = true;
         sync_parent(target)
     }
 }
@@ -89,20 +128,21 @@ fn sync_parent(target: &Path) -> Result<(), StoreError> {
 impl Write for Temp {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         fault::point("write")?;
-        let Some(file) = &mut self.file else { return Err(io::Error::other("the file is closed")) };
-        let written = file.write(bytes)?;
+        let written = self.file.write(bytes)?;
         self.hasher.update(&bytes[..written]);
         Ok(written)
     }
     fn flush(&mut self) -> io::Result<()> {
-        self.file.as_mut().map_or(Ok(()), BufWriter::flush)
+        self.file.flush()
     }
 }
 
 impl Drop for Temp {
     fn drop(&mut self) {
-        // After a rename the name is gone and this does nothing.
-        let _ = fs::remove_file(&self.path);
+        // Once it has its name, the temporary one may be another's.
+        if !self.named {
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -111,7 +151,19 @@ impl Drop for Temp {
 /// # Errors
 /// When the disk refuses; then what was there before is still there.
 pub fn write_atomic(target: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-    let mut temp = Temp::beside(target)?;
+    write_to(Temp::beside(target)?, target, bytes)
+}
+
+/// [`write_atomic`] for a file outside of the store, where nobody cleans up: a process that is killed leaves `.NAME.tmp`
+/// beside it at most, which the next one writes over.
+///
+/// # Errors
+/// See [`write_atomic`].
+pub fn replace(target: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    write_to(Temp::of(target)?, target, bytes)
+}
+
+fn write_to(mut temp: Temp, target: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     temp.write_all(bytes).map_err(StoreError::io("write", target))?;
     temp.commit(target)
 }
@@ -135,4 +187,50 @@ pub fn sync_folder(folder: &Path) -> Result<(), StoreError> {
     // The parent of a bare name.
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     fault::point("fsync").and_then(|()| File::open(folder)?.sync_all()).map_err(StoreError::io("write", folder))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+
+    #[test]
+    fn what_a_killed_process_left_is_written_over_and_nothing_else_comes_to_lie_there() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let target = folder.path().join("m.lock");
+        let names = || {
+            let listed = fs::read_dir(folder.path()).expect("a folder");
+            listed.map(|entry| entry.expect("an entry").file_name()).collect::<Vec<_>>()
+        };
+        fs::write(folder.path().join(".m.lock.tmp"), "what a killed process wrote, which was much longer")
+            .expect("written");
+        replace(&target, b"whole").expect("replaced");
+        assert_eq!((names(), fs::read(&target).expect("read").as_slice()), (vec!["m.lock".into()], &b"whole"[..]));
+        // One that fails leaves nothing.
+        let mut temp = Temp::of(&target).expect("begun");
+        temp.write_all(b"half").expect("written");
+        drop(temp);
+        assert_eq!((names(), fs::read(&target).expect("read").as_slice()), (vec!["m.lock".into()], &b"whole"[..]));
+    }
+
+    #[test]
+    fn several_at_once_replace_a_file_one_after_the_other() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let target = folder.path().join("m.lock");
+        thread::scope(|scope| {
+            for letter in b'a'..b'e' {
+                let target = &target;
+                scope.spawn(move || {
+                    for round in 1..30 {
+                        replace(target, &vec![letter; 100 * round]).expect("replaced");
+                        let read = fs::read(target).expect("read");
+                        assert!(read.len().is_multiple_of(100) && !read.is_empty(), "{} bytes", read.len());
+                        assert!(read.iter().all(|byte| *byte == read[0]));
+                    }
+                });
+            }
+        });
+        let left: Vec<_> = fs::read_dir(folder.path()).expect("a folder").collect();
+        assert_eq!(left.len(), 1, "{left:?}");
+    }
 }

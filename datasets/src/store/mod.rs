@@ -20,7 +20,7 @@ mod receipts;
 mod roots;
 mod sweep;
 
-pub use atomic::{Temp, remove, sync_folder, write_atomic};
+pub use atomic::{Temp, remove, replace, sync_folder, write_atomic};
 pub use log::Log;
 use receipts::Receipts;
 pub use receipts::{Receipt, Segment};

@@ -1,7 +1,7 @@
 //! The model card: what a bundle is, what it was trained on, how well it does, how to use it.
 
 use super::{ATTRIBUTION, Bundle, INDEX};
-use crate::plan::Plan;
+use crate::plan::{Plan, head};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
@@ -125,10 +125,10 @@ fn settings(out: &mut String, bundle: &Bundle, plan: &Plan) {
         if !std::mem::take(&mut first) {
             out.push('\n');
         }
-        let _ = writeln!(out, "[stage.{}]\ndo = \"{}\"", stage.name, stage.entry.verb);
-        for (field, value) in stage.ready.shown() {
-            // Where a file lies is not what it is, and what is left out has no value.
-            if field != "file" && !value.is_empty() {
+        *out += &head(stage);
+        for (field, value) in stage.settings() {
+            // What is left out has no value.
+            if !value.is_empty() {
                 let _ = writeln!(out, "{field} = {value}");
             }
         }

@@ -94,14 +94,6 @@ pub(crate) fn read(path: &Path, sets: &[String]) -> Result<Text, Complaints> {
 }
 
 impl Text {
-    /// The files as they were typed, one after the other.
-    pub(crate) fn typed(&self) -> String {
-        let (Some(own), bases) = (self.sources.first(), self.files.iter().skip(1)) else { return String::new() };
-        let bases = bases.zip(&self.sources[1..]);
-        let base = |(file, source): (&extend::File, &Source)| format!("\n# {}\n\n{}", file.seen.display(), source.text);
-        own.text.clone() + &bases.map(base).collect::<String>()
-    }
-
     /// The file in which a place is; none for an option on the command line.
     pub(crate) fn file(&self, at: At) -> Option<&extend::File> {
         self.files.get(usize::from(at.source))

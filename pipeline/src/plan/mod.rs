@@ -2,9 +2,11 @@
 //! said here, all at once; nothing downstream judges it again.
 
 mod lower;
+mod meant;
 mod points;
 mod wire;
 
+pub(crate) use meant::head;
 pub use points::{Point, Sweep};
 
 use crate::manifest::{self, Complaints, Manifest, Source};
@@ -33,8 +35,6 @@ pub struct Plan {
     pub bases: Vec<PathBuf>,
     /// The manifest's folder: relative paths in its settings start here.
     pub base: PathBuf,
-    /// The manifest's text, as typed, and then that of each that it extends.
-    pub text: String,
     /// The `--set` options, as typed.
     pub sets: Vec<String>,
     /// The stages: each after those it rests on, otherwise in the order of the file. Of a sweep, all points are here: a
@@ -80,8 +80,8 @@ impl PlannedStage {
 }
 
 impl Plan {
-    /// Whether another plan would be rendered as this one is: it differs in nothing but settings that come as rows, and the
-    /// manifest's words. A sweep's stages are named after its settings: it counts as another.
+    /// Whether another plan would be rendered as this one is: it differs in nothing but settings that come as rows, and in how
+    /// it was written. A sweep's stages are named after its settings: it counts as another.
     pub(crate) fn stands(&self, other: &Plan) -> bool {
         let stage = |a: &PlannedStage, b: &PlannedStage| {
             (&a.name, &a.of, a.entry.verb, &a.inputs) == (&b.name, &b.of, b.entry.verb, &b.inputs)
@@ -191,7 +191,6 @@ pub fn load_from(
         file: path.to_path_buf(),
         bases: text.files.iter().skip(1).map(|file| file.path.clone()).collect(),
         base: folder(path),
-        text: text.typed(),
         sets: sets.to_vec(),
     })
 }

@@ -10,8 +10,8 @@ pub struct Report<'w> {
     pub name: String,
     /// The run's id, as it is printed.
     pub run_id: String,
-    /// The manifest as it was typed.
-    pub manifest_text: String,
+    /// The manifest as it was meant: the settings that are not the default.
+    pub manifest: String,
     /// The manifest's seed.
     pub seed: u64,
     /// Clips cut by the run; `None` where no stage cuts any.

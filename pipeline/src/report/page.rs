@@ -102,10 +102,11 @@ fn summary(report: &Report) -> String {
 }
 
 fn manifest(report: &Report) -> Option<String> {
-    (!report.manifest_text.is_empty()).then(|| {
+    (!report.manifest.is_empty()).then(|| {
         format!(
-            "<details><summary>As it was typed</summary><pre><code>{}</code></pre></details>",
-            Text(&report.manifest_text)
+            "<details><summary>As it was meant: what is not the default, but for where files lie</summary>\
+             <pre><code>{}</code></pre></details>",
+            Text(&report.manifest)
         )
     })
 }

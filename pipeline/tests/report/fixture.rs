@@ -306,7 +306,7 @@ pub(crate) fn report(seconds: f64) -> Report<'static> {
     Report {
         name: "quickstart".to_owned(),
         run_id: "3f9a1c0b77de".to_owned(),
-        manifest_text: "edition = 1\nname    = \"quickstart\"\nseed    = 17\n\n[stage.tracks]\ndo     = \"ingest\"\n\
+        manifest: "edition = 1\nname    = \"quickstart\"\nseed    = 17\n\n[stage.tracks]\ndo     = \"ingest\"\n\
                         corpus = \"synth\"   # <b>built in</b>\n"
             .to_owned(),
         seed: 17,
