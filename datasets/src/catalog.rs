@@ -99,11 +99,11 @@ impl<'l> FromIterator<&'l Listed> for Rows {
     }
 }
 
-/// The table's bytes, of rows in parts; equal parts give equal bytes.
+/// The table's bytes, of rows in parts, each of which is written before the next is asked for; equal parts give equal bytes.
 ///
 /// # Errors
 /// What Parquet says.
-pub fn write(parts: Vec<Rows>) -> Result<Vec<u8>, ShardError> {
+pub fn write(parts: impl IntoIterator<Item = Rows>) -> Result<Vec<u8>, ShardError> {
     let arrays =
         parts.into_iter().map(|mut part| part.0.each_mut().map(|column| Arc::new(column.finish()) as ArrayRef));
     let mut bytes = Vec::new();
@@ -190,7 +190,7 @@ mod tests {
             ..Listed::default()
         };
         let tracks: Vec<Listed> = (0..3).map(track).collect();
-        let written = |parts: &[&[Listed]]| write(parts.iter().map(|p| p.iter().collect()).collect()).expect("written");
+        let written = |parts: &[&[Listed]]| write(parts.iter().map(|p| p.iter().collect::<Rows>())).expect("written");
         let bytes = written(&[&tracks]);
         assert_eq!(bytes, written(&[&tracks]));
         assert_eq!(read(&bytes).expect("read"), tracks);

@@ -203,10 +203,10 @@ row! {
     pub struct Dropped {
         /// The row's id.
         pub id: String,
-        /// A short, stable code such as `license-unknown`.
-        pub code: String,
-        /// A sentence for people.
-        pub why: String,
+        /// A short, stable code such as `license-unknown`; rows that a stage refuses for one reason may share it.
+        pub code: Arc<str>,
+        /// A sentence for people; shared likewise.
+        pub why: Arc<str>,
         /// The source could not be read: tried again by the next run.
         pub failed: bool,
     }
@@ -249,9 +249,14 @@ impl Dropped {
     /// The code of a track that an opt-out list names.
     pub const WITHDRAWN: &'static str = "withdrawn";
 
+    /// Whether a list of withdrawn tracks names it.
+    pub fn withdrawn(&self) -> bool {
+        *self.code == *Dropped::WITHDRAWN
+    }
+
     /// A row whose source could not be read.
     pub fn failed(id: String, why: String) -> Dropped {
-        Dropped { id, code: "failed".into(), why, failed: true }
+        Dropped { id, code: "failed".into(), why: why.into(), failed: true }
     }
 }
 

@@ -17,6 +17,7 @@ use stages::flow::Cancel;
 use std::{
     io::{self, IsTerminal, Write},
     num::NonZeroUsize,
+    os::unix::process::CommandExt,
     path::PathBuf,
     thread,
     time::Duration,
@@ -313,6 +314,21 @@ fn print(text: &str) {
     let _ = io::stdout().lock().write_all(text.as_bytes());
 }
 
+/// Starts this program anew, once, with an allocator that gives back at once what is freed: so a program that stays up holds
+/// what its rows take, and not what its largest build took. The allocator asks for this when it starts, and never again.
+fn frugal() {
+    const DELAY: &str = "MIMALLOC_PURGE_DELAY";
+    if std::env::var_os(DELAY).is_some() {
+        return;
+    }
+    let anew = std::env::current_exe().map(|own| {
+        // Comes back only where it fails.
+        std::process::Command::new(own).args(std::env::args_os().skip(1)).env(DELAY, "0").exec()
+    });
+    let error = anew.unwrap_or_else(|error| error);
+    tracing::warn!("watching takes more memory than it need: {error}");
+}
+
 /// Ctrl-C asks once for a clean stop; a second one ends the process as ever.
 fn cancel_on_interrupt() -> Cancel {
     let cancel = Cancel::default();
@@ -357,6 +373,7 @@ impl Cli {
                 print(&if args.work.json { format!("{}\n", preview.json()) } else { preview.text() });
             }
             Command::Watch(args) => {
+                frugal();
                 let ManifestArgs { manifest, sets, to } = &args.manifest;
                 let (workers, pcm_cache, json) = (args.workers, args.pcm_cache, args.json);
                 let work = WorkArgs { workers, refresh: Vec::new(), rehash: false, pcm_cache, json };

@@ -154,9 +154,9 @@ fn stages_view(run: &Run<'_>) -> Vec<StageView> {
             let mut reasons: BTreeMap<&str, Reason> = BTreeMap::new();
             for row in own.dropped.iter() {
                 let reason = reasons.entry(&row.code).or_insert_with(|| Reason {
-                    code: row.code.clone(),
+                    code: row.code.to_string(),
                     count: 0,
-                    example: match row.code.as_str() {
+                    example: match &*row.code {
                         Dropped::WITHDRAWN => "quarantine.tsv beside this page says which".to_owned(),
                         _ => match told(row) {
                             Some(why) => format!("{}: {why}", row.id),

@@ -34,7 +34,7 @@ pub fn dropped(plan: &Plan, outcome: &Outcome) -> Result<(), String> {
     for (stage, own) in plan.stages.iter().zip(&outcome.stages) {
         let Some(most) = stage.max_dropped else { continue };
         // A withdrawal is meant.
-        let rows: Vec<&Dropped> = own.dropped.iter().filter(|row| row.code != Dropped::WITHDRAWN).collect();
+        let rows: Vec<&Dropped> = own.dropped.iter().filter(|row| !row.withdrawn()).collect();
         let (kept, dropped) = (own.kept.len(), rows.len());
         let share = dropped as f64 / (kept + dropped).max(1) as f64;
         if share > most {

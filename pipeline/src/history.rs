@@ -17,7 +17,7 @@ use datasets::{
     audio::{decode::DECODER, resample::RESAMPLER},
     effect::numerics,
     fault,
-    store::{Store, StoreError, write_atomic},
+    store::{Store, StoreError, Temp},
 };
 use packed::Packed;
 use rayon::prelude::*;
@@ -25,8 +25,9 @@ use serde::{Deserialize, Serialize};
 use stages::{flow::Cost, stage::Shape};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs, io,
-    path::PathBuf,
+    fs,
+    io::{self, BufRead, BufReader, BufWriter, Write},
+    path::{Path, PathBuf},
 };
 
 /// Where a run was published.
@@ -135,6 +136,38 @@ pub fn versions() -> BTreeMap<String, String> {
     versions.map(|(what, version)| (what.to_owned(), version.to_owned())).into()
 }
 
+/// Packs a history, which may be large, piece by piece.
+fn pack(history: &History, to: impl Write) -> io::Result<()> {
+    let to = BufWriter::with_capacity(1 << 16, to);
+    // Nothing here can fail to be packed: numbers, strings and bytes.
+    postcard::to_io(history, to).map_err(io::Error::other)?.flush()
+}
+
+/// What is written to it is compared with what a file holds.
+struct Against(BufReader<fs::File>);
+
+impl Write for Against {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let theirs = self.0.fill_buf()?;
+        let both = bytes.len().min(theirs.len());
+        if both == 0 || bytes[..both] != theirs[..both] {
+            return Err(io::Error::other("it holds something else"));
+        }
+        self.0.consume(both);
+        Ok(both)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Whether a file holds this history.
+fn holds(path: &Path, history: &History) -> bool {
+    let Ok(file) = fs::File::open(path) else { return false };
+    let mut against = Against(BufReader::with_capacity(1 << 16, file));
+    pack(history, &mut against).is_ok() && against.0.fill_buf().is_ok_and(<[u8]>::is_empty)
+}
+
 fn place(store: &Store, name: &str) -> PathBuf {
     store.root().join("history").join(name)
 }
@@ -239,14 +272,46 @@ impl History {
     /// When the store refuses.
     pub fn record(self, store: &Store, name: &str, run: &str, settled: Option<Settled>) -> Result<(), StoreError> {
         let history = History { run: run.to_owned(), settled, ..self };
-        // Nothing here can fail to be packed: numbers, strings and bytes.
-        let Ok(bytes) = postcard::to_stdvec(&history) else { return Ok(()) };
         let path = place(store, name);
-        if fs::read(&path).is_ok_and(|known| known == bytes) {
+        if holds(&path, &history) {
             return Ok(());
         }
         let folder = store.root().join("history");
         fs::create_dir_all(&folder).map_err(StoreError::io("create", &folder))?;
-        write_atomic(&path, &bytes)
+        let mut temp = Temp::beside(&path)?;
+        pack(&history, &mut temp).map_err(StoreError::io("write", &path))?;
+        temp.commit(&path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::MetadataExt;
+
+    #[test]
+    fn a_history_that_is_there_is_not_written_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(folder.path()).expect("a store");
+        let stage =
+            |n: u32| Past { name: format!("s{n}"), rows: Packed::sorted(vec![[n as u8; 24]; 9]), ..Past::default() };
+        let history =
+            |count: u32| History { format: FORMAT, stages: (0..count).map(stage).collect(), ..History::default() };
+        let record = |count: u32| {
+            history(count).record(&store, "name", "name-1", None).expect("recorded");
+            let read = History::of(&store, "name").expect("read").expect("there");
+            assert_eq!(read, History { run: "name-1".into(), ..history(count) });
+            fs::metadata(place(&store, "name")).expect("a file").ino()
+        };
+        let first = record(3);
+        assert_eq!(record(3), first);
+        assert_ne!(record(2), first);
+        // One that goes on is another.
+        let path = place(&store, "name");
+        let longer: Vec<u8> = fs::read(&path).expect("read").into_iter().chain([0]).collect();
+        fs::write(&path, longer).expect("written");
+        assert!(!holds(&path, &History { run: "name-1".into(), ..history(2) }));
+        record(2);
+        assert!(holds(&path, &History { run: "name-1".into(), ..history(2) }));
     }
 }

@@ -31,8 +31,7 @@ pub fn record(
             .collect();
         let mut ids: Vec<Name> = all.par_iter().map(|(member, ..)| member.id).collect();
         ids.par_sort_unstable();
-        let named =
-            outcome.stages.iter().flat_map(|stage| stage.dropped.iter()).filter(|row| row.code != Dropped::WITHDRAWN);
+        let named = outcome.stages.iter().flat_map(|stage| stage.dropped.iter()).filter(|row| !row.withdrawn());
         let named: Vec<&Dropped> = named.collect();
         let named = named.into_par_iter().map(|row| Member::named(&row.id));
         let named = named.filter(|member| ids.binary_search(&member.id).is_err());

@@ -166,7 +166,9 @@ fn list(plan: &Plan, outcome: &Outcome, corpus: &Corpus<'_>, store: &Store) -> R
         rows
     };
     let firsts: Vec<usize> = (0..corpus.len()).step_by(PART).collect();
-    let parts = firsts.into_par_iter().map(part).collect();
+    // As many as there are threads: not all of a large corpus at once.
+    let several = |firsts: &[usize]| firsts.par_iter().map(|first| part(*first)).collect::<Vec<_>>();
+    let parts = firsts.chunks(rayon::current_num_threads().max(1)).flat_map(several);
     let bytes = catalog::write(parts).map_err(|e| Error::Bug(format!("the tracks cannot be listed: {e}")))?;
     let digest = store.put(&bytes)?;
     store.remember_with(key, &[digest], &digest.0)?;

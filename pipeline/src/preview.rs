@@ -10,7 +10,7 @@ use crate::{
     reason::Reason,
 };
 use cost::{Pace, cost};
-use datasets::row::{Dropped, Pending};
+use datasets::row::Pending;
 use rayon::prelude::*;
 use stages::stage::{Kind, Shape};
 use std::{
@@ -196,13 +196,13 @@ fn of_stage(explainer: &Explainer<'_>, stage: usize, pace: &Pace) -> Stage {
     let each = |row: &Pending| if parts(&row.id).1.is_none() { clips } else { 1.0 };
     let may = first_of_each(&own.ledger.may).map(each).sum::<f64>().round() as u64;
     let items = (own.ledger.will.len() as u64, may);
-    let withdrawn = own.dropped.iter().filter(|row| row.code == Dropped::WITHDRAWN);
+    let withdrawn = own.dropped.iter().filter(|row| row.withdrawn());
     Stage {
         name: planned.name.clone(),
         cached: own.ledger.cached,
         kept: own.kept.len(),
         dropped: own.dropped.len(),
-        withdrawn: withdrawn.map(|row| (row.id.clone(), row.why.clone())).collect(),
+        withdrawn: withdrawn.map(|row| (row.id.clone(), row.why.to_string())).collect(),
         rows: changes(explainer, stage),
         open: !own.pending.is_empty(),
         items,

@@ -15,7 +15,6 @@ use crate::{
 };
 use datasets::{
     Digest,
-    row::Dropped,
     store::{Store, StoreError, Temp, sync_folder, write_atomic},
 };
 use serde::Serialize;
@@ -225,7 +224,7 @@ fn record(run: &Run<'_>, name: &str, files: &BTreeMap<PathBuf, Digest>, scores: 
     let told = run.withdrawn.silence();
     let dropped = run.plan.stages.iter().zip(&run.outcome.stages).flat_map(|(stage, own)| {
         // Withdrawn tracks are named in the quarantine table alone.
-        let named = own.dropped.iter().filter(|row| row.code != Dropped::WITHDRAWN);
+        let named = own.dropped.iter().filter(|row| !row.withdrawn());
         named.map(|row| Line { code: &row.code, id: &row.id, stage: &stage.name, why: told(row) })
     });
     let record = Record {

@@ -17,7 +17,7 @@ use crate::{
     summary::Summary,
     withdraw::{self, Withdrawn},
 };
-use datasets::{Digest, Key, corpus::OptOut, row::Dropped, store::Store};
+use datasets::{Digest, Key, corpus::OptOut, store::Store};
 use rayon::prelude::*;
 use stages::{
     flow::{Cancel, Env, Event, Failure, Ledger, Observer, Pool, Sources},
@@ -276,7 +276,7 @@ fn lead(
         follow::gather(cluster, &share, &env).map_err(|error| early(&env, error))?;
     }
     let outcome = share.outcome(&plan, &env);
-    finish(&plan, &env, outcome, &facts, settled, &history, &mut lock, options, started)
+    finish(&plan, &env, outcome, &facts, settled, history, &mut lock, options, started)
 }
 
 /// What a run needs to know of its sources once they are fed.
@@ -312,7 +312,7 @@ pub(crate) fn finish(
     outcome: Outcome,
     facts: &Facts,
     settled: Option<Digest>,
-    history: &History,
+    history: History,
     lock: &mut Lock,
     options: &Options,
     started: Instant,
@@ -337,6 +337,8 @@ pub(crate) fn finish(
     let id = run_id(plan, &facts.inputs, &outcome);
     let next = history.next(plan, &outcome);
     let summary = Summary::of(plan, &outcome, &history.changes(&next));
+    // Of a large corpus it takes as much as the next one.
+    drop(history);
     let published = publish::publish(&publish::Run {
         plan,
         outcome: &outcome,
@@ -408,7 +410,7 @@ fn run_id(plan: &Plan, inputs: &Digest, outcome: &Outcome) -> Digest {
             key = key.text(&stage.name).text(&row.id);
         }
         // A list counts as far as it names tracks of this corpus.
-        for row in own.dropped.iter().filter(|row| row.code == Dropped::WITHDRAWN) {
+        for row in own.dropped.iter().filter(|row| row.withdrawn()) {
             key = key.text(&stage.name).text(&row.id).text(&row.why);
         }
     }

@@ -18,13 +18,7 @@ use crate::{
 use places::Places;
 use serde_json::json;
 use stages::flow::Cancel;
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
-
-/// By then what was published is freed.
-const LET_GO: Duration = Duration::from_secs(3);
+use std::{sync::Arc, time::Instant};
 
 /// Stays up until Ctrl-C. `load` reads the manifest, at the start and after each change of it.
 ///
@@ -98,8 +92,8 @@ fn session(
             false => crate::guard::sources(&plan, &facts, &history).map_err(Error::Guard),
         };
         let broken = !outcome.failures.is_empty();
-        let finished = shrunk
-            .and_then(|()| run::finish(&plan, &env, outcome, &facts, None, &history, &mut lock, options, started));
+        let finished =
+            shrunk.and_then(|()| run::finish(&plan, &env, outcome, &facts, None, history, &mut lock, options, started));
         match finished {
             Ok(finished) => {
                 told(json, &finished, absorbed.as_secs_f64());
@@ -112,7 +106,6 @@ fn session(
             Err(error @ Error::Guard(_)) if !broken => eprintln!("error: {error}"),
             Err(error) => return wait_out(error, places, cancel),
         }
-        give_back();
         changes = loop {
             let Some(what) = places.wait(cancel) else { return Ok(After::Ended) };
             if what.other {
@@ -151,16 +144,6 @@ fn session(
             }
         };
     }
-}
-
-/// Gives the system back what the last build let go of, of which a million rows have hundreds of megabytes: the allocator does
-/// so a second later at the earliest, and where nobody asks it for more, at the end of a thread.
-fn give_back() {
-    std::thread::spawn(|| {
-        std::thread::sleep(LET_GO);
-        // Only a thread that has asked the allocator for something tells it of its end.
-        drop(std::hint::black_box(vec![0_u8; 1 << 10]));
-    });
 }
 
 /// Tells of an error and waits for a change that may mend it. A store that fails, a bug and Ctrl-C end it all.

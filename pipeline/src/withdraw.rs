@@ -74,7 +74,7 @@ impl Withdrawn {
             // Where a sentence names another track, that ends it: "has exactly the samples of ID".
             let named = |(at, of): (usize, &str)| withdrawn.contains(&row.why[at + of.len()..]);
             // The sentence of a failure names a path.
-            (!row.failed && !row.why.match_indices(" of ").any(named)).then_some(row.why.as_str())
+            (!row.failed && !row.why.match_indices(" of ").any(named)).then_some(&*row.why)
         }
     }
 }
@@ -94,7 +94,7 @@ pub fn look(plan: &Plan, outcome: &mut Outcome, env: &Env) -> Result<Withdrawn, 
     for row in outcome.stages.iter_mut().flat_map(|stage| Arc::make_mut(&mut stage.dropped)) {
         if let Some(line) = find(&Member::named(&row.id)) {
             row.code = Dropped::WITHDRAWN.into();
-            row.why = format!("withdrawn on {}: {}", line.date, line.evidence);
+            row.why = format!("withdrawn on {}: {}", line.date, line.evidence).into();
             row.failed = false;
             found.tombstones.insert(Tombstone::new(&row.id, line));
         }
@@ -145,8 +145,7 @@ pub fn look(plan: &Plan, outcome: &mut Outcome, env: &Env) -> Result<Withdrawn, 
 fn dropped_by(plan: &Plan, outcome: &Outcome, stage: &str) -> Vec<Track> {
     let Some(index) = plan.stages.iter().position(|own| own.name == stage) else { return Vec::new() };
     let own = &outcome.stages[index].dropped;
-    let ids: HashSet<&str> =
-        own.iter().filter(|row| row.code == Dropped::WITHDRAWN).map(|row| row.id.as_str()).collect();
+    let ids: HashSet<&str> = own.iter().filter(|row| row.withdrawn()).map(|row| row.id.as_str()).collect();
     let inputs = plan.stages[index].inputs.iter().flatten().map(|from| &outcome.stages[*from].kept);
     inputs.flat_map(|kept| kept.of_ids(&ids)).collect()
 }

@@ -45,7 +45,8 @@ impl Stage for Dedup {
                     let what = if *decoded { "samples" } else { "bytes" };
                     let why = format!("has exactly the {what} of {}", first.id);
                     let id = track.id.clone();
-                    judged.push((Err(Dropped { id, code: "duplicate".into(), why, failed: false }), others));
+                    judged
+                        .push((Err(Dropped { id, code: "duplicate".into(), why: why.into(), failed: false }), others));
                 }
             }
             judged

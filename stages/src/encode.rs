@@ -130,7 +130,7 @@ impl Stage for Encode {
                 "the clip has {rate} Hz and {channels} channels, the codec works on mono at {} Hz: set `rate` and `channels` of `resample`",
                 weights.rate
             );
-            Dropped { id: clip.id(), code: "wrong-rate".into(), why, failed: false }
+            Dropped { id: clip.id(), code: "wrong-rate".into(), why: why.into(), failed: false }
         });
         let work = pairs
             .filter(move |pair| fits(pair))
@@ -165,8 +165,8 @@ impl Stage for Encode {
             dropped: wrong.concat(done.failed.map(|((clip, _), why)| Dropped::failed(clip.id(), why))).concat(
                 done.refused.map(|((clip, _), refusal)| Dropped {
                     id: clip.id(),
-                    code: refusal.code,
-                    why: refusal.why,
+                    code: refusal.code.into(),
+                    why: refusal.why.into(),
                     failed: false,
                 }),
             ),

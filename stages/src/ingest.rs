@@ -202,7 +202,7 @@ impl Stage for Ingest {
                     env.event(Event::Warning { stage: stage.clone(), message: format!("{id}: {why}") });
                     Some(Dropped::failed(id, why))
                 }
-                Origin::Unusable(code, why) => Some(Dropped { id, code, why, failed: false }),
+                Origin::Unusable(code, why) => Some(Dropped { id, code: code.into(), why: why.into(), failed: false }),
                 Origin::File { .. } | Origin::Piece { .. } => None,
             }
         });
@@ -227,7 +227,10 @@ impl Stage for Ingest {
                 }
                 if others > 0 {
                     let why = "another file or row of this corpus has the same id".to_owned();
-                    judged.push((Err(Dropped { id: id.clone(), code: "same-id".into(), why, failed: false }), others));
+                    judged.push((
+                        Err(Dropped { id: id.clone(), code: "same-id".into(), why: why.into(), failed: false }),
+                        others,
+                    ));
                 }
             }
             judged

@@ -14,6 +14,7 @@ pub use corpus::Corpus;
 use crate::{
     mark::Mark,
     stage::{AnyRow, Kind, Row, Time},
+    start::Start,
 };
 use datasets::row::{Track, TrackView};
 use rayon::prelude::*;
@@ -186,10 +187,9 @@ impl Kept {
 
     fn sorted(Packing { places, chunks, .. }: Packing) -> Kept {
         let id = |place: &Place| track_id(place.bytes(&chunks));
-        // Ids of a corpus begin alike, so that comparing them as a whole is slow: first by what comes after that.
-        let common = common_prefix(places.iter().map(id));
+        let start = Start::of(places.iter().map(id));
         let mut keyed: Vec<(u128, Place)> =
-            places.into_par_iter().map(|place| (key(id(&place), common), place)).collect();
+            places.into_par_iter().map(|place| (start.key(id(&place)), place)).collect();
         keyed.par_sort_unstable_by(|(a, left), (b, right)| {
             a.cmp(b).then_with(|| order(left.key(&chunks), right.key(&chunks)))
         });
@@ -363,22 +363,4 @@ fn summed(mut places: Vec<Place>, chunks: &[Arc<Vec<u8>>]) -> Vec<Place> {
     });
     places.retain(|place| place.count != 0);
     places
-}
-
-/// How many bytes all texts begin with alike.
-fn common_prefix<'t>(mut texts: impl Iterator<Item = &'t [u8]>) -> usize {
-    let Some(first) = texts.next() else { return 0 };
-    texts.fold(first.len(), |common, text| {
-        let same = first[..common] == text[..common.min(text.len())];
-        if same { common } else { first.iter().zip(text).take_while(|(a, b)| a == b).count() }
-    })
-}
-
-/// The sixteen bytes after so many, as a number that sorts as they do.
-fn key(text: &[u8], after: usize) -> u128 {
-    let mut bytes = [0; 16];
-    let rest = text.get(after..).unwrap_or_default();
-    let len = rest.len().min(16);
-    bytes[..len].copy_from_slice(&rest[..len]);
-    u128::from_be_bytes(bytes)
 }

@@ -25,6 +25,7 @@ mod shard;
 pub mod songs;
 mod split;
 pub mod stage;
+mod start;
 mod tokens;
 mod train;
 mod weights;

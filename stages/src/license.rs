@@ -81,7 +81,7 @@ impl Judge {
             None => Ok(track),
             Some(line) => {
                 let why = format!("withdrawn on {}: {}", line.date, line.evidence);
-                Err(Dropped { id: track.id, code: Dropped::WITHDRAWN.into(), why, failed: false })
+                Err(Dropped { id: track.id, code: Dropped::WITHDRAWN.into(), why: why.into(), failed: false })
             }
         }
     }
@@ -94,7 +94,7 @@ impl Judge {
 }
 
 /// What a policy says to a stated license: its SPDX form, or why it is refused, as code and sentence.
-type Answer = Result<String, (String, String)>;
+type Answer = Result<String, (Arc<str>, Arc<str>)>;
 
 fn answer(policy: &Policy, stated: &Option<String>) -> Answer {
     let license = datasets::license::License::read(stated.as_deref().unwrap_or_default());
@@ -103,7 +103,7 @@ fn answer(policy: &Policy, stated: &Option<String>) -> Answer {
             Standing::Known(_) => license.canonical(),
             _ => "NOASSERTION".to_owned(),
         }),
-        Verdict::Refused { code, sentence } => Err((code.code().to_owned(), sentence)),
+        Verdict::Refused { code, sentence } => Err((code.code().into(), sentence.into())),
     }
 }
 

@@ -37,7 +37,7 @@ impl Resample {
         };
         match known.of(recording.rate, recording.channels) {
             None => Ok(Track { chain: Some(chain), ..track }),
-            Some(why) => Err(Dropped { id: track.id, code: "no-conversion".into(), why, failed: false }),
+            Some(why) => Err(Dropped { id: track.id, code: "no-conversion".into(), why: why.into(), failed: false }),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! A scan of a million tracks is fed row by row, and where a dataflow stays up it is there until the next one, to be compared
 //! with it. As structs of strings it would take five times the memory.
 
+use crate::start::Start;
 use datasets::{
     Digest,
     row::{Found, Labels, Origin},
@@ -85,9 +86,12 @@ impl Scan {
             part.bytes.shrink_to_fit();
             scan.parts.push(part.bytes);
         }
-        let mut places = std::mem::take(&mut scan.places);
-        places.par_sort_unstable_by(|one, other| order(scan.at(*one), scan.at(*other)));
-        scan.places = places;
+        let start = Start::of(scan.places.iter().map(|place| key(scan.at(*place)).as_bytes()));
+        let keyed = |place: Place| (start.key(key(scan.at(place)).as_bytes()), place);
+        let mut places: Vec<(u128, Place)> = scan.places.par_iter().copied().map(keyed).collect();
+        places
+            .par_sort_unstable_by(|(a, one), (b, other)| a.cmp(b).then_with(|| order(scan.at(*one), scan.at(*other))));
+        scan.places = places.into_iter().map(|(_, place)| place).collect();
         scan.share();
         scan
     }

@@ -77,7 +77,7 @@ impl Segment {
         if spans.is_empty() {
             let seconds = chain.frames as f64 / f64::from(chain.rate);
             let why = format!("its {seconds:.3} s give no clip of at least {} s", self.least());
-            return Err(Dropped { id: track.id, code: "too-short".into(), why, failed: false });
+            return Err(Dropped { id: track.id, code: "too-short".into(), why: why.into(), failed: false });
         }
         let track = Arc::new(track);
         Ok(spans.into_iter().map(|(start, frames)| Clip { track: track.clone(), start, frames }).collect())

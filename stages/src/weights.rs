@@ -119,8 +119,8 @@ impl Stage for Weights {
             kept: done.ok.map(|(_, weights)| weights),
             dropped: done.refused.map(|(id, refusal)| Dropped {
                 id,
-                code: refusal.code,
-                why: refusal.why,
+                code: refusal.code.into(),
+                why: refusal.why.into(),
                 failed: false,
             }),
             pending: done.pending.map(move |(id, cause)| Pending::new(id.into(), stage.clone(), cause).into()),

@@ -22,7 +22,7 @@ pub(super) struct Waits<'o> {
 
 impl<'o> Waits<'o> {
     pub(super) fn of(stage: &'o StageOutcome) -> Waits<'o> {
-        let withdrawn = stage.dropped.iter().filter(|row| row.code == Dropped::WITHDRAWN).collect();
+        let withdrawn = stage.dropped.iter().filter(|row| row.withdrawn()).collect();
         Waits { stage, will: OnceCell::new(), by_cause: OnceCell::new(), rows: OnceCell::new(), withdrawn }
     }
 

@@ -68,7 +68,12 @@ pub(crate) fn waiting<'s>(cx: &Context<'s>, id: &'static str, causes: Rows<'s, A
 
 /// The one item, refused.
 pub(crate) fn refused(refusals: Rows<'_, Refusal>) -> Rows<'_, Dropped> {
-    refusals.map(|refusal| Dropped { id: ALL.into(), code: refusal.code, why: refusal.why, failed: false })
+    refusals.map(|refusal| Dropped {
+        id: ALL.into(),
+        code: refusal.code.into(),
+        why: refusal.why.into(),
+        failed: false,
+    })
 }
 
 /// Whether every source could be read: no model is trained on the rest.

@@ -1,37 +1,14 @@
 //! Sorts millions of ids, and rows that wait by theirs.
 
+use crate::start::Start;
 use datasets::row::Pending;
 use rayon::prelude::*;
 use std::sync::Arc;
 
-/// The order of ids that have so many bytes in common, by those that follow: most are told apart without being looked at.
-#[derive(Clone, Copy)]
-struct Start(usize);
-
-impl Start {
-    /// The bytes that all ids begin with.
-    fn of<'t>(mut ids: impl Iterator<Item = &'t str>) -> Start {
-        let Some(first) = ids.next() else { return Start(0) };
-        Start(ids.fold(first.len(), |common, id| {
-            let same = first.as_bytes()[..common] == id.as_bytes()[..common.min(id.len())];
-            if same { common } else { first.bytes().zip(id.bytes()).take_while(|(a, b)| a == b).count() }
-        }))
-    }
-
-    /// The sixteen bytes after them, as a number that sorts as they do.
-    fn key(self, id: &str) -> u128 {
-        let mut bytes = [0; 16];
-        let rest = id.as_bytes().get(self.0..).unwrap_or_default();
-        let len = rest.len().min(16);
-        bytes[..len].copy_from_slice(&rest[..len]);
-        u128::from_be_bytes(bytes)
-    }
-}
-
 /// Each id once, sorted.
 pub(super) fn ids(ids: Vec<Arc<str>>) -> Vec<Arc<str>> {
-    let start = Start::of(ids.iter().map(|id| &**id));
-    let mut keyed: Vec<(u128, Arc<str>)> = ids.into_par_iter().map(|id| (start.key(&id), id)).collect();
+    let start = Start::of(ids.iter().map(|id| id.as_bytes()));
+    let mut keyed: Vec<(u128, Arc<str>)> = ids.into_par_iter().map(|id| (start.key(id.as_bytes()), id)).collect();
     keyed.par_sort_unstable();
     keyed.dedup_by(|next, first| next == first);
     keyed.into_iter().map(|(_, id)| id).collect()
@@ -39,9 +16,9 @@ pub(super) fn ids(ids: Vec<Arc<str>>) -> Vec<Arc<str>> {
 
 /// Each row once that is left when multiplicities are added up, sorted.
 pub(super) fn summed(rows: Vec<(Pending, isize)>) -> Vec<Pending> {
-    let own = Start::of(rows.iter().map(|(row, _)| &*row.id));
-    let causes = Start::of(rows.iter().map(|(row, _)| &*row.cause));
-    let key = |row: &Pending| (own.key(&row.id), causes.key(&row.cause));
+    let own = Start::of(rows.iter().map(|(row, _)| row.id.as_bytes()));
+    let causes = Start::of(rows.iter().map(|(row, _)| row.cause.as_bytes()));
+    let key = |row: &Pending| (own.key(row.id.as_bytes()), causes.key(row.cause.as_bytes()));
     let mut keyed: Vec<((u128, u128), Pending, isize)> =
         rows.into_par_iter().map(|(row, diff)| (key(&row), row, diff)).collect();
     // Of two ids, the one that is the start of the other may have its key: behind it, causes decide nothing.

@@ -74,13 +74,20 @@ pub(super) fn table(ingest: &Ingest, base: &Path, env: &Env) -> Result<Scan, Sou
     Ok(whole(read.into_iter().collect::<Result<_, StoreError>>()?, odd, env))
 }
 
-/// Reads files' digests and tags, in parallel.
+/// Reads files' digests and tags, in parallel; where the table states digests, there is nothing to wait for.
 fn packed(ingest: &Ingest, entries: Vec<Entry>, env: &Env) -> Result<(Part, Vec<Place>), StoreError> {
-    let read = entries.into_par_iter().map(|entry| one(ingest, entry, env));
     let (mut part, mut places) = (Part::default(), Vec::new());
-    for (found, place) in read.collect::<Result<Vec<_>, StoreError>>()? {
+    let mut add = |(found, place): (Found, Option<Place>)| {
         part.push(&found);
         places.extend(place);
+    };
+    if ingest.digest.is_some() {
+        for entry in entries {
+            add(one(ingest, entry, env)?);
+        }
+    } else {
+        let read = entries.into_par_iter().map(|entry| one(ingest, entry, env));
+        read.collect::<Result<Vec<_>, StoreError>>()?.into_iter().for_each(&mut add);
     }
     Ok((part, places))
 }
