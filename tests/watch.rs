@@ -222,3 +222,18 @@ fn another_policy_is_a_change_of_rows() {
     let (code, err) = watcher.end();
     assert_eq!(code, Some(0), "{err}");
 }
+
+#[test]
+fn over_a_list_of_tracks_what_is_freed_goes_back_at_once() {
+    for (to, light) in [("free", true), ("decoded", false)] {
+        let place = Place::new().with(&["--to", to]);
+        let watcher = Watcher::start(&place);
+        watcher.built();
+        // It has begun anew as the process that was started.
+        let environment = fs::read(format!("/proc/{}/environ", watcher.child.id())).expect("its environment");
+        let told = environment.split(|byte| *byte == 0).any(|word| word == b"MIMALLOC_PURGE_DELAY=0");
+        assert_eq!(told, light, "--to {to}");
+        let (code, err) = watcher.end();
+        assert_eq!(code, Some(0), "{err}");
+    }
+}

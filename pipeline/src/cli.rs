@@ -6,7 +6,7 @@ use crate::{
     evaluate, files, gc,
     hosts::Seat,
     memory::Bound,
-    plan::load,
+    plan::{Plan, PlannedStage, load},
     run::{self, Ended, Options},
     runs, sample, schema, screen, verify,
     watch::watch,
@@ -314,19 +314,25 @@ fn print(text: &str) {
     let _ = io::stdout().lock().write_all(text.as_bytes());
 }
 
-/// Starts this program anew, once, with an allocator that gives back at once what is freed: so a program that stays up holds
-/// what its rows take, and not what its largest build took. The allocator asks for this when it starts, and never again.
-fn frugal() {
+/// Starts this program anew, once, with an allocator that gives back at once what is freed: so one that stays up over a list of
+/// tracks holds what its rows take, and not what its largest build took. The allocator asks for this when it starts, and
+/// never again. Where there is more to do than to list tracks it would be slower by far: a training step frees large buffers
+/// and asks for them again.
+fn frugal(plan: &Plan) {
     const DELAY: &str = "MIMALLOC_PURGE_DELAY";
-    if std::env::var_os(DELAY).is_some() {
+    let light = |stage: &PlannedStage| matches!(stage.entry.verb, "ingest" | "license" | "dedup" | "split");
+    if std::env::var_os(DELAY).is_some() || !plan.stages.iter().all(light) {
         return;
     }
-    let anew = std::env::current_exe().map(|own| {
+    let mut words = std::env::args_os();
+    let named = words.next().map(PathBuf::from);
+    let own = std::env::current_exe().ok();
+    // A loader that was asked to start this program is another program.
+    if let Some(own) = own.filter(|own| named.is_some_and(|named| named.file_name() == own.file_name())) {
         // Comes back only where it fails.
-        std::process::Command::new(own).args(std::env::args_os().skip(1)).env(DELAY, "0").exec()
-    });
-    let error = anew.unwrap_or_else(|error| error);
-    tracing::warn!("watching takes more memory than it need: {error}");
+        let error = std::process::Command::new(own).args(words).env(DELAY, "0").exec();
+        tracing::warn!("watching takes more memory than it need: {error}");
+    }
 }
 
 /// Ctrl-C asks once for a clean stop; a second one ends the process as ever.
@@ -373,8 +379,8 @@ impl Cli {
                 print(&if args.work.json { format!("{}\n", preview.json()) } else { preview.text() });
             }
             Command::Watch(args) => {
-                frugal();
                 let ManifestArgs { manifest, sets, to } = &args.manifest;
+                frugal(&load(manifest, sets, to.as_deref()).map_err(Error::Manifest)?);
                 let (workers, pcm_cache, json) = (args.workers, args.pcm_cache, args.json);
                 let work = WorkArgs { workers, refresh: Vec::new(), rehash: false, pcm_cache, json };
                 let options = work.options(&args.store, args.allow_shrink);

@@ -151,9 +151,8 @@ pub(crate) fn follow(
     let store = Store::open(&options.store)?;
     store.begin(&plan.name);
     let env = Arc::new(Env { peers: Some(cluster.peers()), ..run::env(options, store, optouts, cancel, observer) });
-    for (content, path) in &start.sources {
-        env.sources.add(*content, Path::new(OsStr::from_bytes(path)));
-    }
+    let places = start.sources.iter().map(|(content, path)| (*content, PathBuf::from(OsStr::from_bytes(path))));
+    env.sources.extend(places.collect());
     cluster.answer_for(&env);
     cluster.ready();
     let share = execute(plan, &env, Vec::new(), start.pins, options.workers, Some(cluster))

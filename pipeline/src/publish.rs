@@ -230,7 +230,7 @@ fn record(run: &Run<'_>, name: &str, files: &BTreeMap<PathBuf, Digest>, scores: 
     let record = Record {
         dropped: dropped.collect(),
         files: files.iter().map(|(path, digest)| (path.display().to_string(), digest)).collect(),
-        format: 1,
+        format: 2,
         made: json!(layout::made(run.plan, run.outcome)),
         name: &run.plan.name,
         numerics: datasets::effect::numerics(),

@@ -13,6 +13,7 @@ pub use corpus::Corpus;
 
 use crate::{
     mark::Mark,
+    packed::{append, unpack},
     stage::{AnyRow, Kind, Row, Time},
     start::Start,
 };
@@ -98,8 +99,7 @@ impl Packing {
         bytes.clear();
         // What `AnyRow` would begin with, so that both read the same.
         bytes.push(R::KIND as u8);
-        // Rows are plain structs of strings and numbers: there is nothing that could fail.
-        let bytes = postcard::to_extend(row, bytes).unwrap_or_else(|e| unreachable!("a row cannot be packed: {e}"));
+        let bytes = append(row, bytes);
         let split = row.split();
         if split != self.split.0 {
             self.split = (split.to_owned(), Mark::split(split));
@@ -345,11 +345,6 @@ impl Kept {
         let chosen = self.of_tracks_indices().into_par_iter().filter(|index| ids.contains(self.track_id(*index)));
         chosen.map(|index| unpack(self.track_bytes(index))).collect()
     }
-}
-
-fn unpack<'b, T: serde::Deserialize<'b>>(bytes: &'b [u8]) -> T {
-    let row = postcard::take_from_bytes(bytes);
-    row.unwrap_or_else(|error| unreachable!("a row packed here cannot be unpacked: {error}")).0
 }
 
 /// Equal rows as one, and without those that went as often as they came.

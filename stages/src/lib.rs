@@ -15,6 +15,7 @@ pub mod mark;
 pub mod memory;
 pub mod metric;
 pub mod model;
+mod packed;
 pub mod pcm;
 mod resample;
 mod sample;

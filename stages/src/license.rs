@@ -6,6 +6,7 @@
 
 use crate::{
     flow::{divide, once_each, pair},
+    packed::{pack, unpack},
     settings::{Complaint, PathSetting},
     stage::{Context, Input, Kind, Places, Port, Rows, Shape, Split, Stage},
 };
@@ -56,8 +57,7 @@ impl License {
 
     /// From what [`Stage::edited`] packed.
     fn read(words: &[u8]) -> License {
-        let words = postcard::from_bytes(words);
-        let (allow, deny, any) = words.unwrap_or_else(|e| unreachable!("settings packed here cannot be read: {e}"));
+        let (allow, deny, any) = unpack(words);
         License { allow, deny, unknown: if any { Unknown::Allow } else { Unknown::Refuse }, exclude: None }
     }
 }
@@ -176,8 +176,7 @@ impl Stage for License {
 
     fn edited(&self) -> Option<Vec<u8>> {
         let words = (&self.allow, &self.deny, self.unknown == Unknown::Allow);
-        // Lists of texts: there is nothing that could fail.
-        postcard::to_stdvec(&words).ok()
+        Some(pack(&words))
     }
 
     fn render<'s>(self, cx: &Context<'s>, input: Input<'s, Track>) -> Split<'s, Track> {

@@ -3,7 +3,10 @@
 //! A scan of a million tracks is fed row by row, and where a dataflow stays up it is there until the next one, to be compared
 //! with it. As structs of strings it would take five times the memory.
 
-use crate::start::Start;
+use crate::{
+    packed::{append, pack, unpack},
+    start::Start,
+};
 use datasets::{
     Digest,
     row::{Found, Labels, Origin},
@@ -29,13 +32,28 @@ impl Part {
     pub fn push(&mut self, found: &Found) {
         let Found { key, origin, license, labels, .. } = found;
         let packed: Packed<'_> = (key, Some(origin), license, labels);
-        // Strings and numbers: there is nothing that could fail.
-        self.bytes = postcard::to_extend(&packed, std::mem::take(&mut self.bytes))
-            .unwrap_or_else(|error| unreachable!("a row cannot be packed: {error}"));
+        self.bytes = append(&packed, std::mem::take(&mut self.bytes));
         self.bytes.push(0);
         self.ends.push(self.bytes.len() as u32);
         self.there += u64::from(matches!(origin, Origin::File { .. } | Origin::Piece { .. }));
         self.unreadable |= matches!(origin, Origin::Unreadable(_));
+    }
+}
+
+/// So many rows are a part: its bytes are counted in 32 bits.
+const ROWS: usize = 1 << 15;
+
+impl Part {
+    /// Of any number of rows.
+    pub fn several(rows: impl Iterator<Item = Found>) -> Vec<Part> {
+        let mut parts: Vec<Part> = Vec::new();
+        for row in rows {
+            if parts.last().is_none_or(|part| part.ends.len() == ROWS) {
+                parts.push(Part::default());
+            }
+            parts.iter_mut().last().into_iter().for_each(|part| part.push(&row));
+        }
+        parts
     }
 }
 
@@ -58,11 +76,6 @@ pub struct Scan {
 
 fn key(row: &[u8]) -> &str {
     unpack(row)
-}
-
-fn unpack<'b, T: serde::Deserialize<'b>>(bytes: &'b [u8]) -> T {
-    let row = postcard::take_from_bytes(bytes);
-    row.unwrap_or_else(|error| unreachable!("a row packed here cannot be unpacked: {error}")).0
 }
 
 /// By key; rows of one key by the rest of them.
@@ -159,7 +172,7 @@ impl Scan {
             };
             let origin = origin.filter(|origin| !matches!(origin, Origin::Unreadable(_)));
             let packed: Packed<'_> = (&key, origin.as_ref(), &license, &labels);
-            Digest::of(&postcard::to_stdvec(&packed).unwrap_or_else(|e| unreachable!("a row cannot be packed: {e}")))
+            Digest::of(&pack(&packed))
         };
         (0..self.len()).into_par_iter().map(digest).collect()
     }
@@ -190,9 +203,7 @@ impl Scan {
 
 impl FromIterator<Found> for Scan {
     fn from_iter<I: IntoIterator<Item = Found>>(rows: I) -> Scan {
-        let mut part = Part::default();
-        rows.into_iter().for_each(|row| part.push(&row));
-        Scan::of(vec![part])
+        Scan::of(Part::several(rows.into_iter()))
     }
 }
 

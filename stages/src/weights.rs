@@ -104,7 +104,7 @@ impl Stage for Weights {
         Ok(std::iter::once(found).collect())
     }
 
-    fn places(&self, base: &Path) -> Vec<PathBuf> {
+    fn lies(&self, base: &Path) -> Vec<PathBuf> {
         vec![self.file.resolve(base)]
     }
 
@@ -125,5 +125,20 @@ impl Stage for Weights {
             }),
             pending: done.pending.map(move |(id, cause)| Pending::new(id.into(), stage.clone(), cause).into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_codec_lies_where_its_file_is_and_is_watched_there() {
+        let stage = Weights { file: PathSetting("models/codec.safetensors".into()) };
+        let place = [PathBuf::from("/base/models/codec.safetensors")];
+        assert_eq!(
+            (stage.lies(Path::new("/base")), stage.places(Path::new("/base"))),
+            (place.to_vec(), place.to_vec())
+        );
     }
 }

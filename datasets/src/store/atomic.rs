@@ -47,33 +47,22 @@ impl Temp {
     }
 
     /// Starts a file beside its final place under a name that follows from the final one. One process has it at a time,
-    /// the next waits; what a killed one left is written over.
+    /// the next waits; what a killed one left is written over. Where that name cannot be had, because it is somebody else's
+    /// or the disk has no locks, the name says which process writes it.
     fn of(target: &Path) -> Result<Temp, StoreError> {
         let mut name = OsString::from(".");
         name.push(target.file_name().unwrap_or_default());
         name.push(".tmp");
         let path = target.with_file_name(name);
-        let open = || -> io::Result<Option<File>> {
-            fault::point("write")?;
-            let file = File::options().write(true).create(true).truncate(false).open(&path)?;
-            match file.lock() {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
-                // Or a disk without locks.
-                _ => {}
-            }
-            // The process that had it may have given it its name, or removed it.
-            let own = file.metadata()?;
-            let there = fs::metadata(&path).is_ok_and(|there| (there.dev(), there.ino()) == (own.dev(), own.ino()));
-            if there {
-                file.set_len(0)?;
-            }
-            Ok(there.then_some(file))
-        };
-        loop {
-            if let Some(file) = open().map_err(StoreError::io("write", &path))? {
-                return Ok(Temp::new(path, file));
+        for _ in 0..TRIES {
+            match own(&path) {
+                Ok(Some(file)) => return Ok(Temp::new(path, file)),
+                Ok(None) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => break,
             }
         }
+        Temp::beside(target)
     }
 
     /// Digest of the bytes written so far.
@@ -119,6 +108,26 @@ impl Temp {
         self.named = true;
         sync_parent(target)
     }
+}
+
+/// So often another process may be faster.
+const TRIES: usize = 100;
+
+/// A file that no other process has, emptied; none where the process that had it gave it its name, or removed it, meanwhile.
+fn own(path: &Path) -> io::Result<Option<File>> {
+    fault::point("write")?;
+    // A link would lead out of the folder.
+    if fs::symlink_metadata(path).is_ok_and(|there| !there.is_file()) {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    let file = File::options().write(true).create(true).truncate(false).open(path)?;
+    file.lock()?;
+    let own = file.metadata()?;
+    let there = fs::symlink_metadata(path).is_ok_and(|there| (there.dev(), there.ino()) == (own.dev(), own.ino()));
+    if there {
+        file.set_len(0)?;
+    }
+    Ok(there.then_some(file))
 }
 
 fn sync_parent(target: &Path) -> Result<(), StoreError> {
@@ -211,6 +220,21 @@ mod tests {
         temp.write_all(b"half").expect("written");
         drop(temp);
         assert_eq!((names(), fs::read(&target).expect("read").as_slice()), (vec!["m.lock".into()], &b"whole"[..]));
+    }
+
+    #[test]
+    fn a_link_in_place_of_what_was_left_leads_nowhere() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (target, other) = (folder.path().join("m.lock"), folder.path().join("mine"));
+        fs::write(&other, "mine").expect("written");
+        std::os::unix::fs::symlink(&other, folder.path().join(".m.lock.tmp")).expect("a link");
+        replace(&target, b"whole").expect("replaced");
+        assert_eq!(
+            (fs::read(&target).expect("read"), fs::read(&other).expect("read")),
+            (b"whole".into(), b"mine".into())
+        );
+        assert!(fs::symlink_metadata(folder.path().join(".m.lock.tmp")).expect("there").is_symlink());
+        assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 3);
     }
 
     #[test]

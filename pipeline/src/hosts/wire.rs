@@ -27,7 +27,7 @@ pub(super) struct Hello {
 }
 
 /// What sets our connections apart from whatever else comes to a port.
-pub(super) const MAGIC: &str = "refrain hosts 1";
+pub(super) const MAGIC: &str = "refrain hosts 2";
 
 /// What process 0 knows of the world when the work starts.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -7,7 +7,10 @@ use super::{
     Env, Event, Failure, divide, dry, group, pair,
     relate::{Either, Travels},
 };
-use crate::stage::{Context, Rows, Time};
+use crate::{
+    packed::{pack, unpack},
+    stage::{Context, Rows, Time},
+};
 use crossbeam_channel::unbounded;
 use datasets::{
     Digest,
@@ -107,10 +110,7 @@ where
     let keyed = rows.map(move |(work, row)| (keys.key(&work), (work, row)));
     if cx.env.dry {
         let rows = keyed.map(move |(key, (_, row))| (key, (id(&row), pack(&row))));
-        return Done::of(dry::look(cx, effect, rows).map(|(row, outcome)| {
-            let row = postcard::from_bytes(&row).unwrap_or_else(|e| unreachable!("a row cannot be unpacked: {e}"));
-            (row, outcome)
-        }));
+        return Done::of(dry::look(cx, effect, rows).map(|(row, outcome)| (unpack(&row), outcome)));
     }
     let named = keyed.clone().map(move |(key, (work, row))| (key, (id(&row), pack(&work))));
     let work = group(named, &format!("{}: one per work", cx.stage), |_, jobs| {
@@ -118,10 +118,6 @@ where
     });
     let done = operator(cx, effect, work);
     Done::of(pair(keyed.map(|(key, (_, row))| (key, row)), done).map(|(_, row, outcome)| (row, outcome)))
-}
-
-fn pack<T: Serialize>(value: &T) -> Vec<u8> {
-    postcard::to_stdvec(value).unwrap_or_else(|e| unreachable!("a row cannot be packed: {e}"))
 }
 
 impl<'s, R: Travels, O: Travels> Done<'s, R, O> {

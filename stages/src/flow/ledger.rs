@@ -221,13 +221,13 @@ pub struct Ledger {
     may: Mutex<BTreeMap<Arc<str>, Vec<(Pending, isize)>>>,
 }
 
-/// In a dry run: a row on which an effect would run.
+/// In a dry run: a stage and the id of its row on which an effect would run.
+type Claimant = (Arc<str>, Arc<str>);
+
+/// In a dry run: the rows of one key, at each stage one.
 struct Claim {
-    stage: Arc<str>,
-    /// The row's id.
-    id: Arc<str>,
-    /// Whether another stage needs the same result.
-    shared: bool,
+    first: Claimant,
+    others: Vec<Claimant>,
 }
 
 impl Ledger {
@@ -266,23 +266,20 @@ impl Ledger {
     /// find it: which is not certain, so both may run, each behind the other. The id, to be had in common.
     pub fn will(&self, key: Digest, stage: &Arc<str>, id: &str) -> Arc<str> {
         let mut claims = lock(&self.claims);
-        let first = match claims.entry(key) {
-            Entry::Occupied(first) => first.into_mut(),
+        let claim = match claims.entry(key) {
+            Entry::Occupied(claim) => claim.into_mut(),
             Entry::Vacant(free) => {
                 let id: Arc<str> = id.into();
-                free.insert(Claim { stage: stage.clone(), id: id.clone(), shared: false });
+                free.insert(Claim { first: (stage.clone(), id.clone()), others: Vec::new() });
                 return id;
             }
         };
-        if first.stage == *stage {
-            return first.id.clone();
+        let Claim { first, others } = claim;
+        if let Some((_, own)) = std::iter::once(&*first).chain(&*others).find(|(own, _)| own == stage) {
+            return own.clone();
         }
         let id: Arc<str> = id.into();
-        if !std::mem::replace(&mut first.shared, true) {
-            let behind = Pending::new(first.id.clone(), stage.clone(), id.clone());
-            self.may(&first.stage, [(behind, 1)]);
-        }
-        self.may(stage, [(Pending::new(id.clone(), first.stage.clone(), first.id.clone()), 1)]);
+        others.push((stage.clone(), id.clone()));
         id
     }
 
@@ -326,10 +323,21 @@ impl Ledger {
     pub fn take(&self) -> (BTreeMap<String, StageLedger>, Vec<Failure>) {
         let mut stages = std::mem::take(&mut *lock(&self.stages));
         let mut will: BTreeMap<Arc<str>, Vec<Arc<str>>> = BTreeMap::new();
-        for claim in std::mem::take(&mut *lock(&self.claims)).into_values().filter(|claim| !claim.shared) {
-            match will.get_mut(&claim.stage) {
-                Some(ids) => ids.push(claim.id),
-                None => drop(will.insert(claim.stage, vec![claim.id])),
+        for Claim { first, mut others } in std::mem::take(&mut *lock(&self.claims)).into_values() {
+            if others.is_empty() {
+                let (stage, id) = first;
+                match will.get_mut(&stage) {
+                    Some(ids) => ids.push(id),
+                    None => drop(will.insert(stage, vec![id])),
+                }
+                continue;
+            }
+            // Whoever asked first: the least waits for the next, and all others for it.
+            others.push(first);
+            others.sort();
+            for (at, (stage, id)) in others.iter().enumerate() {
+                let (behind, cause) = others[usize::from(at == 0)].clone();
+                self.may(stage, [(Pending::new(id.clone(), behind, cause), 1)]);
             }
         }
         for (stage, ids) in will {
@@ -355,12 +363,14 @@ mod tests {
         let ledger = Ledger::default();
         let (key, other) = (Digest::of(b"key"), Digest::of(b"other"));
         let [a, b, c] = ["a", "b", "c"].map(Arc::<str>::from);
+        // In whatever order they come.
+        ledger.will(key, &c, "third");
         assert_eq!(&*ledger.will(key, &a, "row"), "row");
         ledger.will(other, &a, "own");
         assert_eq!(&*ledger.will(key, &b, "its row"), "its row");
-        ledger.will(key, &c, "third");
         // Asked again, a stage has one item of a key.
         assert_eq!(&*ledger.will(other, &a, "again"), "own");
+        assert_eq!(&*ledger.will(key, &c, "again"), "third");
         let (stages, _) = ledger.take();
         assert_eq!(stages["a"].will, [Arc::<str>::from("own")]);
         assert!(stages["a"].will_run("own") && !stages["a"].will_run("row"));

@@ -7,7 +7,10 @@
 mod tests;
 
 use super::texts::Texts;
-use crate::stage::{Rows, Time};
+use crate::{
+    packed::{pack, unpack},
+    stage::{Rows, Time},
+};
 use differential_dataflow::{
     AsCollection,
     batcher::merge::{MergeBatcher, chunker::ContainerChunker, vec::VecMerger},
@@ -50,15 +53,6 @@ type Batcher = MergeBatcher<
 /// A value that travels as bytes.
 pub trait Travels: Clone + Ord + Serialize + DeserializeOwned + 'static {}
 impl<T: Clone + Ord + Serialize + DeserializeOwned + 'static> Travels for T {}
-
-fn pack<T: Serialize>(value: &T) -> Vec<u8> {
-    // Rows are plain structs of strings and numbers: there is nothing that could fail.
-    postcard::to_stdvec(value).unwrap_or_else(|error| unreachable!("a row cannot be packed: {error}"))
-}
-
-fn unpack<T: DeserializeOwned>(bytes: &[u8]) -> T {
-    postcard::from_bytes(bytes).unwrap_or_else(|error| unreachable!("a row packed here cannot be unpacked: {error}"))
-}
 
 fn raw<'s, K: Travels, V: Travels>(rows: Rows<'s, (K, V)>) -> Raw<'s> {
     rows.map(|(key, value)| (pack(&key), pack(&value)))
@@ -235,8 +229,8 @@ fn without_raw<'s>(rows: Raw<'s>, keys: Rows<'s, Vec<u8>>) -> Raw<'s> {
     rows.concat(named.map(|(key, value, _)| (key, value)).negate())
 }
 
-/// Rows that share a key become other rows. The values come sorted, each with its multiplicity; the logic must
-/// be pure, it may run again.
+/// Rows that share a key become other rows. The values come sorted, each with its multiplicity; for the same values the logic
+/// must give what it gave in any earlier build: what it gave is not kept but asked for again.
 pub fn group<'s, K: Travels, V: Travels, O: Travels>(
     rows: Rows<'s, (K, V)>,
     name: &str,

@@ -3,7 +3,7 @@
 use datasets::Digest;
 use rayon::prelude::*;
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     ffi::OsStr,
     os::unix::ffi::{OsStrExt, OsStringExt},
     path::{Path, PathBuf},
@@ -17,7 +17,7 @@ pub struct Sources(RwLock<Places>);
 #[derive(Default)]
 struct Places {
     scanned: Vec<Scanned>,
-    added: BTreeMap<Digest, BTreeSet<PathBuf>>,
+    added: BTreeSet<(Digest, PathBuf)>,
 }
 
 /// The places of one scan, of which there may be millions: in the order of digests, paths one after another.
@@ -59,7 +59,7 @@ impl Sources {
     /// Remembers a place.
     pub fn add(&self, content: Digest, path: &Path) {
         let mut places = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        places.added.entry(content).or_default().insert(path.to_owned());
+        places.added.insert((content, path.to_owned()));
     }
 
     /// Remembers all places of a scan.
@@ -78,7 +78,8 @@ impl Sources {
     pub fn paths(&self, content: &Digest) -> Vec<PathBuf> {
         let Places { scanned, added } = &*self.0.read().unwrap_or_else(PoisonError::into_inner);
         let scanned = scanned.iter().flat_map(|scanned| scanned.paths(content)).map(Path::to_owned);
-        let all: BTreeSet<PathBuf> = scanned.chain(added.get(content).into_iter().flatten().cloned()).collect();
+        let added = added.range((*content, PathBuf::new())..).take_while(|(own, _)| own == content);
+        let all: BTreeSet<PathBuf> = scanned.chain(added.map(|(_, path)| path.clone())).collect();
         all.into_iter().collect()
     }
 
@@ -89,7 +90,7 @@ impl Sources {
         for scanned in scanned {
             all.extend(scanned.digests.iter().enumerate().map(|(i, content)| (*content, scanned.path(i).to_owned())));
         }
-        all.extend(added.iter().flat_map(|(content, paths)| paths.iter().map(|path| (*content, path.clone()))));
+        all.extend(added.iter().cloned());
         all.sort_unstable();
         all.dedup();
         all

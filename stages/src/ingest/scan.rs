@@ -37,11 +37,7 @@ pub(super) fn folder(ingest: &Ingest, base: &Path, env: &Env) -> Result<Scan, So
     let Some(root) = &ingest.root else { unreachable!("`check` asked for a root") };
     let root = root.resolve(base);
     let scan = corpus::scan(&root).map_err(|e| SourceError::Unreadable(e.to_string()))?;
-    let mut entries = scan.entries.into_iter();
-    let mut read = Vec::new();
-    while entries.len() > 0 {
-        read.push(packed(ingest, entries.by_ref().take(AT_ONCE).collect(), env)?);
-    }
+    let read = in_parts(ingest, scan.entries, env)?;
     // What is odd about a folder is a row too, unless the file itself is there and stands for it.
     let odd = scan.complaints.into_iter().filter(|c| c.oddity != Oddity::DuplicateKey).map(|complaint| {
         let unreadable = complaint.oddity == Oddity::UnreadableFolder;
@@ -62,8 +58,16 @@ pub(super) fn table(ingest: &Ingest, base: &Path, env: &Env) -> Result<Scan, Sou
         digest: ingest.digest.clone(),
         root: ingest.root.as_ref().map(|root| root.resolve(base)),
     };
-    let read = Table::each(&file.resolve(base), &options, |entries| packed(ingest, entries, env));
+    // Files are read when the whole table is known to be one.
+    let read = Table::each(&file.resolve(base), &options, |entries| {
+        let (stated, rest): (Vec<Entry>, Vec<Entry>) = entries.into_iter().partition(|entry| entry.digest.is_some());
+        let stated = stated.into_iter().map(|entry| one(ingest, entry, env));
+        (stated.collect::<Result<Vec<_>, StoreError>>().map(packed), rest)
+    });
     let (read, errors) = read.map_err(|e| SourceError::Unreadable(e.to_string()))?;
+    let (stated, rest): (Vec<_>, Vec<Vec<Entry>>) = read.into_iter().unzip();
+    let mut read = stated.into_iter().collect::<Result<Vec<_>, StoreError>>()?;
+    read.extend(in_parts(ingest, rest.into_iter().flatten().collect(), env)?);
     let odd = errors.into_iter().map(|wrong| Found {
         key: format!("row {}", wrong.row),
         origin: Origin::Unusable("unusable-row".into(), wrong.reason),
@@ -71,34 +75,39 @@ pub(super) fn table(ingest: &Ingest, base: &Path, env: &Env) -> Result<Scan, Sou
         license: None,
         labels: Labels::default(),
     });
-    Ok(whole(read.into_iter().collect::<Result<_, StoreError>>()?, odd, env))
+    Ok(whole(read, odd, env))
 }
 
-/// Reads files' digests and tags, in parallel; where the table states digests, there is nothing to wait for.
-fn packed(ingest: &Ingest, entries: Vec<Entry>, env: &Env) -> Result<(Part, Vec<Place>), StoreError> {
+/// Reads files' digests and tags, in parallel.
+fn read(ingest: &Ingest, entries: Vec<Entry>, env: &Env) -> Result<(Part, Vec<Place>), StoreError> {
+    let read = entries.into_par_iter().map(|entry| one(ingest, entry, env));
+    Ok(packed(read.collect::<Result<Vec<_>, StoreError>>()?))
+}
+
+/// Reads the files of all entries, some at a time.
+fn in_parts(ingest: &Ingest, entries: Vec<Entry>, env: &Env) -> Result<Vec<(Part, Vec<Place>)>, StoreError> {
+    let mut entries = entries.into_iter();
+    let mut parts = Vec::new();
+    while entries.len() > 0 {
+        parts.push(read(ingest, entries.by_ref().take(AT_ONCE).collect(), env)?);
+    }
+    Ok(parts)
+}
+
+fn packed(rows: impl IntoIterator<Item = (Found, Option<Place>)>) -> (Part, Vec<Place>) {
     let (mut part, mut places) = (Part::default(), Vec::new());
-    let mut add = |(found, place): (Found, Option<Place>)| {
+    for (found, place) in rows {
         part.push(&found);
         places.extend(place);
-    };
-    if ingest.digest.is_some() {
-        for entry in entries {
-            add(one(ingest, entry, env)?);
-        }
-    } else {
-        let read = entries.into_par_iter().map(|entry| one(ingest, entry, env));
-        read.collect::<Result<Vec<_>, StoreError>>()?.into_iter().for_each(&mut add);
     }
-    Ok((part, places))
+    (part, places)
 }
 
 /// All that was read, and what is odd.
 fn whole(read: Vec<(Part, Vec<Place>)>, odd: impl Iterator<Item = Found>, env: &Env) -> Scan {
     let (mut parts, places): (Vec<Part>, Vec<Vec<Place>>) = read.into_iter().unzip();
     env.sources.extend(places.into_iter().flatten().collect());
-    let mut rest = Part::default();
-    odd.for_each(|found| rest.push(&found));
-    parts.push(rest);
+    parts.extend(Part::several(odd));
     Scan::of(parts)
 }
 

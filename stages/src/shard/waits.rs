@@ -51,6 +51,7 @@ pub(super) fn beside<'s>(
         });
         ((split, leaf), row)
     });
+    // In a plan no row that waits is taken back: one that is seen is there.
     let mut seen: HashSet<(Time, Spot)> = HashSet::new();
     let places = placed.clone().inner.flat_map(move |((spot, _), time, _)| {
         let place = (spot.0.to_string(), spot.1);
