@@ -1,17 +1,14 @@
 //! What stages share that wait for a whole corpus: one item, which runs once everything is known.
 
-use super::{Env, group, order, relate::Travels, without};
-use crate::stage::{Context, Rows, Time, none, seal};
+use super::{Env, group, held::Held, order, relate::Travels, without};
+use crate::stage::{Context, Rows, none, seal};
 use datasets::{
     effect::{Fault, Refusal},
     row::{Dropped, Pending, Waiting},
 };
 use differential_dataflow::AsCollection;
-use std::{collections::BTreeMap, sync::Arc};
-use timely::dataflow::{
-    channels::pact::Pipeline,
-    operators::{Capability, generic::Operator},
-};
+use std::sync::Arc;
+use timely::dataflow::{channels::pact::Pipeline, operators::generic::Operator};
 
 /// The id of the one item that a corpus-level effect is.
 pub(crate) const ALL: &str = "all";
@@ -40,15 +37,15 @@ pub(crate) fn close<'s, T: Travels>(
 /// The first row of each worker at each time, in their order: of millions that are to be one, few are grouped.
 fn first<'s>(rows: Rows<'s, Pending>) -> Rows<'s, Pending> {
     let first = rows.inner.unary_frontier(Pipeline, "first", move |_, _| {
-        let mut held: BTreeMap<Time, (Capability<Time>, Vec<(Pending, isize)>)> = BTreeMap::new();
+        let mut held: Held<Pending> = Held::default();
         move |(input, frontier), output| {
             input.for_each(|cap, data| {
-                for (row, time, diff) in data.drain(..) {
-                    held.entry(time).or_insert_with(|| (cap.delayed(&time, 0), Vec::new())).1.push((row, diff));
+                for row in data.drain(..) {
+                    let time = row.1;
+                    held.push(row, || cap.delayed(&time, 0));
                 }
             });
-            while let Some(entry) = held.first_entry().filter(|entry| !frontier.less_equal(entry.key())) {
-                let (time, (cap, rows)) = entry.remove_entry();
+            while let Some((time, cap, rows)) = held.over(|time| frontier.less_equal(time)) {
                 let first = match rows.iter().all(|(_, diff)| *diff > 0) {
                     true => rows.into_iter().map(|(row, _)| row).min(),
                     false => order::summed(rows).into_iter().next(),

@@ -3,14 +3,14 @@
 //! Of a corpus that is not decoded yet, every row waits. So none is grouped and joined: rows gather, packed, where those of
 //! one key meet, and go on with what became of it.
 
-use super::effect::{Erased, Outcome, recall};
+use super::{
+    effect::{Erased, Outcome, recall},
+    held::Held,
+};
 use crate::stage::{Context, Rows, Time};
 use datasets::Digest;
 use differential_dataflow::AsCollection;
-use std::{
-    collections::{BTreeMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashSet, sync::Arc};
 use timely::dataflow::{
     channels::pact::Exchange,
     operators::{Capability, generic::Operator},
@@ -74,21 +74,21 @@ pub(super) fn look<'s>(
     let pact = Exchange::new(|((key, _), _, _): &(Seen, Time, isize)| key.prefix());
     let looked = rows.inner.unary_frontier(pact, &format!("{}: look", cx.stage), move |_, info| {
         let activator = scope.activator_for(info.address);
-        let mut waiting: BTreeMap<Time, (Capability<Time>, Vec<(Seen, isize)>)> = BTreeMap::new();
+        let mut waiting: Held<Seen> = Held::default();
         let mut leaving: Option<Leaving> = None;
         // A key counts once, however often rows of it come.
         let mut remembered: HashSet<Digest> = HashSet::new();
         move |(input, frontier), output| {
             input.for_each(|cap, data| {
-                for (seen, time, diff) in data.drain(..) {
-                    waiting.entry(time).or_insert_with(|| (cap.delayed(&time, 0), Vec::new())).1.push((seen, diff));
+                for seen in data.drain(..) {
+                    let time = seen.1;
+                    waiting.push(seen, || cap.delayed(&time, 0));
                 }
             });
             let mut left = AT_ONCE;
             while left > 0 {
                 let Some(now) = &mut leaving else {
-                    let first = waiting.first_entry().filter(|entry| !frontier.less_equal(entry.key()));
-                    let Some((time, (cap, rows))) = first.map(|entry| entry.remove_entry()) else { break };
+                    let Some((time, cap, rows)) = waiting.over(|time| frontier.less_equal(time)) else { break };
                     leaving = Some(Leaving { cap, time, rows: Summed::of(rows), last: None });
                     continue;
                 };

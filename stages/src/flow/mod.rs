@@ -4,6 +4,7 @@ pub(crate) mod corpus;
 mod dry;
 mod effect;
 mod env;
+pub(crate) mod held;
 mod ledger;
 mod order;
 mod pool;

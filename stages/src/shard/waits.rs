@@ -5,7 +5,7 @@
 
 use super::{Place, WHOLE, leaf};
 use crate::{
-    flow::{pair, without},
+    flow::{held::Held, pair, without},
     stage::{Context, Rows, Time, seal},
 };
 use datasets::row::{Codes, Pending, Waiting, shard_id};
@@ -17,7 +17,7 @@ use std::{
 };
 use timely::dataflow::{
     channels::pact::Exchange,
-    operators::{Capability, generic::Operator, vec::Map},
+    operators::{generic::Operator, vec::Map},
 };
 
 /// A [`Place`] that many rows have in common.
@@ -74,13 +74,14 @@ fn files<'s>(cx: &Context<'s>, placed: Rows<'s, Placed>, parts: Rows<'s, (Place,
     let by_worker = Exchange::new(|((worker, _), _, _): &(Part, Time, isize)| *worker);
     let name = format!("{}: files that wait", cx.stage);
     let files = placed.delay(seal).inner.binary_frontier(parts.inner, by_cause, by_worker, &name, move |_, _| {
-        let mut held: BTreeMap<Time, (Capability<Time>, Vec<(Placed, isize)>)> = BTreeMap::new();
+        let mut held: Held<Placed> = Held::default();
         let mut partition: BTreeMap<Time, Vec<((Place, String), isize)>> = BTreeMap::new();
         let mut known: BTreeMap<(Place, String), isize> = BTreeMap::new();
         move |(rows, rows_frontier), (parts, parts_frontier), output| {
             rows.for_each(|cap, data| {
-                for (row, time, diff) in data.drain(..) {
-                    held.entry(time).or_insert_with(|| (cap.delayed(&time, 0), Vec::new())).1.push((row, diff));
+                for row in data.drain(..) {
+                    let time = row.1;
+                    held.push(row, || cap.delayed(&time, 0));
                 }
             });
             parts.for_each(|_, data| {
@@ -89,8 +90,7 @@ fn files<'s>(cx: &Context<'s>, placed: Rows<'s, Placed>, parts: Rows<'s, (Place,
                 }
             });
             let open = |time: &Time| rows_frontier.less_equal(time) || parts_frontier.less_equal(time);
-            while let Some(entry) = held.first_entry().filter(|entry| !open(entry.key())) {
-                let (time, (cap, rows)) = entry.remove_entry();
+            while let Some((time, cap, rows)) = held.over(open) {
                 while let Some(entry) = partition.first_entry().filter(|entry| *entry.key() <= time) {
                     entry.remove().into_iter().for_each(|(part, diff)| *known.entry(part).or_default() += diff);
                 }
