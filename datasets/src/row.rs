@@ -4,7 +4,7 @@
 //! a row names them. No row holds a path or the name of a stage, so that moving a folder or renaming
 //! a stage changes no row.
 
-use crate::Digest;
+use crate::{Digest, effect::Refusal};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -252,6 +252,11 @@ impl Dropped {
     /// Whether a list of withdrawn tracks names it.
     pub fn withdrawn(&self) -> bool {
         *self.code == *Dropped::WITHDRAWN
+    }
+
+    /// A row that an effect refused for what it is.
+    pub fn refused(id: String, Refusal { code, why }: Refusal) -> Dropped {
+        Dropped { id, code: code.into(), why: why.into(), failed: false }
     }
 
     /// A row whose source could not be read.

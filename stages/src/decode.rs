@@ -106,12 +106,7 @@ impl Stage for Decode {
             kept: done.ok.map(|(track, recording)| Track { recording: Some(recording), ..track }),
             dropped: done
                 .refused
-                .map(|(track, refusal)| Dropped {
-                    id: track.id,
-                    code: refusal.code.into(),
-                    why: refusal.why.into(),
-                    failed: false,
-                })
+                .map(|(track, refusal)| Dropped::refused(track.id, refusal))
                 .concat(done.failed.map(|(track, why)| Dropped::failed(track.id, why))),
             pending: waits.concat(done.pending.map(move |(track, cause)| {
                 let track = Arc::new(track);

@@ -162,14 +162,9 @@ impl Stage for Encode {
                 hops: weights.hops,
                 codewords: weights.codewords,
             }),
-            dropped: wrong.concat(done.failed.map(|((clip, _), why)| Dropped::failed(clip.id(), why))).concat(
-                done.refused.map(|((clip, _), refusal)| Dropped {
-                    id: clip.id(),
-                    code: refusal.code.into(),
-                    why: refusal.why.into(),
-                    failed: false,
-                }),
-            ),
+            dropped: wrong
+                .concat(done.failed.map(|((clip, _), why)| Dropped::failed(clip.id(), why)))
+                .concat(done.refused.map(|((clip, _), refusal)| Dropped::refused(clip.id(), refusal))),
             pending: waits.concat(
                 done.pending.map(move |((clip, _), cause)| Waiting::of_track(&clip.id(), &stage, cause, clip.track)),
             ),

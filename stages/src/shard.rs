@@ -236,12 +236,7 @@ impl Stage for Shard {
             }),
             dropped: done
                 .refused
-                .map(|((id, ..), refusal)| Dropped {
-                    id,
-                    code: refusal.code.into(),
-                    why: refusal.why.into(),
-                    failed: false,
-                })
+                .map(|((id, ..), refusal)| Dropped::refused(id, refusal))
                 .concat(done.failed.map(|((id, ..), why)| Dropped::failed(id, why))),
             pending: cx.may(waits).concat(
                 done.pending.map(move |((id, ..), cause)| Pending::new(id.into(), stage.clone(), cause).into()),

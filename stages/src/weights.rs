@@ -117,12 +117,7 @@ impl Stage for Weights {
         let stage = cx.stage.clone();
         Split {
             kept: done.ok.map(|(_, weights)| weights),
-            dropped: done.refused.map(|(id, refusal)| Dropped {
-                id,
-                code: refusal.code.into(),
-                why: refusal.why.into(),
-                failed: false,
-            }),
+            dropped: done.refused.map(|(id, refusal)| Dropped::refused(id, refusal)),
             pending: done.pending.map(move |(id, cause)| Pending::new(id.into(), stage.clone(), cause).into()),
         }
     }

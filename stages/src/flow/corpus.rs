@@ -39,12 +39,7 @@ fn first<'s>(rows: Rows<'s, Pending>) -> Rows<'s, Pending> {
     let first = rows.inner.unary_frontier(Pipeline, "first", move |_, _| {
         let mut held: Held<Pending> = Held::default();
         move |(input, frontier), output| {
-            input.for_each(|cap, data| {
-                for row in data.drain(..) {
-                    let time = row.1;
-                    held.push(row, || cap.delayed(&time, 0));
-                }
-            });
+            input.for_each(|cap, data| held.extend(data.drain(..), |time| cap.delayed(time, 0)));
             while let Some((time, cap, rows)) = held.over(|time| frontier.less_equal(time)) {
                 let first = match rows.iter().all(|(_, diff)| *diff > 0) {
                     true => rows.into_iter().map(|(row, _)| row).min(),
@@ -65,12 +60,7 @@ pub(crate) fn waiting<'s>(cx: &Context<'s>, id: &'static str, causes: Rows<'s, A
 
 /// The one item, refused.
 pub(crate) fn refused(refusals: Rows<'_, Refusal>) -> Rows<'_, Dropped> {
-    refusals.map(|refusal| Dropped {
-        id: ALL.into(),
-        code: refusal.code.into(),
-        why: refusal.why.into(),
-        failed: false,
-    })
+    refusals.map(|refusal| Dropped::refused(ALL.into(), refusal))
 }
 
 /// Whether every source could be read: no model is trained on the rest.

@@ -79,12 +79,7 @@ pub(super) fn look<'s>(
         // A key counts once, however often rows of it come.
         let mut remembered: HashSet<Digest> = HashSet::new();
         move |(input, frontier), output| {
-            input.for_each(|cap, data| {
-                for seen in data.drain(..) {
-                    let time = seen.1;
-                    waiting.push(seen, || cap.delayed(&time, 0));
-                }
-            });
+            input.for_each(|cap, data| waiting.extend(data.drain(..), |time| cap.delayed(time, 0)));
             let mut left = AT_ONCE;
             while left > 0 {
                 let Some(now) = &mut leaving else {

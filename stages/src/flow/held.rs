@@ -14,9 +14,15 @@ impl<R> Default for Held<R> {
 }
 
 impl<R> Held<R> {
-    /// Keeps a row; `capability` is asked for the first of a time.
-    pub(crate) fn push(&mut self, (row, time, diff): (R, Time, isize), capability: impl FnOnce() -> Capability<Time>) {
-        self.0.entry(time).or_insert_with(|| (capability(), Vec::new())).1.push((row, diff));
+    /// Keeps rows; `capability` is asked for at the first of a time.
+    pub(crate) fn extend(
+        &mut self,
+        rows: impl IntoIterator<Item = (R, Time, isize)>,
+        capability: impl Fn(&Time) -> Capability<Time>,
+    ) {
+        for (row, time, diff) in rows {
+            self.0.entry(time).or_insert_with(|| (capability(&time), Vec::new())).1.push((row, diff));
+        }
     }
 
     /// The rows of the first time, unless that is still open.

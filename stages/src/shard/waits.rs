@@ -78,12 +78,7 @@ fn files<'s>(cx: &Context<'s>, placed: Rows<'s, Placed>, parts: Rows<'s, (Place,
         let mut partition: BTreeMap<Time, Vec<((Place, String), isize)>> = BTreeMap::new();
         let mut known: BTreeMap<(Place, String), isize> = BTreeMap::new();
         move |(rows, rows_frontier), (parts, parts_frontier), output| {
-            rows.for_each(|cap, data| {
-                for row in data.drain(..) {
-                    let time = row.1;
-                    held.push(row, || cap.delayed(&time, 0));
-                }
-            });
+            rows.for_each(|cap, data| held.extend(data.drain(..), |time| cap.delayed(time, 0)));
             parts.for_each(|_, data| {
                 for ((_, part), time, diff) in data.drain(..) {
                     partition.entry(time).or_default().push((part, diff));
