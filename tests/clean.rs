@@ -4,7 +4,7 @@
 mod support;
 
 use datasets::store::Store;
-use pipeline::history::History;
+use pipeline::record::history::History;
 use serde_json::Value;
 use std::{
     collections::BTreeMap,

@@ -3,7 +3,7 @@
 mod support;
 
 use datasets::store::Store;
-use pipeline::history::{History, versions};
+use pipeline::record::history::{History, versions};
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -306,7 +306,7 @@ fn a_table_states_licenses_and_so_does_the_built_in_corpus() {
     let said = Said::of(&command.output().expect("it starts"));
     assert_eq!(said.code, Some(0), "{}", said.err);
     let tracks = fs::read(said.folder().join("tracks.parquet")).expect("a list");
-    let tracks = datasets::catalog::read(&tracks).expect("a list");
+    let tracks = datasets::tables::tracks::read(&tracks).expect("a list");
     assert_eq!(
         evidence(&place, "latest", &tracks[0].track).0,
         json!({ "license": "CC0-1.0", "place": { "kind": "built_in" } })

@@ -4,18 +4,16 @@
 //! their digest, and heavy work is an [`effect::Effect`] whose outcome is remembered.
 
 pub mod audio;
-pub mod catalog;
 pub mod codes;
 pub mod corpus;
 pub mod digest;
 pub mod effect;
-pub mod fault;
 pub mod license;
 pub mod mmap;
 pub mod row;
 pub mod shard;
 pub mod store;
 pub mod synth;
-pub mod training;
+pub mod tables;
 
 pub use digest::{Digest, Key};

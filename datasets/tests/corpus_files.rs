@@ -191,7 +191,7 @@ fn one_table_in_every_format() {
         ("t.jsonl", &rows),
         ("t.json", &array),
     ]);
-    use datasets::shard::{Column, table};
+    use datasets::tables::{Column, table};
     let text = |a: &str, b: &str| Column::Text(vec![a.to_owned(), b.to_owned()]);
     let columns = [
         ("license", text("MIT", "")),

@@ -1,6 +1,7 @@
 //! Shards: same rows, same bytes; round trips; the view; encodings; plain tables.
 
-use datasets::shard::{Column, ShardError, ShardMeta, ShardReader, ShardRow, View, read, table, view, write};
+use datasets::shard::{ShardError, ShardMeta, ShardReader, ShardRow, View, read, view, write};
+use datasets::tables::{Column, table};
 use parquet::basic::Encoding;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use proptest::prelude::*;

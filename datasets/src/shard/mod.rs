@@ -4,15 +4,14 @@
 //! One row is one clip. A file opens as it is in pyarrow, DuckDB, pandas and Hugging Face
 //! `datasets`, whose feature types stand in the footer under the key `huggingface`.
 
-mod curves;
 mod read;
 mod schema;
 mod view;
 mod write;
 
-pub use curves::{Column, table, texts_table};
 pub use read::{Member, ShardReader, members, read};
 pub use schema::ShardMeta;
+pub(crate) use schema::properties;
 pub use view::{View, clip_view, view};
 pub use write::{Written, write};
 

@@ -2,7 +2,7 @@
 
 use super::schema::schema;
 use super::{ShardError, ShardMeta, ShardRow};
-use crate::fault;
+use crate::store::fault;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{UInt16Type, UInt32Type, UInt64Type};
 use parquet::arrow::ProjectionMask;

@@ -145,7 +145,7 @@ fn huggingface(schema: &Schema) -> String {
 
 /// What every file has: zstd at level 3, statistics by page, a fixed writer's name, the sorted
 /// footer, and nothing that depends on when or where it is written.
-pub(super) fn properties(
+pub(crate) fn properties(
     schema: &Schema,
     mut footer: BTreeMap<&'static str, String>,
 ) -> Result<WriterPropertiesBuilder, ParquetError> {

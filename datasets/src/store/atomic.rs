@@ -1,7 +1,7 @@
 //! Files that are there whole or not at all: temp file in the same folder, fsync, rename, fsync of the folder.
 
 use super::StoreError;
-use crate::{Digest, fault};
+use crate::{Digest, store::fault};
 use std::{
     ffi::OsString,
     fs::{self, File},

@@ -3,7 +3,7 @@
 //! A record is its length and a check (both u32, little-endian), then its body.
 
 use super::{StoreError, sync_folder};
-use crate::{Digest, fault};
+use crate::{Digest, store::fault};
 use std::{
     fs::{self, File, OpenOptions},
     io,

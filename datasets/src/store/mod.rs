@@ -15,6 +15,7 @@
 //! up has the store alone.
 
 mod atomic;
+pub mod fault;
 mod log;
 mod receipts;
 mod roots;
@@ -27,7 +28,7 @@ pub use receipts::{Receipt, Segment};
 pub use roots::{Pins, Recorded, Root};
 pub use sweep::{Contents, Live};
 
-use crate::{Digest, Key, fault};
+use crate::{Digest, Key};
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io,

@@ -4,7 +4,7 @@
 //! never appended to by another, so that a torn tail ends only itself. Its first record says which manifest's run wrote it.
 
 use super::{StoreError, log, write_atomic};
-use crate::{Digest, Key, fault};
+use crate::{Digest, Key, store::fault};
 use std::{
     collections::HashMap,
     fs::{self, File, OpenOptions},

@@ -4,7 +4,7 @@
 //! as digests of names: so a run that holds a track is found without the store naming the track a second time.
 
 use super::{Receipt, Store, StoreError, remove, write_atomic};
-use crate::{Digest, Key, corpus::Member, fault};
+use crate::{Digest, Key, corpus::Member, store::fault};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeSet,

@@ -203,8 +203,8 @@ pub(super) fn describe(key: Key, tones: &[Tone], unit: u32) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::theory::Mode;
     use super::*;
+    use crate::synth::theory::Mode;
 
     #[test]
     fn strong_notes_belong_to_the_chord() {

@@ -1,14 +1,14 @@
 //! What differs: stages, settings, and rows by what others read of them.
 
 use crate::{
-    history::{History, Mark, Name, Past, versions},
+    explain::reason::{Change, Reason},
     plan::{Plan, PlannedStage},
-    reason::{Change, Reason},
+    record::history::{History, Mark, Name, Past, versions},
 };
 use rayon::prelude::*;
 use stages::{
-    kept::Kept,
-    stage::{Kind, Trait},
+    rows::{Kind, kept::Kept},
+    stage::Trait,
 };
 
 /// How a row differs.

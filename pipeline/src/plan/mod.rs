@@ -1,13 +1,13 @@
 //! The plan: a manifest whose every word has been understood. Whatever is wrong with the manifest is
 //! said here, all at once; nothing downstream judges it again.
 
+mod canonical;
 mod lower;
-mod meant;
-mod points;
+mod sweep;
 mod wire;
 
-pub(crate) use meant::head;
-pub use points::{Point, Sweep};
+pub(crate) use canonical::head;
+pub use sweep::{Point, Sweep};
 
 use crate::manifest::{self, Complaints, Manifest, Source};
 use datasets::{Digest, Key};
@@ -145,7 +145,7 @@ pub fn load_from(
     for ((point, table), manifest) in given.iter().zip(&tables).zip(&manifests) {
         let stages = lower::lower(registry, manifest, table, &text, &mut complaints);
         let graph = wire::wire(registry, &stages, &mut complaints);
-        points.push(points::At { point, seed: manifest.seed, stages, graph });
+        points.push(sweep::At { point, seed: manifest.seed, stages, graph });
     }
     still(&points, &mut complaints);
     let lowered = points.first().map_or(&[][..], |at| &at.stages);
@@ -162,19 +162,19 @@ pub fn load_from(
         unknown(name, &names, &mut complaints);
     }
     let (mut stages, mut sweep) = match complaints.is_empty() {
-        true => points::merge(&points, last),
+        true => sweep::merge(&points, last),
         false => (Vec::new(), None),
     };
     if let Some((name, of)) = to.filter(|(name, of)| name != of && complaints.is_empty()) {
         let variants: Vec<String> = stages.iter().filter(|s| s.of == of).map(|stage| stage.name.clone()).collect();
         match stages.iter().position(|stage| stage.name == name) {
-            Some(variant) => (stages, sweep) = points::only(&stages, sweep, variant),
+            Some(variant) => (stages, sweep) = sweep::only(&stages, sweep, variant),
             None => unknown(name, &variants, &mut complaints),
         }
     }
     let mut left_out = BTreeSet::new();
     if to.is_some() && complaints.is_empty() {
-        left_out.extend(points::merge(&points, None).0.into_iter().map(|stage| stage.name));
+        left_out.extend(sweep::merge(&points, None).0.into_iter().map(|stage| stage.name));
         left_out.retain(|name| stages.iter().all(|stage| stage.name != *name));
     }
     let explained = complaints.into_iter().map(|complaint| text.explain(complaint)).collect::<Vec<_>>();
@@ -196,8 +196,8 @@ pub fn load_from(
 }
 
 /// An axis that decides about no stage: only the seed can be one, where nothing draws from it.
-fn still(points: &[points::At<'_>], complaints: &mut Vec<Complaint>) {
-    let draws = |at: &points::At<'_>| at.stages.iter().any(|s| s.entry.is_none_or(|entry| entry.random));
+fn still(points: &[sweep::At<'_>], complaints: &mut Vec<Complaint>) {
+    let draws = |at: &sweep::At<'_>| at.stages.iter().any(|s| s.entry.is_none_or(|entry| entry.random));
     if points.iter().any(draws) {
         return;
     }
@@ -299,5 +299,6 @@ impl Plan {
     }
 }
 
+pub mod memory;
 #[cfg(test)]
 mod tests;

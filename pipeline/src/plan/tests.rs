@@ -2,8 +2,9 @@
 
 use super::*;
 use stages::{
+    rows::Kind,
     settings,
-    stage::{Context, Inputs, Kind, Port, Shape, Split, Stage},
+    stage::{Context, Inputs, Port, Shape, Split, Stage},
 };
 use std::fs;
 

@@ -3,8 +3,9 @@
 use super::lower::Lowered;
 use crate::manifest::{self, From};
 use stages::{
+    rows::Kind,
     settings::{At, Complaint, Word, suggest},
-    stage::{Entry, Kind, Port, Trait},
+    stage::{Entry, Port, Trait},
 };
 use std::collections::{BTreeMap, BTreeSet};
 

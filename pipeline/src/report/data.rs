@@ -1,5 +1,6 @@
 //! What a report says, as plain data: no dataflow, no store, no clock.
 
+use crate::report::sweep::DIGITS;
 use serde::{Deserialize, Serialize};
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -35,7 +36,7 @@ pub struct Report<'w> {
     /// The models that songs came from, and what they were trained on.
     pub models: Vec<ModelView>,
     /// The results of a sweep.
-    pub sweep: Option<super::sweep::SweepView>,
+    pub sweep: Option<super::data::SweepView>,
     /// Figures in tables of any shape.
     pub scores: Vec<ScoreTable>,
     /// To whom the corpus is owed.
@@ -350,4 +351,63 @@ pub struct Attribution<'w> {
     pub tracks: u64,
     /// How many of them a model of the run was trained on.
     pub trained_on: u64,
+}
+
+/// The table of results.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SweepView {
+    /// The settings that points differ in, but the seed.
+    pub settings: Vec<String>,
+    /// What was measured.
+    pub scores: Vec<String>,
+    /// Whether figures are means over seeds.
+    pub seeds: bool,
+    /// The points.
+    pub rows: Vec<SweepRow>,
+    /// What a reader must know before comparing.
+    pub notes: Vec<String>,
+}
+
+impl SweepView {
+    /// Scores by whether points differ in them: those that do are what a sweep is for. Where none does, and of a single
+    /// point, all count as differing.
+    pub(crate) fn columns(&self) -> (Vec<usize>, Vec<usize>) {
+        let differs =
+            |column: &usize| self.rows.windows(2).any(|rows| rows[0].cells.get(*column) != rows[1].cells.get(*column));
+        let (differing, same): (Vec<usize>, Vec<usize>) = (0..self.scores.len()).partition(differs);
+        if differing.is_empty() { (same, differing) } else { (differing, same) }
+    }
+}
+
+/// One point of a sweep.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SweepRow {
+    /// Its name.
+    pub point: String,
+    /// Its values, one for each of the settings; empty where it leaves one as it is.
+    pub values: Vec<String>,
+    /// Its seeds.
+    pub seeds: Vec<String>,
+    /// Its figures, one for each of the scores.
+    pub cells: Vec<Option<SweepCell>>,
+}
+
+/// A figure of one point.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SweepCell {
+    /// The figure, over seeds their mean.
+    pub mean: f64,
+    /// The deviation over seeds.
+    pub deviation: Option<f64>,
+    /// Figures of one column with different letters do not compare.
+    pub mark: Option<char>,
+}
+
+impl SweepCell {
+    /// Digits after the point, so that `DIGITS` of the figure are seen.
+    pub(crate) fn decimals(&self) -> usize {
+        let size = self.mean.abs().max(f64::MIN_POSITIVE);
+        let before = libm::floor(libm::log10(size)) as i32 + 1;
+        (DIGITS - before).clamp(0, 8) as usize
+    }
 }

@@ -1,71 +1,16 @@
 //! The results of a sweep: a row for each point, a column for each score.
 
-use super::data::Report;
-use super::markup::{Text, counted, figure, put};
-use crate::screen::aligned;
-use serde::{Deserialize, Serialize};
-
-/// The table of results.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct SweepView {
-    /// The settings that points differ in, but the seed.
-    pub settings: Vec<String>,
-    /// What was measured.
-    pub scores: Vec<String>,
-    /// Whether figures are means over seeds.
-    pub seeds: bool,
-    /// The points.
-    pub rows: Vec<SweepRow>,
-    /// What a reader must know before comparing.
-    pub notes: Vec<String>,
-}
-
-/// One point of a sweep.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct SweepRow {
-    /// Its name.
-    pub point: String,
-    /// Its values, one for each of the settings; empty where it leaves one as it is.
-    pub values: Vec<String>,
-    /// Its seeds.
-    pub seeds: Vec<String>,
-    /// Its figures, one for each of the scores.
-    pub cells: Vec<Option<SweepCell>>,
-}
-
-/// A figure of one point.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct SweepCell {
-    /// The figure, over seeds their mean.
-    pub mean: f64,
-    /// The deviation over seeds.
-    pub deviation: Option<f64>,
-    /// Figures of one column with different letters do not compare.
-    pub mark: Option<char>,
-}
+use super::{
+    data::Report,
+    markup::{Text, counted, figure, put},
+};
+use crate::{
+    report::data::{SweepCell, SweepView},
+    terminal::table::aligned,
+};
 
 /// Digits of a figure that count.
-const DIGITS: i32 = 4;
-
-impl SweepCell {
-    /// Digits after the point, so that `DIGITS` of the figure are seen.
-    fn decimals(&self) -> usize {
-        let size = self.mean.abs().max(f64::MIN_POSITIVE);
-        let before = libm::floor(libm::log10(size)) as i32 + 1;
-        (DIGITS - before).clamp(0, 8) as usize
-    }
-}
-
-impl SweepView {
-    /// Scores by whether points differ in them: those that do are what a sweep is for. Where none does, and of a single
-    /// point, all count as differing.
-    fn columns(&self) -> (Vec<usize>, Vec<usize>) {
-        let differs =
-            |column: &usize| self.rows.windows(2).any(|rows| rows[0].cells.get(*column) != rows[1].cells.get(*column));
-        let (differing, same): (Vec<usize>, Vec<usize>) = (0..self.scores.len()).partition(differs);
-        if differing.is_empty() { (same, differing) } else { (differing, same) }
-    }
-}
+pub(crate) const DIGITS: i32 = 4;
 
 /// The section's content; `None` without a sweep.
 pub(super) fn section(report: &Report) -> Option<String> {
@@ -134,7 +79,7 @@ pub(super) fn section(report: &Report) -> Option<String> {
     Some(out)
 }
 
-fn figures(cell: &SweepCell) -> String {
+pub(crate) fn figures(cell: &SweepCell) -> String {
     let mut out = figure(Some(cell.mean), cell.decimals());
     if let Some(deviation) = cell.deviation {
         put!(out, " <span class=\"soft\">\u{b1} {}</span>", figure(Some(deviation), cell.decimals()));
@@ -177,6 +122,7 @@ pub fn text(sweep: &SweepView) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::data::SweepRow;
 
     fn view() -> SweepView {
         let cell = |mean, deviation, mark| Some(SweepCell { mean, deviation, mark });

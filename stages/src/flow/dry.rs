@@ -4,10 +4,13 @@
 //! one key meet, and go on with what became of it.
 
 use super::{
-    effect::{Erased, Outcome, recall},
-    held::Held,
+    by_time::Held,
+    memo::{Erased, Outcome, recall},
 };
-use crate::stage::{Context, Rows, Time};
+use crate::{
+    rows::{Rows, Time},
+    stage::Context,
+};
 use datasets::Digest;
 use differential_dataflow::AsCollection;
 use std::{collections::HashSet, sync::Arc};

@@ -8,8 +8,12 @@ use super::{
     relate::{Either, Travels},
 };
 use crate::{
-    packed::{pack, unpack},
-    stage::{Context, Rows, Time},
+    flow::memo::{Erased, Outcome, Receipt, recall},
+    rows::{
+        Rows, Time,
+        pack::{pack, unpack},
+    },
+    stage::Context,
 };
 use crossbeam_channel::unbounded;
 use datasets::{
@@ -18,7 +22,6 @@ use datasets::{
     store::StoreError,
 };
 use differential_dataflow::AsCollection;
-use serde::{Deserialize, Serialize};
 use std::{
     any::Any,
     collections::{HashMap, VecDeque, hash_map::Entry},
@@ -32,26 +35,6 @@ use timely::dataflow::{
     operators::{Capability, generic::Operator},
 };
 
-/// What an effect left in the dataflow; a result is in its packed form.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub(super) enum Outcome {
-    /// A result.
-    Ok(Vec<u8>),
-    /// A refusal, remembered like a result.
-    Refused(Refusal),
-    /// A source that could not be read: never remembered.
-    Failed(String),
-    /// A dry run met a memo miss; the id is that of the row it would run on.
-    Pending(Arc<str>),
-}
-
-/// What is remembered under an effect's key.
-#[derive(Serialize, Deserialize)]
-enum Receipt {
-    Ok(Vec<u8>),
-    Refused(Refusal),
-}
-
 /// Rows with what became of their work.
 pub struct Done<'s, R: 'static, O: 'static> {
     /// Rows with their result.
@@ -62,32 +45,6 @@ pub struct Done<'s, R: 'static, O: 'static> {
     pub failed: Rows<'s, (R, String)>,
     /// Rows whose work would run, with the id of the row it would run on.
     pub pending: Rows<'s, (R, Arc<str>)>,
-}
-
-/// An effect with its types forgotten: the operator is compiled once.
-pub(super) trait Erased: Send + Sync {
-    fn load(&self) -> Load;
-    fn corpus(&self) -> bool;
-    fn objects(&self, output: &[u8]) -> Option<Vec<Digest>>;
-    fn run(&self, work: &[u8]) -> Result<Vec<u8>, Fault>;
-}
-
-impl<E: Effect> Erased for E {
-    fn load(&self) -> Load {
-        E::LOAD
-    }
-    fn corpus(&self) -> bool {
-        E::CORPUS
-    }
-    fn objects(&self, output: &[u8]) -> Option<Vec<Digest>> {
-        let output: Option<E::Output> = postcard::from_bytes(output).ok();
-        output.map(|output| Effect::objects(self, &output))
-    }
-    fn run(&self, work: &[u8]) -> Result<Vec<u8>, Fault> {
-        let packed = |error: postcard::Error| Fault::Failed(format!("its work cannot be read: {error}"));
-        let output = Effect::run(self, &postcard::from_bytes(work).map_err(packed)?)?;
-        postcard::to_stdvec(&output).map_err(packed)
-    }
 }
 
 /// One piece of work as it travels: the least id of the rows that share it, and the packed work.
@@ -140,7 +97,11 @@ impl<'s, R: Travels, O: Travels> Done<'s, R, O> {
 /// Who waits for a key: a capability holds the time open until the outcome is there.
 type Waiting = Vec<(Capability<Time>, Time, isize)>;
 
-fn operator<'s>(cx: &Context<'s>, effect: Arc<dyn Erased>, work: Rows<'s, Job>) -> Rows<'s, (Digest, Outcome)> {
+pub(crate) fn operator<'s>(
+    cx: &Context<'s>,
+    effect: Arc<dyn Erased>,
+    work: Rows<'s, Job>,
+) -> Rows<'s, (Digest, Outcome)> {
     let (env, stage, scope) = (cx.env.clone(), cx.stage.clone(), cx.scope);
     let pact = Exchange::new(|((key, _), _, _): &(Job, Time, isize)| key.prefix());
     let name = format!("{}: effect", cx.stage);
@@ -219,16 +180,6 @@ fn operator<'s>(cx: &Context<'s>, effect: Arc<dyn Erased>, work: Rows<'s, Job>) 
             }
         })
         .as_collection()
-}
-
-/// A remembered outcome, if the objects it names are still there.
-pub(super) fn recall(effect: &dyn Erased, env: &Env, key: &Digest) -> Option<Outcome> {
-    match postcard::from_bytes::<Receipt>(&env.store.receipt(key)?).ok()? {
-        Receipt::Ok(output) => {
-            effect.objects(&output)?.iter().all(|object| env.store.has(object)).then_some(Outcome::Ok(output))
-        }
-        Receipt::Refused(refusal) => Some(Outcome::Refused(refusal)),
-    }
 }
 
 /// Runs the work on a thread of the pool. `None`: the build is ending.

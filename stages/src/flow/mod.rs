@@ -1,20 +1,26 @@
 //! The dataflow's side of heavy work: the memoised effect operator, the pool, and the ledger.
 
-pub(crate) mod corpus;
+pub(crate) mod by_time;
+mod bytes;
 mod dry;
 mod effect;
 mod env;
-pub(crate) mod held;
+mod event;
+mod failure;
 mod ledger;
+mod memo;
 mod order;
 mod pool;
 mod relate;
 mod sources;
-mod texts;
+pub(crate) mod whole;
 
 pub use effect::{Done, memoised};
 pub use env::{Cancel, Env, Peers};
-pub use ledger::{Cost, Event, Failure, Ledger, Observer, StageLedger};
+pub use event::{Event, Observer};
+pub use failure::Failure;
+pub use ledger::{Cost, Ledger, StageLedger};
 pub use pool::{Pool, Turn};
 pub use relate::{Either, divide, group, once_each, pair, without};
 pub use sources::Sources;
+pub(crate) use sources::unchanged;

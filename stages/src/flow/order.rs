@@ -1,6 +1,6 @@
 //! Sorts millions of ids, and rows that wait by theirs.
 
-use crate::start::Start;
+use crate::rows::sort::Start;
 use datasets::row::Pending;
 use rayon::prelude::*;
 use std::sync::Arc;

@@ -62,8 +62,8 @@ impl LogMel {
 
 #[cfg(test)]
 mod tests {
-    use super::super::mel::mel;
     use super::*;
+    use crate::metric::mel::mel;
     use std::f64::consts::TAU;
 
     fn sine(hertz: f64, amplitude: f64) -> Vec<f32> {

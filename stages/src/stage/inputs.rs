@@ -1,6 +1,6 @@
 //! What feeds a stage: rows of one kind, or of several, some of which may be left open.
 
-use super::{Flow, Input, Kind, Row};
+use crate::rows::{Flow, Input, Kind, Row};
 
 /// The inputs of a stage: one, a pair, or one beside others that may be left open.
 pub trait Inputs {

@@ -1,0 +1,7 @@
+//! Tables in Parquet beside the shards: the tracks of a run, and training curves.
+
+mod columns;
+pub mod curves;
+pub mod tracks;
+
+pub use columns::{Column, table, texts_table};

@@ -1,0 +1,191 @@
+//! The arguments of every command.
+
+use crate::{cli::workers, dataflow::cluster::Seat, error::Error, run::prepare::Options};
+use clap::Args;
+use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
+
+#[derive(Args)]
+pub(crate) struct ManifestArgs {
+    /// The manifest
+    pub(crate) manifest: PathBuf,
+    /// Set a value as if it stood in the manifest: stage.NAME.FIELD=VALUE, seed=.., name=..
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    pub(crate) sets: Vec<String>,
+    /// Only this stage and what it rests on
+    #[arg(long, value_name = "STAGE")]
+    pub(crate) to: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct StoreArgs {
+    /// The folder of the store
+    #[arg(long, default_value = ".refrain", value_name = "DIR")]
+    pub(crate) store: PathBuf,
+}
+
+#[derive(Args)]
+pub(crate) struct WorkArgs {
+    /// Timely workers, slots of the pool and threads of the engine; by default the cores
+    #[arg(short = 'w', long, value_name = "N")]
+    pub(crate) workers: Option<NonZeroUsize>,
+    /// Train this stage anew although it is pinned
+    #[arg(long, value_name = "STAGE")]
+    pub(crate) refresh: Vec<String>,
+    /// Read every file again rather than trust its times
+    #[arg(long)]
+    pub(crate) rehash: bool,
+    /// Size limit of the cache of decoded samples, in MiB
+    #[arg(long, default_value_t = 8192, value_name = "MIB")]
+    pub(crate) pcm_cache: u64,
+    /// One JSON event a line on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl WorkArgs {
+    pub(crate) fn options(&self, store: &StoreArgs, allow_shrink: bool) -> Options {
+        Options {
+            store: store.store.clone(),
+            workers: workers(self.workers),
+            refresh: self.refresh.clone(),
+            rehash: self.rehash,
+            allow_shrink,
+            pcm_cache: self.pcm_cache << 20,
+            seat: None,
+        }
+    }
+}
+
+#[derive(Args)]
+pub(crate) struct HostsArgs {
+    /// Run as one of N processes, which share the store; by default as many as --hosts names, or this one alone
+    #[arg(short = 'n', long, value_name = "N")]
+    pub(crate) processes: Option<NonZeroUsize>,
+    /// Which of them this is, from 0; 0 reads the sources and publishes
+    #[arg(short = 'p', long, value_name = "INDEX")]
+    pub(crate) process: Option<usize>,
+    /// Where they listen: a file with a line `host:port` for each; by default 127.0.0.1, from port 2101 on
+    #[arg(long, value_name = "FILE")]
+    pub(crate) hosts: Option<PathBuf>,
+    /// How long to wait for the others to come, in seconds
+    #[arg(long, default_value_t = 300, value_name = "SECONDS")]
+    pub(crate) wait: u64,
+}
+
+impl HostsArgs {
+    pub(crate) fn seat(&self) -> Result<Option<Seat>, Error> {
+        let processes = self.processes.map(NonZeroUsize::get);
+        Seat::of(processes, self.process, self.hosts.as_deref(), Duration::from_secs(self.wait))
+    }
+}
+
+#[derive(Args)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) manifest: ManifestArgs,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) work: WorkArgs,
+    /// Publish although a source shrank or a stage dropped more than its limit
+    #[arg(long)]
+    pub(crate) allow_shrink: bool,
+    #[command(flatten)]
+    pub(crate) hosts: HostsArgs,
+}
+
+#[derive(Args)]
+pub(crate) struct PlanArgs {
+    #[command(flatten)]
+    pub(crate) manifest: ManifestArgs,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) work: WorkArgs,
+}
+
+#[derive(Args)]
+pub(crate) struct WatchArgs {
+    #[command(flatten)]
+    pub(crate) manifest: ManifestArgs,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// Timely workers, slots of the pool and threads of the engine; by default the cores
+    #[arg(short = 'w', long, value_name = "N")]
+    pub(crate) workers: Option<NonZeroUsize>,
+    /// Size limit of the cache of decoded samples, in MiB
+    #[arg(long, default_value_t = 8192, value_name = "MIB")]
+    pub(crate) pcm_cache: u64,
+    /// Publish although a source shrank or a stage dropped more than its limit
+    #[arg(long)]
+    pub(crate) allow_shrink: bool,
+    /// One JSON event a line on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub(crate) manifest: ManifestArgs,
+    /// Workers of the run whose memory is told; by default the cores
+    #[arg(short = 'w', long, value_name = "N")]
+    pub(crate) workers: Option<NonZeroUsize>,
+}
+
+#[derive(Args)]
+pub(crate) struct GcArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// How many runs of each name stay
+    #[arg(long, default_value = "3", value_name = "N")]
+    pub(crate) keep: NonZeroUsize,
+    /// Only say what would go
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// One JSON event on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct EncodeArgs {
+    /// Sound files
+    #[arg(required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// A bundle (a run's `model` folder) or a safetensors file
+    #[arg(long, short, value_name = "MODEL")]
+    pub(crate) model: PathBuf,
+    /// The folder for the Parquet files
+    #[arg(long, short, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Args)]
+pub(crate) struct DecodeArgs {
+    /// Parquet files with codes
+    #[arg(required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// A bundle (a run's `model` folder) or a safetensors file
+    #[arg(long, short, value_name = "MODEL")]
+    pub(crate) model: PathBuf,
+    /// The folder for the WAV files
+    #[arg(long, short, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// The level whose decoder makes the sound; 0, the bottom, is the closest
+    #[arg(long, default_value_t = 0, value_name = "LEVEL")]
+    pub(crate) level: usize,
+}
+
+#[derive(Args)]
+pub(crate) struct EvaluateArgs {
+    /// The folder with the sounds to measure against
+    #[arg(long, value_name = "DIR")]
+    pub(crate) reference: PathBuf,
+    /// The folder with the sounds to measure
+    #[arg(long, value_name = "DIR")]
+    pub(crate) candidate: PathBuf,
+    /// The result as a line of JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}

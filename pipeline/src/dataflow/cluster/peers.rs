@@ -1,0 +1,293 @@
+//! Who is there: hears what the others say, says that this process is there, and notices when one is lost.
+
+use super::{
+    protocol::{Account, Rows, Start, Word, hear, say},
+    seat::Seat,
+};
+use crate::error::Error;
+use datasets::effect::Fault;
+use stages::flow::{Cancel, Peers};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    net::TcpStream,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+/// How often a process says that it is there.
+const BEAT: Duration = Duration::from_secs(2);
+/// A process of which nothing is heard for so long is lost.
+const SILENCE: Duration = Duration::from_secs(30);
+/// How often whoever waits looks for Ctrl-C, which wakes nobody.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Why this run ends here without this process having a reason of its own.
+#[derive(Clone, Debug)]
+enum Ending {
+    /// A process was lost.
+    Lost(usize),
+    /// A process said that it ends: exit code and sentence.
+    Said(u8, String),
+}
+
+/// How far this process has come: whose loss matters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Phase {
+    /// Everybody is needed.
+    #[default]
+    Work,
+    /// Only process 0 is needed: it publishes.
+    HandedIn,
+    /// Nobody is needed.
+    Over,
+}
+
+#[derive(Default)]
+struct State {
+    phase: Phase,
+    ending: Option<Ending>,
+    /// Who has said how it ended.
+    left: BTreeSet<usize>,
+    start: Option<Start>,
+    ready: BTreeSet<usize>,
+    drained: BTreeSet<usize>,
+    answers: BTreeMap<(usize, u64), Option<String>>,
+    rows: Vec<Rows>,
+    accounts: BTreeMap<usize, Account>,
+    /// The run that process 0 published.
+    published: Option<String>,
+}
+
+/// What this process could not read, for the others.
+type Unread = Box<dyn Fn() -> Option<String> + Send + Sync>;
+
+/// Connections for words to all others, and what was heard.
+pub(super) struct Watch {
+    pub seat: Seat,
+    lines: Vec<Option<Mutex<TcpStream>>>,
+    state: Mutex<State>,
+    heard: Condvar,
+    cancel: Cancel,
+    unread: OnceLock<Unread>,
+    questions: AtomicU64,
+}
+
+impl Watch {
+    /// Starts to listen and to beat.
+    ///
+    /// # Errors
+    /// When a thread cannot be started.
+    pub(super) fn start(seat: Seat, words: Vec<Option<TcpStream>>, cancel: Cancel) -> io::Result<Arc<Watch>> {
+        let mut heard = Vec::new();
+        for (process, stream) in words.iter().enumerate() {
+            let Some(stream) = stream else { continue };
+            stream.set_read_timeout(Some(SILENCE))?;
+            stream.set_write_timeout(Some(SILENCE))?;
+            heard.push((process, stream.try_clone()?));
+        }
+        let watch = Arc::new(Watch {
+            seat,
+            lines: words.into_iter().map(|stream| stream.map(Mutex::new)).collect(),
+            state: Mutex::default(),
+            heard: Condvar::new(),
+            cancel,
+            unread: OnceLock::new(),
+            questions: AtomicU64::new(0),
+        });
+        for (process, mut stream) in heard {
+            let (listening, beating) = (watch.clone(), watch.clone());
+            thread::Builder::new().name(format!("hear-{process}")).spawn(move || {
+                while let Ok(word) = hear(&mut stream) {
+                    listening.take(process, word);
+                }
+                listening.lost(process);
+            })?;
+            // Each has its own: one that does not read must not keep the others from hearing.
+            thread::Builder::new().name(format!("beat-{process}")).spawn(move || {
+                while beating.say(process, &Word::Beat) {
+                    thread::sleep(BEAT);
+                }
+            })?;
+        }
+        Ok(watch)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says a word; whether it went out. Where it did not, the process is lost, and listening notices that too.
+    pub(super) fn say(&self, process: usize, word: &Word) -> bool {
+        let Some(Some(line)) = self.lines.get(process) else { return false };
+        say(&mut *line.lock().unwrap_or_else(PoisonError::into_inner), word).is_ok()
+    }
+
+    /// Says a word to everybody else.
+    pub(super) fn say_all(&self, word: &Word) {
+        for process in self.others() {
+            self.say(process, word);
+        }
+    }
+
+    fn others(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.seat.processes()).filter(|process| *process != self.seat.process)
+    }
+
+    fn take(&self, process: usize, word: Word) {
+        let mut state = self.state();
+        match word {
+            Word::Beat => return,
+            Word::Start(start) => state.start = Some(start),
+            Word::Ready => {
+                state.ready.insert(process);
+            }
+            Word::Unread(number) => {
+                drop(state);
+                let unread = self.unread.get().and_then(|unread| unread());
+                self.say(process, &Word::Answer(number, unread));
+                return;
+            }
+            Word::Answer(number, unread) => drop(state.answers.insert((process, number), unread)),
+            Word::Drained => {
+                state.drained.insert(process);
+            }
+            Word::Rows(rows) => state.rows.push(rows),
+            Word::Account(account) => drop(state.accounts.insert(process, account)),
+            Word::End(code, why) => {
+                state.left.insert(process);
+                match (code, process) {
+                    (0, 0) => state.published = Some(why),
+                    (0, _) => {}
+                    _ => self.end(&mut state, process, Ending::Said(code, why)),
+                }
+            }
+        }
+        self.heard.notify_all();
+    }
+
+    fn lost(&self, process: usize) {
+        let mut state = self.state();
+        if !state.left.contains(&process) {
+            self.end(&mut state, process, Ending::Lost(process));
+        }
+        self.heard.notify_all();
+    }
+
+    /// The run ends here unless this process does not need the other one any more. The first reason counts.
+    fn end(&self, state: &mut State, process: usize, ending: Ending) {
+        let needed = match state.phase {
+            Phase::Work => true,
+            Phase::HandedIn => process == 0,
+            Phase::Over => false,
+        };
+        if needed && state.ending.is_none() {
+            state.ending = Some(ending);
+            self.cancel.cancel();
+        }
+    }
+
+    fn error(&self, state: &State) -> Option<Error> {
+        let sentence = |process: &usize| match state.phase {
+            Phase::Work => format!("{} was lost; nothing was published; run again to go on", self.seat.name(*process)),
+            _ => {
+                format!("{} was lost while it published; run again to see that all is there", self.seat.name(*process))
+            }
+        };
+        state.ending.as_ref().map(|ending| match ending {
+            Ending::Lost(process) => Error::Lost(sentence(process)),
+            Ending::Said(code, why) => Error::Elsewhere { code: *code, why: why.clone() },
+        })
+    }
+
+    /// Why the run ends, where another process is the reason.
+    pub(super) fn ending(&self) -> Option<Error> {
+        self.error(&self.state())
+    }
+
+    /// Waits for something to be heard.
+    ///
+    /// # Errors
+    /// When the run ends before.
+    fn wait<T>(&self, mut look: impl FnMut(&mut State) -> Option<T>) -> Result<T, Error> {
+        let mut state = self.state();
+        loop {
+            if let Some(found) = look(&mut state) {
+                return Ok(found);
+            }
+            if let Some(error) = self.error(&state) {
+                return Err(error);
+            }
+            if self.cancel.cancelled() {
+                return Err(Error::Interrupted);
+            }
+            state = self.heard.wait_timeout(state, LOOK).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// What process 0 says when the work starts.
+    pub(super) fn started(&self) -> Result<Start, Error> {
+        self.wait(|state| state.start.take())
+    }
+
+    /// Waits until everybody else is ready.
+    pub(super) fn all_ready(&self) -> Result<(), Error> {
+        self.wait(|state| self.others().all(|process| state.ready.contains(&process)).then_some(()))
+    }
+
+    /// Waits until the dataflow of a process has ended: whether it has, and the process was not lost before.
+    pub(super) fn drained(&self, process: usize) -> bool {
+        let mut state = self.state();
+        loop {
+            if state.drained.contains(&process) {
+                return true;
+            }
+            if state.ending.is_some() || state.left.contains(&process) {
+                return false;
+            }
+            state = self.heard.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Waits for the accounts of everybody else; from then on nobody else is needed.
+    pub(super) fn accounts(&self) -> Result<(Vec<Rows>, BTreeMap<usize, Account>), Error> {
+        self.wait(|state| {
+            self.others().all(|process| state.accounts.contains_key(&process)).then(|| {
+                state.phase = Phase::Over;
+                (std::mem::take(&mut state.rows), std::mem::take(&mut state.accounts))
+            })
+        })
+    }
+
+    /// From here on only process 0 is needed.
+    pub(super) fn handed_in(&self) {
+        self.state().phase = Phase::HandedIn;
+    }
+
+    /// Waits for the run that process 0 publishes.
+    pub(super) fn published(&self) -> Result<String, Error> {
+        self.wait(|state| state.published.clone())
+    }
+
+    /// Says how others learn what could not be read here.
+    pub(super) fn answer_with(&self, unread: Unread) {
+        let _ = self.unread.set(unread);
+    }
+}
+
+impl Peers for Watch {
+    fn unread(&self) -> Result<Option<String>, Fault> {
+        let number = self.questions.fetch_add(1, Ordering::Relaxed);
+        self.say_all(&Word::Unread(number));
+        let answers = self.wait(|state| {
+            let there = self.others().all(|process| state.answers.contains_key(&(process, number)));
+            there.then(|| self.others().filter_map(|process| state.answers.remove(&(process, number))).collect())
+        });
+        let answers: Vec<Option<String>> = answers.map_err(|_| Fault::Interrupted)?;
+        Ok(answers.into_iter().flatten().min())
+    }
+}

@@ -1,0 +1,160 @@
+//! What processes say to each other beside the dataflow: a length, then the word, packed.
+
+use datasets::{Digest, row::Dropped};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use stages::{flow::Cost, rows::AnyRow};
+use std::{
+    collections::BTreeSet,
+    io::{self, Read, Write},
+};
+
+/// No word is longer.
+const LONGEST: u32 = 1 << 30;
+/// Nobody's first word is longer.
+const LONGEST_HELLO: u32 = 1 << 16;
+
+/// The first word on every connection, both ways.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Hello {
+    /// [`MAGIC`].
+    pub magic: String,
+    /// Who says it.
+    pub process: usize,
+    /// Whether the connection is for the dataflow's rows; the other one is for words.
+    pub rows: bool,
+    /// What must be the same everywhere: what it is called, and what it is here.
+    pub facts: Vec<(String, String)>,
+}
+
+/// What sets our connections apart from whatever else comes to a port.
+pub(super) const MAGIC: &str = "refrain hosts 2";
+
+/// What process 0 knows of the world when the work starts.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Start {
+    /// The store as process 0 names it.
+    pub store: String,
+    /// A file that lies in the store now.
+    pub token: String,
+    /// Where to read the bytes behind a digest.
+    pub sources: Vec<(Digest, Vec<u8>)>,
+    /// Some of these places where process 0 finds a file: the others must find it, too.
+    pub there: Vec<Vec<u8>>,
+    /// The weights of each pinned stage, by the stage's index.
+    pub pins: Vec<Option<Digest>>,
+    /// Digest of all opt-out lists.
+    pub optouts: Digest,
+}
+
+/// Rows of one stage with their multiplicities.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Rows {
+    /// The stage's index.
+    pub stage: usize,
+    /// Kept rows.
+    pub kept: Vec<(AnyRow, isize)>,
+    /// Dropped rows.
+    pub dropped: Vec<(Dropped, isize)>,
+}
+
+/// What one stage did in a process.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Work {
+    /// The stage's name.
+    pub stage: String,
+    /// Ids of the rows on which an effect ran.
+    pub executed: BTreeSet<String>,
+    /// What these cost.
+    pub cost: Cost,
+    /// Memo hits.
+    pub cached: u64,
+    /// Sentences for the summary.
+    pub notes: BTreeSet<String>,
+}
+
+/// What a process did; the last it says before process 0 publishes.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Account {
+    /// By stage.
+    pub work: Vec<Work>,
+    /// Exit codes and sentences.
+    pub failures: Vec<(u8, String)>,
+    /// Keys of receipts that it looked up or wrote.
+    pub keys: Vec<Digest>,
+}
+
+/// Everything after the first word.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Word {
+    /// Still there.
+    Beat,
+    /// From process 0: the work starts.
+    Start(Start),
+    /// To process 0: what it told fits.
+    Ready,
+    /// What is the first source that could not be read there? With a number, for the answer.
+    Unread(u64),
+    /// The answer.
+    Answer(u64, Option<String>),
+    /// The dataflow has ended here.
+    Drained,
+    /// To process 0: what came of the dataflow here, in parts.
+    Rows(Rows),
+    /// To process 0: that was all.
+    Account(Account),
+    /// This process ends: its exit code, and why or which run it published.
+    End(u8, String),
+}
+
+/// Says a word.
+pub(super) fn say(to: &mut impl Write, word: &impl Serialize) -> io::Result<()> {
+    let body = postcard::to_stdvec(word).map_err(io::Error::other)?;
+    let length = u32::try_from(body.len()).ok().filter(|length| *length <= LONGEST);
+    let length = length.ok_or_else(|| io::Error::other("a word is too long"))?;
+    to.write_all(&[&length.to_le_bytes()[..], &body].concat())
+}
+
+/// Hears a word.
+pub(super) fn hear(from: &mut impl Read) -> io::Result<Word> {
+    packed(from, LONGEST)
+}
+
+/// Hears the first word; one that is not ours is an error.
+pub(super) fn hear_hello(from: &mut impl Read) -> io::Result<Hello> {
+    let hello: Hello = packed(from, LONGEST_HELLO)?;
+    if hello.magic == MAGIC { Ok(hello) } else { Err(io::Error::other("another program or version answers there")) }
+}
+
+fn packed<T: DeserializeOwned>(from: &mut impl Read, longest: u32) -> io::Result<T> {
+    let mut length = [0; 4];
+    from.read_exact(&mut length)?;
+    let length = u32::from_le_bytes(length);
+    if length > longest {
+        return Err(io::Error::other("another program or version answers there"));
+    }
+    let mut body = vec![0; length as usize];
+    from.read_exact(&mut body)?;
+    postcard::from_bytes(&body).map_err(|_| io::Error::other("another program or version answers there"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_arrive_as_they_were_said() {
+        let mut line = Vec::new();
+        let facts = vec![("a".to_owned(), "b".to_owned())];
+        let hello = Hello { magic: MAGIC.into(), process: 2, rows: true, facts };
+        say(&mut line, &hello).expect("said");
+        say(&mut line, &Word::Unread(7)).expect("said");
+        let dropped = vec![(Dropped { id: "x".into(), code: "c".into(), why: "w".into(), failed: true }, -1)];
+        say(&mut line, &Word::Rows(Rows { stage: 3, kept: Vec::new(), dropped })).expect("said");
+        let mut rest = line.as_slice();
+        assert_eq!(hear_hello(&mut rest).expect("heard"), hello);
+        assert!(matches!(hear(&mut rest), Ok(Word::Unread(7))));
+        assert!(matches!(hear(&mut rest), Ok(Word::Rows(Rows { stage: 3, dropped, .. })) if dropped[0].1 == -1));
+        assert_eq!(hear(&mut rest).expect_err("the end").kind(), io::ErrorKind::UnexpectedEof);
+        assert!(hear_hello(&mut &b"GET / HTTP/1.1\r\n\r\n"[..]).is_err());
+    }
+}

@@ -1,0 +1,88 @@
+//! What items cost, by what others cost and by how long the sound is.
+
+use super::{Estimate, first_of_each};
+use crate::{explain::Explainer, record::history::parts};
+use datasets::row::{Length, Track, TrackView};
+use rayon::prelude::*;
+use stages::{rows::Kind, stage::Shape};
+
+/// How much sound there is in a byte of a file that is not decoded, from those that are.
+pub(super) struct Pace(Option<f64>);
+
+fn length(track: &Track) -> Length {
+    Length::of(track.bytes, track.recording.as_ref(), track.chain.as_ref())
+}
+
+fn length_of_view(track: &TrackView<'_>) -> Length {
+    Length::of(track.bytes, track.recording.as_ref(), track.chain.as_ref())
+}
+
+/// Seconds of a decoded track.
+fn decoded(length: Length) -> Option<f64> {
+    let (frames, rate) = length.frames?;
+    Some(frames as f64 / f64::from(rate.max(1)))
+}
+
+impl Pace {
+    pub(super) fn of(explainer: &Explainer<'_>) -> Pace {
+        let tracks = |stage: usize| -> Vec<(f64, u64)> {
+            let kept = &explainer.outcome.stages[stage].kept;
+            let known = |track: TrackView<'_>| Some((decoded(length_of_view(&track))?, track.bytes));
+            if kept.are(Kind::Track) { kept.views().filter_map(known).collect() } else { Vec::new() }
+        };
+        // In the order of rows: sums of other orders would be others.
+        let sums = (0..explainer.plan.stages.len()).map(|stage| {
+            let all = tracks(stage).into_iter();
+            all.fold((0.0, 0), |(seconds, bytes), (more, size)| (seconds + more, bytes + size))
+        });
+        Pace(sums.into_iter().find(|(_, bytes)| *bytes > 0).map(|(seconds, bytes)| seconds / bytes as f64))
+    }
+
+    /// Seconds of a row, or of what an id names of a track.
+    fn of_part(&self, track: Length, id: &str) -> Option<f64> {
+        let frames = parts(id).1.and_then(|span| span.split_once('+')?.1.parse::<f64>().ok());
+        match (frames, track.rate) {
+            (Some(frames), Some(rate)) => Some(frames / f64::from(rate.max(1))),
+            _ => decoded(track).or_else(|| (track.bytes > 0).then_some(self.0? * track.bytes as f64)),
+        }
+    }
+}
+
+/// What the items of a stage cost, by what they cost when they were last measured.
+pub(super) fn cost(explainer: &Explainer<'_>, stage: usize, items: u64, pace: &Pace) -> Estimate {
+    let (planned, own) = (&explainer.plan.stages[stage], &explainer.outcome.stages[stage]);
+    if items == 0 {
+        return Estimate::default();
+    }
+    let mut audio = None;
+    if planned.entry.shape == Shape::OneToOne {
+        let waiting = first_of_each(&own.ledger.may).filter_map(|row| pace.of_part(row.length?, &row.id));
+        let fed = planned.inputs.first().into_iter().flatten().filter(|_| !own.ledger.will.is_empty());
+        let certain = fed.flat_map(|&fed| certain(explainer, stage, fed, pace));
+        audio = certain.chain(waiting).reduce(|sum, seconds| sum + seconds);
+    }
+    let known = explainer.past(stage).and_then(|past| past.cost).filter(|cost| cost.executed > 0);
+    let mean = |sum: f64, of: u64| sum / of as f64 * items as f64;
+    Estimate {
+        audio,
+        bytes: known.map(|cost| mean(cost.bytes as f64, cost.executed)),
+        seconds: known.map(|cost| mean(cost.seconds, cost.executed)),
+    }
+}
+
+/// Seconds of each row of a stage on which the effect of the one that it feeds will run, as far as they are known.
+fn certain(explainer: &Explainer<'_>, stage: usize, fed: usize, pace: &Pace) -> Vec<f64> {
+    let (kept, own) = (&explainer.outcome.stages[fed].kept, &explainer.outcome.stages[stage].ledger);
+    if kept.are(Kind::Track) {
+        let seconds = |track: TrackView<'_>| {
+            let seconds = pace.of_part(length_of_view(&track), track.id)?;
+            own.will_run(track.id).then_some(seconds)
+        };
+        return kept.views().filter_map(seconds).collect();
+    }
+    let seconds = kept.iter().filter_map(|row| {
+        let id = row.id();
+        own.will_run(&id).then(|| pace.of_part(length(row.track()?), &id)).flatten()
+    });
+    seconds.collect()
+}

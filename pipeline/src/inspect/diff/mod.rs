@@ -1,0 +1,262 @@
+//! `refrain diff`: two published runs side by side, from what they published: settings, data, scores.
+
+mod text;
+
+pub use text::text;
+
+use crate::{error::Error, record::scores::Basis};
+use datasets::tables::tracks::{self, Listed};
+use serde::Serialize;
+use serde_json::Value;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    path::Path,
+};
+
+/// Two runs, what differs between them, and the scores of both.
+#[derive(Clone, Debug, Serialize)]
+pub struct Diff {
+    /// The first run's name.
+    pub a: String,
+    /// The second run's name.
+    pub b: String,
+    /// Settings that differ.
+    pub settings: Vec<Setting>,
+    /// Tracks by license, and those that differ.
+    pub data: Data,
+    /// Scores of both.
+    pub scores: Vec<Score>,
+}
+
+/// A setting that differs; none where a run has none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Setting {
+    /// Its stage; none for what stands at the top of a manifest.
+    pub stage: Option<String>,
+    /// The setting; `do` where only one of the runs has the stage.
+    pub setting: String,
+    /// In the first run, as TOML.
+    pub a: Option<String>,
+    /// In the second.
+    pub b: Option<String>,
+}
+
+/// What the runs were made from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Data {
+    /// Counts by license.
+    pub licenses: BTreeMap<String, Counts>,
+    /// Tracks that only the second run has.
+    pub added: Vec<Row>,
+    /// Tracks that only the first run has.
+    pub removed: Vec<Row>,
+    /// Tracks of both with what differs.
+    pub changed: Vec<Changed>,
+}
+
+/// Tracks of one license.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// In the first run.
+    pub a: u64,
+    /// In the second.
+    pub b: u64,
+    /// Only in the second under this license.
+    pub added: u64,
+    /// Only in the first under this license.
+    pub removed: u64,
+}
+
+/// A track of one of the runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Row {
+    /// Its id.
+    pub track: String,
+    /// Its license; empty where none is stated.
+    pub license: String,
+}
+
+/// A track of both runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Changed {
+    /// Its id.
+    pub track: String,
+    /// What differs: `content`, `license`, `title` ..
+    pub what: Vec<&'static str>,
+}
+
+/// A score of one or both runs.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Score {
+    /// The stage that gave it.
+    pub stage: String,
+    /// What was measured.
+    pub name: String,
+    /// In the first run.
+    pub a: Option<f64>,
+    /// In the second.
+    pub b: Option<f64>,
+    /// The second less the first; none where they do not compare.
+    pub difference: Option<f64>,
+    /// Why they do not compare: what each was measured on, where that differs.
+    pub mismatch: Option<(Basis, Basis)>,
+}
+
+/// A published run.
+struct Side {
+    name: String,
+    record: Value,
+    tracks: BTreeMap<String, Listed>,
+}
+
+impl Side {
+    fn read(folder: &Path) -> Result<Side, Error> {
+        let name = folder.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        let broken = |what: &str, why: &dyn std::fmt::Display| {
+            Error::Usage(format!("{} cannot be compared: its {what} {why}", folder.display()))
+        };
+        let record = fs::read_to_string(folder.join("run.json")).map_err(|e| broken("run.json cannot be read:", &e))?;
+        let record: Value = serde_json::from_str(&record).map_err(|e| broken("run.json is no record:", &e))?;
+        let bytes = fs::read(folder.join("tracks.parquet")).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => {
+                broken("tracks.parquet is missing:", &"run its manifest again, an older refrain has published it")
+            }
+            _ => broken("tracks.parquet cannot be read:", &error),
+        })?;
+        let tracks = tracks::read(&bytes).map_err(|e| broken("tracks.parquet cannot be read:", &e))?;
+        let name = record["run"].as_str().map_or(name, str::to_owned);
+        let tracks = tracks.into_iter().map(|track| (track.track.clone(), track)).collect();
+        Ok(Side { name, record, tracks })
+    }
+
+    /// Every setting by stage and name, in the order of the record.
+    fn settings(&self) -> Vec<((Option<String>, String), String)> {
+        let mut all = Vec::new();
+        for key in ["name", "seed", "numerics"] {
+            all.push(((None, key.to_owned()), plain(&self.record[key])));
+        }
+        for stage in self.record["stages"].as_array().into_iter().flatten() {
+            let name = plain(&stage["name"]);
+            let mut add = |setting: &str, value: String| all.push(((Some(name.clone()), setting.to_owned()), value));
+            add("do", plain(&stage["verb"]));
+            let from: Vec<String> = stage["from"].as_array().into_iter().flatten().map(plain).collect();
+            if !from.is_empty() {
+                add("from", from.join(", "));
+            }
+            for key in ["salt", "revision"] {
+                let value = plain(&stage[key]);
+                if !value.is_empty() {
+                    add(key, value);
+                }
+            }
+            for (setting, value) in stage["settings"].as_object().into_iter().flatten() {
+                add(setting, plain(value));
+            }
+        }
+        all
+    }
+
+    /// Every score by stage and name, in the order of the record.
+    fn scores(&self) -> Vec<((String, String), (f64, Basis))> {
+        let score = |score: &Value| {
+            let basis = serde_json::from_value(score["basis"].clone()).ok()?;
+            Some(((plain(&score["stage"]), plain(&score["name"])), (score["value"].as_f64()?, basis)))
+        };
+        self.record["scores"].as_array().into_iter().flatten().filter_map(score).collect()
+    }
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}
+
+/// Compares the runs that two folders hold.
+///
+/// # Errors
+/// When one of them cannot be read.
+pub fn diff(a: &Path, b: &Path) -> Result<Diff, Error> {
+    let (a, b) = (Side::read(a)?, Side::read(b)?);
+    Ok(Diff { settings: settings(&a, &b), data: data(&a, &b), scores: scores(&a, &b), a: a.name, b: b.name })
+}
+
+/// Both lists by key, in the order of the first, what only the second has behind its stage.
+fn both<K: Ord + Clone, V: Clone>(a: Vec<(K, V)>, b: Vec<(K, V)>) -> Vec<(K, Option<V>, Option<V>)> {
+    let of_b: BTreeMap<&K, &V> = b.iter().map(|(key, value)| (key, value)).collect();
+    let known: BTreeSet<&K> = a.iter().map(|(key, _)| key).collect();
+    let first = a.iter().map(|(key, value)| (key.clone(), Some(value.clone()), of_b.get(key).map(|v| (*v).clone())));
+    let more = b.iter().filter(|(key, _)| !known.contains(key));
+    first.chain(more.map(|(key, value)| (key.clone(), None, Some(value.clone())))).collect()
+}
+
+fn settings(a: &Side, b: &Side) -> Vec<Setting> {
+    let differing = both(a.settings(), b.settings()).into_iter().filter(|(_, a, b)| a != b);
+    let all: Vec<Setting> = differing.map(|((stage, setting), a, b)| Setting { stage, setting, a, b }).collect();
+    // A stage that one run does not have is one difference.
+    let alone: BTreeSet<Option<String>> = all
+        .iter()
+        .filter(|s| s.stage.is_some() && s.setting == "do" && (s.a.is_none() || s.b.is_none()))
+        .map(|s| s.stage.clone())
+        .collect();
+    all.into_iter().filter(|s| s.setting == "do" || !alone.contains(&s.stage)).collect()
+}
+
+fn data(a: &Side, b: &Side) -> Data {
+    let mut data = Data::default();
+    let row = |track: &Listed| Row { track: track.track.clone(), license: track.license.clone() };
+    for track in a.tracks.values() {
+        let counts = data.licenses.entry(track.license.clone()).or_default();
+        counts.a += 1;
+        match b.tracks.get(&track.track) {
+            None => {
+                counts.removed += 1;
+                data.removed.push(row(track));
+            }
+            Some(other) => {
+                counts.removed += u64::from(other.license != track.license);
+                let what = track.differences(other);
+                if !what.is_empty() {
+                    data.changed.push(Changed { track: track.track.clone(), what });
+                }
+            }
+        }
+    }
+    for track in b.tracks.values() {
+        let counts = data.licenses.entry(track.license.clone()).or_default();
+        counts.b += 1;
+        match a.tracks.get(&track.track) {
+            None => {
+                counts.added += 1;
+                data.added.push(row(track));
+            }
+            Some(other) => counts.added += u64::from(other.license != track.license),
+        }
+    }
+    data
+}
+
+fn scores(a: &Side, b: &Side) -> Vec<Score> {
+    let score = |((stage, name), a, b): ((String, String), Option<(f64, Basis)>, Option<(f64, Basis)>)| {
+        let (mut difference, mut mismatch) = (None, None);
+        if let (Some((a, on_a)), Some((b, on_b))) = (&a, &b) {
+            match on_a == on_b {
+                true => difference = Some(b - a),
+                false => mismatch = Some((apart(on_a, on_b), apart(on_b, on_a))),
+            }
+        }
+        Score { stage, name, a: a.map(|(value, _)| value), b: b.map(|(value, _)| value), difference, mismatch }
+    };
+    both(a.scores(), b.scores()).into_iter().map(score).collect()
+}
+
+/// What of the one is not in the other.
+fn apart(one: &Basis, other: &Basis) -> Basis {
+    one.iter().filter(|(key, value)| other.get(*key) != Some(value)).map(|(k, v)| (k.clone(), v.clone())).collect()
+}
+
+#[cfg(test)]
+mod tests;

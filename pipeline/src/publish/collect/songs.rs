@@ -1,0 +1,125 @@
+//! The songs of a run and the models that they came from, as the report tells of them.
+
+use crate::{
+    dataflow::outcome::Outcome,
+    error::Error,
+    plan::{Plan, PlannedStage},
+    publish::layout,
+    record::lineage::Lineage,
+    report::data::{self, ModelView, SongView},
+};
+use datasets::{Digest, audio::decode::decode_bytes, row::Audio};
+use stages::{
+    flow::Env,
+    rows::{AnyRow, kept::Corpus},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
+
+/// What every model of a run was trained on, together.
+///
+/// # Errors
+/// When an object is missing from the store.
+pub fn lineage(outcome: &Outcome, env: &Env) -> Result<Lineage, Error> {
+    let objects = outcome.stages.iter().flat_map(|stage| stage.kept.made()).filter_map(|row| match row {
+        AnyRow::Weights(weights) => weights.lineage,
+        AnyRow::Prior(prior) => Some(prior.lineage),
+        _ => None,
+    });
+    let objects: Vec<Digest> = objects.collect();
+    Ok(Lineage::read(&env.store, &objects)?)
+}
+
+/// Every song with its sound and the licenses that it rests on.
+///
+/// # Errors
+/// When an object is missing from the store.
+pub fn views(plan: &Plan, outcome: &Outcome, corpus: &Corpus<'_>, env: &Env) -> Result<Vec<SongView>, Error> {
+    let mut views = Vec::new();
+    for part in layout::parts(plan) {
+        let files = part.files(outcome);
+        for &index in &part.stages {
+            for song in &outcome.stages[index].kept.rows::<Audio>() {
+                views.push(view(&plan.stages[index].name, file(song, &files), song, corpus, env)?);
+            }
+        }
+    }
+    Ok(views)
+}
+
+/// Where a song lies in the tree. Two songs may be the same sound: then the name tells them apart.
+fn file(song: &Audio, files: &BTreeMap<PathBuf, Digest>) -> String {
+    let own = |path: &&PathBuf| path.file_stem().is_some_and(|stem| stem.to_string_lossy() == song.name);
+    let same = || files.iter().filter(|(_, digest)| **digest == song.file).map(|(path, _)| path);
+    let found = same().find(own).or_else(|| same().next());
+    found.map(|path| path.display().to_string()).unwrap_or_default()
+}
+
+fn view(stage: &str, file: String, song: &Audio, corpus: &Corpus<'_>, env: &Env) -> Result<SongView, Error> {
+    let on = Lineage::read(&env.store, &song.lineage)?.rests_on(corpus);
+    Ok(SongView {
+        name: song.name.clone(),
+        stage: stage.to_owned(),
+        file,
+        genre: song.genre.clone(),
+        seed: song.seed.hex(),
+        codec: song.codec.hex(),
+        priors: song.priors.iter().map(Digest::hex).collect(),
+        licenses: on.licenses.into_iter().collect(),
+        gone: on.gone,
+        audio: data::Audio { rate: song.rate, samples: samples(song, env)? },
+    })
+}
+
+/// The models that the songs of a run came from, in the order of the plan; none without songs.
+///
+/// # Errors
+/// When an object is missing from the store.
+pub fn models(plan: &Plan, outcome: &Outcome, corpus: &Corpus<'_>, env: &Env) -> Result<Vec<ModelView>, Error> {
+    let rows = plan
+        .stages
+        .iter()
+        .zip(&outcome.stages)
+        .flat_map(|(stage, own)| own.kept.made().into_iter().map(move |r| (stage, r)));
+    let rows: Vec<(&PlannedStage, AnyRow)> = rows.collect();
+    let mut used: BTreeSet<Digest> = BTreeSet::new();
+    for (_, row) in &rows {
+        if let AnyRow::Audio(song) = row {
+            used.extend(song.priors.iter().chain([&song.codec]));
+        }
+    }
+    let mut views = Vec::new();
+    for (stage, row) in &rows {
+        let (what, digest, lineage) = match row {
+            AnyRow::Weights(weights) => ("codec".to_owned(), weights.digest, weights.lineage.as_ref()),
+            AnyRow::Prior(prior) => (format!("prior of level {}", prior.level), prior.digest, Some(&prior.lineage)),
+            _ => continue,
+        };
+        // Two stages may have made the same.
+        if used.remove(&digest) {
+            let on = Lineage::read(&env.store, lineage)?.rests_on(corpus);
+            views.push(ModelView {
+                stage: stage.name.clone(),
+                what,
+                digest: digest.hex(),
+                licenses: on.licenses.into_iter().collect(),
+                gone: on.gone,
+                recorded: lineage.is_some(),
+            });
+        }
+    }
+    Ok(views)
+}
+
+fn samples(song: &Audio, env: &Env) -> Result<Vec<f32>, Error> {
+    let file = env.store.get(&song.file)?;
+    let mut samples = Vec::with_capacity(song.frames as usize);
+    let mut sink = |more: &[f32], _: u32, _: u16| {
+        samples.extend_from_slice(more);
+        Ok(())
+    };
+    decode_bytes(&file, &mut sink).map_err(|e| Error::Bug(format!("a song cannot be read: {e}")))?;
+    Ok(samples)
+}

@@ -1,0 +1,193 @@
+//! Where the files of a run lie in its tree: `codes/`, `model/`, `audio/`; of a sweep, what differs between points below
+//! a folder for each point, such as `audio/top_p=0.9/`.
+
+use crate::{dataflow::outcome::Outcome, error::Error, plan::Plan, record::sweep_table::Results};
+use datasets::{Digest, Key, store::Store, tables::tracks};
+use rayon::prelude::*;
+use stages::{
+    rows::{
+        AnyRow, Kind,
+        kept::{Corpus, Kept},
+    },
+    stage::Shape,
+};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+/// Stages whose files lie together: those that are the same at all points, or those of one point.
+pub struct Part<'p> {
+    /// The point's folder.
+    pub folder: Option<&'p str>,
+    /// The stages, by their index in the plan.
+    pub stages: Vec<usize>,
+}
+
+impl Part<'_> {
+    /// A path of this part: the point's folder comes below the first.
+    pub fn place(&self, path: &Path) -> PathBuf {
+        let mut parts = path.components();
+        match (self.folder, parts.next()) {
+            (Some(folder), Some(first)) => Path::new(&first).join(folder).join(parts.as_path()),
+            _ => path.to_owned(),
+        }
+    }
+
+    /// What these stages made of the corpus.
+    pub fn made(&self, outcome: &Outcome) -> Vec<AnyRow> {
+        self.stages.iter().flat_map(|&stage| outcome.stages[stage].kept.made()).collect()
+    }
+
+    /// The files of this part that are objects of the store: path under the tree, object.
+    pub fn files(&self, outcome: &Outcome) -> BTreeMap<PathBuf, Digest> {
+        of(&self.made(outcome)).into_iter().map(|(path, digest)| (self.place(&path), digest)).collect()
+    }
+}
+
+/// The parts of a plan's tree; one without a sweep.
+pub fn parts(plan: &Plan) -> Vec<Part<'_>> {
+    let Some(sweep) = &plan.sweep else {
+        return vec![Part { folder: None, stages: (0..plan.stages.len()).collect() }];
+    };
+    let differs = |stage: &usize| sweep.stages.contains(&plan.stages[*stage].of);
+    let model = |stage: &usize| matches!(plan.stages[*stage].entry.gives, Kind::Weights | Kind::Prior);
+    let same = (0..plan.stages.len()).filter(|stage| !differs(stage)).collect();
+    let points = sweep.points.iter().map(|point| {
+        // Models are of use together only.
+        let models = point.stages.iter().any(|stage| differs(stage) && model(stage));
+        let own = point.stages.iter().copied().filter(|stage| differs(stage) || models && model(stage));
+        Part { folder: Some(&point.folder), stages: own.collect() }
+    });
+    std::iter::once(Part { folder: None, stages: same }).chain(points).collect()
+}
+
+/// Files of the tree that are objects of the store: path under the tree, object.
+///
+/// # Errors
+/// When the store refuses a table.
+pub fn files(
+    plan: &Plan,
+    outcome: &Outcome,
+    corpus: &Corpus<'_>,
+    results: Option<&Results>,
+    store: &Store,
+) -> Result<BTreeMap<PathBuf, Digest>, Error> {
+    let mut files = BTreeMap::new();
+    for part in parts(plan) {
+        files.extend(part.files(outcome));
+    }
+    files.insert("tracks.parquet".into(), list(plan, outcome, corpus, store)?);
+    if let Some(results) = results {
+        let table = results.parquet().map_err(|e| Error::Bug(format!("the results cannot be written: {e}")))?;
+        files.insert("results.csv".into(), store.put(results.csv().as_bytes())?);
+        files.insert("results.parquet".into(), store.put(&table)?);
+    }
+    Ok(files)
+}
+
+/// The files of some rows.
+pub(crate) fn of(rows: &[AnyRow]) -> BTreeMap<PathBuf, Digest> {
+    let mut files = BTreeMap::new();
+    let mut models = 0;
+    for row in rows {
+        match row {
+            AnyRow::Shard(shard) => {
+                files.insert(PathBuf::from("codes").join(format!("{}.parquet", shard.id())), shard.file);
+            }
+            AnyRow::Weights(weights) => {
+                let stem = if models == 0 { "codec".to_owned() } else { format!("codec-{}", weights.digest.short(12)) };
+                models += 1;
+                let model = Path::new("model");
+                files.insert(model.join(format!("{stem}.safetensors")), weights.digest);
+                if let Some(curves) = weights.curves {
+                    files.insert(model.join(format!("{stem}-curves.parquet")), curves);
+                }
+            }
+            AnyRow::Audio(song) => {
+                let stem = song.name.replace(|c: char| !c.is_alphanumeric() && !"-_. ".contains(c), "_");
+                let first = Path::new("audio").join(format!("{stem}.wav"));
+                // Two stages may have songs of one name.
+                let path = match files.get(&first) {
+                    Some(taken) if *taken != song.file => {
+                        first.with_file_name(format!("{stem}-{}.wav", song.file.short(12)))
+                    }
+                    _ => first,
+                };
+                files.insert(path, song.file);
+            }
+            AnyRow::Prior(prior) => {
+                let first = Path::new("model").join(format!("prior-{}.safetensors", prior.level));
+                let stem = match files.contains_key(&first) {
+                    false => format!("prior-{}", prior.level),
+                    true => format!("prior-{}-{}", prior.level, prior.digest.short(12)),
+                };
+                files.insert(Path::new("model").join(format!("{stem}.safetensors")), prior.digest);
+                files.insert(Path::new("model").join(format!("{stem}-curves.parquet")), prior.curves);
+            }
+            _ => {}
+        }
+    }
+    files
+}
+
+/// So many tracks of the list are one group of rows.
+const PART: usize = 1 << 17;
+
+/// The list of tracks, written where it is not there yet.
+pub(crate) fn list(plan: &Plan, outcome: &Outcome, corpus: &Corpus<'_>, store: &Store) -> Result<Digest, Error> {
+    // The rows of sources have the words that a `license` reads.
+    let sources = plan.stages.iter().zip(&outcome.stages).filter(|(stage, _)| stage.entry.shape == Shape::Source);
+    let sources: Vec<&Kept> = sources.map(|(_, own)| &own.kept).collect();
+    let said = Corpus::of(sources);
+    let key = Key::new("tracks.parquet").number(3).digest(&corpus.digest()).digest(&said.digest()).finish();
+    let known = store.receipt(&key).and_then(|bytes| Some(Digest(bytes.as_ref().try_into().ok()?)));
+    if let Some(known) = known.filter(|known| store.has(known)) {
+        return Ok(known);
+    }
+    let part = |first: usize| {
+        let mut rows = tracks::Rows::default();
+        for (track, source) in corpus.beside(first..corpus.len().min(first + PART), &said) {
+            rows.push(&track, source.and_then(|source| source.license));
+        }
+        rows
+    };
+    let firsts: Vec<usize> = (0..corpus.len()).step_by(PART).collect();
+    // As many as there are threads: not all of a large corpus at once.
+    let several = |firsts: &[usize]| firsts.par_iter().map(|first| part(*first)).collect::<Vec<_>>();
+    let parts = firsts.chunks(rayon::current_num_threads().max(1)).flat_map(several);
+    let bytes = tracks::write(parts).map_err(|e| Error::Bug(format!("the tracks cannot be listed: {e}")))?;
+    let digest = store.put(&bytes)?;
+    store.remember_with(key, &[digest], &digest.0)?;
+    Ok(digest)
+}
+
+/// Each shard's view by its id; at a point of a sweep below the point's name.
+pub fn views(plan: &Plan, outcome: &Outcome) -> BTreeMap<String, Digest> {
+    let mut views = BTreeMap::new();
+    for part in parts(plan) {
+        for row in part.made(outcome) {
+            if let AnyRow::Shard(shard) = row {
+                let id = part.folder.map_or_else(|| shard.id(), |folder| format!("{folder}/{}", shard.id()));
+                views.insert(id, shard.view);
+            }
+        }
+    }
+    views
+}
+
+/// The sweep as the record tells of it: each point with its values, and its stages that other points do not share.
+pub fn points(plan: &Plan) -> Option<serde_json::Value> {
+    let sweep = plan.sweep.as_ref()?;
+    let points = sweep.points.iter().map(|point| {
+        let own = point.stages.iter().map(|&stage| &plan.stages[stage]);
+        let differing = own.filter(|stage| sweep.stages.contains(&stage.of)).map(|stage| &stage.name);
+        serde_json::json!({
+            "name": point.name,
+            "folder": point.folder,
+            "values": point.values,
+            "stages": differing.collect::<Vec<_>>(),
+        })
+    });
+    Some(points.collect())
+}

@@ -1,0 +1,190 @@
+//! Publishing: a run's tree appears whole or not at all, under a name that follows from plan and inputs.
+
+pub mod bundle;
+pub mod collect;
+pub mod layout;
+pub mod publication;
+pub mod root;
+pub mod run_json;
+pub mod timing;
+pub mod withdrawal;
+
+use crate::record::sweep_table;
+use crate::{
+    error::Error,
+    plan::Plan,
+    publish::{
+        publication::Run,
+        run_json::record,
+        timing::{timing, write_timing},
+    },
+    record::{published::Published, scores, summary::Summary},
+    report::{self, attribution_md, html},
+};
+use datasets::{
+    Digest,
+    store::{Store, StoreError, sync_folder, write_atomic},
+};
+use stages::flow::Event;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    io::{self},
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    process,
+    time::Instant,
+};
+
+/// The file of a run's record; a tree is whole when it holds the record that belongs to it.
+pub(crate) const RECORD: &str = "run.json";
+/// The table of what was withdrawn.
+const QUARANTINE: &str = "quarantine.tsv";
+
+/// Writes the tree of a run, or finds it there.
+///
+/// # Errors
+/// When the store refuses, or a source of the report's sounds is gone.
+pub fn publish(run: &Run<'_>) -> Result<Published, Error> {
+    let store = &run.env.store;
+    let name = format!("{}-{}", run.plan.name, run.id.short(12));
+    let folder = store.runs().join(&name);
+    let scores = scores::scores(run.plan, run.outcome);
+    let results = sweep_table::results(run.plan, &scores);
+    let (files, works) = rayon::join(
+        || layout::files(run.plan, run.outcome, run.corpus, results.as_ref(), store),
+        || collect::attribution(run),
+    );
+    let files = files?;
+    let record = record(run, &name, &files, &scores);
+    let mut texts = BTreeMap::from([(RECORD, record)]);
+    if !run.withdrawn.tombstones.is_empty() {
+        texts.insert(QUARANTINE, withdrawal::quarantine(&run.withdrawn.tombstones));
+    }
+    let same = |(name, text): (&&str, &String)| fs::read_to_string(folder.join(name)).is_ok_and(|own| own == *text);
+    let known = texts.iter().all(same) && whole(&folder, &files);
+    if !known {
+        run.env.event(Event::Publishing { run: name.clone() });
+        let report = collect::report(run, results.as_ref(), works?, &name)?;
+        let mut all = bundle::texts(run, &name, &files, &report)?;
+        all.extend(texts.into_iter().map(|(name, text)| (PathBuf::from(name), text)));
+        write_tree(store, &folder, &files, &report, &all)?;
+    }
+    let timing = timing(run.plan, &name, run.summary, run.workers, run.processes, run.started);
+    write_timing(&folder, &timing)?;
+    point_latest(&store.runs(), &name)?;
+    Ok(Published { run: name, folder, known })
+}
+
+fn whole(folder: &Path, files: &BTreeMap<PathBuf, Digest>) -> bool {
+    let mut written = ["report.html", "ATTRIBUTION.md"].map(PathBuf::from).to_vec();
+    let models: BTreeSet<&Path> =
+        files.keys().filter(|path| path.starts_with("model")).filter_map(|p| p.parent()).collect();
+    for folder in models {
+        written.extend([bundle::CARD, bundle::ATTRIBUTION, bundle::INDEX].map(|name| folder.join(name)));
+    }
+    files.keys().chain(&written).all(|path| folder.join(path).is_file())
+}
+
+fn write_tree(
+    store: &Store,
+    folder: &Path,
+    files: &BTreeMap<PathBuf, Digest>,
+    report: &report::Report,
+    texts: &BTreeMap<PathBuf, String>,
+) -> Result<(), StoreError> {
+    let runs = store.runs();
+    // A tree under way is hidden; what a killed run left of one is in nobody's way.
+    let temp = runs.join(format!(".{}.tmp", process::id()));
+    let _ = fs::remove_dir_all(&temp);
+    let written = fill(store, &temp, files, report, texts).and_then(|()| settle(&runs, &temp, folder));
+    if written.is_err() {
+        let _ = fs::remove_dir_all(&temp);
+    }
+    written
+}
+
+fn fill(
+    store: &Store,
+    temp: &Path,
+    files: &BTreeMap<PathBuf, Digest>,
+    report: &report::Report,
+    texts: &BTreeMap<PathBuf, String>,
+) -> Result<(), StoreError> {
+    create(temp)?;
+    for (path, digest) in files {
+        let target = temp.join(path);
+        if let Some(parent) = target.parent() {
+            create(parent)?;
+        }
+        link(&store.path(digest), &target)?;
+    }
+    let (page, works) = rayon::join(|| html(report), || attribution_md(report));
+    write_atomic(&temp.join("report.html"), page.as_bytes())?;
+    write_atomic(&temp.join("ATTRIBUTION.md"), works.as_bytes())?;
+    // In the order of their names, in which the record comes last.
+    texts.iter().try_for_each(|(path, text)| write_atomic(&temp.join(path), text.as_bytes()))
+}
+
+/// Gives a whole tree its name.
+fn settle(runs: &Path, temp: &Path, folder: &Path) -> Result<(), StoreError> {
+    if folder.exists() {
+        // A damaged tree of the same run: out of the way first, so that at no time half of each is seen.
+        let old = runs.join(format!(".{}.old", process::id()));
+        // A killed process may have had this number: in a container most have.
+        let _ = fs::remove_dir_all(&old);
+        rename(folder, &old)?;
+        rename(temp, folder)?;
+        let _ = fs::remove_dir_all(&old);
+    } else {
+        rename(temp, folder)?;
+    }
+    sync_folder(runs)
+}
+
+fn create(folder: &Path) -> Result<(), StoreError> {
+    datasets::store::fault::point("write")
+        .and_then(|()| fs::create_dir_all(folder))
+        .map_err(StoreError::io("create", folder))
+}
+
+fn rename(from: &Path, to: &Path) -> Result<(), StoreError> {
+    datasets::store::fault::point("rename").and_then(|()| fs::rename(from, to)).map_err(StoreError::io("rename", to))
+}
+
+/// A second name for an object; a copy where the disk has no second names.
+fn link(object: &Path, target: &Path) -> Result<(), StoreError> {
+    let linked = datasets::store::fault::point("write").and_then(|()| match fs::hard_link(object, target) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => fs::copy(object, target).map(|_| ()),
+        other => other,
+    });
+    linked.map_err(StoreError::io("write", target))
+}
+
+fn point_latest(runs: &Path, name: &str) -> Result<(), StoreError> {
+    let latest = runs.join("latest");
+    if fs::read_link(&latest).is_ok_and(|target| target == Path::new(name)) {
+        return Ok(());
+    }
+    let temp = runs.join(format!(".{}.latest", process::id()));
+    let _ = fs::remove_file(&temp);
+    symlink(name, &temp).map_err(StoreError::io("write", &temp))?;
+    rename(&temp, &latest)
+}
+
+/// Makes a tree that is there the last one: what publishing does where nothing changed.
+///
+/// # Errors
+/// When the store refuses.
+pub fn again(
+    plan: &Plan,
+    store: &Store,
+    published: &Published,
+    summary: &Summary,
+    workers: usize,
+    started: Instant,
+) -> Result<(), StoreError> {
+    let text = timing(plan, &published.run, summary, workers, 1, started);
+    write_timing(&published.folder, &text)?;
+    point_latest(&store.runs(), &published.run)
+}

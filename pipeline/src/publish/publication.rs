@@ -1,0 +1,30 @@
+//! Everything that publishing needs of a run.
+
+use crate::{dataflow::outcome::Outcome, plan::Plan, publish::withdrawal::Withdrawn, record::summary::Summary};
+use datasets::Digest;
+use stages::{flow::Env, rows::kept::Corpus};
+use std::time::Instant;
+
+/// Everything that publishing needs.
+pub struct Run<'a> {
+    /// The plan.
+    pub plan: &'a Plan,
+    /// What became of it.
+    pub outcome: &'a Outcome,
+    /// Its corpus, in the order of ids.
+    pub corpus: &'a Corpus<'a>,
+    /// Store and sources.
+    pub env: &'a Env,
+    /// The run's digest.
+    pub id: Digest,
+    /// What it says of itself.
+    pub summary: &'a Summary,
+    /// What its opt-out lists withdraw.
+    pub withdrawn: &'a Withdrawn,
+    /// Workers.
+    pub workers: usize,
+    /// Processes.
+    pub processes: usize,
+    /// When the run started.
+    pub started: Instant,
+}

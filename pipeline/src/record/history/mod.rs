@@ -1,0 +1,305 @@
+//! What the last published run of a name was like: for the guards, for rows added and retracted, and for the reasons and
+//! estimates of a plan.
+//!
+//! One file of the store for each name, `history/NAME`. It holds no id: rows go by digests of their names, so that a
+//! track that is withdrawn is named in one place less.
+
+mod records;
+
+pub use stages::rows::fingerprint::{LABELS, Labels, Mark, Name, parts};
+
+use crate::{
+    dataflow::outcome::{Outcome, StageOutcome},
+    plan::{Plan, PlannedStage},
+    record::settled::Settled,
+};
+use datasets::{
+    audio::{decode::DECODER, resample::RESAMPLER},
+    effect::numerics,
+    store::{Store, StoreError, Temp, fault},
+};
+use rayon::prelude::*;
+use records::Packed;
+use serde::{Deserialize, Serialize};
+use stages::{flow::Cost, stage::Shape};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    io::{self, BufRead, BufReader, BufWriter, Write},
+    path::{Path, PathBuf},
+};
+
+/// The version of the file.
+const FORMAT: u32 = 4;
+
+/// The last published run of a name.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct History {
+    format: u32,
+    /// The run: name and id.
+    pub run: String,
+    /// What results rest on beside settings and inputs, as far as the host decides: each by what it is called.
+    pub versions: BTreeMap<String, String>,
+    /// Its stages.
+    pub stages: Vec<Past>,
+    /// What a run that changes nothing needs to know.
+    pub settled: Option<Settled>,
+    /// The last one that went on to stages which this one left out by `--to`.
+    former: Option<Box<History>>,
+}
+
+/// One stage of the last published run: the parts of which the keys of its items were made.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Past {
+    /// Its name.
+    pub name: String,
+    /// Its verb.
+    pub verb: String,
+    /// The verb's revision.
+    pub revision: u32,
+    /// Its settings in TOML, in their order.
+    pub settings: Vec<(String, String)>,
+    /// The names of the stages that feed it.
+    pub from: Vec<String>,
+    /// Seed and salt, where its verb draws.
+    pub seed: Option<(u64, String)>,
+    /// What an item of it cost when some were last executed.
+    pub cost: Option<Cost>,
+    rows: Packed<{ Mark::BYTES }>,
+    labels: Packed<{ Labels::BYTES }>,
+    failed: Packed<{ Name::BYTES }>,
+}
+
+impl Past {
+    fn of(plan: &Plan, stage: &PlannedStage, own: &StageOutcome, before: Option<&Past>) -> Past {
+        let mut labels = Vec::new();
+        if stage.entry.shape == Shape::Source {
+            labels = own.kept.views().map(|track| Labels::of(&track).bytes()).collect();
+        }
+        let failed = own.dropped.iter().filter(|row| row.failed).map(|row| Name::of(&row.id).bytes()).collect();
+        let now = own.ledger.cost;
+        Past {
+            name: stage.name.clone(),
+            verb: stage.entry.verb.to_owned(),
+            revision: stage.revision(),
+            settings: stage.settings().map(|(name, value)| (name.to_owned(), value)).collect(),
+            from: stage.inputs.iter().flatten().map(|&fed| plan.stages[fed].name.clone()).collect(),
+            seed: stage.entry.random.then(|| (stage.seed, stage.salt.clone())),
+            cost: if now.executed > 0 { Some(now) } else { before.and_then(|before| before.cost) },
+            rows: Packed::sorted(own.kept.marks().map(Mark::bytes).collect()),
+            labels: Packed::sorted(labels),
+            failed: Packed::sorted(failed),
+        }
+    }
+
+    /// The rows that it kept, sorted by name.
+    pub fn rows(&self) -> impl ExactSizeIterator<Item = Mark> + '_ {
+        self.rows.iter().map(Mark::read)
+    }
+
+    /// Whether it kept a row of this name.
+    pub fn kept(&self, name: Name) -> bool {
+        self.rows.starts_with(&name.bytes()).is_some()
+    }
+
+    /// Whether it kept a row of a track, or of a part of it.
+    pub fn kept_of(&self, track: Name) -> bool {
+        self.rows.starts_with(track.track_bytes()).is_some()
+    }
+
+    /// What was said about a track, at a stage that lists a corpus.
+    pub fn labels(&self, name: Name) -> Option<Labels> {
+        self.labels.starts_with(&name.bytes()).map(Labels::read)
+    }
+
+    /// Whether the source of a row of this name could not be read.
+    pub fn failed(&self, name: Name) -> bool {
+        self.failed.starts_with(&name.bytes()).is_some()
+    }
+}
+
+/// What this program and this host would do otherwise than others.
+pub fn versions() -> BTreeMap<String, String> {
+    let versions = [("numerics", numerics()), ("decoder", DECODER), ("resampler", RESAMPLER)];
+    versions.map(|(what, version)| (what.to_owned(), version.to_owned())).into()
+}
+
+/// Packs a history, which may be large, piece by piece.
+fn pack(history: &History, to: impl Write) -> io::Result<()> {
+    let to = BufWriter::with_capacity(1 << 16, to);
+    // Nothing here can fail to be packed: numbers, strings and bytes.
+    postcard::to_io(history, to).map_err(io::Error::other)?.flush()
+}
+
+/// What is written to it is compared with what a file holds.
+struct Against(BufReader<fs::File>);
+
+impl Write for Against {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let theirs = self.0.fill_buf()?;
+        let both = bytes.len().min(theirs.len());
+        if both == 0 || bytes[..both] != theirs[..both] {
+            return Err(io::Error::other("it holds something else"));
+        }
+        self.0.consume(both);
+        Ok(both)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Whether a file holds this history.
+fn holds(path: &Path, history: &History) -> bool {
+    let Ok(file) = fs::File::open(path) else { return false };
+    let mut against = Against(BufReader::with_capacity(1 << 16, file));
+    pack(history, &mut against).is_ok() && against.0.fill_buf().is_ok_and(<[u8]>::is_empty)
+}
+
+fn place(store: &Store, name: &str) -> PathBuf {
+    store.root().join("history").join(name)
+}
+
+impl History {
+    /// The names of which there is one, and where it lies.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn names(store: &Store) -> Result<Vec<(String, PathBuf)>, StoreError> {
+        let folder = store.root().join("history");
+        let entries = match fs::read_dir(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.and_then(Iterator::collect::<io::Result<Vec<_>>>),
+        };
+        let entries = entries.map_err(StoreError::io("read", &folder))?.into_iter();
+        let named = entries.filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path())));
+        // Hidden ones are on the way.
+        let mut named: Vec<_> = named.filter(|(name, _)| !name.starts_with('.')).collect();
+        named.sort();
+        Ok(named)
+    }
+
+    /// Of the last published run of a name; none where none is known, or another version wrote it.
+    ///
+    /// # Errors
+    /// When the disk refuses: a guard compares with it.
+    pub fn of(store: &Store, name: &str) -> Result<Option<History>, StoreError> {
+        let path = place(store, name);
+        let bytes = match fault::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            read => read.map_err(StoreError::io("read", &path))?,
+        };
+        Ok(postcard::from_bytes(&bytes).ok().filter(|history: &History| history.format == FORMAT))
+    }
+
+    /// The stage of a name, as the last run had it that went so far.
+    pub fn stage(&self, name: &str) -> Option<&Past> {
+        self.own(name).or_else(|| self.former.as_ref()?.stage(name))
+    }
+
+    /// The stage of a name, where this very run had it.
+    pub fn own(&self, name: &str) -> Option<&Past> {
+        self.stages.iter().find(|stage| stage.name == name)
+    }
+
+    /// The last run that went on to stages which this one left out by `--to`.
+    pub fn former(&self) -> Option<&History> {
+        self.former.as_deref()
+    }
+
+    /// That of a run, if it is this one or a former one.
+    pub fn of_run(self, run: &str) -> Option<History> {
+        if self.run == run { Some(self) } else { self.former?.of_run(run) }
+    }
+
+    /// Forgets former runs but for these; whether there was another.
+    pub fn keep(&mut self, runs: &BTreeSet<&str>) -> bool {
+        let Some(mut former) = self.former.take() else { return false };
+        let (deeper, here) = (former.keep(runs), !runs.contains(former.run.as_str()));
+        self.former = if here { former.former.take() } else { Some(former) };
+        deeper || here
+    }
+
+    /// What stays of it beside a run that leaves out some stages: the runs that last had them.
+    fn beside(&self, mut left_out: BTreeSet<String>) -> Option<Box<History>> {
+        let all = left_out.len();
+        left_out.retain(|name| self.own(name).is_none());
+        let had = left_out.len() < all;
+        let former = self.former.as_ref().and_then(|former| former.beside(left_out));
+        // Without what it was fed by, a stage could not be explained: all of that run stays.
+        if had { Some(Box::new(History { settled: None, former, ..self.clone() })) } else { former }
+    }
+
+    /// Rows that a stage kept.
+    pub fn kept(&self, stage: &str) -> Option<u64> {
+        self.stage(stage).map(|stage| stage.rows.len() as u64)
+    }
+
+    /// What comes after this, once an outcome is published.
+    pub fn next(&self, plan: &Plan, outcome: &Outcome) -> History {
+        let stages = plan.stages.iter().zip(&outcome.stages);
+        let stages = stages.map(|(stage, own)| Past::of(plan, stage, own, self.stage(&stage.name)));
+        let former = self.beside(plan.left_out.clone());
+        let (stages, versions) = (stages.collect(), versions());
+        History { format: FORMAT, run: String::new(), versions, stages, settled: None, former }
+    }
+
+    /// Rows added and retracted at each stage of the next run.
+    pub fn changes(&self, next: &History) -> Vec<(u64, u64)> {
+        let none = Packed::default();
+        let changes = next.stages.iter().map(|now| {
+            let before = self.stage(&now.name).map_or(&none, |before| &before.rows);
+            (now.rows.without(before), before.without(&now.rows))
+        });
+        changes.collect()
+    }
+
+    /// Makes it that of the last published run.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub fn record(self, store: &Store, name: &str, run: &str, settled: Option<Settled>) -> Result<(), StoreError> {
+        let history = History { run: run.to_owned(), settled, ..self };
+        let path = place(store, name);
+        if holds(&path, &history) {
+            return Ok(());
+        }
+        let folder = store.root().join("history");
+        fs::create_dir_all(&folder).map_err(StoreError::io("create", &folder))?;
+        let mut temp = Temp::beside(&path)?;
+        pack(&history, &mut temp).map_err(StoreError::io("write", &path))?;
+        temp.commit(&path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::MetadataExt;
+
+    #[test]
+    fn a_history_that_is_there_is_not_written_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(folder.path()).expect("a store");
+        let stage =
+            |n: u32| Past { name: format!("s{n}"), rows: Packed::sorted(vec![[n as u8; 24]; 9]), ..Past::default() };
+        let history =
+            |count: u32| History { format: FORMAT, stages: (0..count).map(stage).collect(), ..History::default() };
+        let record = |count: u32| {
+            history(count).record(&store, "name", "name-1", None).expect("recorded");
+            let read = History::of(&store, "name").expect("read").expect("there");
+            assert_eq!(read, History { run: "name-1".into(), ..history(count) });
+            fs::metadata(place(&store, "name")).expect("a file").ino()
+        };
+        let first = record(3);
+        assert_eq!(record(3), first);
+        assert_ne!(record(2), first);
+        // One that goes on is another.
+        let path = place(&store, "name");
+        let longer: Vec<u8> = fs::read(&path).expect("read").into_iter().chain([0]).collect();
+        fs::write(&path, longer).expect("written");
+        assert!(!holds(&path, &History { run: "name-1".into(), ..history(2) }));
+        record(2);
+        assert!(holds(&path, &History { run: "name-1".into(), ..history(2) }));
+    }
+}

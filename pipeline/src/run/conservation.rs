@@ -1,0 +1,84 @@
+//! Refused rows are rows: checks that every row that went in came out, kept or dropped.
+
+use crate::{dataflow::outcome::Outcome, plan::Plan};
+use datasets::row::Shard;
+use stages::{
+    flow::Failure,
+    rows::{Kind, kept::Kept},
+    stage::Shape,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Stages over a whole corpus that had rows, and none that they select: there is nothing to train on.
+pub fn idle(plan: &Plan, outcome: &Outcome) -> Vec<Failure> {
+    let mut failures = Vec::new();
+    for (stage, own) in plan.stages.iter().zip(&outcome.stages) {
+        let first = stage.inputs.first().map(Vec::as_slice).unwrap_or_default();
+        let count: usize = first.iter().map(|i| outcome.stages[*i].kept.len()).sum();
+        if stage.entry.shape != Shape::Corpus || !own.kept.is_empty() || count == 0 {
+            continue;
+        }
+        let mut splits: BTreeMap<String, usize> = BTreeMap::new();
+        for row in first.iter().flat_map(|i| outcome.stages[*i].kept.iter()) {
+            let split = if row.split().is_empty() { "no split" } else { row.split() };
+            *splits.entry(split.to_owned()).or_default() += 1;
+        }
+        let splits: Vec<String> = splits.iter().map(|(split, count)| format!("{count} in `{split}`")).collect();
+        let selects = stage.ready.shown().into_iter().find(|(name, _)| *name == "split");
+        let selects = selects.map_or_else(String::new, |(_, value)| format!(" of split = {value}"));
+        failures.push(Failure::Stage {
+            stage: stage.name.clone(),
+            why: format!(
+                "it got no row{selects} among its {count}: {}; add recordings, or divide them otherwise by the settings of `split`",
+                splits.join(", ")
+            ),
+        });
+    }
+    failures
+}
+
+/// Checks every stage of a finished run.
+///
+/// # Errors
+/// A sentence for each stage whose rows do not add up: a bug of ours.
+pub fn check(plan: &Plan, outcome: &Outcome, found: &[usize]) -> Result<(), Vec<String>> {
+    let wrong: Vec<String> = plan
+        .stages
+        .iter()
+        .enumerate()
+        .filter_map(|(index, stage)| {
+            let own = &outcome.stages[index];
+            let first = stage.inputs.first().map(Vec::as_slice).unwrap_or_default();
+            let inputs = || first.iter().map(|i| &outcome.stages[*i].kept);
+            let given = if stage.inputs.is_empty() { found[index] } else { inputs().map(Kept::len).sum() };
+            let (kept, dropped) = (own.kept.len(), own.dropped.len());
+            let fine = match stage.entry.shape {
+                Shape::Source | Shape::OneToOne => kept + dropped == given,
+                Shape::OneToMany => {
+                    let given: BTreeSet<&str> = inputs().flat_map(tracks).collect();
+                    let made: BTreeSet<&str> = tracks(&own.kept).collect();
+                    let refused: BTreeSet<&str> = own.dropped.iter().map(|row| row.id.as_str()).collect();
+                    refused.len() == dropped && made.is_disjoint(&refused) && &made | &refused == given
+                }
+                Shape::Reduce => members(&own.kept) + dropped == given,
+                Shape::Corpus => kept == 1 || given == 0,
+                Shape::Made => kept >= 1 || given == 0,
+            };
+            (!fine).then(|| format!("{}: {given} rows in, {kept} kept, {dropped} dropped", stage.name))
+        })
+        .collect();
+    if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+}
+
+/// The ids of the tracks that rows are or are parts of.
+fn tracks(kept: &Kept) -> impl Iterator<Item = &str> {
+    (0..kept.len()).map(|index| kept.track_id(index))
+}
+
+/// Rows that kept rows stand for.
+fn members(kept: &Kept) -> usize {
+    match kept.are(Kind::Shard) {
+        true => kept.rows::<Shard>().iter().map(|shard| shard.clips as usize).sum(),
+        false => kept.len(),
+    }
+}

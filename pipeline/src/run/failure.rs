@@ -1,0 +1,40 @@
+//! Failures of a run as errors with exit codes.
+
+use crate::error::Error;
+use stages::flow::{Env, Failure};
+
+/// Why a run of several processes ended early. What was finished is kept.
+pub(crate) fn early(env: &Env, error: Error) -> Error {
+    let flushed = env.store.flush();
+    match error {
+        // A failure stops a run by the same word as Ctrl-C.
+        Error::Interrupted => failure(env.ledger.take().1).or(flushed.err().map(Error::from)).unwrap_or(error),
+        other => other,
+    }
+}
+
+/// A failure as other processes are told of it: exit code and sentence.
+pub(crate) fn told(failure: Failure) -> (u8, String) {
+    self::failure(vec![failure]).map_or_else(|| (1, String::new()), |error| (error.code(), error.to_string()))
+}
+
+/// The gravest failure decides the exit code; all are told.
+pub(crate) fn failure(failures: Vec<Failure>) -> Option<Error> {
+    let (mut stages, mut sources) = (Vec::new(), Vec::new());
+    for failure in failures {
+        match failure {
+            Failure::Store(error) => return Some(error.into()),
+            Failure::Pin(why) => return Some(Error::Lock(why)),
+            Failure::Stage { stage, why } => stages.push(format!("stage `{stage}` failed: {why}")),
+            Failure::Source { stage, why } => sources.push(format!("stage `{stage}` did not start: {why}")),
+            Failure::Elsewhere { code: 6, why } => stages.push(why),
+            Failure::Elsewhere { code: 3, why } => sources.push(why),
+            Failure::Elsewhere { code, why } => return Some(Error::Elsewhere { code, why }),
+        }
+    }
+    if !stages.is_empty() {
+        stages.extend(sources);
+        return Some(Error::Stage(stages.join("\n")));
+    }
+    (!sources.is_empty()).then(|| Error::Source(sources.join("\n")))
+}

@@ -1,0 +1,140 @@
+//! Checks what became of a plan, publishes it, writes lock and history.
+
+use crate::{
+    dataflow::{cluster::Seat, outcome::Outcome},
+    error::Error,
+    plan::{Plan, PlannedStage},
+    publish::{
+        self, publication, root,
+        withdrawal::{self},
+    },
+    record::{corpus::corpus, history::History, lockfile::Lock, settled::Settled, summary::Summary},
+    run::{conservation, failure::failure, finished::Finished, guard, inputs::Facts, prepare::Options},
+};
+use datasets::{Digest, Key, store::Store};
+use stages::{
+    flow::{Env, Event},
+    rows::AnyRow,
+    stage::Refresh,
+};
+use std::{path::PathBuf, time::Instant};
+
+/// Checks what became of a plan and publishes it.
+///
+/// # Errors
+/// See [`Error`].
+pub(crate) fn finish(
+    plan: &Plan,
+    env: &Env,
+    outcome: Outcome,
+    facts: &Facts,
+    settled: Option<Digest>,
+    history: History,
+    lock: &mut Lock,
+    options: &Options,
+    started: Instant,
+) -> Result<Finished, Error> {
+    if let Some(error) = failure(outcome.failures) {
+        return Err(error);
+    }
+    if env.cancel.cancelled() {
+        return Err(Error::Interrupted);
+    }
+    let mut outcome = Outcome { stages: outcome.stages, failures: Vec::new() };
+    if let Some(error) = failure(conservation::idle(plan, &outcome)) {
+        return Err(error);
+    }
+    conservation::check(plan, &outcome, &facts.counts)
+        .map_err(|wrong| Error::Bug(format!("rows were lost: {}", wrong.join("; "))))?;
+    if !options.allow_shrink {
+        guard::dropped(plan, &outcome).map_err(Error::Guard)?;
+    }
+    let withdrawn = withdrawal::look(plan, &mut outcome, env)?;
+    warn(env, &withdrawn);
+    let id = run_id(plan, &facts.inputs, &outcome);
+    let next = history.next(plan, &outcome);
+    let summary = Summary::of(plan, &outcome, &history.changes(&next));
+    // Of a large corpus it takes as much as the next one.
+    drop(history);
+    let published = publish::publish(&publication::Run {
+        plan,
+        outcome: &outcome,
+        corpus: &corpus(&outcome),
+        env,
+        id,
+        summary: &summary,
+        withdrawn: &withdrawn,
+        workers: options.workers,
+        processes: options.seat.as_ref().map_or(1, Seat::processes),
+        started,
+    })?;
+    let settled = Settled::of(settled, &outcome, &published, &summary);
+    next.record(&env.store, &plan.name, &published.run, settled)?;
+    let locked = write_lock(plan, &outcome, lock, &env.store)?;
+    root::record(&env.store, plan, &outcome, &withdrawn, &published.run, published.known)?;
+    env.store.flush()?;
+    // Millions of rows take a second to be freed, and nobody waits for it.
+    std::thread::spawn(move || drop(outcome));
+    Ok(Finished { summary, published, wall: started.elapsed(), locked })
+}
+
+/// Lines of a list that name nothing may be slips, or about other corpora.
+pub(crate) fn warn(env: &Env, withdrawn: &withdrawal::Withdrawn) {
+    for (stage, lines) in &withdrawn.idle {
+        let all = env.optouts.get(stage).map_or(0, |list| list.lines().len());
+        let first = lines.iter().min().copied().unwrap_or_default();
+        let message =
+            format!("{} of the {all} lines of `exclude` name no track here, the first in line {first}", lines.len());
+        env.event(Event::Warning { stage: stage.clone(), message });
+    }
+}
+
+pub(crate) fn run_id(plan: &Plan, inputs: &Digest, outcome: &Outcome) -> Digest {
+    let mut key = Key::new("run").digest(&plan.digest()).digest(inputs).text(datasets::effect::numerics());
+    for (stage, weights) in pinned(plan, outcome) {
+        key = key.text(&stage.name).digest(&weights);
+    }
+    for (stage, own) in plan.stages.iter().zip(&outcome.stages) {
+        for row in own.dropped.iter().filter(|row| row.failed) {
+            key = key.text(&stage.name).text(&row.id);
+        }
+        // A list counts as far as it names tracks of this corpus.
+        for row in own.dropped.iter().filter(|row| row.withdrawn()) {
+            key = key.text(&stage.name).text(&row.id).text(&row.why);
+        }
+    }
+    key.finish()
+}
+
+/// The weights of each stage whose weights are pinned, now or by this run: the run that trains them and the next one,
+/// which finds them in the lock, are the same run.
+pub(crate) fn pinned<'a>(plan: &'a Plan, outcome: &'a Outcome) -> impl Iterator<Item = (&'a PlannedStage, Digest)> {
+    plan.stages.iter().zip(&outcome.stages).filter_map(|(stage, own)| match own.kept.made().first() {
+        Some(AnyRow::Weights(weights)) if stage.ready.refresh() == Some(Refresh::Pinned) => {
+            Some((stage, weights.digest))
+        }
+        Some(AnyRow::Prior(prior)) if stage.ready.refresh() == Some(Refresh::Pinned) => Some((stage, prior.digest)),
+        _ => None,
+    })
+}
+
+pub(crate) fn write_lock(
+    plan: &Plan,
+    outcome: &Outcome,
+    lock: &mut Lock,
+    store: &Store,
+) -> Result<Option<PathBuf>, Error> {
+    let (mut changed, mut any) = (false, false);
+    for (stage, weights) in pinned(plan, outcome) {
+        changed |= lock.set(&stage.name, stage.ready.digest(), weights);
+        any = true;
+    }
+    if changed {
+        lock.write()?;
+    }
+    // What it names stays when the store is cleaned up.
+    if any && let Ok(path) = std::path::absolute(lock.path()) {
+        store.pin(&path, lock.weights().collect())?;
+    }
+    Ok(changed.then(|| lock.path().to_owned()))
+}

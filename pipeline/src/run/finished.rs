@@ -1,0 +1,57 @@
+//! A finished run, and what a person reads of it.
+
+use crate::record::{published::Published, summary::Summary};
+use serde_json::json;
+use std::{fmt::Write as _, path::PathBuf, time::Duration};
+
+/// A finished run.
+#[derive(Debug)]
+pub struct Finished {
+    /// What it says of itself.
+    pub summary: Summary,
+    /// Where it was published.
+    pub published: Published,
+    /// How long it took.
+    pub wall: Duration,
+    /// The lock file, where this run wrote it.
+    pub locked: Option<PathBuf>,
+}
+
+/// The table of a finished run, and where its results are.
+pub fn summary(finished: &Finished) -> String {
+    let mut text = finished.summary.text();
+    let Published { run, folder, .. } = &finished.published;
+    let has = |name: &str| folder.join(name).exists();
+    let shown = folder.display();
+    let _ = writeln!(text, "run     {run} ({:.1} s)", finished.wall.as_secs_f64());
+    if has("codes") {
+        let _ = writeln!(text, "codes   {shown}/codes");
+    }
+    if has("model") {
+        let _ = writeln!(text, "model   {shown}/model");
+    }
+    if has("results.csv") {
+        let _ = writeln!(text, "results {shown}/results.csv");
+    }
+    let _ = writeln!(text, "report  {shown}/report.html");
+    if let Some(lock) = &finished.locked {
+        let _ = writeln!(text, "lock    {}", lock.display());
+    }
+    text
+}
+
+/// The last event of a run with `--json`.
+pub fn done(finished: &Finished) -> String {
+    json!({
+        "event": "done",
+        "stages": finished.summary.counts(),
+        "run": finished.published.run,
+        "folder": finished.published.folder.display().to_string(),
+    })
+    .to_string()
+}
+
+/// The last event of a process that does not lead, with `--json`.
+pub fn followed(run: &str) -> String {
+    json!({ "event": "followed", "run": run }).to_string()
+}

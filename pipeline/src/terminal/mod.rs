@@ -1,0 +1,4 @@
+//! What people see on a terminal: progress and tables.
+
+pub mod progress;
+pub mod table;

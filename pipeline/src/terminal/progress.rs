@@ -1,0 +1,145 @@
+//! What a person sees: progress while it runs, a table when it is done; or one JSON event a line.
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use stages::flow::{Event, Observer};
+use std::io::IsTerminal;
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// Plain lines come at most this often for one stage.
+const PACE: Duration = Duration::from_secs(5);
+
+#[derive(Default)]
+struct Count {
+    queued: u64,
+    done: u64,
+    said: Option<Instant>,
+}
+
+enum Mode {
+    Json,
+    Bars(MultiProgress, Mutex<BTreeMap<String, ProgressBar>>),
+    Plain,
+}
+
+/// Shows events as progress bars on a terminal, as plain lines elsewhere, or as JSON.
+pub struct Screen {
+    mode: Mode,
+    counts: Mutex<BTreeMap<String, Count>>,
+}
+
+impl Screen {
+    /// JSON goes to standard output, everything else to standard error.
+    pub fn new(json: bool) -> Screen {
+        let mode = match (json, io::stderr().is_terminal()) {
+            (true, _) => Mode::Json,
+            (false, true) => {
+                Mode::Bars(MultiProgress::with_draw_target(ProgressDrawTarget::stderr()), Mutex::default())
+            }
+            (false, false) => Mode::Plain,
+        };
+        Screen { mode, counts: Mutex::default() }
+    }
+
+    fn progress(&self, stage: &str, done: u64, total: u64, text: &str) {
+        match &self.mode {
+            Mode::Json => {}
+            Mode::Bars(all, bars) => {
+                let mut bars = lock(bars);
+                let bar = bars.entry(stage.to_owned()).or_insert_with(|| {
+                    let style = ProgressStyle::with_template("{prefix:>12} {bar:32} {pos}/{len} {elapsed} {msg}");
+                    let bar = all.add(ProgressBar::new(total));
+                    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+                    bar.set_prefix(stage.to_owned());
+                    bar
+                });
+                bar.set_length(total);
+                bar.set_position(done);
+                bar.set_message(text.to_owned());
+                if done == total {
+                    bar.finish();
+                }
+            }
+            Mode::Plain => {
+                let mut counts = lock(&self.counts);
+                let count = counts.entry(stage.to_owned()).or_default();
+                let due = count.said.is_none_or(|said| said.elapsed() >= PACE) || done == total;
+                if due {
+                    count.said = Some(Instant::now());
+                    let dot = if text.is_empty() { "" } else { ", " };
+                    eprintln!("{stage}: {done} of {total}{dot}{text}");
+                }
+            }
+        }
+    }
+
+    fn line(&self, text: &str) {
+        match &self.mode {
+            Mode::Bars(all, _) => {
+                let _ = all.println(text);
+            }
+            _ => eprintln!("{text}"),
+        }
+    }
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Observer for Screen {
+    fn event(&self, event: Event) {
+        if let Mode::Json = self.mode {
+            if !matches!(event, Event::Queued { .. } | Event::Shared { .. })
+                && let Ok(line) = serde_json::to_string(&event)
+            {
+                let _ = writeln!(io::stdout().lock(), "{line}");
+            }
+            return;
+        }
+        match event {
+            Event::Queued { stage } => {
+                let (done, queued) = {
+                    let mut counts = lock(&self.counts);
+                    let count = counts.entry(stage.clone()).or_default();
+                    count.queued += 1;
+                    (count.done, count.queued)
+                };
+                if let Mode::Bars(..) = self.mode {
+                    self.progress(&stage, done, queued, "");
+                }
+            }
+            Event::Executed { stage, .. } | Event::Shared { stage } => {
+                let (done, queued) = {
+                    let mut counts = lock(&self.counts);
+                    let count = counts.entry(stage.clone()).or_default();
+                    count.done += 1;
+                    (count.done, count.queued)
+                };
+                // A training that is done has shown its steps.
+                if queued > 1 {
+                    self.progress(&stage, done, queued, "");
+                }
+            }
+            Event::Warning { stage, message } => self.line(&format!("warning: {stage}: {message}")),
+            Event::Step { stage, done, total, level, reconstruction, perplexity, .. } => {
+                let text = format!("level {level}: reconstruction {reconstruction:.3}, perplexity {perplexity:.0}");
+                self.progress(&stage, done, total, &text);
+            }
+            Event::Learned { stage, done, total, bits, .. } => {
+                self.progress(&stage, done, total, &format!("{bits:.2} bits per code"));
+            }
+            Event::Sampled { stage, done, total } => self.progress(&stage, done, total, "codes"),
+            Event::Heard { stage, done, total } => self.progress(&stage, done, total, "sounds"),
+            Event::Resumed { stage, done, total } => {
+                self.line(&format!("{stage}: goes on from a checkpoint, {done} of {total} are done"));
+            }
+            Event::Publishing { run } => self.line(&format!("publishing {run}")),
+            Event::Checkpoint { .. } | Event::Unchanged { .. } => {}
+        }
+    }
+}

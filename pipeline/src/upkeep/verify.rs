@@ -1,0 +1,181 @@
+//! `store verify`: checks every object and every published file against its digest, and every receipt against the
+//! objects that it names. What is damaged goes, with the receipts that name it, so that the next run makes it again.
+
+use crate::{error::Error, inspect::runs};
+use datasets::{
+    Digest,
+    store::{Store, StoreError, remove},
+};
+use rayon::prelude::*;
+use serde_json::{Value, json};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    fs::{self, File},
+    io,
+    os::unix::fs::MetadataExt,
+    path::Path,
+};
+
+/// What a check found.
+#[derive(Debug, Default)]
+pub struct Verified {
+    /// Objects that were checked.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Objects whose bytes have another digest or cannot be read: removed.
+    pub damaged: BTreeSet<Digest>,
+    /// Objects that a receipt names and that are not there.
+    pub missing: BTreeSet<Digest>,
+    /// Receipts that were checked.
+    pub receipts: u64,
+    /// Receipts that named something damaged or missing: removed.
+    pub forgotten: u64,
+    /// Published files that were checked.
+    pub files: u64,
+    /// Published files that were damaged (removed) or missing: `run/path`.
+    pub lost: BTreeSet<String>,
+    /// Weights that a lock file names and that are gone: sentences.
+    pub notes: Vec<String>,
+}
+
+/// A file's digest and size, and which file it is on its disk.
+fn digest(path: &Path) -> io::Result<((u64, u64), Digest, u64)> {
+    let file = File::open(path)?;
+    let facts = file.metadata()?;
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(file)?;
+    Ok(((facts.dev(), facts.ino()), Digest(*hasher.finalize().as_bytes()), facts.len()))
+}
+
+/// Checks a store, and removes what is damaged.
+///
+/// # Errors
+/// When there is none, when another process has it open, or when the disk refuses.
+pub fn verify(folder: &Path) -> Result<Verified, Error> {
+    let trees = runs::trees(folder)?;
+    let store = Store::open_alone(folder)?;
+    let mut found = Verified::default();
+    let objects = store.contents()?.objects;
+    let read: Vec<io::Result<_>> = objects.par_iter().map(|(_, path)| digest(path)).collect();
+    let mut known: HashMap<(u64, u64), Digest> = HashMap::new();
+    let mut sound: HashSet<Digest> = HashSet::new();
+    for ((name, path), read) in objects.iter().zip(read) {
+        found.objects += 1;
+        if let Ok((inode, digest, bytes)) = read {
+            found.bytes += bytes;
+            known.insert(inode, digest);
+            if digest == *name {
+                sound.insert(digest);
+                continue;
+            }
+        }
+        found.damaged.insert(*name);
+        remove(path)?;
+    }
+    published(&trees, &known, &mut found)?;
+    forget(&store, &sound, &mut found)?;
+    for (_, pins) in store.pins()? {
+        for weights in pins.weights.iter().filter(|weights| !sound.contains(weights)) {
+            found.notes.push(format!(
+                "{} names the weights {}, which are lost: bring them back from a copy, or train anew with --refresh",
+                pins.lock.display(),
+                weights.short(12)
+            ));
+        }
+    }
+    Ok(found)
+}
+
+/// Checks the files of published runs that are objects; most are second names of objects and were read before.
+fn published(
+    trees: &std::collections::BTreeMap<String, std::path::PathBuf>,
+    known: &HashMap<(u64, u64), Digest>,
+    found: &mut Verified,
+) -> Result<(), StoreError> {
+    for (run, tree) in trees {
+        let record = runs::record(tree).unwrap_or_default();
+        for (path, expected) in record["files"].as_object().into_iter().flatten() {
+            found.files += 1;
+            let file = tree.join(path);
+            let seen = fs::metadata(&file).ok().and_then(|facts| known.get(&(facts.dev(), facts.ino())).copied());
+            let is = seen.or_else(|| digest(&file).ok().map(|(_, digest, _)| digest));
+            if is.is_none_or(|digest| expected.as_str() != Some(&digest.hex())) {
+                found.lost.insert(format!("{run}/{path}"));
+                // A tree that lacks a file is published again by the next run.
+                remove(&file)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Forgets receipts that name what is not there.
+fn forget(store: &Store, sound: &HashSet<Digest>, found: &mut Verified) -> Result<(), StoreError> {
+    for segment in store.segments()? {
+        found.receipts += segment.receipts.len() as u64;
+        let lacks = segment.receipts.values().flat_map(|receipt| &receipt.objects);
+        let lacks: Vec<Digest> = lacks.filter(|object| !sound.contains(object)).copied().collect();
+        if lacks.is_empty() {
+            continue;
+        }
+        found.missing.extend(lacks.iter().filter(|object| !found.damaged.contains(object)));
+        let whole = |receipt: &datasets::store::Receipt| receipt.objects.iter().all(|object| sound.contains(object));
+        found.forgotten += segment.receipts.values().filter(|receipt| !whole(receipt)).count() as u64;
+        store.merge(&[&segment], |_, receipt| whole(receipt))?;
+    }
+    Ok(())
+}
+
+impl Verified {
+    /// For people.
+    pub fn text(&self) -> String {
+        let mib = self.bytes as f64 / f64::from(1 << 20);
+        let mut text = format!(
+            "objects   {:>8} checked, {mib:.1} MiB: {} damaged, {} missing\n\
+             receipts  {:>8} checked: {} named what is damaged or missing\n\
+             published {:>8} files checked: {} damaged or missing\n",
+            self.objects,
+            self.damaged.len(),
+            self.missing.len(),
+            self.receipts,
+            self.forgotten,
+            self.files,
+            self.lost.len()
+        );
+        self.lost.iter().for_each(|file| text += &format!("lost: {file}\n"));
+        self.notes.iter().for_each(|note| text += &format!("note: {note}\n"));
+        text
+    }
+
+    /// The same as one JSON event.
+    pub fn json(&self) -> Value {
+        json!({
+            "event": "verify",
+            "objects": self.objects,
+            "bytes": self.bytes,
+            "damaged": self.damaged,
+            "missing": self.missing,
+            "receipts": self.receipts,
+            "forgotten": self.forgotten,
+            "files": self.files,
+            "lost": self.lost,
+            "notes": self.notes,
+        })
+    }
+
+    /// Whether nothing was wrong.
+    ///
+    /// # Errors
+    /// What was, in a sentence.
+    pub fn sound(&self) -> Result<(), Error> {
+        let wrong = self.damaged.len() + self.missing.len() + self.lost.len() + self.notes.len();
+        match (wrong, self.notes.is_empty()) {
+            (0, _) => Ok(()),
+            (_, true) => Err(Error::Damage(
+                "the store was damaged; what was wrong is removed, and the next run makes it again".into(),
+            )),
+            _ => Err(Error::Damage("the store was damaged, and weights that a lock file names are lost".into())),
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! Failures that end a build.
+
+use datasets::store::StoreError;
+
+/// Why a run ends without publishing.
+#[derive(Debug)]
+pub enum Failure {
+    /// A corpus-level stage failed: exit code 6.
+    Stage {
+        /// The stage's name.
+        stage: String,
+        /// A sentence.
+        why: String,
+    },
+    /// A source kept a corpus-level stage from starting: exit code 3.
+    Source {
+        /// The stage's name.
+        stage: String,
+        /// A sentence.
+        why: String,
+    },
+    /// The store does not hold, or know, the model that a stage is pinned to: exit code 4.
+    Pin(String),
+    /// The store failed: exit code 4.
+    Store(StoreError),
+    /// Another process of this run failed.
+    Elsewhere {
+        /// Its exit code.
+        code: u8,
+        /// A sentence.
+        why: String,
+    },
+}

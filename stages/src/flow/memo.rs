@@ -1,0 +1,65 @@
+//! What is remembered of an effect: its receipt, and what it becomes when it is recalled.
+
+use crate::flow::Env;
+use datasets::{
+    Digest,
+    effect::{Effect, Fault, Load, Refusal},
+};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// What an effect left in the dataflow; a result is in its packed form.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub(super) enum Outcome {
+    /// A result.
+    Ok(Vec<u8>),
+    /// A refusal, remembered like a result.
+    Refused(Refusal),
+    /// A source that could not be read: never remembered.
+    Failed(String),
+    /// A dry run met a memo miss; the id is that of the row it would run on.
+    Pending(Arc<str>),
+}
+
+/// What is remembered under an effect's key.
+#[derive(Serialize, Deserialize)]
+pub(crate) enum Receipt {
+    Ok(Vec<u8>),
+    Refused(Refusal),
+}
+
+/// An effect with its types forgotten: the operator is compiled once.
+pub(super) trait Erased: Send + Sync {
+    fn load(&self) -> Load;
+    fn corpus(&self) -> bool;
+    fn objects(&self, output: &[u8]) -> Option<Vec<Digest>>;
+    fn run(&self, work: &[u8]) -> Result<Vec<u8>, Fault>;
+}
+
+impl<E: Effect> Erased for E {
+    fn load(&self) -> Load {
+        E::LOAD
+    }
+    fn corpus(&self) -> bool {
+        E::CORPUS
+    }
+    fn objects(&self, output: &[u8]) -> Option<Vec<Digest>> {
+        let output: Option<E::Output> = postcard::from_bytes(output).ok();
+        output.map(|output| Effect::objects(self, &output))
+    }
+    fn run(&self, work: &[u8]) -> Result<Vec<u8>, Fault> {
+        let packed = |error: postcard::Error| Fault::Failed(format!("its work cannot be read: {error}"));
+        let output = Effect::run(self, &postcard::from_bytes(work).map_err(packed)?)?;
+        postcard::to_stdvec(&output).map_err(packed)
+    }
+}
+
+/// A remembered outcome, if the objects it names are still there.
+pub(super) fn recall(effect: &dyn Erased, env: &Env, key: &Digest) -> Option<Outcome> {
+    match postcard::from_bytes::<Receipt>(&env.store.receipt(key)?).ok()? {
+        Receipt::Ok(output) => {
+            effect.objects(&output)?.iter().all(|object| env.store.has(object)).then_some(Outcome::Ok(output))
+        }
+        Receipt::Refused(refusal) => Some(Outcome::Refused(refusal)),
+    }
+}

@@ -1,0 +1,159 @@
+//! Decoded and resampled samples, per track and on demand: memory-mapped blobs in a cache with a size limit.
+//!
+//! A blob is keyed by (samples, rate, channels, resampler) and stands in no digest: it can be removed at any time.
+
+use crate::flow::{Env, unchanged};
+use datasets::{
+    Digest, Key,
+    audio::{
+        pcm::{MaterializeError, materialize},
+        resample::RESAMPLER,
+    },
+    effect::{Fault, numerics},
+    mmap::Samples,
+    row::Clip,
+    store::{StoreError, Temp},
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::HashMap,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, LazyLock, Mutex, PoisonError},
+    time::SystemTime,
+};
+
+/// A span of a track as an effect's work: what its samples are, and where to find them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Excerpt {
+    /// Digest of the decoded samples.
+    pub samples: Digest,
+    /// First frame at `rate`.
+    pub start: u64,
+    /// Number of frames at `rate`.
+    pub frames: u64,
+    /// Frames per second after resampling.
+    pub rate: u32,
+    /// Channels after mixing down.
+    pub channels: u16,
+    /// Digest of a file that decodes to these samples: a hint, in no key.
+    pub content: Digest,
+}
+
+impl Excerpt {
+    /// Of a clip whose track is decoded and resampled; the plan checks that all are.
+    pub fn of(clip: &Clip) -> Excerpt {
+        let (Some(recording), Some(chain)) = (&clip.track.recording, &clip.track.chain) else {
+            unreachable!("clips are cut from resampled tracks")
+        };
+        Excerpt {
+            samples: recording.samples,
+            start: clip.start,
+            frames: clip.frames,
+            rate: chain.rate,
+            channels: chain.channels,
+            content: clip.track.content,
+        }
+    }
+
+    /// Adds all but the hint to a key.
+    #[must_use]
+    pub fn key(&self, key: Key) -> Key {
+        key.digest(&self.samples)
+            .number(self.start)
+            .number(self.frames)
+            .number(self.rate.into())
+            .number(self.channels.into())
+    }
+}
+
+/// The version of everything between decoded samples and the blob, for keys.
+pub fn chain_version() -> String {
+    format!("{RESAMPLER} {}", numerics())
+}
+
+/// What the blob of these samples at a rate and with so many channels is called in the cache.
+pub fn name(samples: &Digest, rate: u32, channels: u16) -> Digest {
+    let key = Key::new("pcm").text(&chain_version()).digest(samples);
+    key.number(rate.into()).number(channels.into()).finish()
+}
+
+/// The samples of the whole track that an excerpt is cut from.
+///
+/// # Errors
+/// When the source cannot be read or has changed, or the cache cannot be written.
+pub fn open(env: &Env, excerpt: &Excerpt) -> Result<Samples, Fault> {
+    let key = name(&excerpt.samples, excerpt.rate, excerpt.channels);
+    let path = env.store.pcm().join(key.hex());
+    // All clips of a track are read from one decode: the first to ask makes it, the others wait.
+    let making = lock_of(key);
+    let _held = making.lock().unwrap_or_else(PoisonError::into_inner);
+    match Samples::open(&path, excerpt.channels) {
+        Ok(samples) => return Ok(samples),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        // A blob is put where there is none.
+        Err(_) => drop(fs::remove_file(&path)),
+    }
+    env.read(&excerpt.content, |source| make(env, excerpt, source, &path))?;
+    Samples::open(&path, excerpt.channels).map_err(|e| StoreError::io("read", &path)(e).into())
+}
+
+fn lock_of(key: Digest) -> Arc<Mutex<()>> {
+    static MAKING: LazyLock<Mutex<HashMap<Digest, Arc<Mutex<()>>>>> = LazyLock::new(Mutex::default);
+    let mut making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
+    // Nobody holds a lock that only this map knows: it would pile up otherwise.
+    making.retain(|k, lock| *k == key || Arc::strong_count(lock) > 1);
+    making.entry(key).or_default().clone()
+}
+
+fn make(env: &Env, excerpt: &Excerpt, source: &Path, path: &Path) -> Result<(), Fault> {
+    let name = source.display().to_string();
+    let mut temp = Temp::beside(path)?;
+    let made = materialize(source, excerpt.rate, excerpt.channels, &mut temp);
+    unchanged(source, &excerpt.content)?;
+    match made {
+        Ok(made) if Digest(made.source.digest) == excerpt.samples => {
+            trim(env, made.frames * u64::from(excerpt.channels) * 4, path);
+            Ok(temp.commit_unless_there(path)?)
+        }
+        Ok(_) => Err(Fault::Failed(format!("{name} decodes to other samples than before; run with --rehash"))),
+        Err(MaterializeError::Write(error)) => Err(StoreError::io("write", path)(error).into()),
+        Err(MaterializeError::Decode(error)) => Err(Fault::Failed(format!("cannot read {name}: {error}"))),
+        Err(MaterializeError::Resample(error)) => Err(Fault::refused("no-conversion", error.to_string())),
+    }
+}
+
+/// Removes the oldest blobs until `needed` bytes more fit under the limit. Maps of removed files stay valid, but not on a
+/// shared disk if another host removes them: several processes remove none.
+fn trim(env: &Env, needed: u64, keep: &Path) {
+    if env.peers.is_some() {
+        return;
+    }
+    let blob = |entry: io::Result<fs::DirEntry>| -> Option<(SystemTime, PathBuf, u64)> {
+        let entry = entry.ok()?;
+        let facts = entry.metadata().ok()?;
+        Some((facts.modified().ok()?, entry.path(), facts.len()))
+    };
+    let Ok(entries) = fs::read_dir(env.store.pcm()) else { return };
+    let hidden = |path: &Path| path.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.'));
+    let mut blobs: Vec<_> = entries.filter_map(blob).filter(|(_, path, _)| !hidden(path) && path != keep).collect();
+    blobs.sort();
+    let mut held: u64 = blobs.iter().map(|(_, _, bytes)| bytes).sum();
+    for (_, path, bytes) in blobs {
+        if held + needed <= env.pcm_cache {
+            return;
+        }
+        if fs::remove_file(path).is_ok() {
+            held -= bytes;
+        }
+    }
+}
+
+/// The samples of an excerpt within its track's.
+pub(crate) fn span<'a>(track: &'a [f32], excerpt: &Excerpt) -> Result<&'a [f32], Fault> {
+    let channels = usize::from(excerpt.channels);
+    let first = excerpt.start as usize * channels;
+    track
+        .get(first..first + excerpt.frames as usize * channels)
+        .ok_or_else(|| Fault::Failed("the track is shorter than it was; run with --rehash".into()))
+}

@@ -1,0 +1,71 @@
+//! What a stage is handed besides its rows, and what it hands back.
+
+use crate::{
+    flow::Env,
+    rows::{Rows, Time},
+};
+use datasets::{
+    Digest, Key,
+    row::{Dropped, Waiting},
+};
+use differential_dataflow::AsCollection;
+use std::sync::Arc;
+use timely::dataflow::{Scope, operators::ToStream};
+
+/// What a stage may know besides its rows.
+#[derive(Clone)]
+pub struct Context<'s> {
+    /// Where operators are built.
+    pub scope: Scope<'s, Time>,
+    /// The stage's name, for the screen and the record; in no key.
+    pub stage: Arc<str>,
+    /// The stage's own seed, where its verb draws from it.
+    pub seed: Digest,
+    /// The weights that the lock file names for it.
+    pub pinned: Option<Digest>,
+    /// Where the dataflow stays up: the settings that may become others, as [`Stage::edited`] packs them.
+    pub settings: Option<Rows<'s, Vec<u8>>>,
+    /// Store, sources, pool and ledger of this process.
+    pub env: Arc<Env>,
+}
+
+impl<'s> Context<'s> {
+    /// Writes rows that wait into the plan: this stage's effect may run on each.
+    pub fn may(&self, pending: Rows<'s, Waiting>) -> Rows<'s, Waiting> {
+        let (env, stage) = (self.env.clone(), self.stage.clone());
+        pending.inspect_batch(move |_, rows| {
+            env.ledger.may(&stage, rows.iter().map(|(waiting, _, diff)| (waiting.row.clone(), *diff)));
+        })
+    }
+
+    /// A collection of at most one row that is there from the start.
+    pub fn once<R: differential_dataflow::ExchangeData>(&self, row: Option<R>) -> Rows<'s, R> {
+        let first = if self.scope.index() == 0 { row } else { None };
+        first
+            .map(|row| (row, 0, 1))
+            .into_iter()
+            .collect::<Vec<(R, Time, isize)>>()
+            .to_stream(self.scope)
+            .as_collection()
+    }
+}
+
+/// What a stage gives back; together it accounts for every input row.
+pub struct Split<'s, R: 'static> {
+    /// Rows for the next stage.
+    pub kept: Rows<'s, R>,
+    /// Rows refused here.
+    pub dropped: Rows<'s, Dropped>,
+    /// Rows not known yet; only in a dry run.
+    pub pending: Rows<'s, Waiting>,
+}
+
+/// No rows.
+pub fn none<'s, A: Clone + 'static, R: Clone + 'static>(like: &Rows<'s, A>) -> Rows<'s, R> {
+    like.clone().flat_map(|_| None)
+}
+
+/// The seed of a verb: the manifest's seed, the verb and the stage's salt, never the stage's name.
+pub fn seed(manifest: u64, verb: &str, salt: &str) -> Digest {
+    Key::new("seed").number(manifest).text(verb).text(salt).finish()
+}

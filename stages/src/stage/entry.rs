@@ -1,0 +1,172 @@
+//! A stage with its types forgotten: the registry's entry, and the stage with its settings, ready to render.
+
+use crate::{
+    flow::Env,
+    rows::{Flow, Input, Kind, Row, Rows, kept::Keeper, scan::Scan},
+    settings::{At, Complaint, Field, Table},
+    stage::{
+        Context, Inputs, Places, Port, Refresh, Shape, SourceError, Split, Stage, Trait,
+        memory::{Known, Memory},
+    },
+};
+use datasets::{Digest, Key, row::Dropped};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// A stage as the registry and the planner see it: the same thing with its types forgotten.
+#[derive(Clone, Copy)]
+pub struct Entry {
+    /// The verb.
+    pub verb: &'static str,
+    /// One line about it.
+    pub about: &'static str,
+    /// Its revision.
+    pub revision: u32,
+    /// Its inputs; none for a source.
+    pub ports: &'static [Port],
+    /// Other names of its inputs, each with the port's own.
+    pub names: &'static [(&'static str, &'static str)],
+    /// The kind of its rows.
+    pub gives: Kind,
+    /// What its input tracks must have been through.
+    pub needs: &'static [Trait],
+    /// What its output tracks have been through.
+    pub adds: &'static [Trait],
+    /// What each input row becomes.
+    pub shape: Shape,
+    /// What its rows are called.
+    pub unit: &'static str,
+    /// Whether it draws from the seed.
+    pub random: bool,
+    /// Whether its results hold for one class of arithmetic.
+    pub numeric: bool,
+    /// The documentation of its settings.
+    pub fields: fn() -> Vec<Field>,
+    /// Lowers settings; all complaints go into the list.
+    pub lower: fn(&Table, At, &mut Vec<Complaint>) -> Option<Arc<dyn Ready>>,
+}
+
+impl Entry {
+    /// The entry of a stage.
+    pub const fn of<S: Stage>() -> Entry {
+        Entry {
+            verb: S::VERB,
+            about: S::ABOUT,
+            revision: S::REVISION,
+            ports: S::PORTS,
+            names: S::NAMES,
+            gives: S::Out::KIND,
+            needs: S::NEEDS,
+            adds: S::GIVES,
+            shape: S::SHAPE,
+            unit: S::UNIT,
+            random: S::RANDOM,
+            numeric: S::NUMERIC,
+            fields: S::fields,
+            lower: lower::<S>,
+        }
+    }
+}
+
+impl Entry {
+    /// The input of a name, its own or another that it may be given.
+    pub fn port(&self, name: &str) -> Option<usize> {
+        let own = self.names.iter().find(|(other, _)| *other == name).map_or(name, |(_, own)| own);
+        self.ports.iter().position(|port| port.name == own)
+    }
+
+    /// All names of its inputs.
+    pub fn port_names(&self) -> impl Iterator<Item = &'static str> {
+        self.ports.iter().map(|port| port.name).chain(self.names.iter().map(|(other, _)| *other))
+    }
+}
+
+pub(crate) fn lower<S: Stage>(table: &Table, whole: At, complaints: &mut Vec<Complaint>) -> Option<Arc<dyn Ready>> {
+    let stage = S::lower(table, whole, complaints)?;
+    let before = complaints.len();
+    stage.check(&Places { table, whole }, complaints);
+    (complaints.len() == before).then(|| Arc::new(Lowered(stage)) as Arc<dyn Ready>)
+}
+
+/// A stage with typed settings, ready to render on any worker.
+pub trait Ready: Send + Sync {
+    /// The digest of its settings but `refresh` and the paths of its sources.
+    fn digest(&self) -> Digest;
+    /// Every setting with its value in TOML.
+    fn shown(&self) -> Vec<(&'static str, String)>;
+    /// Whether it can be pinned, and is.
+    fn refresh(&self) -> Option<Refresh>;
+    /// The opt-out list that it heeds, where a relative path starts at `base`.
+    fn exclude(&self, base: &Path) -> Option<PathBuf>;
+    /// See [`Stage::edited`].
+    fn edited(&self) -> Option<Vec<u8>>;
+    /// [`Ready::shown`] but for the settings of [`Stage::EDITED`].
+    fn standing(&self) -> Vec<(&'static str, String)>;
+    /// See [`Stage::scan`].
+    ///
+    /// # Errors
+    /// When the source as a whole cannot be read.
+    fn scan(&self, base: &Path, env: &Env) -> Result<Scan, SourceError>;
+    /// See [`Stage::lies`].
+    fn lies(&self, base: &Path) -> Vec<PathBuf>;
+    /// See [`Stage::places`].
+    fn places(&self, base: &Path) -> Vec<PathBuf>;
+    /// See [`Stage::memory`].
+    fn memory(&self, known: &mut Known, workers: u64) -> Memory;
+    /// See [`Stage::render`]. Rows that are kept go to `keeper`, too.
+    fn render<'s>(&self, cx: &Context<'s>, flows: Vec<Option<Flow<'s>>>, keeper: Keeper) -> Rendered<'s>;
+}
+
+impl<S: Stage> Ready for Lowered<S> {
+    fn digest(&self) -> Digest {
+        // Where the files lie is not what they are.
+        let inner = self.0.digest(&["refresh", "root", "file", "exclude"]);
+        let revision = datasets::effect::revision(S::VERB, S::REVISION);
+        Key::new("stage").text(S::VERB).number(u64::from(revision)).digest(&inner).finish()
+    }
+    fn shown(&self) -> Vec<(&'static str, String)> {
+        self.0.shown()
+    }
+    fn refresh(&self) -> Option<Refresh> {
+        self.0.refresh()
+    }
+    fn exclude(&self, base: &Path) -> Option<PathBuf> {
+        self.0.exclude().map(|path| path.resolve(base))
+    }
+    fn edited(&self) -> Option<Vec<u8>> {
+        self.0.edited()
+    }
+    fn standing(&self) -> Vec<(&'static str, String)> {
+        self.0.shown().into_iter().filter(|(name, _)| !S::EDITED.contains(name)).collect()
+    }
+    fn scan(&self, base: &Path, env: &Env) -> Result<Scan, SourceError> {
+        self.0.scan(base, env)
+    }
+    fn lies(&self, base: &Path) -> Vec<PathBuf> {
+        self.0.lies(base)
+    }
+    fn places(&self, base: &Path) -> Vec<PathBuf> {
+        self.0.places(base)
+    }
+    fn memory(&self, known: &mut Known, workers: u64) -> Memory {
+        self.0.memory(known, workers)
+    }
+    fn render<'s>(&self, cx: &Context<'s>, flows: Vec<Option<Flow<'s>>>, keeper: Keeper) -> Rendered<'s> {
+        let Split { kept, dropped, pending } = self.0.clone().render(cx, S::In::take(flows));
+        // On their way to the next stage, so that no row is copied for the record.
+        let kept = kept.inspect_batch(move |_, rows| keeper.keep(rows));
+        Rendered { flow: S::Out::flow(Input { kept, pending }), dropped }
+    }
+}
+
+/// What a stage became, with its type forgotten.
+pub struct Rendered<'s> {
+    /// Kept and pending rows, for the stages after it.
+    pub flow: Flow<'s>,
+    /// Every refused row.
+    pub dropped: Rows<'s, Dropped>,
+}
+
+pub(crate) struct Lowered<S>(S);

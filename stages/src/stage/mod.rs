@@ -1,0 +1,199 @@
+//! What a stage is: a verb, its settings, and how it renders into a dataflow.
+//!
+//! A stage never sees the manifest, the graph or its neighbours. It is handed rows and hands back
+//! rows: what it keeps, what it refuses, and, where an effect has not run, what is not known yet.
+
+mod context;
+mod entry;
+mod inputs;
+pub mod memory;
+
+pub use context::{Context, Split, none, seed};
+pub use entry::{Entry, Ready, Rendered};
+pub use inputs::Inputs;
+
+use crate::{
+    flow::Env,
+    rows::{Kind, Row, scan::Scan},
+    settings::{At, Complaint, Data, PathSetting, Settings, Table},
+    stage::memory::{Known, Memory},
+};
+use std::path::{Path, PathBuf};
+
+/// Something about tracks that a stage may need and another gives, beyond the kind of row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Trait {
+    /// The frames are counted and the samples have a digest.
+    Decoded,
+    /// Rate and channels are settled.
+    Resampled,
+}
+
+/// What each input row becomes; the run record checks it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// Rows come from outside: each is kept or dropped.
+    Source,
+    /// Each input row is kept or dropped.
+    OneToOne,
+    /// Each input row has at least one output or exactly one dropped row.
+    OneToMany,
+    /// Rows are gathered; members add up.
+    Reduce,
+    /// One row from all.
+    Corpus,
+    /// At least one row from all.
+    Made,
+}
+
+/// One input of a stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Port {
+    /// Its name, for `from = { name = .. }`.
+    pub name: &'static str,
+    /// The rows it takes.
+    pub kind: Kind,
+    /// Whether several stages may feed it.
+    pub many: bool,
+    /// Whether it may be left open.
+    pub optional: bool,
+}
+
+impl Port {
+    /// An input that one stage feeds.
+    pub const fn one(name: &'static str, kind: Kind) -> Port {
+        Port { name, kind, many: false, optional: false }
+    }
+
+    /// An input that one or more stages feed.
+    pub const fn many(name: &'static str, kind: Kind) -> Port {
+        Port { many: true, ..Port::one(name, kind) }
+    }
+
+    /// The input where it may be left open.
+    #[must_use]
+    pub const fn optional(self) -> Port {
+        Port { optional: true, ..self }
+    }
+}
+
+/// One step of a pipeline, as its author writes it.
+pub trait Stage: Settings + Clone + Send + Sync + 'static {
+    /// The verb a manifest uses.
+    const VERB: &'static str;
+    /// One line about it.
+    const ABOUT: &'static str;
+    /// Bumped when the same input and settings would yield other bytes.
+    const REVISION: u32;
+    /// Its inputs, in the order of [`Stage::In`]; none for a source.
+    const PORTS: &'static [Port];
+    /// Other names that `from = { name = .. }` may give its inputs: such a name, and the port's own.
+    const NAMES: &'static [(&'static str, &'static str)] = &[];
+    /// What its input tracks must have been through.
+    const NEEDS: &'static [Trait] = &[];
+    /// What its output tracks have been through.
+    const GIVES: &'static [Trait] = &[];
+    /// What each input row becomes.
+    const SHAPE: Shape;
+    /// What its rows are called on screen.
+    const UNIT: &'static str;
+    /// Whether it draws from the manifest's seed.
+    const RANDOM: bool = false;
+    /// Whether its results hold for one class of arithmetic, decoder and resampler: they are in its keys.
+    const NUMERIC: bool = false;
+    /// The settings that people change often, by name: where a dataflow stays up, they come as rows of
+    /// [`Context::settings`], so that other values are a change of rows.
+    const EDITED: &'static [&'static str] = &[];
+    /// The rows it takes.
+    type In: Inputs;
+    /// The rows it gives.
+    type Out: Row;
+
+    /// Complaints that a single field cannot make. Touches no disk.
+    fn check(&self, _at: &Places<'_>, _complaints: &mut Vec<Complaint>) {}
+
+    /// For a source: looks at the outside world. Relative paths start at `base`.
+    ///
+    /// # Errors
+    /// When the source as a whole cannot be read: exit code 3.
+    fn scan(&self, _base: &Path, _env: &Env) -> Result<Scan, SourceError> {
+        Ok(Scan::default())
+    }
+
+    /// For a stage whose result can be pinned: whether the lock file decides.
+    fn refresh(&self) -> Option<Refresh> {
+        None
+    }
+
+    /// The list of withdrawn tracks that it heeds; [`Env::optouts`] holds it.
+    fn exclude(&self) -> Option<&PathSetting> {
+        None
+    }
+
+    /// The row that the settings of [`Stage::EDITED`] are, packed.
+    fn edited(&self) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// For a source: where it lies. Of a corpus with a table that is the table, and then the folder in which its paths start.
+    fn lies(&self, _base: &Path) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
+    /// For a source: the folders and files that [`Stage::scan`] reads, for those who wait for a change.
+    fn places(&self, base: &Path) -> Vec<PathBuf> {
+        self.lies(base)
+    }
+
+    /// What it takes of memory with so many workers. `known` is what its inputs tell, and becomes what it tells itself.
+    fn memory(&self, _known: &mut Known, _workers: u64) -> Memory {
+        Memory::default()
+    }
+
+    /// Builds the operators. Runs once per worker; must not read the outside world.
+    fn render<'s>(self, cx: &Context<'s>, input: <Self::In as Inputs>::Rows<'s>) -> Split<'s, Self::Out>;
+}
+
+/// A source that cannot be read as a whole. Exit code 3.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The folder or file is missing or cannot be listed.
+    #[error("{0}")]
+    Unreadable(String),
+    /// The store failed while the source was read.
+    #[error(transparent)]
+    Store(#[from] datasets::store::StoreError),
+}
+
+crate::choice! {
+    /// When a corpus-level result is made anew.
+    pub enum Refresh {
+        /// Whenever what it rests on changes.
+        Auto = "auto",
+        /// Only when asked to with `--refresh`; the lock file names the result in use.
+        Pinned = "pinned",
+    }
+}
+
+/// Where the fields of a stage stand, for complaints.
+pub struct Places<'t> {
+    /// The stage's table.
+    pub table: &'t Table,
+    /// The stage's header.
+    pub whole: At,
+}
+
+impl Places<'_> {
+    /// The place of a field's value, or the header's where it is left out.
+    pub fn of(&self, field: &str) -> At {
+        self.table.get(field).map_or(self.whole, |value| value.at)
+    }
+
+    /// The place of one item of a list.
+    pub fn item(&self, field: &str, index: usize) -> At {
+        match self.table.get(field).map(|value| &value.data) {
+            Some(Data::Array(items)) => items.get(index).map_or_else(|| self.of(field), |item| item.at),
+            _ => self.of(field),
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! `decode`: one pass over the audio that counts its frames and digests its samples.
+//!
+//! The effect is keyed by the file's bytes and the decoder's version; it ignores the file's name. Samples
+//! are not kept: they are made again, per track and on demand, where somebody reads them.
+
+use crate::{
+    flow::{Env, memoised, unchanged},
+    rows::{Input, Kind},
+    stage::{
+        Context, Port, Shape, Split, Stage, Trait,
+        memory::{Known, Memory},
+    },
+};
+use datasets::{
+    Digest,
+    audio::decode::{DECODER, DecodeError, decode},
+    effect::{Effect, Fault, Load, key, numerics},
+    row::{Dropped, Recording, Track, Waiting},
+};
+use std::sync::Arc;
+
+crate::settings! {
+    /// Settings of `decode`: none.
+    pub struct Decode {}
+}
+
+/// The decoder's revision on our side; `DECODER` carries symphonia's.
+const REVISION: u32 = 1;
+
+pub(crate) struct Pass {
+    pub(crate) env: Arc<Env>,
+}
+
+impl Effect for Pass {
+    type Work = Digest;
+    type Output = Recording;
+    const LOAD: Load = Load::Light;
+
+    fn key(&self, content: &Digest) -> Digest {
+        key(Decode::VERB, REVISION).text(DECODER).text(numerics()).digest(content).finish()
+    }
+
+    fn objects(&self, _: &Recording) -> Vec<Digest> {
+        Vec::new()
+    }
+
+    fn run(&self, content: &Digest) -> Result<Recording, Fault> {
+        self.env.read(content, |path| {
+            let cancel = &self.env.cancel;
+            let result = decode(path, &mut |_, _, _| {
+                if cancel.cancelled() { Err(std::io::ErrorKind::Interrupted.into()) } else { Ok(()) }
+            });
+            unchanged(path, content)?;
+            match result {
+                Ok(found) => Ok(Recording {
+                    frames: found.frames,
+                    rate: found.rate,
+                    channels: found.channels,
+                    samples: Digest(found.digest),
+                }),
+                Err(DecodeError::Refused(refusal)) => Err(Fault::refused(refusal.reason.code(), refusal.message)),
+                Err(DecodeError::Failed(error)) => Err(Fault::failed(&path.display().to_string(), &error)),
+                Err(DecodeError::Sink(_)) => Err(Fault::Interrupted),
+            }
+        })
+    }
+}
+
+impl Stage for Decode {
+    const VERB: &'static str = "decode";
+    const ABOUT: &'static str = "counts the frames of each recording and digests its samples, or refuses the file";
+    const REVISION: u32 = REVISION;
+    const PORTS: &'static [Port] = &[Port::many("tracks", Kind::Track)];
+    const GIVES: &'static [Trait] = &[Trait::Decoded];
+    const SHAPE: Shape = Shape::OneToOne;
+    const UNIT: &'static str = "tracks";
+    const NUMERIC: bool = true;
+    type In = Track;
+    type Out = Track;
+
+    fn memory(&self, _: &mut Known, _: u64) -> Memory {
+        Memory::streaming()
+    }
+
+    fn render<'s>(self, cx: &Context<'s>, input: Input<'s, Track>) -> Split<'s, Track> {
+        let done =
+            memoised(cx, Pass { env: cx.env.clone() }, input.kept.map(|track| (track.content, track)), |track| {
+                track.id.clone()
+            });
+        let waits = cx.may(input.pending);
+        let stage = cx.stage.clone();
+        Split {
+            kept: done.ok.map(|(track, recording)| Track { recording: Some(recording), ..track }),
+            dropped: done
+                .refused
+                .map(|(track, refusal)| Dropped::refused(track.id, refusal))
+                .concat(done.failed.map(|(track, why)| Dropped::failed(track.id, why))),
+            pending: waits.concat(done.pending.map(move |(track, cause)| {
+                let track = Arc::new(track);
+                Waiting::of_track(&track.id, &stage, cause, track.clone())
+            })),
+        }
+    }
+}

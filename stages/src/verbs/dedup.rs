@@ -1,0 +1,58 @@
+//! `dedup`: of tracks with exactly the same samples, keeps the one with the least id.
+//!
+//! Equal samples in another container or with other tags are duplicates; a different rate, channel
+//! count or a single different sample are not. Before `decode` nothing is known of samples: there, files with exactly
+//! the same bytes are duplicates.
+
+use crate::{
+    flow::{divide, group},
+    rows::{Input, Kind},
+    stage::{Context, Port, Shape, Split, Stage},
+};
+use datasets::row::{Dropped, Track};
+
+crate::settings! {
+    /// Settings of `dedup`: none.
+    pub struct Dedup {}
+}
+
+impl Stage for Dedup {
+    const VERB: &'static str = "dedup";
+    const ABOUT: &'static str =
+        "of tracks with exactly the same samples (before `decode`: of the same files), keeps the one with the least id";
+    const REVISION: u32 = 1;
+    const PORTS: &'static [Port] = &[Port::many("tracks", Kind::Track)];
+    const SHAPE: Shape = Shape::Reduce;
+    const UNIT: &'static str = "tracks";
+    type In = Track;
+    type Out = Track;
+
+    fn render<'s>(self, cx: &Context<'s>, input: Input<'s, Track>) -> Split<'s, Track> {
+        let keyed = input.kept.map(|track| {
+            let decoded = track.recording.is_some();
+            ((decoded, track.recording.as_ref().map_or(track.content, |r| r.samples)), track)
+        });
+        // The kept row, or what it was refused for: the order of rows is the order of ids.
+        let judged = group(keyed, &format!("{}: same samples", cx.stage), |(decoded, _), tracks: &[(Track, isize)]| {
+            let mut judged: Vec<(Result<Track, Dropped>, isize)> = Vec::with_capacity(tracks.len());
+            for (i, (track, count)) in tracks.iter().enumerate() {
+                let first = &tracks[0].0;
+                if i == 0 {
+                    judged.push((Ok(track.clone()), 1));
+                }
+                // The same row may come in several times, from two stages that read one folder.
+                let others = if i == 0 { count - 1 } else { *count };
+                if others > 0 {
+                    let what = if *decoded { "samples" } else { "bytes" };
+                    let why = format!("has exactly the {what} of {}", first.id);
+                    let id = track.id.clone();
+                    judged
+                        .push((Err(Dropped { id, code: "duplicate".into(), why: why.into(), failed: false }), others));
+                }
+            }
+            judged
+        });
+        let (kept, dropped) = divide(judged, |(_, judged)| judged.into());
+        Split { kept, dropped, pending: input.pending }
+    }
+}

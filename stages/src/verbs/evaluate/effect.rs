@@ -1,0 +1,261 @@
+//! The effect of `evaluate`: listens to what was chosen, then compares.
+
+use super::{
+    Evaluate,
+    measure::{Decoder, Ear, Heard, Sound},
+    select::{Chosen, Part, choose},
+};
+use crate::{
+    flow::{Env, Event},
+    media::pcm::chain_version,
+    metric::{
+        embedding::{Embedding, LogMelStatistics},
+        gaussian::{self, Gaussian},
+        log_mel, spectral,
+    },
+    settings::Settings,
+    stage::{Context, Stage},
+};
+use datasets::{
+    Digest, Key,
+    effect::{Effect, Fault, Load, key, numerics},
+    row::{self, Measured, Metric, Prior, Real},
+};
+use rayon::prelude::*;
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+/// The one embedding that there is.
+static EMBEDDING: LogMelStatistics = LogMelStatistics;
+
+/// Measures all that comes into the stage.
+pub(super) struct Score {
+    settings: Evaluate,
+    digest: Digest,
+    seed: Digest,
+    stage: Arc<str>,
+    env: Arc<Env>,
+}
+
+impl Score {
+    pub(super) fn new(settings: Evaluate, cx: &Context<'_>) -> Score {
+        Score {
+            // Which splits were chosen shows in the parts.
+            digest: settings.digest(&["split", "held_out"]),
+            settings,
+            seed: cx.seed,
+            stage: cx.stage.clone(),
+            env: cx.env.clone(),
+        }
+    }
+}
+
+/// Sounds that are compared as one.
+struct Set {
+    subject: &'static str,
+    level: Option<u32>,
+    sounds: Vec<Sound>,
+}
+
+/// All sets, the reference first.
+fn sets(chosen: &Chosen, levels: usize) -> Vec<Set> {
+    let set = |subject, level: Option<usize>, sounds: Vec<Sound>| Set {
+        subject,
+        level: level.map(|level| level as u32),
+        sounds,
+    };
+    let clips = |of: &[_]| of.iter().cloned().map(Sound::Clip).collect::<Vec<_>>();
+    let mut sets = vec![
+        set("reference", None, clips(&chosen.reference)),
+        set("held out", None, clips(&chosen.held_out)),
+        set("songs", None, chosen.songs.iter().cloned().map(Sound::Piece).collect()),
+    ];
+    for level in 0..levels {
+        let decoded = chosen.coded.iter().map(|coded| Sound::Reconstruction(coded.clone(), level));
+        sets.push(set("reconstruction", Some(level), decoded.collect()));
+    }
+    let clips = [chosen.held_out.len(), chosen.songs.len(), chosen.coded.len()].into_iter().max().unwrap_or(0);
+    if !chosen.learned.is_empty() {
+        for level in 0..levels {
+            let drawn = (0..clips as u64).map(|number| Sound::Unigram(level, number));
+            sets.push(set("unigram codes", Some(level), drawn.collect()));
+        }
+    }
+    // As loud as real clips: those that are measured, or else the reference's.
+    let loud = if chosen.held_out.is_empty() { &chosen.reference } else { &chosen.held_out };
+    sets.push(set("white noise", None, loud.iter().take(clips).cloned().map(Sound::Noise).collect()));
+    sets.retain(|set| !set.sounds.is_empty());
+    sets
+}
+
+impl Effect for Score {
+    /// Sorted.
+    type Work = Vec<Part>;
+    type Output = Vec<Metric>;
+    const LOAD: Load = Load::Heavy;
+    const CORPUS: bool = true;
+
+    fn key(&self, parts: &Vec<Part>) -> Digest {
+        let key = key(Evaluate::VERB, Evaluate::REVISION)
+            .digest(&self.digest)
+            .digest(&self.seed)
+            .text(numerics())
+            .text(&chain_version())
+            .text(EMBEDDING.name())
+            .number(EMBEDDING.version().into());
+        parts.iter().fold(key, |key, part| part.key(key)).finish()
+    }
+
+    fn objects(&self, _: &Vec<Metric>) -> Vec<Digest> {
+        Vec::new()
+    }
+
+    fn run(&self, parts: &Vec<Part>) -> Result<Vec<Metric>, Fault> {
+        let chosen = choose(parts, &self.settings, &EMBEDDING)?;
+        let codec = chosen.coded.first().or(chosen.learned.first()).map(|coded| coded.codec);
+        let mut ear = Ear {
+            env: &self.env,
+            embedding: &EMBEDDING,
+            length: chosen.length,
+            seed: self.seed,
+            decoder: codec.map(|codec| Decoder::load(&self.env, codec)).transpose()?,
+            learned: &chosen.learned,
+            drawn_from: chosen.learned.iter().fold(Key::new("codes"), |key, c| key.digest(&c.blob)).finish(),
+        };
+        let levels = ear.decoder.as_ref().map_or(0, |decoder| decoder.hops.len());
+        let sets = sets(&chosen, levels);
+        let heard = self.listen(&mut ear, &sets)?;
+        let mut metrics = Vec::new();
+        let fitted = sets.iter().zip(&heard).map(|(set, heard)| self.fit(&ear, set, heard));
+        let fitted: Vec<(Gaussian, Measured)> = fitted.collect::<Result<_, _>>()?;
+        let Some(((reference, measured), others)) = fitted.split_first() else { return Ok(metrics) };
+        for (set, (gaussian, candidate)) in sets.iter().skip(1).zip(others) {
+            let Some(distance) = reference.distance(gaussian) else { continue };
+            metrics.push(Metric {
+                metric: Metric::FAD.into(),
+                version: gaussian::VERSION,
+                subject: set.subject.into(),
+                level: set.level,
+                value: distance.into(),
+                embedding: Some(row::Embedding { name: EMBEDDING.name().into(), version: EMBEDDING.version() }),
+                rate: EMBEDDING.rate(),
+                candidate: candidate.clone(),
+                reference: measured.clone(),
+            });
+        }
+        for (set, heard) in sets.iter().zip(&heard) {
+            metrics.extend(apart(&ear, set, heard));
+        }
+        metrics.extend(chosen.priors.iter().flat_map(bits));
+        Ok(metrics)
+    }
+}
+
+impl Score {
+    /// Listens to every sound that is not remembered, once.
+    fn listen(&self, ear: &mut Ear<'_>, sets: &[Set]) -> Result<Vec<Vec<Heard>>, Fault> {
+        let known = |ear: &Ear<'_>, sound: &Sound| ear.remembered(sound);
+        let mut missing: BTreeMap<Digest, Sound> = BTreeMap::new();
+        for sound in sets.iter().flat_map(|set| &set.sounds) {
+            if known(ear, sound).is_none() {
+                missing.insert(ear.identity(sound), sound.clone());
+            }
+        }
+        if missing.values().any(|sound| matches!(sound, Sound::Unigram(..))) {
+            ear.count()?;
+        }
+        let (ear, total, done) = (&*ear, missing.len() as u64, AtomicU64::new(0));
+        let missing: Vec<Sound> = missing.into_values().collect();
+        missing.par_iter().try_for_each(|sound| -> Result<(), Fault> {
+            ear.hear(sound)?;
+            let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+            self.env.event(Event::Heard { stage: self.stage.to_string(), done, total });
+            Ok(())
+        })?;
+        let heard = |sound: &Sound| match known(ear, sound) {
+            Some(heard) => Ok(heard),
+            None => ear.hear(sound),
+        };
+        sets.iter().map(|set| set.sounds.iter().map(heard).collect()).collect()
+    }
+
+    fn fit(&self, ear: &Ear<'_>, set: &Set, heard: &[Heard]) -> Result<(Gaussian, Measured), Fault> {
+        let mut vectors = Vec::new();
+        for heard in heard {
+            vectors.extend(ear.vectors(heard)?);
+        }
+        let gaussian = Gaussian::of(&vectors, ear.embedding.dims());
+        let measured = Measured { clips: heard.len() as u64, frames: gaussian.count(), digest: digest(ear, set) };
+        Ok((gaussian, measured))
+    }
+}
+
+/// What a set holds, cut to the length at which it is compared.
+fn digest(ear: &Ear<'_>, set: &Set) -> Digest {
+    let key = Key::new("set").number(ear.length).number(ear.embedding.rate().into());
+    set.sounds.iter().fold(key, |key, sound| key.digest(&ear.identity(sound))).finish()
+}
+
+/// How far reconstructions are from their originals, in the mean.
+fn apart(ear: &Ear<'_>, set: &Set, heard: &[Heard]) -> Vec<Metric> {
+    let each: Vec<_> = heard.iter().filter_map(|heard| heard.apart.as_ref()).collect();
+    if each.is_empty() {
+        return Vec::new();
+    }
+    let spectra = each.iter().map(|apart| apart.spectra).sum();
+    let mean = |of: &dyn Fn(usize) -> Real| -> Real {
+        (each.iter().enumerate().map(|(i, _)| of(i).get()).sum::<f64>() / each.len() as f64).into()
+    };
+    let originals = set.sounds.iter().filter_map(|sound| match sound {
+        Sound::Reconstruction(coded, _) => Some(Sound::Clip(coded.excerpt.clone())),
+        _ => None,
+    });
+    let originals = Set { subject: "originals", level: None, sounds: originals.collect() };
+    let measured = |set: &Set| Measured { clips: each.len() as u64, frames: spectra, digest: digest(ear, set) };
+    let metric = |metric: &str, version, value| Metric {
+        metric: metric.into(),
+        version,
+        subject: set.subject.into(),
+        level: set.level,
+        value,
+        embedding: None,
+        rate: ear.decoder.as_ref().map_or(0, |decoder| decoder.rate),
+        candidate: measured(set),
+        reference: measured(&originals),
+    };
+    vec![
+        metric(Metric::SPECTRAL_MSE, spectral::VERSION, mean(&|i| each[i].spectral_mse)),
+        metric(Metric::LOG_MEL, log_mel::VERSION, mean(&|i| each[i].log_mel)),
+    ]
+}
+
+/// What a prior's row says of it, as figures of their own.
+fn bits(prior: &Prior) -> Vec<Metric> {
+    let bits = &prior.bits;
+    let metric = |subject: &str, millionths: Option<u64>, on: &Measured, digest: Digest| {
+        millionths.map(|millionths| Metric {
+            metric: Metric::BITS.into(),
+            version: 1,
+            subject: subject.into(),
+            level: Some(prior.level),
+            value: (millionths as f64 / 1e6).into(),
+            embedding: None,
+            rate: prior.rate,
+            candidate: Measured { digest, ..on.clone() },
+            reference: on.clone(),
+        })
+    };
+    let counted = bits.on_train.digest;
+    let all = [
+        metric("prior, on its training split", Some(bits.train), &bits.on_train, prior.digest),
+        metric("prior", bits.held_out, &bits.on_held_out, prior.digest),
+        metric("unigram", bits.unigram, &bits.on_held_out, counted),
+        metric("bigram", bits.bigram, &bits.on_held_out, counted),
+    ];
+    all.into_iter().flatten().collect()
+}

@@ -1,0 +1,279 @@
+//! The sounds that are measured, and what is remembered of each: its vectors, and how far it is from its original.
+
+use super::select::{Coded, Piece, frames_for};
+use crate::{
+    flow::Env,
+    media::models,
+    media::pcm::{self, Excerpt, chain_version, span},
+    metric::{embedding::Embedding, log_mel, spectral},
+    model::{infer::Coder, random::Random},
+};
+use burn_flex::Flex;
+use datasets::{
+    Digest, Key,
+    audio::{decode::decode_bytes, resample::Resampler},
+    codes::unpack,
+    effect::{Fault, numerics},
+    row::Real,
+    store::StoreError,
+};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// One sound.
+#[derive(Clone, Debug)]
+pub(super) enum Sound {
+    /// A real clip.
+    Clip(Excerpt),
+    /// A stretch of a song.
+    Piece(Piece),
+    /// What a level's decoder makes of a clip's codes.
+    Reconstruction(Coded, usize),
+    /// What it makes of codes drawn one by one, each as often as it stands in the reference.
+    Unigram(usize, u64),
+    /// White noise, normally distributed, as loud as a clip.
+    Noise(Excerpt),
+}
+
+/// What is remembered of a sound.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Heard {
+    /// An object of the store: its vectors, as little-endian numbers of 64 bits.
+    pub(super) vectors: Digest,
+    /// Of a reconstruction, how far it is from its original.
+    pub(super) apart: Option<Apart>,
+}
+
+/// How far a reconstruction is from its original.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Apart {
+    pub(super) spectral_mse: Real,
+    pub(super) log_mel: Real,
+    /// Spectra that either is a mean of.
+    pub(super) spectra: u64,
+}
+
+/// A codec ready to decode.
+pub(super) struct Decoder {
+    digest: Digest,
+    coder: Coder<Flex>,
+    pub(super) rate: u32,
+    /// Hop of each level in frames.
+    pub(super) hops: Vec<u64>,
+    /// Of each level, how often each code and all before it stand in the reference.
+    drawn: Vec<Vec<u64>>,
+}
+
+/// Listens to sounds of one length.
+pub(super) struct Ear<'a> {
+    pub(super) env: &'a Arc<Env>,
+    pub(super) embedding: &'a dyn Embedding,
+    /// In frames at the embedding's rate.
+    pub(super) length: u64,
+    pub(super) seed: Digest,
+    pub(super) decoder: Option<Decoder>,
+    /// Codes of the reference.
+    pub(super) learned: &'a [Coded],
+    /// Digest of these.
+    pub(super) drawn_from: Digest,
+}
+
+fn bug(error: &dyn std::fmt::Display) -> Fault {
+    Fault::refused("no-sound", error.to_string())
+}
+
+impl Decoder {
+    pub(super) fn load(env: &Env, digest: Digest) -> Result<Decoder, Fault> {
+        let codec = models::load(env, &digest)?;
+        let coder = Coder::new(&codec, Default::default()).map_err(|e| bug(&e))?;
+        let hops = codec.config().levels.iter().map(|level| level.hop() as u64).collect();
+        Ok(Decoder { digest, coder, rate: codec.config().rate, hops, drawn: Vec::new() })
+    }
+}
+
+impl Ear<'_> {
+    /// What a sound is: the same for any embedding and length.
+    pub(super) fn identity(&self, sound: &Sound) -> Digest {
+        let codec = self.decoder.as_ref().map(|decoder| decoder.digest).unwrap_or_default();
+        match sound {
+            Sound::Clip(excerpt) => excerpt.key(Key::new("clip")),
+            Sound::Piece(piece) => Key::new("piece").digest(&piece.song.file).number(piece.start).number(piece.frames),
+            Sound::Reconstruction(coded, level) => {
+                let key = Key::new("reconstruction").digest(&codec).digest(&coded.blob).number(*level as u64);
+                coded.excerpt.key(key)
+            }
+            Sound::Unigram(level, number) => {
+                let key = Key::new("unigram").digest(&codec).digest(&self.drawn_from).number(*level as u64);
+                key.digest(&self.seed).number(*number)
+            }
+            Sound::Noise(excerpt) => excerpt.key(Key::new("noise").digest(&self.seed)),
+        }
+        .finish()
+    }
+
+    fn key(&self, sound: &Sound) -> Digest {
+        Key::new("heard")
+            .text(self.embedding.name())
+            .number(self.embedding.version().into())
+            .number(spectral::VERSION.into())
+            .number(log_mel::VERSION.into())
+            .text(&chain_version())
+            .text(numerics())
+            .number(self.length)
+            .digest(&self.identity(sound))
+            .finish()
+    }
+
+    /// What is remembered of a sound.
+    pub(super) fn remembered(&self, sound: &Sound) -> Option<Heard> {
+        let heard: Heard = postcard::from_bytes(&self.env.store.receipt(&self.key(sound))?).ok()?;
+        self.env.store.has(&heard.vectors).then_some(heard)
+    }
+
+    /// Counts the reference's codes, for sounds that are drawn from them.
+    ///
+    /// # Errors
+    /// A blob that is missing or damaged.
+    pub(super) fn count(&mut self) -> Result<(), Fault> {
+        let Some(decoder) = &mut self.decoder else { return Ok(()) };
+        let mut counts: Vec<Vec<u64>> = Vec::new();
+        for coded in self.learned {
+            let blob = self.env.store.get(&coded.blob)?;
+            let levels = unpack(&blob).ok_or(StoreError::Damaged(coded.blob))?;
+            counts.resize_with(coded.codewords.len(), Vec::new);
+            for ((counts, codes), codewords) in counts.iter_mut().zip(levels).zip(&coded.codewords) {
+                counts.resize(*codewords as usize, 0);
+                for code in codes {
+                    *counts.get_mut(usize::from(code)).ok_or(StoreError::Damaged(coded.blob))? += 1;
+                }
+            }
+        }
+        for level in &mut counts {
+            let mut sum = 0;
+            level.iter_mut().for_each(|count| {
+                sum += *count;
+                *count = sum;
+            });
+        }
+        decoder.drawn = counts;
+        Ok(())
+    }
+
+    /// Measures a sound and remembers what came of it.
+    ///
+    /// # Errors
+    /// A source that cannot be read, codes that are not the codec's, a store that refuses.
+    pub(super) fn hear(&self, sound: &Sound) -> Result<Heard, Fault> {
+        if self.env.cancel.cancelled() {
+            return Err(Fault::Interrupted);
+        }
+        let (samples, rate, channels) = self.samples(sound)?;
+        let apart = match sound {
+            Sound::Reconstruction(coded, _) => {
+                let (original, ..) = self.clip(&coded.excerpt)?;
+                let (mse, spectra) = spectral::spectral_mse(&original, &samples);
+                let spectrum = |samples| log_mel::LogMel::new(samples, rate);
+                let log_mel = spectrum(&original).distance(&spectrum(&samples));
+                Some(Apart { spectral_mse: mse.into(), log_mel: log_mel.into(), spectra })
+            }
+            _ => None,
+        };
+        let vectors = self.embedding.embed(&resampled(&samples, rate, channels, self.embedding.rate(), self.length)?);
+        let bytes: Vec<u8> = vectors.iter().flat_map(|v| v.to_le_bytes()).collect();
+        let heard = Heard { vectors: self.env.store.put(&bytes)?, apart };
+        let receipt = postcard::to_stdvec(&heard).map_err(|e| bug(&e))?;
+        self.env.store.remember(self.key(sound), &receipt)?;
+        Ok(heard)
+    }
+
+    /// The vectors of what was heard, `[vectors, dims]`.
+    pub(super) fn vectors(&self, heard: &Heard) -> Result<Vec<f64>, Fault> {
+        let bytes = self.env.store.get(&heard.vectors)?;
+        let (numbers, _) = bytes.as_chunks::<8>();
+        Ok(numbers.iter().map(|number| f64::from_le_bytes(*number)).collect())
+    }
+
+    /// A sound's samples, interleaved, with rate and channels.
+    fn samples(&self, sound: &Sound) -> Result<(Vec<f32>, u32, u16), Fault> {
+        match sound {
+            Sound::Clip(excerpt) => self.clip(excerpt),
+            Sound::Piece(piece) => self.piece(piece),
+            Sound::Reconstruction(coded, level) => {
+                let decoder = self.decoder()?;
+                let frames = self.frames(&coded.excerpt);
+                let blob = self.env.store.get(&coded.blob)?;
+                let levels = unpack(&blob).ok_or(StoreError::Damaged(coded.blob))?;
+                let codes = levels.get(*level).map(Vec::as_slice).unwrap_or_default();
+                let codes = &codes[..codes.len().min(frames.div_ceil(decoder.hops[*level]) as usize)];
+                let samples = decoder.coder.decode_samples(*level, codes, frames).map_err(|e| bug(&e))?;
+                Ok((samples, decoder.rate, 1))
+            }
+            Sound::Unigram(level, number) => {
+                let decoder = self.decoder()?;
+                let frames = frames_for(self.length, decoder.rate, self.embedding);
+                let sums = decoder.drawn.get(*level).map(Vec::as_slice).unwrap_or_default();
+                let all = sums.last().copied().filter(|all| *all > 0);
+                let all = all.ok_or_else(|| bug(&"the reference has no codes to draw from"))?;
+                let mut random = Random::new(&self.seed.0, &format!("unigram of level {level}"), *number);
+                let codes: Vec<u16> = (0..frames.div_ceil(decoder.hops[*level]))
+                    .map(|_| {
+                        let drawn = random.below(all);
+                        sums.partition_point(|sum| *sum <= drawn) as u16
+                    })
+                    .collect();
+                let samples = decoder.coder.decode_samples(*level, &codes, frames).map_err(|e| bug(&e))?;
+                Ok((samples, decoder.rate, 1))
+            }
+            Sound::Noise(excerpt) => {
+                let (clip, rate, channels) = self.clip(excerpt)?;
+                let square: f64 = clip.iter().map(|v| f64::from(*v) * f64::from(*v)).sum();
+                let loudness = (square / clip.len().max(1) as f64).sqrt();
+                let mut random = Random::new(&self.identity(sound).0, "white noise", 0);
+                let frames = clip.len() / usize::from(channels.max(1));
+                Ok(((0..frames).map(|_| (loudness * random.normal()) as f32).collect(), rate, 1))
+            }
+        }
+    }
+
+    fn decoder(&self) -> Result<&Decoder, Fault> {
+        self.decoder.as_ref().ok_or_else(|| bug(&"there is no codec"))
+    }
+
+    /// Frames of a clip that are measured.
+    fn frames(&self, excerpt: &Excerpt) -> u64 {
+        frames_for(self.length, excerpt.rate, self.embedding).min(excerpt.frames)
+    }
+
+    fn clip(&self, excerpt: &Excerpt) -> Result<(Vec<f32>, u32, u16), Fault> {
+        let track = pcm::open(self.env, excerpt)?;
+        let measured = Excerpt { frames: self.frames(excerpt), ..excerpt.clone() };
+        Ok((span(track.as_slice(), &measured)?.to_vec(), excerpt.rate, excerpt.channels))
+    }
+
+    fn piece(&self, piece: &Piece) -> Result<(Vec<f32>, u32, u16), Fault> {
+        let file = self.env.store.get(&piece.song.file)?;
+        let mut samples = Vec::with_capacity(piece.frames as usize);
+        let (mut at, mut form) = (0u64, (piece.song.rate, 1));
+        let mut sink = |more: &[f32], rate: u32, channels: u16| {
+            form = (rate, channels);
+            let width = usize::from(channels.max(1));
+            let frames = (more.len() / width) as u64;
+            let inside = |frame: u64| (frame.clamp(at, at + frames) - at) as usize * width;
+            samples.extend_from_slice(&more[inside(piece.start)..inside(piece.start + piece.frames)]);
+            at += frames;
+            Ok(())
+        };
+        decode_bytes(&file, &mut sink).map_err(|e| bug(&e))?;
+        Ok((samples, form.0, form.1))
+    }
+}
+
+/// Mono at a rate, cut to `length` frames.
+fn resampled(samples: &[f32], rate: u32, channels: u16, to: u32, length: u64) -> Result<Vec<f32>, Fault> {
+    let mut out = Vec::with_capacity(length as usize + 1);
+    let mut resampler = Resampler::new(rate, to, channels, 1).map_err(|e| bug(&e))?;
+    resampler.push(samples, &mut out).map_err(|e| bug(&e))?;
+    resampler.finish(&mut out).map_err(|e| bug(&e))?;
+    out.truncate(length as usize);
+    Ok(out)
+}

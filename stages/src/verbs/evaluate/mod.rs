@@ -1,0 +1,114 @@
+//! `evaluate`: how far songs, reconstructions and controls are from real music, and how well codes are predicted.
+//!
+//! All that is compared by Fréchet distance is equally much: as many clips of each, equally long. What a clip gives is
+//! remembered by clip, so that a new set of songs costs the measurement of these songs alone.
+
+mod effect;
+mod measure;
+mod select;
+
+use crate::{
+    flow::{
+        group, memoised,
+        whole::{ALL, close, refused, waiting},
+    },
+    rows::{Input, Kind, Rows, seal},
+    settings::Complaint,
+    stage::{
+        Context, Places, Port, Shape, Split, Stage,
+        memory::{Known, Memory},
+    },
+};
+use datasets::row::{Audio, Clip, Codes, Metric, Prior, Waiting};
+use select::Part;
+
+crate::settings! {
+    /// Settings of `evaluate`.
+    pub struct Evaluate {
+        /// The split whose clips are the reference; empty takes all.
+        split: String = "train".to_owned(),
+        /// The split whose clips show what real music scores; empty takes none.
+        held_out: String = "test".to_owned(),
+        /// Length in seconds of every clip that is compared; where no reference clip is that long, that of the longest.
+        /// Longer clips are cut, shorter ones left out; songs are cut into as many as they give.
+        seconds: f64 = 10.0,
+        /// Clips of each kind, at most; all kinds have as many as the scarcest.
+        clips: u32 = 100,
+    }
+}
+
+/// Of some rows the narrow part, of none none.
+fn parts<'s, R: Clone + 'static>(
+    input: Option<Input<'s, R>>,
+    narrow: impl Fn(R) -> Vec<Part> + Clone + 'static,
+) -> Option<(Rows<'s, Part>, Rows<'s, Waiting>)> {
+    input.map(|input| (input.kept.flat_map(narrow), input.pending))
+}
+
+impl Stage for Evaluate {
+    const VERB: &'static str = "evaluate";
+    const ABOUT: &'static str = "measures songs, reconstructions and controls against real clips";
+    const REVISION: u32 = 1;
+    const PORTS: &'static [Port] = &[
+        Port::many("reference", Kind::Clip),
+        Port::many("candidate", Kind::Audio).optional(),
+        Port::many("codes", Kind::Codes).optional(),
+        Port::many("priors", Kind::Prior).optional(),
+    ];
+    const SHAPE: Shape = Shape::Made;
+    const UNIT: &'static str = "scores";
+    const NUMERIC: bool = true;
+    const RANDOM: bool = true;
+    type In = (Clip, Option<Audio>, Option<Codes>, Option<Prior>);
+    type Out = Metric;
+
+    fn check(&self, at: &Places<'_>, complaints: &mut Vec<Complaint>) {
+        let mut complain = |field: &str, message: String, help: &str| {
+            complaints.push(Complaint::new(at.of(field), message).help(help));
+        };
+        if self.split == self.held_out && !self.split.is_empty() {
+            let message = format!("`held_out` is the split `{}` that is the reference", self.split);
+            complain("held_out", message, "name another split; empty takes none");
+        }
+        if !(0.01..=3600.0).contains(&self.seconds) {
+            complain("seconds", format!("`seconds` is {}", self.seconds), "from 0.01 to 3600");
+        }
+        if self.clips == 0 {
+            complain("clips", "`clips` is 0".into(), "at least 1");
+        }
+    }
+
+    fn memory(&self, known: &mut Known, workers: u64) -> Memory {
+        let seconds = (self.seconds * f64::from(known.rate)) as u64;
+        Memory::listening(&Known { clip: seconds.min(known.clip.max(1)), ..known.clone() }, workers)
+    }
+
+    fn render<'s>(
+        self,
+        cx: &Context<'s>,
+        (reference, songs, codes, priors): <Self::In as crate::stage::Inputs>::Rows<'s>,
+    ) -> Split<'s, Metric> {
+        let (clip, coded) = (self.clone(), self.clone());
+        let fed = [
+            parts(Some(reference), move |row: Clip| Part::of_clip(&row, &clip)),
+            parts(songs, |row: Audio| vec![Part::of_song(&row)]),
+            parts(codes, move |row: Codes| Part::of_codes(&row, &coded)),
+            parts(priors, |row: Prior| vec![Part::Prior(row)]),
+        ];
+        let mut fed = fed.into_iter().flatten();
+        let Some((first, waits)) = fed.next() else { unreachable!("there is a reference") };
+        let (all, pending) =
+            fed.fold((first, waits), |(all, waits), (more, pending)| (all.concat(more), waits.concat(pending)));
+        let sealed = all.map(|part| ((), part)).delay(seal);
+        let corpus = group(sealed, &format!("{}: all parts", cx.stage), |(), parts: &[(Part, isize)]| {
+            vec![(parts.iter().map(|(part, _)| part.clone()).collect::<Vec<Part>>(), 1)]
+        });
+        let (closed, open) = close(cx, corpus.map(|((), parts)| parts), pending);
+        let done = memoised(cx, effect::Score::new(self, cx), closed.map(|parts| (parts, ())), |()| ALL.to_owned());
+        Split {
+            kept: done.ok.flat_map(|((), metrics)| metrics),
+            dropped: refused(done.refused.map(|((), refusal)| refusal)),
+            pending: cx.may(open).concat(waiting(cx, ALL, done.pending.map(|((), cause)| cause))),
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! `fit`: trains a codec, three independent VQ-VAEs on raw audio.
+//!
+//! Reads clips in the order of their content digests, never of ids, so that a rename trains nothing.
+//! The state is saved at most fifteen seconds apart; a run that was killed goes on from there and ends
+//! with the same bytes.
+
+mod curves;
+mod effect;
+mod settings;
+
+pub(crate) use crate::media::models::known;
+pub(crate) use settings::Fit;
+
+use crate::{
+    flow::{
+        group, memoised,
+        whole::{ALL, close, refused, waiting},
+    },
+    media::pcm::Excerpt,
+    model::cost::cost,
+    rows::{Input, Kind, seal},
+    settings::Complaint,
+    stage::{
+        Context, Places, Port, Refresh, Shape, Split, Stage,
+        memory::{Known, Memory},
+    },
+};
+use datasets::row::{Clip, Weights};
+
+impl Stage for Fit {
+    const VERB: &'static str = "fit";
+    const ABOUT: &'static str = "trains a codec: three independent VQ-VAEs on raw audio";
+    const REVISION: u32 = 2;
+    const PORTS: &'static [Port] = &[Port::many("clips", Kind::Clip)];
+    const SHAPE: Shape = Shape::Corpus;
+    const UNIT: &'static str = "models";
+    const NUMERIC: bool = true;
+    const RANDOM: bool = true;
+    type In = Clip;
+    type Out = Weights;
+
+    fn check(&self, at: &Places<'_>, complaints: &mut Vec<Complaint>) {
+        self.complain(at, complaints);
+    }
+
+    fn refresh(&self) -> Option<Refresh> {
+        Some(self.refresh)
+    }
+
+    fn memory(&self, known: &mut Known, workers: u64) -> Memory {
+        let training = self.training();
+        let bytes = cost(&training).with(workers);
+        known.codec = Some(training.codec);
+        Memory::alone(bytes)
+    }
+
+    fn render<'s>(self, cx: &Context<'s>, input: Input<'s, Clip>) -> Split<'s, Weights> {
+        let split = self.split.clone();
+        let chosen = input.kept.filter(move |clip| split.is_empty() || clip.track.split.as_ref() == Some(&split));
+        let sealed = chosen.map(|clip| ((), Excerpt::of(&clip))).delay(seal);
+        let corpus = group(sealed, &format!("{}: all clips", cx.stage), |(), clips: &[(Excerpt, isize)]| {
+            // One excerpt for each span of samples: two tracks with the same sound count once. The order is that
+            // of sample digests.
+            let mut corpus: Vec<Excerpt> = clips.iter().map(|(excerpt, _)| excerpt.clone()).collect();
+            corpus.dedup_by(|b, a| (a.samples, a.start, a.frames) == (b.samples, b.start, b.frames));
+            vec![(corpus, 1)]
+        });
+        let corpus = corpus.map(|(_, corpus)| corpus);
+        if let Some(pinned) = cx.pinned {
+            return effect::pinned(cx, pinned, corpus, input.pending);
+        }
+        let (closed, open) = close(cx, corpus, input.pending);
+        let done = memoised(cx, effect::Train::new(self, cx), closed.map(|corpus| (corpus, ())), |()| ALL.to_owned());
+        Split {
+            kept: done.ok.map(|((), weights)| weights),
+            dropped: refused(done.refused.map(|((), refusal)| refusal)),
+            pending: cx.may(open).concat(waiting(cx, ALL, done.pending.map(|((), cause)| cause))),
+        }
+    }
+}

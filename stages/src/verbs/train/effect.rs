@@ -1,0 +1,385 @@
+//! The effects of `train`: training from memory-mapped codes with checkpoints in the store, and scoring what came of it.
+
+use super::Train;
+use crate::{
+    flow::{Env, Event, Failure, whole::all_read},
+    media::{
+        checkpoint::Saver,
+        codes::{Part, unread},
+    },
+    model::prior::{
+        config::{Prior, PriorConfig, Upper},
+        cost,
+        fit::{PriorError, PriorRecord, PriorSettings, PriorSink, Tokens, baselines, bits, fit},
+    },
+    rows::Rows,
+    settings::Settings,
+    stage::{Context, Split, Stage, memory::memory, none},
+};
+use datasets::{
+    Digest, Key,
+    effect::{Effect, Fault, Load, key, numerics},
+    row::{self, Bits, Measured, Waiting},
+    shard::{ShardMeta, ShardReader, View},
+    store::Store,
+    tables::curves::{PriorStep, write_prior},
+};
+use serde::{Deserialize, Serialize};
+use std::{io, sync::Arc};
+
+/// What training needs to know of a shard.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub(super) struct Listed {
+    pub(super) split: String,
+    codec: Digest,
+    view: Digest,
+    /// Where to find it: in no key, since a corrected title changes it.
+    file: Digest,
+}
+
+impl Listed {
+    pub(super) fn of(shard: &row::Shard) -> Listed {
+        Listed { split: shard.split.clone(), codec: shard.codec, view: shard.view, file: shard.file }
+    }
+}
+
+/// Shards, sorted.
+pub(super) type Shards = Vec<Listed>;
+
+/// Windows scored at a time: in no key, as it changes no bit.
+pub(super) const SCORED_TOGETHER: usize = 8;
+
+/// The view of all these shards together.
+fn view(shards: &Shards) -> Digest {
+    Digest(shards.iter().map(|shard| View::from_bytes(shard.view.0)).sum::<View>().bytes())
+}
+
+/// Trains on the shards of the training split.
+pub(super) struct Learn {
+    settings: Train,
+    digest: Digest,
+    seed: Digest,
+    stage: Arc<str>,
+    env: Arc<Env>,
+}
+
+impl Learn {
+    pub(super) fn new(settings: &Train, cx: &Context<'_>) -> Learn {
+        Learn {
+            // Which split was chosen shows in the shards; how the outcome is measured changes no weight.
+            digest: settings.digest(&["refresh", "split", "held_out", "scored"]),
+            settings: settings.clone(),
+            seed: cx.seed,
+            stage: cx.stage.clone(),
+            env: cx.env.clone(),
+        }
+    }
+}
+
+/// The training that these settings ask for on codes of this kind.
+pub(super) fn plan(s: &Train, meta: &ShardMeta, genres: Vec<String>) -> Result<PriorSettings, Fault> {
+    let (own, levels) = (s.level as usize, meta.hops.len());
+    if own >= levels {
+        let why = format!("the codes have {levels} levels, numbered from 0; `level` is {own}");
+        return Err(Fault::refused("no-level", why));
+    }
+    let upper = (own + 1 < levels).then(|| Upper {
+        codewords: meta.codewords[own + 1] as usize,
+        ratio: (meta.hops[own + 1] / meta.hops[own].max(1)) as usize,
+        depth: s.conditioner_depth as usize,
+    });
+    Ok(PriorSettings {
+        config: PriorConfig {
+            level: own,
+            width: s.width as usize,
+            depth: s.depth as usize,
+            heads: s.heads as usize,
+            attention: s.attention(),
+            hidden: s.hidden(),
+            context: s.context as usize,
+            distances: s.distances as usize,
+            upper,
+            genres,
+            codec: Digest(meta.codec).hex(),
+            rate: meta.rate,
+            hops: meta.hops.clone(),
+            codewords: meta.codewords.clone(),
+        },
+        steps: s.steps,
+        batch: s.batch as usize,
+        learning_rate: s.learning_rate,
+        warmup: s.warmup,
+        final_rate: s.final_rate,
+        weight_decay: s.weight_decay,
+        clip: s.clip,
+    })
+}
+
+/// What all shards have in common.
+fn meta(store: &Store, shards: &Shards) -> Result<ShardMeta, Fault> {
+    let Some(first) = shards.first() else {
+        return Err(Fault::refused("no-codes", "there is no shard to train on"));
+    };
+    if shards.iter().any(|shard| shard.codec != first.codec) {
+        return Err(Fault::refused("mixed-codecs", "the shards hold codes of different codecs"));
+    }
+    let object = store.path(&first.file);
+    let reader = ShardReader::open(&object).map_err(|error| unread(error, &object, &first.file))?;
+    Ok(reader.meta().clone())
+}
+
+/// All clips of these shards at a level.
+fn tokens(env: &Env, shards: &Shards, level: usize) -> Result<Part, Fault> {
+    let files: Vec<Digest> = shards.iter().map(|shard| shard.file).collect();
+    Part::open(env, files, level)
+}
+
+fn fault(error: PriorError) -> Fault {
+    match error {
+        PriorError::Stopped(_) => Fault::Interrupted,
+        error => Fault::refused("no-prior", error.to_string()),
+    }
+}
+
+/// A prior before it is measured.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub(super) struct Learned {
+    digest: Digest,
+    level: u32,
+    codec: Digest,
+    rate: u32,
+    hops: Vec<u32>,
+    codewords: Vec<u32>,
+    genres: Vec<String>,
+    curves: Digest,
+    lineage: Digest,
+}
+
+impl Learned {
+    /// The row of a prior that was measured.
+    fn row(self, bits: Bits) -> row::Prior {
+        row::Prior {
+            digest: self.digest,
+            level: self.level,
+            codec: self.codec,
+            rate: self.rate,
+            hops: self.hops,
+            codewords: self.codewords,
+            genres: self.genres,
+            bits,
+            curves: self.curves,
+            lineage: self.lineage,
+        }
+    }
+}
+
+impl Effect for Learn {
+    type Work = Shards;
+    type Output = Learned;
+    const LOAD: Load = Load::Heavy;
+    const CORPUS: bool = true;
+
+    fn key(&self, shards: &Shards) -> Digest {
+        key(Train::VERB, Train::REVISION)
+            .digest(&self.digest)
+            .digest(&self.seed)
+            .text(numerics())
+            .digest(&shards.first().map_or_else(Digest::default, |shard| shard.codec))
+            .digest(&view(shards))
+            .finish()
+    }
+
+    fn objects(&self, learned: &Learned) -> Vec<Digest> {
+        vec![learned.digest, learned.curves, learned.lineage]
+    }
+
+    fn run(&self, shards: &Shards) -> Result<Learned, Fault> {
+        all_read(&self.env)?;
+        let store = &self.env.store;
+        let meta = meta(store, shards)?;
+        let tokens = tokens(&self.env, shards, self.settings.level as usize)?;
+        let settings = plan(&self.settings, &meta, tokens.genres())?;
+        if let Some(memory) = memory() {
+            cost::check(&settings, memory).map_err(|e| Fault::refused("no-memory", e.to_string()))?;
+        }
+        let (saver, resume) = Saver::open(&self.env, &self.stage, store.checkpoint(&self.key(shards)), settings.steps);
+        let mut sink = Sink(saver);
+        let mut trained = fit(&settings, self.seed.0, &tokens, resume.as_deref(), &mut sink);
+        if let Err(PriorError::Checkpoint(why)) = &trained {
+            // Whatever is wrong with it, the training itself is not lost.
+            tracing::warn!("starting over: {why}");
+            sink.0.records.clear();
+            trained = fit(&settings, self.seed.0, &tokens, None, &mut sink);
+        }
+        let prior = trained.map_err(|error| match sink.0.failed() {
+            Some(error) => Fault::Store(error),
+            None => fault(error),
+        })?;
+        let bytes = prior.to_bytes().map_err(|e| Fault::refused("no-prior", e.to_string()))?;
+        let config = prior.config();
+        let learned = Learned {
+            digest: store.put(&bytes)?,
+            level: self.settings.level,
+            codec: Digest(meta.codec),
+            rate: config.rate,
+            hops: config.hops.clone(),
+            codewords: config.codewords.clone(),
+            genres: config.genres.clone(),
+            curves: store.put(&curves(&sink.0.records)?)?,
+            lineage: store.put(&Digest::joined(tokens.samples()))?,
+        };
+        Ok(learned)
+    }
+}
+
+fn curves(records: &[PriorRecord]) -> Result<Vec<u8>, Fault> {
+    let step = |r: &PriorRecord| PriorStep { step: r.step, bits: r.bits, norm: r.norm };
+    let steps: Vec<PriorStep> = records.iter().map(step).collect();
+    write_prior(&steps).map_err(|e| Fault::refused("no-curves", e.to_string()))
+}
+
+struct Sink<'a>(Saver<'a, PriorRecord>);
+
+impl PriorSink for Sink<'_> {
+    fn step(&mut self, record: &PriorRecord) {
+        self.0.records.push(*record);
+        self.0.env.event(Event::Learned {
+            stage: self.0.stage.to_owned(),
+            done: self.0.records.len() as u64,
+            total: self.0.total,
+            step: record.step,
+            bits: record.bits,
+            norm: record.norm,
+        });
+    }
+    fn due(&mut self) -> bool {
+        self.0.due()
+    }
+    fn checkpoint(&mut self, _: u64, state: &[u8]) -> io::Result<()> {
+        self.0.save(state)
+    }
+    fn stop(&mut self) -> bool {
+        self.0.env.cancel.cancelled()
+    }
+}
+
+/// Measures a prior on the training split and on held-out clips, beside a unigram and a bigram.
+pub(super) struct Measure {
+    settings: Train,
+    env: Arc<Env>,
+}
+
+impl Measure {
+    pub(super) fn new(settings: &Train, cx: &Context<'_>) -> Measure {
+        Measure { settings: settings.clone(), env: cx.env.clone() }
+    }
+
+    /// What is scored of these codes: the digest tells another number of windows apart.
+    fn measured(&self, tokens: &Part, view: Digest) -> Measured {
+        let codes = (0..tokens.clips()).map(|clip| tokens.codes(clip)).sum();
+        let scored = self.settings.scored.into();
+        let digest = Key::new("scored codes").digest(&view).number(scored).finish();
+        Measured { clips: tokens.clips() as u64, frames: codes, digest }
+    }
+}
+
+impl Effect for Measure {
+    /// The prior, the shards that it was trained on, and the held-out ones.
+    type Work = (Learned, Shards, Shards);
+    type Output = row::Prior;
+    const LOAD: Load = Load::Heavy;
+    const CORPUS: bool = true;
+
+    fn key(&self, (learned, train, held_out): &Self::Work) -> Digest {
+        key("train: bits and on what", Train::REVISION)
+            .number(self.settings.scored.into())
+            .text(numerics())
+            .digest(&learned.digest)
+            .digest(&view(train))
+            .digest(&view(held_out))
+            .finish()
+    }
+
+    fn objects(&self, prior: &row::Prior) -> Vec<Digest> {
+        vec![prior.digest, prior.curves, prior.lineage]
+    }
+
+    fn run(&self, (learned, train, held_out): &Self::Work) -> Result<row::Prior, Fault> {
+        let prior = load(&self.env.store, &learned.digest)?;
+        let level = prior.config().level;
+        let stop = || self.env.cancel.cancelled();
+        let score = |tokens: &dyn Tokens| -> Result<Option<u64>, Fault> {
+            let bits = bits(&prior, tokens, self.settings.scored as usize, SCORED_TOGETHER, &stop).map_err(fault)?;
+            Ok(bits.map(millionths))
+        };
+        let trained_on = view(train);
+        let view_held_out = view(held_out);
+        let train = tokens(&self.env, train, level)?;
+        let mut found = Bits {
+            train: score(&train)?.unwrap_or(0),
+            held_out: None,
+            unigram: None,
+            bigram: None,
+            on_train: self.measured(&train, trained_on),
+            on_held_out: Measured { clips: 0, frames: 0, digest: view_held_out },
+        };
+        if !held_out.is_empty() {
+            let held_out = tokens(&self.env, held_out, level)?;
+            found.on_held_out = self.measured(&held_out, view_held_out);
+            found.held_out = score(&held_out)?;
+            if let Some([unigram, bigram]) = baselines(&train, &held_out, prior.config().vocabulary()).map_err(fault)? {
+                (found.unigram, found.bigram) = (Some(millionths(unigram)), Some(millionths(bigram)));
+            }
+        }
+        let prior = learned.clone().row(found);
+        // For later runs that pin it.
+        let known = postcard::to_stdvec(&(&prior, trained_on)).map_err(|e| Fault::Failed(e.to_string()))?;
+        self.env.store.remember_with(about(&prior.digest), &self.objects(&prior), &known)?;
+        Ok(prior)
+    }
+}
+
+fn millionths(bits: f64) -> u64 {
+    libm::round(bits * 1e6) as u64
+}
+
+/// A prior that lies in the store.
+pub(crate) fn load(store: &Store, digest: &Digest) -> Result<Prior, Fault> {
+    let bytes = store.get(digest)?;
+    Prior::load(&bytes).map_err(|e| Fault::Failed(format!("the prior {} cannot be used: {e}", digest.short(12))))
+}
+
+/// Under this key lies what a training said of its prior, for later runs that pin it.
+fn about(digest: &Digest) -> Digest {
+    Key::new("prior").digest(digest).finish()
+}
+
+/// The prior that the lock file names stands in for training, whatever the shards are.
+pub(super) fn pinned<'s>(
+    cx: &Context<'s>,
+    digest: Digest,
+    train: Rows<'s, Shards>,
+    pending: Rows<'s, Waiting>,
+) -> Split<'s, row::Prior> {
+    let about = cx.env.store.receipt(&about(&digest));
+    let known: Option<(row::Prior, Digest)> = about.and_then(|bytes| postcard::from_bytes(&bytes).ok());
+    let (env, stage) = (cx.env.clone(), cx.stage.clone());
+    if known.is_none() {
+        // No row would come of it; the run ends here, with the remedy.
+        cx.env.ledger.fail(Failure::Pin(format!(
+            "`{stage}` is pinned to the prior {}, of which the store {} holds the file but not what was measured: train anew \
+             with --refresh {stage}, or use the store in which it was trained",
+            digest.short(12),
+            cx.env.store.root().display()
+        )));
+        cx.env.cancel.cancel();
+    }
+    let trained_on = known.as_ref().map(|(_, view)| *view);
+    // Only for the summary.
+    train.inspect(move |(shards, _, diff)| {
+        if *diff > 0 && trained_on != Some(view(shards)) {
+            env.ledger.note(&stage, format!("{stage} pinned, the codes have changed since it was trained"));
+        }
+    });
+    Split { kept: cx.once(known.map(|(prior, _)| prior)), dropped: none(&pending), pending: none(&pending) }
+}

@@ -1,0 +1,105 @@
+//! `train`: trains a prior, an autoregressive Transformer over the codes of one level given those of the level above.
+//!
+//! Keyed by what training reads of the shards, their view: a corrected title or a renamed file rewrites a shard and
+//! trains nothing. The state is saved at most fifteen seconds apart; a run that was killed goes on from there and ends
+//! with the same bytes.
+
+mod effect;
+mod settings;
+
+pub(crate) use effect::load;
+pub(crate) use settings::Train;
+
+use crate::{
+    flow::{
+        group, memoised,
+        whole::{ALL, close, refused, waiting},
+    },
+    model::{codec::CodecConfig, prior::cost},
+    rows::{Input, Kind, seal},
+    settings::Complaint,
+    stage::{
+        Context, Places, Port, Refresh, Shape, Split, Stage,
+        memory::{Known, Memory},
+    },
+};
+use datasets::{
+    row::{Prior, Shard},
+    shard::ShardMeta,
+};
+
+/// The id of the item that measures what came of it.
+const BITS: &str = "bits";
+
+impl Stage for Train {
+    const VERB: &'static str = "train";
+    const ABOUT: &'static str =
+        "trains a prior: a Transformer over the codes of one level, given those of the level above";
+    const REVISION: u32 = 2;
+    const PORTS: &'static [Port] = &[Port::many("shards", Kind::Shard)];
+    const SHAPE: Shape = Shape::Corpus;
+    const UNIT: &'static str = "models";
+    const NUMERIC: bool = true;
+    const RANDOM: bool = true;
+    type In = Shard;
+    type Out = Prior;
+
+    fn check(&self, at: &Places<'_>, complaints: &mut Vec<Complaint>) {
+        self.complain(at, complaints);
+    }
+
+    fn refresh(&self) -> Option<Refresh> {
+        Some(self.refresh)
+    }
+
+    fn memory(&self, known: &mut Known, _: u64) -> Memory {
+        let of = |codec: &CodecConfig| ShardMeta {
+            codec: [0; 32],
+            rate: codec.rate,
+            hops: codec.levels.iter().map(|level| level.hop() as u32).collect(),
+            codewords: codec.levels.iter().map(|level| level.codewords as u32).collect(),
+        };
+        let planned = known.codec.as_ref().map(|codec| effect::plan(self, &of(codec), Vec::new()));
+        let Some(Ok(settings)) = planned else { return Memory::default() };
+        let bytes = cost::cost(&settings).max(cost::scoring(&settings.config, effect::SCORED_TOGETHER));
+        known.priors = vec![settings.config];
+        Memory::alone(bytes)
+    }
+
+    fn render<'s>(self, cx: &Context<'s>, input: Input<'s, Shard>) -> Split<'s, Prior> {
+        let splits = [self.split.clone(), self.held_out.clone()];
+        let chosen = input.kept.filter(move |shard| splits.iter().any(|s| s.is_empty() || *s == shard.split));
+        let sealed = chosen.map(|shard| ((), effect::Listed::of(&shard))).delay(seal);
+        let corpus = group(sealed, &format!("{}: all shards", cx.stage), |(), shards: &[(effect::Listed, isize)]| {
+            vec![(shards.iter().map(|(shard, _)| shard.clone()).collect::<effect::Shards>(), 1)]
+        });
+        let (split, held_out) = (self.split.clone(), self.held_out.clone());
+        let parted = corpus.map(move |((), shards)| {
+            let of = |name: &str, all: bool| -> effect::Shards {
+                shards.iter().filter(|shard| all || shard.split == name).cloned().collect()
+            };
+            (of(&split, split.is_empty()), of(&held_out, false))
+        });
+        if let Some(pinned) = cx.pinned {
+            return effect::pinned(cx, pinned, parted.map(|(train, _)| train), input.pending);
+        }
+        let (learn, measure) = (effect::Learn::new(&self, cx), effect::Measure::new(&self, cx));
+        let (closed, open) = close(cx, parted, input.pending);
+        // The weights rest on the training split alone: a change of held-out clips measures them anew.
+        let work = closed.map(|(train, held_out)| (train.clone(), (train, held_out)));
+        let learned = memoised(cx, learn, work, |_| ALL.to_owned());
+        let untrained = learned.pending.map(|(_, cause)| cause);
+        // In a dry run, what waits for training may be measured after it.
+        cx.may(waiting(cx, BITS, open.clone().map(|open| open.row.cause.clone()).concat(untrained.clone())));
+        let work = learned.ok.map(|((train, held_out), learned)| ((learned, train, held_out), ()));
+        let measured = memoised(cx, measure, work, |()| BITS.to_owned());
+        let refusals =
+            learned.refused.map(|(_, refusal)| refusal).concat(measured.refused.map(|((), refusal)| refusal));
+        let causes = untrained.concat(measured.pending.map(|((), cause)| cause));
+        Split {
+            kept: measured.ok.map(|((), prior)| prior),
+            dropped: refused(refusals),
+            pending: cx.may(open).concat(waiting(cx, ALL, causes)),
+        }
+    }
+}

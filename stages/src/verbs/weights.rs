@@ -1,0 +1,127 @@
+//! `weights`: loads a codec from a safetensors file.
+//!
+//! Refrain's own files carry their configuration; of Jukebox's published tensor names the configuration
+//! is read off the shapes.
+
+use crate::{
+    flow::{Env, memoised},
+    media::models::describe,
+    model::codec::Codec,
+    rows::{Input, scan::Scan},
+    settings::PathSetting,
+    stage::{Context, Port, Shape, SourceError, Split, Stage},
+};
+use datasets::{
+    Digest,
+    effect::{Effect, Fault, Load, Refusal, key},
+    row::{self, Dropped, Found, Labels, Origin, Pending},
+};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+crate::settings! {
+    /// Settings of `weights`.
+    pub struct Weights {
+        /// The safetensors file.
+        file: PathSetting,
+    }
+}
+
+/// Copies the file into the store and reads what it is.
+struct Import {
+    env: Arc<Env>,
+}
+
+impl Effect for Import {
+    type Work = Digest;
+    type Output = row::Weights;
+    const LOAD: Load = Load::Light;
+    const CORPUS: bool = true;
+
+    fn key(&self, content: &Digest) -> Digest {
+        key(Weights::VERB, Weights::REVISION).digest(content).finish()
+    }
+
+    fn objects(&self, weights: &row::Weights) -> Vec<Digest> {
+        vec![weights.digest]
+    }
+
+    fn run(&self, content: &Digest) -> Result<row::Weights, Fault> {
+        let (codec, bytes) = self.env.read(content, |path| {
+            let bytes = fs::read(path).map_err(|e| Fault::failed(&path.display().to_string(), &e))?;
+            if Digest::of(&bytes) != *content {
+                return Err(Fault::Failed(format!("{} changed while it was read; run again", path.display())));
+            }
+            let codec = Codec::load(&bytes).map_err(|e| {
+                let why = format!("{} is no codec: {e}", path.display());
+                Fault::Refused(Refusal { code: "not-a-codec".into(), why })
+            })?;
+            Ok((codec, bytes))
+        })?;
+        let digest = self.env.store.put(&bytes)?;
+        Ok(describe(&codec, digest))
+    }
+}
+
+impl Stage for Weights {
+    const VERB: &'static str = "weights";
+    const ABOUT: &'static str =
+        "loads a codec from a safetensors file, Refrain's or with Jukebox's published tensor names";
+    const REVISION: u32 = 1;
+    const PORTS: &'static [Port] = &[];
+    const SHAPE: Shape = Shape::Source;
+    const UNIT: &'static str = "models";
+    type In = Found;
+    type Out = row::Weights;
+
+    fn scan(&self, base: &Path, env: &Env) -> Result<Scan, SourceError> {
+        let path = self.file.resolve(base);
+        let read = |path: &Path| -> std::io::Result<(Digest, u64)> {
+            let mut hasher = blake3::Hasher::new();
+            hasher.update_reader(fs::File::open(path)?)?;
+            Ok((Digest(*hasher.finalize().as_bytes()), hasher.count()))
+        };
+        let (content, bytes) = read(&path)
+            .map_err(|e| SourceError::Unreadable(format!("cannot read the weights {}: {e}", path.display())))?;
+        env.sources.add(content, &path);
+        let origin = Origin::File { content, bytes };
+        let found = Found { key: content.short(12), origin, shared: false, license: None, labels: Labels::default() };
+        Ok(std::iter::once(found).collect())
+    }
+
+    fn lies(&self, base: &Path) -> Vec<PathBuf> {
+        vec![self.file.resolve(base)]
+    }
+
+    fn render<'s>(self, cx: &Context<'s>, input: Input<'s, Found>) -> Split<'s, row::Weights> {
+        let files = input.kept.flat_map(|found| match found.origin {
+            Origin::File { content, .. } => Some((content, found.key)),
+            _ => None,
+        });
+        let done = memoised(cx, Import { env: cx.env.clone() }, files, String::clone);
+        let stage = cx.stage.clone();
+        Split {
+            kept: done.ok.map(|(_, weights)| weights),
+            dropped: done.refused.map(|(id, refusal)| Dropped::refused(id, refusal)),
+            pending: done.pending.map(move |(id, cause)| Pending::new(id.into(), stage.clone(), cause).into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_codec_lies_where_its_file_is_and_is_watched_there() {
+        let stage = Weights { file: PathSetting("models/codec.safetensors".into()) };
+        let place = [PathBuf::from("/base/models/codec.safetensors")];
+        assert_eq!(
+            (stage.lies(Path::new("/base")), stage.places(Path::new("/base"))),
+            (place.to_vec(), place.to_vec())
+        );
+    }
+}
