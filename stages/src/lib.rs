@@ -9,22 +9,22 @@ pub mod settings;
 pub mod stage;
 pub mod verbs;
 
-use stage::Entry;
+use stage::StageSpec;
 
 /// Every stage there is, in the order of a pipeline.
-pub static STAGES: &[Entry] = &[
-    Entry::of::<verbs::ingest::Ingest>(),
-    Entry::of::<verbs::license::License>(),
-    Entry::of::<verbs::decode::Decode>(),
-    Entry::of::<verbs::resample::Resample>(),
-    Entry::of::<verbs::dedup::Dedup>(),
-    Entry::of::<verbs::split::Split>(),
-    Entry::of::<verbs::segment::Segment>(),
-    Entry::of::<verbs::weights::Weights>(),
-    Entry::of::<verbs::fit::Fit>(),
-    Entry::of::<verbs::encode::Encode>(),
-    Entry::of::<verbs::shard::Shard>(),
-    Entry::of::<verbs::train::Train>(),
-    Entry::of::<verbs::sample::Sample>(),
-    Entry::of::<verbs::evaluate::Evaluate>(),
+pub static STAGES: &[StageSpec] = &[
+    StageSpec::of::<verbs::ingest::Ingest>(),
+    StageSpec::of::<verbs::license::License>(),
+    StageSpec::of::<verbs::decode::Decode>(),
+    StageSpec::of::<verbs::resample::Resample>(),
+    StageSpec::of::<verbs::dedup::Dedup>(),
+    StageSpec::of::<verbs::split::Split>(),
+    StageSpec::of::<verbs::segment::Segment>(),
+    StageSpec::of::<verbs::weights::Weights>(),
+    StageSpec::of::<verbs::fit::Fit>(),
+    StageSpec::of::<verbs::encode::Encode>(),
+    StageSpec::of::<verbs::shard::Shard>(),
+    StageSpec::of::<verbs::train::Train>(),
+    StageSpec::of::<verbs::sample::Sample>(),
+    StageSpec::of::<verbs::evaluate::Evaluate>(),
 ];

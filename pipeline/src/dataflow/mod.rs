@@ -18,7 +18,7 @@ use datasets::Digest;
 use rayon::prelude::*;
 use stages::{
     flow::Env,
-    rows::{AnyRow, Time, kept::Kept, scan::Scan, seal},
+    rows::{AnyRow, Time, end_of_build, kept::Kept, scan::Scan},
 };
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -76,7 +76,7 @@ pub(crate) fn execute(
                 feed(worker, input, scan.rows(range).map(|row| (row, 1)));
             }
         }
-        let end = seal(&(BUILD << 32)) + 1;
+        let end = end_of_build(&(BUILD << 32)) + 1;
         feeds.advance_to(end);
         while probe.less_than(&end) {
             // Effects wake the worker; the limit is for Ctrl-C, which wakes nobody.

@@ -76,7 +76,7 @@ pub(crate) fn render(
                     })
                     .collect(),
             };
-            let settings = stage.ready.edited().filter(|_| stays).map(|_| {
+            let settings = stage.ready.live().filter(|_| stays).map(|_| {
                 let (input, rows) = scope.new_collection::<Vec<u8>, isize>();
                 feeds.settings.push((own, input));
                 rows

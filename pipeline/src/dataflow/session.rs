@@ -45,7 +45,7 @@ fn rows<R: Send + 'static, const N: usize>(rows: [(R, isize); N]) -> Box<dyn Ite
 
 /// The settings of a plan that are rows.
 fn settings(plan: &Plan) -> Vec<Option<Vec<u8>>> {
-    plan.stages.iter().map(|stage| stage.ready.edited()).collect()
+    plan.stages.iter().map(|stage| stage.ready.live()).collect()
 }
 
 /// Sorted rows with changes, in the order of rows, too.

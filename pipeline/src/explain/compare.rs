@@ -3,12 +3,12 @@
 use crate::{
     explain::reason::{Change, Reason},
     plan::{Plan, PlannedStage},
-    record::history::{History, Mark, Name, Past, versions},
+    record::history::{Fingerprint, History, Name, Past, versions},
 };
 use rayon::prelude::*;
 use stages::{
     rows::{Kind, kept::Kept},
-    stage::Trait,
+    stage::Property,
 };
 
 /// How a row differs.
@@ -41,7 +41,7 @@ pub struct Diff {
     /// How it differs.
     pub how: How,
     /// Of a changed one: whether what heavy work reads is other.
-    pub substance: bool,
+    pub content_digest: bool,
     /// Its place among the rows that are kept now.
     pub now: Option<usize>,
     /// Its split, in the last run and now.
@@ -49,19 +49,19 @@ pub struct Diff {
 }
 
 impl Diff {
-    fn of(was: Option<Mark>, now: Option<(Mark, usize)>) -> Diff {
-        let mark = now.map(|(mark, _)| mark);
-        let how = match (was, mark) {
+    fn of(was: Option<Fingerprint>, now: Option<(Fingerprint, usize)>) -> Diff {
+        let fingerprint = now.map(|(fingerprint, _)| fingerprint);
+        let how = match (was, fingerprint) {
             (None, _) => How::Added,
             (_, None) => How::Gone,
             _ => How::Changed,
         };
         Diff {
-            name: mark.or(was).unwrap_or_default().name,
+            name: fingerprint.or(was).unwrap_or_default().name,
             how,
-            substance: was.map(|m| m.substance) != mark.map(|m| m.substance),
+            content_digest: was.map(|m| m.content) != fingerprint.map(|m| m.content),
             now: now.map(|(_, index)| index),
-            splits: [was.map(|m| m.split), mark.map(|m| m.split)],
+            splits: [was.map(|m| m.split), fingerprint.map(|m| m.split)],
         }
     }
 
@@ -69,14 +69,14 @@ impl Diff {
     pub(super) fn seen(&self, reads: Reads) -> bool {
         match (self.how, reads) {
             (How::Added | How::Gone, _) | (_, Reads::Whole) => true,
-            (How::Changed, Reads::Substance) => self.substance,
-            (How::Changed, Reads::Placed) => self.substance || self.splits[0] != self.splits[1],
+            (How::Changed, Reads::Substance) => self.content_digest,
+            (How::Changed, Reads::Placed) => self.content_digest || self.splits[0] != self.splits[1],
         }
     }
 
     /// Whether it is or was in one of these splits, or in none; no splits are all.
     pub(super) fn placed(&self, splits: &[[u8; 2]]) -> bool {
-        let none = Mark::split("");
+        let none = Fingerprint::split("");
         splits.is_empty() || self.splits.iter().flatten().any(|own| *own == none || splits.contains(own))
     }
 
@@ -84,7 +84,7 @@ impl Diff {
     pub(super) fn within(&self, split: &str, prefix: &str) -> bool {
         let bits = prefix.bytes().all(|bit| bit == b'0' || bit == b'1');
         // What went through no `split` is to be trained on.
-        let splits = [Mark::split(split), Mark::split(if split == "train" { "" } else { split })];
+        let splits = [Fingerprint::split(split), Fingerprint::split(if split == "train" { "" } else { split })];
         self.splits.iter().flatten().any(|own| splits.contains(own)) && (!bits || self.name.starts_with(prefix))
     }
 }
@@ -125,7 +125,7 @@ pub(super) fn settings(stage: &PlannedStage, past: &Past, which: impl Fn(&str) -
 }
 
 /// Whether a stage is to do something else: revision and settings, by which a lock file names weights.
-pub(super) fn meant(stage: &PlannedStage, past: &Past) -> Option<Reason> {
+pub(super) fn canonical(stage: &PlannedStage, past: &Past) -> Option<Reason> {
     let (was, now) = (past.revision, stage.revision());
     if was != now {
         return Some(Reason::Revision { verb: past.verb.clone(), was, now });
@@ -135,7 +135,7 @@ pub(super) fn meant(stage: &PlannedStage, past: &Past) -> Option<Reason> {
 
 /// What of a stage itself differs: revision, settings, seed, versions.
 pub(super) fn own(stage: &PlannedStage, past: &Past, history: Option<&History>) -> Option<Reason> {
-    if let Some(reason) = meant(stage, past) {
+    if let Some(reason) = canonical(stage, past) {
         return Some(reason);
     }
     if let Some((seed, salt)) = past.seed.as_ref().filter(|_| stage.entry.random) {
@@ -156,7 +156,7 @@ pub(super) fn own(stage: &PlannedStage, past: &Past, history: Option<&History>) 
 /// Whether a version is part of the keys of a stage that depends on versions.
 fn keyed(stage: &PlannedStage, version: &str) -> bool {
     match version {
-        "decoder" => stage.entry.adds.contains(&Trait::Decoded),
+        "decoder" => stage.entry.adds.contains(&Property::Decoded),
         // Who takes clips reads their samples.
         "resampler" => stage.entry.ports.iter().any(|port| port.kind == Kind::Clip),
         _ => true,
@@ -169,14 +169,16 @@ pub(super) fn splits(stage: &PlannedStage) -> Vec<[u8; 2]> {
         stage.settings().filter(|(name, _)| ["split", "held_out"].contains(name)).map(|(_, value)| value).collect();
     match chosen.first() {
         // TOML strings.
-        Some(split) if split != "\"\"" => chosen.iter().map(|split| Mark::split(split.trim_matches('"'))).collect(),
+        Some(split) if split != "\"\"" => {
+            chosen.iter().map(|split| Fingerprint::split(split.trim_matches('"'))).collect()
+        }
         _ => Vec::new(),
     }
 }
 
 /// Rows that differ, sorted by name.
 pub(super) fn rows(past: Option<&Past>, kept: &Kept) -> Vec<Diff> {
-    let mut now: Vec<(Mark, usize)> = kept.marks().zip(0..).collect();
+    let mut now: Vec<(Fingerprint, usize)> = kept.fingerprints().zip(0..).collect();
     now.par_sort_unstable();
     let (mut was, mut now) = (past.into_iter().flat_map(Past::rows).peekable(), now.into_iter().peekable());
     let mut diffs = Vec::new();

@@ -13,7 +13,7 @@ use crate::{
     dataflow::outcome::Outcome,
     explain::reason::{Differences, Reason},
     plan::Plan,
-    record::history::{History, Labels, Mark, Name, Past, parts},
+    record::history::{Fingerprint, History, Labels, Name, Past, parts},
 };
 use compare::Reads;
 pub use compare::{Diff, How};
@@ -21,7 +21,7 @@ use datasets::row::{Pending, Unknown};
 use pending::Waits;
 use stages::{
     rows::{AnyRow, Kind},
-    stage::Shape,
+    stage::Cardinality,
 };
 use std::{
     cell::{OnceCell, RefCell},
@@ -121,12 +121,12 @@ impl<'a> Explainer<'a> {
         let Some(past) = self.past[stage] else { return self.new_stage(stage) };
         let id = self.row_of(stage, id);
         let name = Name::of(&id);
-        let reads = match planned.entry.shape {
-            Shape::Reduce => Reads::Whole,
-            Shape::Corpus | Shape::Made => Reads::Placed,
+        let reads = match planned.entry.cardinality {
+            Cardinality::Reduce => Reads::Whole,
+            Cardinality::Corpus | Cardinality::Made => Reads::Placed,
             _ => Reads::Substance,
         };
-        if planned.entry.shape == Shape::Source {
+        if planned.entry.cardinality == Cardinality::Source {
             let own = compare::own(planned, past, self.history);
             let failed = past.failed(name).then_some(Reason::Failed);
             let new = (!past.kept(name)).then_some(Reason::New { input: id });
@@ -220,7 +220,7 @@ impl<'a> Explainer<'a> {
             if *planned.name == *row.behind {
                 continue;
             }
-            if matches!(planned.entry.shape, Shape::Corpus | Shape::Made)
+            if matches!(planned.entry.cardinality, Cardinality::Corpus | Cardinality::Made)
                 && let Some(item) = self.waits(fed).behind(&row.cause).find(|other| other.behind == row.behind)
             {
                 return Some((fed, item));
@@ -255,7 +255,7 @@ impl<'a> Explainer<'a> {
 
     /// The row that an item stands for: a source names it by its key.
     fn row_of(&self, stage: usize, id: &str) -> String {
-        match self.plan.stages[stage].entry.shape == Shape::Source {
+        match self.plan.stages[stage].entry.cardinality == Cardinality::Source {
             true => self.waits(stage).row(id).map_or_else(|| id.to_owned(), |row| row.id.to_string()),
             false => id.to_owned(),
         }
@@ -280,9 +280,9 @@ impl<'a> Explainer<'a> {
     /// Which rows that something was made from differ. `id` is that of an item; its name alone is known of rows.
     fn inputs(&self, stage: usize, name: Name, id: Option<&str>, reads: Reads) -> Inputs<'_> {
         let planned = &self.plan.stages[stage];
-        let one_to_one = matches!(planned.entry.shape, Shape::OneToOne | Shape::OneToMany);
+        let one_to_one = matches!(planned.entry.cardinality, Cardinality::OneToOne | Cardinality::OneToMany);
         // A reduce of tracks judges each beside the others.
-        let judged = planned.entry.shape == Shape::Reduce && planned.entry.gives == Kind::Track;
+        let judged = planned.entry.cardinality == Cardinality::Reduce && planned.entry.gives == Kind::Track;
         let own = || self.fed(stage, 0).any(|fed| compare::find(self.diffs(fed), name).is_some_and(|d| d.seen(reads)));
         let single = one_to_one || judged && own();
         let splits = compare::splits(planned);
@@ -292,7 +292,7 @@ impl<'a> Explainer<'a> {
             for fed in self.fed(stage, port) {
                 let diffs = self.diffs(fed);
                 if single && port == 0 {
-                    let name = if planned.entry.shape == Shape::OneToMany { name.track() } else { name };
+                    let name = if planned.entry.cardinality == Cardinality::OneToMany { name.track() } else { name };
                     rows.extend(compare::find(diffs, name).filter(|diff| diff.seen(reads)).map(|diff| (fed, diff)));
                     continue;
                 }
@@ -333,8 +333,10 @@ impl<'a> Explainer<'a> {
     fn row(&self, stage: usize, diff: &Diff, reads: Reads) -> Reason {
         let planned = &self.plan.stages[stage];
         let because = self.cause(stage, diff, reads);
-        match planned.entry.shape {
-            Shape::Corpus | Shape::Made => Reason::Upstream { stage: planned.name.clone(), because: Box::new(because) },
+        match planned.entry.cardinality {
+            Cardinality::Corpus | Cardinality::Made => {
+                Reason::Upstream { stage: planned.name.clone(), because: Box::new(because) }
+            }
             _ => because,
         }
     }
@@ -347,12 +349,12 @@ impl<'a> Explainer<'a> {
         let Some(past) = self.past[stage] else { return self.new_stage(stage) };
         if self.pinned[stage] {
             // What a lock file names does not follow from rows.
-            return compare::meant(planned, past)
+            return compare::canonical(planned, past)
                 .or_else(|| compare::settings(planned, past, |name| name == "refresh"))
                 .unwrap_or_else(|| Reason::Pinned { stage: planned.name.clone() });
         }
         let own = || compare::own(planned, past, self.history);
-        if planned.entry.shape == Shape::Source {
+        if planned.entry.cardinality == Cardinality::Source {
             return own().unwrap_or_else(|| self.source(stage, past, diff, reads));
         }
         let inputs = self.inputs(stage, diff.name, None, reads);
@@ -383,7 +385,7 @@ impl<'a> Explainer<'a> {
             How::Added if past.failed(diff.name) => Reason::Failed,
             How::Added => Reason::New { input },
             How::Gone => Reason::Removed { input },
-            How::Changed if reads != Reads::Whole || diff.substance => Reason::Bytes { input },
+            How::Changed if reads != Reads::Whole || diff.content_digest => Reason::Bytes { input },
             How::Changed => {
                 let labels = if let Some(AnyRow::Track(track)) = &row { Some(Labels::of(&track.view())) } else { None };
                 let what = labels.zip(past.labels(diff.name)).map(|(now, was)| now.differences(&was));
@@ -423,12 +425,12 @@ impl<'a> Explainer<'a> {
         })
     }
 
-    /// The marks of the rows that a stage keeps now, or kept in the last run where none is known now.
-    pub(crate) fn marks(&self, stage: usize) -> Vec<Mark> {
+    /// The fingerprints of the rows that a stage keeps now, or kept in the last run where none is known now.
+    pub(crate) fn fingerprints(&self, stage: usize) -> Vec<Fingerprint> {
         let kept = &self.outcome.stages[stage].kept;
         match self.past[stage] {
             Some(past) if kept.is_empty() => past.rows().collect(),
-            _ => kept.marks().collect(),
+            _ => kept.fingerprints().collect(),
         }
     }
 }

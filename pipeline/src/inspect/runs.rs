@@ -82,9 +82,9 @@ pub fn list(store: &Path) -> Result<String, Error> {
         let stages = record["stages"].as_array().cloned().unwrap_or_default();
         let of =
             |verb: &str| stages.iter().filter(|s| s["verb"] == verb).filter_map(|s| s["kept"].as_u64()).sum::<u64>();
-        let mark = if latest.as_deref() == Some(Path::new(name)) { "  latest" } else { "" };
+        let fingerprint = if latest.as_deref() == Some(Path::new(name)) { "  latest" } else { "" };
         let mib = size(folder) as f64 / f64::from(1 << 20);
-        text += &format!("{name:width$}  {:>8} {:>8} {mib:>10.1}{mark}\n", of("ingest"), of("shard"));
+        text += &format!("{name:width$}  {:>8} {:>8} {mib:>10.1}{fingerprint}\n", of("ingest"), of("shard"));
     }
     if runs.is_empty() {
         text += "no run was published yet\n";

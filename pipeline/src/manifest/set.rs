@@ -3,7 +3,7 @@
 use super::{Text, parse};
 use stages::settings::{At, Complaint, Data, Table, Value, Word, suggest};
 
-const SHAPE: &str = "write `--set stage.NAME.FIELD=VALUE`, `--set name=VALUE` or `--set seed=VALUE`";
+const CARDINALITY: &str = "write `--set stage.NAME.FIELD=VALUE`, `--set name=VALUE` or `--set seed=VALUE`";
 
 /// Applies the last of the text's sources to its table.
 pub(super) fn apply(text: &mut Text, complaints: &mut Vec<Complaint>) {
@@ -15,11 +15,11 @@ pub(super) fn apply(text: &mut Text, complaints: &mut Vec<Complaint>) {
     let option = text.sources[index].text.clone();
     let whole = span(source, 0, option.len());
     let Some((key, written)) = option.split_once('=') else {
-        complaints.push(Complaint::new(whole, "`--set` gives no value").help(SHAPE));
+        complaints.push(Complaint::new(whole, "`--set` gives no value").help(CARDINALITY));
         return;
     };
     let Some(path) = path(source, key) else {
-        complaints.push(Complaint::new(span(source, 0, key.len()), "`--set` names no setting").help(SHAPE));
+        complaints.push(Complaint::new(span(source, 0, key.len()), "`--set` names no setting").help(CARDINALITY));
         return;
     };
     let offset = key.len() + 1;
@@ -48,10 +48,10 @@ pub(super) fn apply(text: &mut Text, complaints: &mut Vec<Complaint>) {
             let complaint = Complaint::new(first.at, format!("`--set` cannot set `{}`", first.text));
             complaints.push(match suggest(&first.text, ["stage", "name", "seed"]) {
                 Some(near) if near != first.text => complaint.help(format!("did you mean `{near}`?")),
-                _ => complaint.help(SHAPE),
+                _ => complaint.help(CARDINALITY),
             });
         }
-        [] => complaints.push(Complaint::new(whole, "`--set` names no setting").help(SHAPE)),
+        [] => complaints.push(Complaint::new(whole, "`--set` names no setting").help(CARDINALITY)),
     }
 }
 

@@ -206,20 +206,21 @@ impl Reader<'_> {
 
     /// The list of points.
     fn points(&mut self, value: &Value) -> Vec<Point> {
-        const SHAPE: &str = "write each point as `[[sweep.point]]`, with a `name` if you like and the values it sets";
+        const CARDINALITY: &str =
+            "write each point as `[[sweep.point]]`, with a `name` if you like and the values it sets";
         let Data::Array(items) = &value.data else {
             let message = format!("`sweep.point`: expected a list of tables, found {}", value.data.kind());
-            self.complain(value.at, message, SHAPE);
+            self.complain(value.at, message, CARDINALITY);
             return Vec::new();
         };
         if items.is_empty() {
-            self.complain(value.at, "`sweep.point`: the list of points is empty".into(), SHAPE);
+            self.complain(value.at, "`sweep.point`: the list of points is empty".into(), CARDINALITY);
         }
         let mut points: Vec<Point> = Vec::new();
         for item in items {
             let Data::Table(table) = &item.data else {
                 let message = format!("`sweep.point`: expected a table, found {}", item.data.kind());
-                self.complain(item.at, message, SHAPE);
+                self.complain(item.at, message, CARDINALITY);
                 continue;
             };
             let before = self.complaints.len();

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 impl Plan {
     /// The shortest manifest of this plan. Comments, defaults that were spelled out and `max_dropped` are not in it, nor
     /// where files lie: it says no more than what decides about a run's bytes, and is part of them.
-    pub(crate) fn meant(&self) -> String {
+    pub(crate) fn canonical(&self) -> String {
         let mut out = format!("edition = 1\nname = {:?}\nseed = {}\n", self.name, self.seed);
         for stage in &self.stages {
             let _ = write!(out, "\n{}", head(stage));
@@ -61,10 +61,10 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let manifests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../manifests");
         let plan = load(&manifests.join("quickstart.toml"), &["stage.songs.salt=again".into()], None).expect("a plan");
-        let (meant, path) = (plan.meant(), folder.path().join("m.toml"));
+        let (meant, path) = (plan.canonical(), folder.path().join("m.toml"));
         fs::write(&path, &meant).expect("written");
         let again = load(&path, &[], None).unwrap_or_else(|wrong| panic!("{wrong}\n{meant}"));
-        assert_eq!((again.digest(), again.meant()), (plan.digest(), meant.clone()));
+        assert_eq!((again.digest(), again.canonical()), (plan.digest(), meant.clone()));
         assert!(meant.contains("[stage.mono]\ndo = \"resample\"\nfrom = [\"decoded\"]\n\n"), "a default: {meant}");
         assert!(meant.contains("salt = \"again\"\n") && !meant.contains('#'), "{meant}");
     }
@@ -75,7 +75,7 @@ mod tests {
         let say = |text: &str| {
             let path = folder.path().join("m.toml");
             fs::write(&path, format!("edition = 1\nname = \"m\"\n{text}")).expect("written");
-            load(&path, &[], None).unwrap_or_else(|wrong| panic!("{wrong}")).meant()
+            load(&path, &[], None).unwrap_or_else(|wrong| panic!("{wrong}")).canonical()
         };
         let plain = say(
             "[stage.t]\ndo = \"ingest\"\nroot = \"here\"\n[stage.f]\ndo = \"license\"\nfrom = [\"t\"]\nallow = [\"*\"]\n",
@@ -99,7 +99,7 @@ mod tests {
         let base = manifests.join("quickstart.toml");
         let text = format!("edition = 1\nextends = {base:?}\n[sweep]\n\"stage.songs.top_p\" = [0.5, 0.75]\n");
         fs::write(&path, text).expect("written");
-        let meant = load(&path, &[], None).unwrap_or_else(|wrong| panic!("{wrong}")).meant();
+        let meant = load(&path, &[], None).unwrap_or_else(|wrong| panic!("{wrong}")).canonical();
         assert!(meant.contains("[stage.\"songs[top_p=0.5]\"]\ndo = \"sample\"\n"), "{meant}");
         assert!(meant.contains("from = [\"clips\", \"songs[top_p=0.75]\", "), "{meant}");
         assert_eq!(meant.matches("[stage.codec]").count(), 1);

@@ -3,7 +3,7 @@
 use crate::manifest::{COMMON, From, Manifest, Text, Written};
 use stages::{
     settings::{At, Complaint, Data, Field, PathSetting, Setting, Table, Value, Word, suggest},
-    stage::{Entry, Ready},
+    stage::{ConfiguredStage, StageSpec},
 };
 use std::{path::Path, sync::Arc};
 
@@ -14,9 +14,9 @@ const LATER: [&str; 1] = ["loudness"];
 pub(super) struct Lowered<'m> {
     pub(super) name: &'m Word,
     /// None: no such verb, which has been reported.
-    pub(super) entry: Option<&'static Entry>,
+    pub(super) entry: Option<&'static StageSpec>,
     /// None: wrong settings, which have been reported.
-    pub(super) ready: Option<Arc<dyn Ready>>,
+    pub(super) ready: Option<Arc<dyn ConfiguredStage>>,
     pub(super) from: &'m From,
     /// A misspelled `from`, which has been reported: the wiring is not known.
     pub(super) from_lost: bool,
@@ -26,7 +26,7 @@ pub(super) struct Lowered<'m> {
 
 /// Lowers every stage.
 pub(super) fn lower<'m>(
-    registry: &'static [Entry],
+    registry: &'static [StageSpec],
     manifest: &'m Manifest,
     table: &Table,
     text: &Text,
@@ -36,7 +36,7 @@ pub(super) fn lower<'m>(
 }
 
 fn stage<'m>(
-    registry: &'static [Entry],
+    registry: &'static [StageSpec],
     written: &'m Written,
     table: &Table,
     text: &Text,
@@ -88,7 +88,7 @@ fn stage<'m>(
 }
 
 /// The verb's entry, or a complaint.
-fn entry(registry: &'static [Entry], verb: &Word, complaints: &mut Vec<Complaint>) -> Option<&'static Entry> {
+fn entry(registry: &'static [StageSpec], verb: &Word, complaints: &mut Vec<Complaint>) -> Option<&'static StageSpec> {
     if let Some(entry) = registry.iter().find(|entry| entry.verb == verb.text) {
         return Some(entry);
     }

@@ -13,7 +13,7 @@ use crate::manifest::{self, Complaints, Manifest, Source};
 use datasets::{Digest, Key};
 use stages::{
     settings::{At, Complaint, Table, suggest},
-    stage::{Entry, Ready},
+    stage::{ConfiguredStage, StageSpec},
 };
 use std::{
     collections::BTreeSet,
@@ -54,9 +54,9 @@ pub struct PlannedStage {
     /// Its name in the manifest.
     pub of: String,
     /// Its verb.
-    pub entry: &'static Entry,
+    pub entry: &'static StageSpec,
     /// Its settings.
-    pub ready: Arc<dyn Ready>,
+    pub ready: Arc<dyn ConfiguredStage>,
     /// For each of the entry's ports, the indices in [`Plan::stages`] of the stages that feed it.
     pub inputs: Vec<Vec<usize>>,
     /// The guard: the largest fraction of its rows that may be dropped.
@@ -86,7 +86,7 @@ impl Plan {
         let stage = |a: &PlannedStage, b: &PlannedStage| {
             (&a.name, &a.of, a.entry.verb, &a.inputs) == (&b.name, &b.of, b.entry.verb, &b.inputs)
                 && (&a.salt, a.seed) == (&b.salt, b.seed)
-                && a.ready.standing() == b.ready.standing()
+                && a.ready.static_settings() == b.ready.static_settings()
         };
         let whole = |plan: &Plan| (plan.name.clone(), plan.seed, plan.bases.clone(), plan.left_out.clone());
         whole(self) == whole(other)
@@ -123,7 +123,7 @@ pub fn load(path: &Path, sets: &[String], to: Option<&str>) -> Result<Plan, Comp
 /// # Errors
 /// Everything that is wrong, at once.
 pub fn load_from(
-    registry: &'static [Entry],
+    registry: &'static [StageSpec],
     path: &Path,
     sets: &[String],
     to: Option<&str>,

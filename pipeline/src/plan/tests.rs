@@ -4,7 +4,7 @@ use super::*;
 use stages::{
     rows::Kind,
     settings,
-    stage::{Context, Inputs, Port, Shape, Split, Stage},
+    stage::{Cardinality, Context, Inputs, Port, Stage, StageOutput},
 };
 use std::fs;
 
@@ -32,12 +32,12 @@ macro_rules! verb {
             const ABOUT: &'static str = "stands in a test";
             const REVISION: u32 = 1;
             const PORTS: &'static [Port] = $ports;
-            const SHAPE: Shape = Shape::$shape;
+            const CARDINALITY: Cardinality = Cardinality::$shape;
             const UNIT: &'static str = "rows";
             const RANDOM: bool = true;
             type In = $In;
             type Out = $Out;
-            fn render<'s>(self, _: &Context<'s>, _: <Self::In as Inputs>::Rows<'s>) -> Split<'s, Self::Out> {
+            fn render<'s>(self, _: &Context<'s>, _: <Self::In as Inputs>::Rows<'s>) -> StageOutput<'s, Self::Out> {
                 unreachable!("these tests only plan")
             }
         }
@@ -54,7 +54,7 @@ verb!(
     Weights
 );
 
-static VERBS: &[Entry] = &[Entry::of::<Make>(), Entry::of::<Compare>()];
+static VERBS: &[StageSpec] = &[StageSpec::of::<Make>(), StageSpec::of::<Compare>()];
 
 const PAIR: &str = r#"
 edition = 1
@@ -97,7 +97,7 @@ fn stages_come_after_what_they_rest_on_and_else_in_the_order_of_the_file() {
     assert_eq!(plan.stages[3].inputs, [vec![1, 0], vec![2]]);
     assert_eq!((plan.name.as_str(), plan.seed), ("pair", 3));
     let from = "from = { reference = [\"a\", \"b\"], candidate = [\"c\"] }";
-    assert!(plan.meant().contains(from), "{}", plan.meant());
+    assert!(plan.canonical().contains(from), "{}", plan.canonical());
     assert!(plan.file.starts_with(&plan.base));
     assert!(plan.stage("c").is_some() && plan.stage("d").is_none());
 }

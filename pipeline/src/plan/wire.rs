@@ -5,7 +5,7 @@ use crate::manifest::{self, From};
 use stages::{
     rows::Kind,
     settings::{At, Complaint, Word, suggest},
-    stage::{Entry, Port, Trait},
+    stage::{Port, Property, StageSpec},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -44,7 +44,7 @@ struct Bound {
 }
 
 struct Wirer<'a, 'm> {
-    registry: &'static [Entry],
+    registry: &'static [StageSpec],
     stages: &'a [Lowered<'m>],
     edges: Vec<Vec<Edge<'m>>>,
     /// Stages with inputs that are not known, so that nothing can be said about what is missing.
@@ -53,7 +53,7 @@ struct Wirer<'a, 'm> {
 }
 
 /// Wires all stages. The graph is whole only if there was no complaint.
-pub(super) fn wire(registry: &'static [Entry], stages: &[Lowered<'_>], complaints: &mut Vec<Complaint>) -> Graph {
+pub(super) fn wire(registry: &'static [StageSpec], stages: &[Lowered<'_>], complaints: &mut Vec<Complaint>) -> Graph {
     let mut wirer = Wirer {
         registry,
         stages,
@@ -196,7 +196,7 @@ impl<'m> Wirer<'_, 'm> {
     }
 
     /// The port that an edge belongs to.
-    fn port(&mut self, stage: usize, entry: &Entry, edge: &Edge<'m>) -> Option<usize> {
+    fn port(&mut self, stage: usize, entry: &StageSpec, edge: &Edge<'m>) -> Option<usize> {
         // A stage with an unknown verb gives who knows what.
         let gives = self.stages[edge.from].entry?.gives;
         let name = &edge.word.text;
@@ -236,7 +236,7 @@ impl<'m> Wirer<'_, 'm> {
         if let Some((kind, found)) = wanted.iter().find_map(|&kind| Some((kind, self.candidate(stage, kind)?))) {
             return format!("`{}` gives {kind}", self.name(found));
         }
-        let makes = |entry: &&Entry| wanted.contains(&entry.gives) && entry.ports.iter().any(|p| p.kind == gives);
+        let makes = |entry: &&StageSpec| wanted.contains(&entry.gives) && entry.ports.iter().any(|p| p.kind == gives);
         match self.registry.iter().find(makes) {
             Some(entry) => format!("{} `{}` stage makes {} of {gives}", article(entry.verb), entry.verb, entry.gives),
             None => self.makers(wanted[0]),
@@ -245,7 +245,7 @@ impl<'m> Wirer<'_, 'm> {
 
     /// The verbs that make a kind of rows from something else.
     fn makers(&self, kind: Kind) -> String {
-        let makes = |entry: &&Entry| entry.gives == kind && entry.ports.iter().all(|port| port.kind != kind);
+        let makes = |entry: &&StageSpec| entry.gives == kind && entry.ports.iter().all(|port| port.kind != kind);
         let verbs: Vec<&str> = self.registry.iter().filter(makes).map(|entry| entry.verb).collect();
         match verbs.first() {
             Some(first) => format!("add {} {} stage and name it in `from`", article(first), quoted(verbs, "or")),
@@ -274,7 +274,7 @@ impl<'m> Wirer<'_, 'm> {
     }
 
     /// Complains about ports that nothing feeds.
-    fn open(&mut self, stage: usize, entry: &Entry, open: &[&Port]) {
+    fn open(&mut self, stage: usize, entry: &StageSpec, open: &[&Port]) {
         if open.is_empty() {
             return;
         }
@@ -372,8 +372,8 @@ impl<'m> Wirer<'_, 'm> {
 
     /// What tracks have been through, along the edges that carry tracks or clips.
     fn traits(&mut self, order: &[usize], bound: &[Vec<Bound>]) {
-        let all = BTreeSet::from([Trait::Decoded, Trait::Resampled]);
-        let mut given: Vec<BTreeSet<Trait>> = vec![all.clone(); self.stages.len()];
+        let all = BTreeSet::from([Property::Decoded, Property::Resampled]);
+        let mut given: Vec<BTreeSet<Property>> = vec![all.clone(); self.stages.len()];
         for &stage in order {
             let Some(entry) = self.stages[stage].entry else { continue };
             if self.unsure[stage] {
@@ -418,7 +418,7 @@ impl<'m> Wirer<'_, 'm> {
     }
 
     /// The verbs that are still to come before tracks have been through `need`.
-    fn steps(&self, need: Trait, had: &mut BTreeSet<Trait>, verbs: &mut Vec<&'static str>) {
+    fn steps(&self, need: Property, had: &mut BTreeSet<Property>, verbs: &mut Vec<&'static str>) {
         if !had.insert(need) {
             return;
         }
@@ -429,9 +429,9 @@ impl<'m> Wirer<'_, 'm> {
     }
 }
 
-fn word(given: Trait) -> &'static str {
+fn word(given: Property) -> &'static str {
     match given {
-        Trait::Decoded => "decoded",
-        Trait::Resampled => "resampled",
+        Property::Decoded => "decoded",
+        Property::Resampled => "resampled",
     }
 }

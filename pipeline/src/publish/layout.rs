@@ -9,7 +9,7 @@ use stages::{
         AnyRow, Kind,
         kept::{Corpus, Kept},
     },
-    stage::Shape,
+    stage::Cardinality,
 };
 use std::{
     collections::BTreeMap,
@@ -137,7 +137,8 @@ const PART: usize = 1 << 17;
 /// The list of tracks, written where it is not there yet.
 pub(crate) fn list(plan: &Plan, outcome: &Outcome, corpus: &Corpus<'_>, store: &Store) -> Result<Digest, Error> {
     // The rows of sources have the words that a `license` reads.
-    let sources = plan.stages.iter().zip(&outcome.stages).filter(|(stage, _)| stage.entry.shape == Shape::Source);
+    let sources =
+        plan.stages.iter().zip(&outcome.stages).filter(|(stage, _)| stage.entry.cardinality == Cardinality::Source);
     let sources: Vec<&Kept> = sources.map(|(_, own)| &own.kept).collect();
     let said = Corpus::of(sources);
     let key = Key::new("tracks.parquet").number(3).digest(&corpus.digest()).digest(&said.digest()).finish();

@@ -34,7 +34,7 @@ pub(crate) fn record(run: &Run<'_>, name: &str, files: &BTreeMap<PathBuf, Digest
             })
         })
         .collect();
-    let told = run.withdrawn.silence();
+    let told = run.withdrawn.redact();
     let dropped = run.plan.stages.iter().zip(&run.outcome.stages).flat_map(|(stage, own)| {
         // Withdrawn tracks are named in the quarantine table alone.
         let named = own.dropped.iter().filter(|row| !row.withdrawn());

@@ -22,7 +22,7 @@ pub(crate) fn timing(
     let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path).display().to_string();
     let sources = plan.stages.iter().filter(|stage| stage.entry.ports.is_empty());
     let sources = sources.map(|stage| {
-        let places: Vec<String> = stage.ready.lies(&plan.base).into_iter().map(absolute).collect();
+        let places: Vec<String> = stage.ready.source_paths(&plan.base).into_iter().map(absolute).collect();
         (stage.name.as_str(), places)
     });
     pretty(&json!({

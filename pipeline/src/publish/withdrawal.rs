@@ -68,7 +68,7 @@ pub struct Withdrawn {
 impl Withdrawn {
     /// Which sentence of a dropped row a published tree may hold. Withdrawn tracks are named in the quarantine table alone,
     /// and where files lie is in nothing that is published.
-    pub(crate) fn silence(&self) -> impl Fn(&Dropped) -> Option<&str> {
+    pub(crate) fn redact(&self) -> impl Fn(&Dropped) -> Option<&str> {
         let withdrawn: HashSet<&str> = self.tombstones.iter().map(|track| track.id.as_str()).collect();
         move |row| {
             // Where a sentence names another track, that ends it: "has exactly the samples of ID".

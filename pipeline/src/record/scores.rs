@@ -137,7 +137,7 @@ mod tests {
         assert!(csv.contains("bottom.held_out_bits measured on\n"), "{csv}");
         assert!(csv.contains("codec c\n") && csv.contains("codec d\n"), "what is common is left out: {csv}");
         let view = results.view();
-        assert_eq!(view.rows[1].cells[0].as_ref().and_then(|cell| cell.mark), Some('b'));
+        assert_eq!(view.rows[1].cells[0].as_ref().and_then(|cell| cell.fingerprint), Some('b'));
         assert!(view.notes[0].contains("do not compare (a: codec c; b: codec d)"), "{:?}", view.notes);
         let same = vec![row("a", &["", "0.9"], &[(1.0, "c")]), row("b", &["", "1.0"], &[(2.0, "c")])];
         assert_eq!(self::results(same).view().notes, [""; 0]);

@@ -109,7 +109,7 @@ impl Results {
     pub fn view(&self) -> SweepView {
         let measured: Vec<Option<Vec<String>>> = (0..self.scores.len()).map(|column| self.measured(column)).collect();
         let mut notes = Vec::new();
-        let mut marks: Vec<Vec<Option<char>>> = vec![vec![None; self.scores.len()]; self.rows.len()];
+        let mut fingerprints: Vec<Vec<Option<char>>> = vec![vec![None; self.scores.len()]; self.rows.len()];
         for (column, measured) in measured.iter().enumerate().filter_map(|(c, m)| Some((c, m.as_ref()?))) {
             let mut kinds: Vec<&String> = Vec::new();
             for (row, words) in measured.iter().enumerate().filter(|(_, words)| !words.is_empty()) {
@@ -117,27 +117,32 @@ impl Results {
                     kinds.push(words);
                     kinds.len() - 1
                 });
-                marks[row][column] = u8::try_from(kind).ok().filter(|k| *k < 26).map(|k| char::from(b'a' + k));
+                fingerprints[row][column] = u8::try_from(kind).ok().filter(|k| *k < 26).map(|k| char::from(b'a' + k));
             }
-            let named = kinds.iter().zip('a'..='z').map(|(words, mark)| format!("{mark}: {words}"));
+            let named = kinds.iter().zip('a'..='z').map(|(words, fingerprint)| format!("{fingerprint}: {words}"));
             notes.push(format!(
                 "`{}`: figures with different letters were not measured on the same thing and do not compare ({}).",
                 self.scores[column],
                 named.collect::<Vec<_>>().join("; ")
             ));
         }
-        let cell = |cell: &Cell, mark| SweepCell { mean: cell.mean, deviation: cell.deviation, mark };
-        let row = |(row, marks): (&Row, &Vec<Option<char>>)| SweepRow {
+        let cell = |cell: &Cell, fingerprint| SweepCell { mean: cell.mean, deviation: cell.deviation, fingerprint };
+        let row = |(row, fingerprints): (&Row, &Vec<Option<char>>)| SweepRow {
             point: row.point.clone(),
             values: row.values.iter().map(|value| value.clone().unwrap_or_default()).collect(),
             seeds: row.seeds.clone(),
-            cells: row.cells.iter().zip(marks).map(|(c, mark)| Some(cell(c.as_ref()?, *mark))).collect(),
+            cells: row
+                .cells
+                .iter()
+                .zip(fingerprints)
+                .map(|(c, fingerprint)| Some(cell(c.as_ref()?, *fingerprint)))
+                .collect(),
         };
         SweepView {
             settings: self.settings.clone(),
             scores: self.scores.clone(),
             seeds: self.seeds,
-            rows: self.rows.iter().zip(&marks).map(row).collect(),
+            rows: self.rows.iter().zip(&fingerprints).map(row).collect(),
             notes,
         }
     }

@@ -400,7 +400,7 @@ pub struct SweepCell {
     /// The deviation over seeds.
     pub deviation: Option<f64>,
     /// Figures of one column with different letters do not compare.
-    pub mark: Option<char>,
+    pub fingerprint: Option<char>,
 }
 
 impl SweepCell {

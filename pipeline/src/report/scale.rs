@@ -30,7 +30,7 @@ impl Scale {
         self.from + share * (self.to - self.from)
     }
 
-    /// The values to mark: at most about `most`, at 1, 2 or 5 times a power of ten.
+    /// The values to fingerprint: at most about `most`, at 1, 2 or 5 times a power of ten.
     pub(super) fn ticks(&self, most: usize) -> Vec<f64> {
         if self.log { self.log_ticks(most) } else { linear_ticks(self.low, self.high, most) }
     }

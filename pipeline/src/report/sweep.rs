@@ -84,8 +84,8 @@ pub(crate) fn figures(cell: &SweepCell) -> String {
     if let Some(deviation) = cell.deviation {
         put!(out, " <span class=\"soft\">\u{b1} {}</span>", figure(Some(deviation), cell.decimals()));
     }
-    if let Some(mark) = cell.mark {
-        put!(out, " <sup>{mark}</sup>");
+    if let Some(fingerprint) = cell.fingerprint {
+        put!(out, " <sup>{fingerprint}</sup>");
     }
     out
 }
@@ -100,8 +100,8 @@ pub fn text(sweep: &SweepView) -> String {
         Some(cell) => {
             let digits = cell.decimals();
             let spread = cell.deviation.map_or_else(String::new, |deviation| format!(" ± {deviation:.digits$}"));
-            let mark = cell.mark.map_or_else(String::new, |mark| format!(" ({mark})"));
-            format!("{:.digits$}{spread}{mark}", cell.mean)
+            let fingerprint = cell.fingerprint.map_or_else(String::new, |fingerprint| format!(" ({fingerprint})"));
+            format!("{:.digits$}{spread}{fingerprint}", cell.mean)
         }
     };
     let mut lines = vec![head];
@@ -125,7 +125,7 @@ mod tests {
     use crate::report::data::SweepRow;
 
     fn view() -> SweepView {
-        let cell = |mean, deviation, mark| Some(SweepCell { mean, deviation, mark });
+        let cell = |mean, deviation, fingerprint| Some(SweepCell { mean, deviation, fingerprint });
         SweepView {
             settings: vec!["stage.songs.top_p".into()],
             scores: vec!["fad.fad".into()],

@@ -5,7 +5,7 @@ use datasets::row::Shard;
 use stages::{
     flow::Failure,
     rows::{Kind, kept::Kept},
-    stage::Shape,
+    stage::Cardinality,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ pub fn idle(plan: &Plan, outcome: &Outcome) -> Vec<Failure> {
     for (stage, own) in plan.stages.iter().zip(&outcome.stages) {
         let first = stage.inputs.first().map(Vec::as_slice).unwrap_or_default();
         let count: usize = first.iter().map(|i| outcome.stages[*i].kept.len()).sum();
-        if stage.entry.shape != Shape::Corpus || !own.kept.is_empty() || count == 0 {
+        if stage.entry.cardinality != Cardinality::Corpus || !own.kept.is_empty() || count == 0 {
             continue;
         }
         let mut splits: BTreeMap<String, usize> = BTreeMap::new();
@@ -52,17 +52,17 @@ pub fn check(plan: &Plan, outcome: &Outcome, found: &[usize]) -> Result<(), Vec<
             let inputs = || first.iter().map(|i| &outcome.stages[*i].kept);
             let given = if stage.inputs.is_empty() { found[index] } else { inputs().map(Kept::len).sum() };
             let (kept, dropped) = (own.kept.len(), own.dropped.len());
-            let fine = match stage.entry.shape {
-                Shape::Source | Shape::OneToOne => kept + dropped == given,
-                Shape::OneToMany => {
+            let fine = match stage.entry.cardinality {
+                Cardinality::Source | Cardinality::OneToOne => kept + dropped == given,
+                Cardinality::OneToMany => {
                     let given: BTreeSet<&str> = inputs().flat_map(tracks).collect();
                     let made: BTreeSet<&str> = tracks(&own.kept).collect();
                     let refused: BTreeSet<&str> = own.dropped.iter().map(|row| row.id.as_str()).collect();
                     refused.len() == dropped && made.is_disjoint(&refused) && &made | &refused == given
                 }
-                Shape::Reduce => members(&own.kept) + dropped == given,
-                Shape::Corpus => kept == 1 || given == 0,
-                Shape::Made => kept >= 1 || given == 0,
+                Cardinality::Reduce => members(&own.kept) + dropped == given,
+                Cardinality::Corpus => kept == 1 || given == 0,
+                Cardinality::Made => kept >= 1 || given == 0,
             };
             (!fine).then(|| format!("{}: {given} rows in, {kept} kept, {dropped} dropped", stage.name))
         })

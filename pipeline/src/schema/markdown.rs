@@ -1,7 +1,7 @@
 //! `docs/manifest.md`, written from the code.
 
 use super::{GUARD, SALT, default_text, draws, ports, shape};
-use stages::{STAGES, stage::Trait};
+use stages::{STAGES, stage::Property};
 
 /// The page up to the verbs.
 const HEAD: &str = r#"# The manifest
@@ -103,7 +103,7 @@ pub fn reference_md() -> String {
     for entry in STAGES {
         out.push_str(&format!("\n### `{}`\n\n{}.\n\n", entry.verb, upper(entry.about)));
         out.push_str(&format!("- Takes {}.\n", ports(entry)));
-        out.push_str(&format!("- Gives {}, counted in {}: {}.\n", entry.gives, entry.unit, shape(entry.shape)));
+        out.push_str(&format!("- Gives {}, counted in {}: {}.\n", entry.gives, entry.unit, shape(entry.cardinality)));
         if !entry.needs.is_empty() {
             out.push_str(&format!("- Its input must be {}.\n", traits(entry.needs)));
         }
@@ -130,10 +130,10 @@ pub fn reference_md() -> String {
     out
 }
 
-fn traits(traits: &[Trait]) -> String {
+fn traits(traits: &[Property]) -> String {
     let words = traits.iter().map(|given| match given {
-        Trait::Decoded => "decoded",
-        Trait::Resampled => "resampled",
+        Property::Decoded => "decoded",
+        Property::Resampled => "resampled",
     });
     words.collect::<Vec<_>>().join(" and ")
 }

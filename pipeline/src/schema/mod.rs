@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use stages::{
     STAGES,
     settings::{Field, suggest},
-    stage::{Entry, Shape},
+    stage::{Cardinality, StageSpec},
 };
 
 /// Lines of text are at most this long.
@@ -98,7 +98,7 @@ fn sweep() -> Value {
     })
 }
 
-fn verb_schema(entry: &Entry) -> Value {
+fn verb_schema(entry: &StageSpec) -> Value {
     let mut properties = Map::new();
     let mut required = vec!["do".to_owned()];
     properties.insert("do".into(), json!({ "const": entry.verb, "description": entry.about }));
@@ -151,7 +151,7 @@ const GUARD: &str = "The largest fraction of its rows that may be dropped; above
 const SALT: &str = "Tells its random draws from those of another stage with the same verb.";
 
 /// Whether the common field `salt` is for this verb.
-fn draws(entry: &Entry, fields: &[Field]) -> bool {
+fn draws(entry: &StageSpec, fields: &[Field]) -> bool {
     entry.random && fields.iter().all(|field| field.name != "salt")
 }
 
@@ -163,19 +163,19 @@ fn default(field: &Field) -> Option<Value> {
 }
 
 /// What a verb does with each row, in words.
-fn shape(shape: Shape) -> &'static str {
+fn shape(shape: Cardinality) -> &'static str {
     match shape {
-        Shape::Source => "rows come from outside",
-        Shape::OneToOne => "each row is kept or dropped",
-        Shape::OneToMany => "each row gives one or more, or is dropped",
-        Shape::Reduce => "rows are gathered",
-        Shape::Corpus => "one row from all",
-        Shape::Made => "one row or more from all",
+        Cardinality::Source => "rows come from outside",
+        Cardinality::OneToOne => "each row is kept or dropped",
+        Cardinality::OneToMany => "each row gives one or more, or is dropped",
+        Cardinality::Reduce => "rows are gathered",
+        Cardinality::Corpus => "one row from all",
+        Cardinality::Made => "one row or more from all",
     }
 }
 
 /// "clips (Clip, one or more stages), codec (Weights, one stage)".
-fn ports(entry: &Entry) -> String {
+fn ports(entry: &StageSpec) -> String {
     let port = |port: &stages::stage::Port| {
         let others = entry.names.iter().filter(|(_, own)| *own == port.name).map(|(other, _)| format!("`{other}`"));
         let others: Vec<String> = others.collect();
@@ -243,10 +243,14 @@ pub fn stages_text(verb: Option<&str>) -> Result<String, String> {
     }
 }
 
-fn stage_text(entry: &Entry) -> String {
+fn stage_text(entry: &StageSpec) -> String {
     let mut out = wrap(&format!("{}: {}", entry.verb, entry.about), 0, 4);
     out.push_str(&wrap(&format!("takes {}", ports(entry)), 2, 8));
-    out.push_str(&wrap(&format!("gives {}, counted in {}; {}", entry.gives, entry.unit, shape(entry.shape)), 2, 8));
+    out.push_str(&wrap(
+        &format!("gives {}, counted in {}; {}", entry.gives, entry.unit, shape(entry.cardinality)),
+        2,
+        8,
+    ));
     let fields = (entry.fields)();
     let salt = draws(entry, &fields).then(|| Field {
         name: "salt",

@@ -2,7 +2,7 @@
 
 use super::{Env, by_time::Held, group, order, relate::Travels, without};
 use crate::{
-    rows::{Rows, seal},
+    rows::{Rows, end_of_build},
     stage::{Context, none},
 };
 use datasets::{
@@ -28,7 +28,7 @@ pub(crate) fn close<'s, T: Travels>(
     if !cx.env.dry {
         return (corpus, none(&pending));
     }
-    let waits = first(pending.map(|waiting| waiting.row).delay(seal)).map(|row| ((), row));
+    let waits = first(pending.map(|waiting| waiting.row).delay(end_of_build)).map(|row| ((), row));
     let open = group(waits, &format!("{}: open", cx.stage), |(), rows: &[(Pending, isize)]| {
         let first = rows.first().map(|(row, _)| (Pending::new(ALL.into(), row.behind.clone(), row.cause.clone()), 1));
         first.into_iter().collect()

@@ -78,28 +78,28 @@ impl Name {
 
 /// A row: its name, and digests of what others read of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Mark {
+pub struct Fingerprint {
     /// What it is called.
     pub name: Name,
     /// What heavy work reads of it: the sound, the codes, the weights, and no label.
-    pub substance: [u8; 6],
+    pub content: [u8; 6],
     /// Its split.
     pub split: [u8; 2],
     /// All of it.
     pub whole: [u8; 6],
 }
 
-impl Mark {
+impl Fingerprint {
     /// Its length in bytes.
     pub const BYTES: usize = Name::BYTES + 14;
 
     /// Of a row, the bytes that it is packed in, and the digest of its split.
-    pub(crate) fn of(row: &impl Row, packed: &[u8], split: [u8; 2]) -> Mark {
+    pub(crate) fn of(row: &impl Row, packed: &[u8], split: [u8; 2]) -> Fingerprint {
         // It tells rows of one store apart and nothing else, so it need not withstand those who look for another row like it.
         let mut whole = [0; 6];
         whole.copy_from_slice(&xxh3_64(packed).to_be_bytes()[..6]);
-        let substance = row.substance().map_or(whole, |digest| cut(&digest));
-        Mark { name: Name::of(&row.row_id()), substance, split, whole }
+        let content = row.content_digest().map_or(whole, |digest| cut(&digest));
+        Fingerprint { name: Name::of(&row.row_id()), content, split, whole }
     }
 
     /// The digest of a split's name.
@@ -108,22 +108,22 @@ impl Mark {
     }
 
     /// As bytes, which sort as it does.
-    pub fn bytes(self) -> [u8; Mark::BYTES] {
-        let mut bytes = [0; Mark::BYTES];
+    pub fn bytes(self) -> [u8; Fingerprint::BYTES] {
+        let mut bytes = [0; Fingerprint::BYTES];
         bytes[..10].copy_from_slice(&self.name.bytes());
-        bytes[10..16].copy_from_slice(&self.substance);
+        bytes[10..16].copy_from_slice(&self.content);
         bytes[16..18].copy_from_slice(&self.split);
         bytes[18..].copy_from_slice(&self.whole);
         bytes
     }
 
     /// From its bytes.
-    pub fn read(bytes: &[u8; Mark::BYTES]) -> Mark {
-        let mut mark = Mark { name: Name::read(bytes), ..Mark::default() };
-        mark.substance.copy_from_slice(&bytes[10..16]);
-        mark.split.copy_from_slice(&bytes[16..18]);
-        mark.whole.copy_from_slice(&bytes[18..]);
-        mark
+    pub fn read(bytes: &[u8; Fingerprint::BYTES]) -> Fingerprint {
+        let mut fingerprint = Fingerprint { name: Name::read(bytes), ..Fingerprint::default() };
+        fingerprint.content.copy_from_slice(&bytes[10..16]);
+        fingerprint.split.copy_from_slice(&bytes[16..18]);
+        fingerprint.whole.copy_from_slice(&bytes[18..]);
+        fingerprint
     }
 }
 

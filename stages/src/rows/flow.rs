@@ -10,7 +10,7 @@ pub type Time = u64;
 pub type Rows<'s, R> = VecCollection<'s, Time, R, isize>;
 
 /// The last tick of the build that a time belongs to: corpus-level stages wait for it.
-pub fn seal(time: &Time) -> Time {
+pub fn end_of_build(time: &Time) -> Time {
     time | 0xffff_ffff
 }
 

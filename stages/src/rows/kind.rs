@@ -47,7 +47,7 @@ macro_rules! rows { ($($Row:ident),*) => {
             match flow { Flow::$Row(rows) => rows, _ => unreachable!("the plan checked the kinds") }
         }
         fn row_id(&self) -> Cow<'_, str> { id_of::$Row(self) }
-        fn substance(&self) -> Option<Digest> { substance_of::$Row(self) }
+        fn content_digest(&self) -> Option<Digest> { content_of::$Row(self) }
         fn track(&self) -> Option<&Track> { track_of::$Row(self) }
         fn split(&self) -> &str { split_of::$Row(self) }
     })*
@@ -101,7 +101,7 @@ of_each!(id_of: Cow<'_, str>, row, unreachable!();
     Metric => row.id().into();
 );
 
-of_each!(substance_of: Option<Digest>, row, None;
+of_each!(content_of: Option<Digest>, row, None;
     Track => Some(sound(row)),
     Clip => Some(Key::new("substance").digest(&sound(&row.track)).number(row.start).number(row.frames).finish()),
     Codes => Some(Key::new("substance").digest(&row.codec).digest(&row.blob).finish()),
@@ -144,7 +144,7 @@ pub trait Row: Clone + Ord + Serialize + DeserializeOwned + 'static {
     /// The row's id.
     fn row_id(&self) -> Cow<'_, str>;
     /// Digest of what heavy work reads of it: the sound, the codes, the weights, and no label; none: all of it.
-    fn substance(&self) -> Option<Digest>;
+    fn content_digest(&self) -> Option<Digest>;
     /// See [`AnyRow::track`].
     fn track(&self) -> Option<&Track>;
     /// See [`AnyRow::split`].

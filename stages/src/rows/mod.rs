@@ -8,5 +8,5 @@ pub(crate) mod pack;
 pub mod scan;
 pub(crate) mod sort;
 
-pub use flow::{Input, Rows, Time, seal};
+pub use flow::{Input, Rows, Time, end_of_build};
 pub use kind::{AnyRow, Flow, Kind, Row};

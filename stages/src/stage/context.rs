@@ -23,7 +23,7 @@ pub struct Context<'s> {
     pub seed: Digest,
     /// The weights that the lock file names for it.
     pub pinned: Option<Digest>,
-    /// Where the dataflow stays up: the settings that may become others, as [`Stage::edited`] packs them.
+    /// Where the dataflow stays up: the settings that may become others, as [`Stage::live`] packs them.
     pub settings: Option<Rows<'s, Vec<u8>>>,
     /// Store, sources, pool and ledger of this process.
     pub env: Arc<Env>,
@@ -51,7 +51,7 @@ impl<'s> Context<'s> {
 }
 
 /// What a stage gives back; together it accounts for every input row.
-pub struct Split<'s, R: 'static> {
+pub struct StageOutput<'s, R: 'static> {
     /// Rows for the next stage.
     pub kept: Rows<'s, R>,
     /// Rows refused here.

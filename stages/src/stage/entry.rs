@@ -5,7 +5,7 @@ use crate::{
     rows::{Flow, Input, Kind, Row, Rows, kept::Keeper, scan::Scan},
     settings::{At, Complaint, Field, Table},
     stage::{
-        Context, Inputs, Places, Port, Refresh, Shape, SourceError, Split, Stage, Trait,
+        Cardinality, Context, Inputs, Places, Port, Property, Refresh, SourceError, Stage, StageOutput,
         memory::{Known, Memory},
     },
 };
@@ -17,7 +17,7 @@ use std::{
 
 /// A stage as the registry and the planner see it: the same thing with its types forgotten.
 #[derive(Clone, Copy)]
-pub struct Entry {
+pub struct StageSpec {
     /// The verb.
     pub verb: &'static str,
     /// One line about it.
@@ -31,11 +31,11 @@ pub struct Entry {
     /// The kind of its rows.
     pub gives: Kind,
     /// What its input tracks must have been through.
-    pub needs: &'static [Trait],
+    pub needs: &'static [Property],
     /// What its output tracks have been through.
-    pub adds: &'static [Trait],
+    pub adds: &'static [Property],
     /// What each input row becomes.
-    pub shape: Shape,
+    pub cardinality: Cardinality,
     /// What its rows are called.
     pub unit: &'static str,
     /// Whether it draws from the seed.
@@ -45,13 +45,13 @@ pub struct Entry {
     /// The documentation of its settings.
     pub fields: fn() -> Vec<Field>,
     /// Lowers settings; all complaints go into the list.
-    pub lower: fn(&Table, At, &mut Vec<Complaint>) -> Option<Arc<dyn Ready>>,
+    pub lower: fn(&Table, At, &mut Vec<Complaint>) -> Option<Arc<dyn ConfiguredStage>>,
 }
 
-impl Entry {
+impl StageSpec {
     /// The entry of a stage.
-    pub const fn of<S: Stage>() -> Entry {
-        Entry {
+    pub const fn of<S: Stage>() -> StageSpec {
+        StageSpec {
             verb: S::VERB,
             about: S::ABOUT,
             revision: S::REVISION,
@@ -60,7 +60,7 @@ impl Entry {
             gives: S::Out::KIND,
             needs: S::NEEDS,
             adds: S::GIVES,
-            shape: S::SHAPE,
+            cardinality: S::CARDINALITY,
             unit: S::UNIT,
             random: S::RANDOM,
             numeric: S::NUMERIC,
@@ -70,7 +70,7 @@ impl Entry {
     }
 }
 
-impl Entry {
+impl StageSpec {
     /// The input of a name, its own or another that it may be given.
     pub fn port(&self, name: &str) -> Option<usize> {
         let own = self.names.iter().find(|(other, _)| *other == name).map_or(name, |(_, own)| own);
@@ -83,15 +83,19 @@ impl Entry {
     }
 }
 
-pub(crate) fn lower<S: Stage>(table: &Table, whole: At, complaints: &mut Vec<Complaint>) -> Option<Arc<dyn Ready>> {
+pub(crate) fn lower<S: Stage>(
+    table: &Table,
+    whole: At,
+    complaints: &mut Vec<Complaint>,
+) -> Option<Arc<dyn ConfiguredStage>> {
     let stage = S::lower(table, whole, complaints)?;
     let before = complaints.len();
     stage.check(&Places { table, whole }, complaints);
-    (complaints.len() == before).then(|| Arc::new(Lowered(stage)) as Arc<dyn Ready>)
+    (complaints.len() == before).then(|| Arc::new(Lowered(stage)) as Arc<dyn ConfiguredStage>)
 }
 
 /// A stage with typed settings, ready to render on any worker.
-pub trait Ready: Send + Sync {
+pub trait ConfiguredStage: Send + Sync {
     /// The digest of its settings but `refresh` and the paths of its sources.
     fn digest(&self) -> Digest;
     /// Every setting with its value in TOML.
@@ -100,26 +104,26 @@ pub trait Ready: Send + Sync {
     fn refresh(&self) -> Option<Refresh>;
     /// The opt-out list that it heeds, where a relative path starts at `base`.
     fn exclude(&self, base: &Path) -> Option<PathBuf>;
-    /// See [`Stage::edited`].
-    fn edited(&self) -> Option<Vec<u8>>;
-    /// [`Ready::shown`] but for the settings of [`Stage::EDITED`].
-    fn standing(&self) -> Vec<(&'static str, String)>;
+    /// See [`Stage::live`].
+    fn live(&self) -> Option<Vec<u8>>;
+    /// [`ConfiguredStage::shown`] but for the settings of [`Stage::LIVE`].
+    fn static_settings(&self) -> Vec<(&'static str, String)>;
     /// See [`Stage::scan`].
     ///
     /// # Errors
     /// When the source as a whole cannot be read.
     fn scan(&self, base: &Path, env: &Env) -> Result<Scan, SourceError>;
-    /// See [`Stage::lies`].
-    fn lies(&self, base: &Path) -> Vec<PathBuf>;
-    /// See [`Stage::places`].
-    fn places(&self, base: &Path) -> Vec<PathBuf>;
+    /// See [`Stage::source_paths`].
+    fn source_paths(&self, base: &Path) -> Vec<PathBuf>;
+    /// See [`Stage::watched_paths`].
+    fn watched_paths(&self, base: &Path) -> Vec<PathBuf>;
     /// See [`Stage::memory`].
     fn memory(&self, known: &mut Known, workers: u64) -> Memory;
     /// See [`Stage::render`]. Rows that are kept go to `keeper`, too.
     fn render<'s>(&self, cx: &Context<'s>, flows: Vec<Option<Flow<'s>>>, keeper: Keeper) -> Rendered<'s>;
 }
 
-impl<S: Stage> Ready for Lowered<S> {
+impl<S: Stage> ConfiguredStage for Lowered<S> {
     fn digest(&self) -> Digest {
         // Where the files lie is not what they are.
         let inner = self.0.digest(&["refresh", "root", "file", "exclude"]);
@@ -135,26 +139,26 @@ impl<S: Stage> Ready for Lowered<S> {
     fn exclude(&self, base: &Path) -> Option<PathBuf> {
         self.0.exclude().map(|path| path.resolve(base))
     }
-    fn edited(&self) -> Option<Vec<u8>> {
-        self.0.edited()
+    fn live(&self) -> Option<Vec<u8>> {
+        self.0.live()
     }
-    fn standing(&self) -> Vec<(&'static str, String)> {
-        self.0.shown().into_iter().filter(|(name, _)| !S::EDITED.contains(name)).collect()
+    fn static_settings(&self) -> Vec<(&'static str, String)> {
+        self.0.shown().into_iter().filter(|(name, _)| !S::LIVE.contains(name)).collect()
     }
     fn scan(&self, base: &Path, env: &Env) -> Result<Scan, SourceError> {
         self.0.scan(base, env)
     }
-    fn lies(&self, base: &Path) -> Vec<PathBuf> {
-        self.0.lies(base)
+    fn source_paths(&self, base: &Path) -> Vec<PathBuf> {
+        self.0.source_paths(base)
     }
-    fn places(&self, base: &Path) -> Vec<PathBuf> {
-        self.0.places(base)
+    fn watched_paths(&self, base: &Path) -> Vec<PathBuf> {
+        self.0.watched_paths(base)
     }
     fn memory(&self, known: &mut Known, workers: u64) -> Memory {
         self.0.memory(known, workers)
     }
     fn render<'s>(&self, cx: &Context<'s>, flows: Vec<Option<Flow<'s>>>, keeper: Keeper) -> Rendered<'s> {
-        let Split { kept, dropped, pending } = self.0.clone().render(cx, S::In::take(flows));
+        let StageOutput { kept, dropped, pending } = self.0.clone().render(cx, S::In::take(flows));
         // On their way to the next stage, so that no row is copied for the record.
         let kept = kept.inspect_batch(move |_, rows| keeper.keep(rows));
         Rendered { flow: S::Out::flow(Input { kept, pending }), dropped }

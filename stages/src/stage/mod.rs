@@ -8,8 +8,8 @@ mod entry;
 mod inputs;
 pub mod memory;
 
-pub use context::{Context, Split, none, seed};
-pub use entry::{Entry, Ready, Rendered};
+pub use context::{Context, StageOutput, none, seed};
+pub use entry::{ConfiguredStage, Rendered, StageSpec};
 pub use inputs::Inputs;
 
 use crate::{
@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 
 /// Something about tracks that a stage may need and another gives, beyond the kind of row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Trait {
+pub enum Property {
     /// The frames are counted and the samples have a digest.
     Decoded,
     /// Rate and channels are settled.
@@ -31,7 +31,7 @@ pub enum Trait {
 
 /// What each input row becomes; the run record checks it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
+pub enum Cardinality {
     /// Rows come from outside: each is kept or dropped.
     Source,
     /// Each input row is kept or dropped.
@@ -90,11 +90,11 @@ pub trait Stage: Settings + Clone + Send + Sync + 'static {
     /// Other names that `from = { name = .. }` may give its inputs: such a name, and the port's own.
     const NAMES: &'static [(&'static str, &'static str)] = &[];
     /// What its input tracks must have been through.
-    const NEEDS: &'static [Trait] = &[];
+    const NEEDS: &'static [Property] = &[];
     /// What its output tracks have been through.
-    const GIVES: &'static [Trait] = &[];
+    const GIVES: &'static [Property] = &[];
     /// What each input row becomes.
-    const SHAPE: Shape;
+    const CARDINALITY: Cardinality;
     /// What its rows are called on screen.
     const UNIT: &'static str;
     /// Whether it draws from the manifest's seed.
@@ -103,7 +103,7 @@ pub trait Stage: Settings + Clone + Send + Sync + 'static {
     const NUMERIC: bool = false;
     /// The settings that people change often, by name: where a dataflow stays up, they come as rows of
     /// [`Context::settings`], so that other values are a change of rows.
-    const EDITED: &'static [&'static str] = &[];
+    const LIVE: &'static [&'static str] = &[];
     /// The rows it takes.
     type In: Inputs;
     /// The rows it gives.
@@ -130,19 +130,19 @@ pub trait Stage: Settings + Clone + Send + Sync + 'static {
         None
     }
 
-    /// The row that the settings of [`Stage::EDITED`] are, packed.
-    fn edited(&self) -> Option<Vec<u8>> {
+    /// The row that the settings of [`Stage::LIVE`] are, packed.
+    fn live(&self) -> Option<Vec<u8>> {
         None
     }
 
     /// For a source: where it lies. Of a corpus with a table that is the table, and then the folder in which its paths start.
-    fn lies(&self, _base: &Path) -> Vec<PathBuf> {
+    fn source_paths(&self, _base: &Path) -> Vec<PathBuf> {
         Vec::new()
     }
 
     /// For a source: the folders and files that [`Stage::scan`] reads, for those who wait for a change.
-    fn places(&self, base: &Path) -> Vec<PathBuf> {
-        self.lies(base)
+    fn watched_paths(&self, base: &Path) -> Vec<PathBuf> {
+        self.source_paths(base)
     }
 
     /// What it takes of memory with so many workers. `known` is what its inputs tell, and becomes what it tells itself.
@@ -151,7 +151,7 @@ pub trait Stage: Settings + Clone + Send + Sync + 'static {
     }
 
     /// Builds the operators. Runs once per worker; must not read the outside world.
-    fn render<'s>(self, cx: &Context<'s>, input: <Self::In as Inputs>::Rows<'s>) -> Split<'s, Self::Out>;
+    fn render<'s>(self, cx: &Context<'s>, input: <Self::In as Inputs>::Rows<'s>) -> StageOutput<'s, Self::Out>;
 }
 
 /// A source that cannot be read as a whole. Exit code 3.

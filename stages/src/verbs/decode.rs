@@ -7,7 +7,7 @@ use crate::{
     flow::{Env, memoised, unchanged},
     rows::{Input, Kind},
     stage::{
-        Context, Port, Shape, Split, Stage, Trait,
+        Cardinality, Context, Port, Property, Stage, StageOutput,
         memory::{Known, Memory},
     },
 };
@@ -71,8 +71,8 @@ impl Stage for Decode {
     const ABOUT: &'static str = "counts the frames of each recording and digests its samples, or refuses the file";
     const REVISION: u32 = REVISION;
     const PORTS: &'static [Port] = &[Port::many("tracks", Kind::Track)];
-    const GIVES: &'static [Trait] = &[Trait::Decoded];
-    const SHAPE: Shape = Shape::OneToOne;
+    const GIVES: &'static [Property] = &[Property::Decoded];
+    const CARDINALITY: Cardinality = Cardinality::OneToOne;
     const UNIT: &'static str = "tracks";
     const NUMERIC: bool = true;
     type In = Track;
@@ -82,14 +82,14 @@ impl Stage for Decode {
         Memory::streaming()
     }
 
-    fn render<'s>(self, cx: &Context<'s>, input: Input<'s, Track>) -> Split<'s, Track> {
+    fn render<'s>(self, cx: &Context<'s>, input: Input<'s, Track>) -> StageOutput<'s, Track> {
         let done =
             memoised(cx, Pass { env: cx.env.clone() }, input.kept.map(|track| (track.content, track)), |track| {
                 track.id.clone()
             });
         let waits = cx.may(input.pending);
         let stage = cx.stage.clone();
-        Split {
+        StageOutput {
             kept: done.ok.map(|(track, recording)| Track { recording: Some(recording), ..track }),
             dropped: done
                 .refused

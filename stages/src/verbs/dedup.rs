@@ -7,7 +7,7 @@
 use crate::{
     flow::{divide, group},
     rows::{Input, Kind},
-    stage::{Context, Port, Shape, Split, Stage},
+    stage::{Cardinality, Context, Port, Stage, StageOutput},
 };
 use datasets::row::{Dropped, Track};
 
@@ -22,12 +22,12 @@ impl Stage for Dedup {
         "of tracks with exactly the same samples (before `decode`: of the same files), keeps the one with the least id";
     const REVISION: u32 = 1;
     const PORTS: &'static [Port] = &[Port::many("tracks", Kind::Track)];
-    const SHAPE: Shape = Shape::Reduce;
+    const CARDINALITY: Cardinality = Cardinality::Reduce;
     const UNIT: &'static str = "tracks";
     type In = Track;
     type Out = Track;
 
-    fn render<'s>(self, cx: &Context<'s>, input: Input<'s, Track>) -> Split<'s, Track> {
+    fn render<'s>(self, cx: &Context<'s>, input: Input<'s, Track>) -> StageOutput<'s, Track> {
         let keyed = input.kept.map(|track| {
             let decoded = track.recording.is_some();
             ((decoded, track.recording.as_ref().map_or(track.content, |r| r.samples)), track)
@@ -53,6 +53,6 @@ impl Stage for Dedup {
             judged
         });
         let (kept, dropped) = divide(judged, |(_, judged)| judged.into());
-        Split { kept, dropped, pending: input.pending }
+        StageOutput { kept, dropped, pending: input.pending }
     }
 }

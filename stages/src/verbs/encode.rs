@@ -12,7 +12,7 @@ use crate::{
     model::infer::Coder,
     rows::{Input, Kind},
     stage::{
-        Context, Port, Shape, Split, Stage, Trait,
+        Cardinality, Context, Port, Property, Stage, StageOutput,
         memory::{Known, Memory},
         none,
     },
@@ -98,8 +98,8 @@ impl Stage for Encode {
     const ABOUT: &'static str = "turns clips into discrete codes at every level of a codec";
     const REVISION: u32 = 1;
     const PORTS: &'static [Port] = &[Port::many("clips", Kind::Clip), Port::one("codec", Kind::Weights)];
-    const NEEDS: &'static [Trait] = &[];
-    const SHAPE: Shape = Shape::OneToOne;
+    const NEEDS: &'static [Property] = &[];
+    const CARDINALITY: Cardinality = Cardinality::OneToOne;
     const UNIT: &'static str = "clips";
     const NUMERIC: bool = true;
     type In = (Clip, Weights);
@@ -109,7 +109,11 @@ impl Stage for Encode {
         Memory::encoding(known)
     }
 
-    fn render<'s>(self, cx: &Context<'s>, (clips, codec): (Input<'s, Clip>, Input<'s, Weights>)) -> Split<'s, Codes> {
+    fn render<'s>(
+        self,
+        cx: &Context<'s>,
+        (clips, codec): (Input<'s, Clip>, Input<'s, Weights>),
+    ) -> StageOutput<'s, Codes> {
         let keyed = clips.kept.map(|clip| (bucket(&clip.track.id), clip));
         let codecs = codec.kept.flat_map(|weights| (0..BUCKETS).map(move |b| (b, weights.clone())));
         let pairs = pair(keyed.clone(), codecs).map(|(_, clip, weights)| (clip, weights));
@@ -146,7 +150,7 @@ impl Stage for Encode {
             }
         };
         let waits = cx.may(clips.pending.concat(unweighted));
-        Split {
+        StageOutput {
             kept: done.ok.map(|((clip, weights), blob)| Codes {
                 clip,
                 codec: weights.digest,

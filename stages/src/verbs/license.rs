@@ -11,7 +11,7 @@ use crate::{
         pack::{pack, unpack},
     },
     settings::{Complaint, PathSetting},
-    stage::{Context, Places, Port, Shape, Split, Stage},
+    stage::{Cardinality, Context, Places, Port, Stage, StageOutput},
 };
 use datasets::{
     corpus::{Member, OptOut},
@@ -58,7 +58,7 @@ impl License {
         self.policy().unwrap_or_else(|_| unreachable!("the plan checked the policy"))
     }
 
-    /// From what [`Stage::edited`] packed.
+    /// From what [`Stage::live`] packed.
     fn read(words: &[u8]) -> License {
         let (allow, deny, any) = unpack(words);
         License { allow, deny, unknown: if any { Unknown::Allow } else { Unknown::Refuse }, exclude: None }
@@ -92,7 +92,7 @@ impl Judge {
     fn keep(&self, track: Track) -> Result<Track, Dropped> {
         let track = self.standing(track)?;
         let answer = self.judge(&track.license);
-        heed(track, answer)
+        apply_answer(track, answer)
     }
 }
 
@@ -110,7 +110,7 @@ fn answer(policy: &Policy, stated: &Option<String>) -> Answer {
     }
 }
 
-fn heed(track: Track, answer: Answer) -> Result<Track, Dropped> {
+fn apply_answer(track: Track, answer: Answer) -> Result<Track, Dropped> {
     match answer {
         Ok(spdx) => Ok(Track { license: Some(spdx), ..track }),
         Err((code, why)) => Err(Dropped { id: track.id, code, why, failed: false }),
@@ -138,7 +138,7 @@ fn judged<'s>(
         (key, answer)
     });
     let told = pair(keyed, answers);
-    let (kept, dropped) = divide(told, |(_, track, answer)| heed(track, answer).into());
+    let (kept, dropped) = divide(told, |(_, track, answer)| apply_answer(track, answer).into());
     (kept, dropped.concat(withdrawn))
 }
 
@@ -147,9 +147,9 @@ impl Stage for License {
     const ABOUT: &'static str = "keeps the tracks whose license the policy allows";
     const REVISION: u32 = 1;
     const PORTS: &'static [Port] = &[Port::many("tracks", Kind::Track)];
-    const SHAPE: Shape = Shape::OneToOne;
+    const CARDINALITY: Cardinality = Cardinality::OneToOne;
     const UNIT: &'static str = "tracks";
-    const EDITED: &'static [&'static str] = &["allow", "deny", "unknown"];
+    const LIVE: &'static [&'static str] = &["allow", "deny", "unknown"];
     type In = Track;
     type Out = Track;
 
@@ -177,12 +177,12 @@ impl Stage for License {
         self.exclude.as_ref()
     }
 
-    fn edited(&self) -> Option<Vec<u8>> {
+    fn live(&self) -> Option<Vec<u8>> {
         let words = (&self.allow, &self.deny, self.unknown == Unknown::Allow);
         Some(pack(&words))
     }
 
-    fn render<'s>(self, cx: &Context<'s>, input: Input<'s, Track>) -> Split<'s, Track> {
+    fn render<'s>(self, cx: &Context<'s>, input: Input<'s, Track>) -> StageOutput<'s, Track> {
         let policy = Arc::new(self.checked());
         let judge = Judge { policy, withdrawn: cx.env.optouts.get(&*cx.stage).cloned(), known: RefCell::default() };
         let waits = judge.clone();
@@ -191,7 +191,7 @@ impl Stage for License {
             // Nothing waits here: a dataflow that stays up is no dry run.
             Some(settings) => judged(input.kept, settings, judge),
         };
-        Split {
+        StageOutput {
             kept,
             dropped,
             pending: input.pending.flat_map(move |mut waiting| {

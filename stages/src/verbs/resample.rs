@@ -6,7 +6,7 @@
 use crate::{
     rows::{Input, Kind},
     settings::Complaint,
-    stage::{Context, Places, Port, Shape, Split, Stage, Trait, memory::Memory},
+    stage::{Cardinality, Context, Places, Port, Property, Stage, StageOutput, memory::Memory},
 };
 use datasets::{
     audio::{
@@ -61,9 +61,9 @@ impl Stage for Resample {
         "settles sample rate and channels: the length in frames follows, samples are made on demand";
     const REVISION: u32 = 1;
     const PORTS: &'static [Port] = &[Port::many("tracks", Kind::Track)];
-    const NEEDS: &'static [Trait] = &[Trait::Decoded];
-    const GIVES: &'static [Trait] = &[Trait::Resampled];
-    const SHAPE: Shape = Shape::OneToOne;
+    const NEEDS: &'static [Property] = &[Property::Decoded];
+    const GIVES: &'static [Property] = &[Property::Resampled];
+    const CARDINALITY: Cardinality = Cardinality::OneToOne;
     const UNIT: &'static str = "tracks";
     type In = Track;
     type Out = Track;
@@ -84,10 +84,10 @@ impl Stage for Resample {
         Memory::default()
     }
 
-    fn render<'s>(self, _: &Context<'s>, input: Input<'s, Track>) -> Split<'s, Track> {
+    fn render<'s>(self, _: &Context<'s>, input: Input<'s, Track>) -> StageOutput<'s, Track> {
         let known = Rc::new(Known { to: self.clone(), asked: RefCell::default() });
         let (drops, also) = (self.clone(), known.clone());
-        Split {
+        StageOutput {
             kept: input.kept.clone().flat_map(move |track| self.chain(&known, track).ok()),
             dropped: input.kept.flat_map(move |track| drops.chain(&also, track).err()),
             pending: input.pending,

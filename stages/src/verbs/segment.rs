@@ -7,7 +7,7 @@ use crate::{
     rows::{Input, Kind},
     settings::Complaint,
     stage::{
-        Context, Places, Port, Shape, Split, Stage, Trait,
+        Cardinality, Context, Places, Port, Property, Stage, StageOutput,
         memory::{Known, Memory},
     },
 };
@@ -96,8 +96,8 @@ impl Stage for Segment {
     const ABOUT: &'static str = "cuts each track into clips";
     const REVISION: u32 = 1;
     const PORTS: &'static [Port] = &[Port::many("tracks", Kind::Track)];
-    const NEEDS: &'static [Trait] = &[Trait::Decoded, Trait::Resampled];
-    const SHAPE: Shape = Shape::OneToMany;
+    const NEEDS: &'static [Property] = &[Property::Decoded, Property::Resampled];
+    const CARDINALITY: Cardinality = Cardinality::OneToMany;
     const UNIT: &'static str = "clips";
     type In = Track;
     type Out = Clip;
@@ -126,9 +126,9 @@ impl Stage for Segment {
         Memory::default()
     }
 
-    fn render<'s>(self, _: &Context<'s>, input: Input<'s, Track>) -> Split<'s, Clip> {
+    fn render<'s>(self, _: &Context<'s>, input: Input<'s, Track>) -> StageOutput<'s, Clip> {
         let drops = self.clone();
-        Split {
+        StageOutput {
             kept: input.kept.clone().flat_map(move |track| self.cut(track).unwrap_or_default()),
             dropped: input.kept.flat_map(move |track| drops.cut(track).err()),
             pending: input.pending,

@@ -7,7 +7,7 @@
 use crate::{
     rows::{Input, Kind},
     settings::Complaint,
-    stage::{Context, Places, Port, Shape, Split as Parts, Stage},
+    stage::{Cardinality, Context, Places, Port, Stage, StageOutput},
 };
 use datasets::{
     Key,
@@ -71,7 +71,7 @@ impl Stage for Split {
     const ABOUT: &'static str = "assigns each track to train, valid or test by a salted hash of its artist";
     const REVISION: u32 = 1;
     const PORTS: &'static [Port] = &[Port::many("tracks", Kind::Track)];
-    const SHAPE: Shape = Shape::OneToOne;
+    const CARDINALITY: Cardinality = Cardinality::OneToOne;
     const UNIT: &'static str = "tracks";
     type In = Track;
     type Out = Track;
@@ -91,9 +91,9 @@ impl Stage for Split {
         }
     }
 
-    fn render<'s>(self, _: &Context<'s>, input: Input<'s, Track>) -> Parts<'s, Track> {
+    fn render<'s>(self, _: &Context<'s>, input: Input<'s, Track>) -> StageOutput<'s, Track> {
         let waits = self.clone();
-        Parts {
+        StageOutput {
             kept: input.kept.map(move |track| Track { split: Some(self.of(&track).to_owned()), ..track }),
             dropped: crate::stage::none(&input.pending),
             pending: input.pending.map(move |waiting| Waiting {

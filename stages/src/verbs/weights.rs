@@ -9,7 +9,7 @@ use crate::{
     model::codec::Codec,
     rows::{Input, scan::Scan},
     settings::PathSetting,
-    stage::{Context, Port, Shape, SourceError, Split, Stage},
+    stage::{Cardinality, Context, Port, SourceError, Stage, StageOutput},
 };
 use datasets::{
     Digest,
@@ -72,7 +72,7 @@ impl Stage for Weights {
         "loads a codec from a safetensors file, Refrain's or with Jukebox's published tensor names";
     const REVISION: u32 = 1;
     const PORTS: &'static [Port] = &[];
-    const SHAPE: Shape = Shape::Source;
+    const CARDINALITY: Cardinality = Cardinality::Source;
     const UNIT: &'static str = "models";
     type In = Found;
     type Out = row::Weights;
@@ -92,18 +92,18 @@ impl Stage for Weights {
         Ok(std::iter::once(found).collect())
     }
 
-    fn lies(&self, base: &Path) -> Vec<PathBuf> {
+    fn source_paths(&self, base: &Path) -> Vec<PathBuf> {
         vec![self.file.resolve(base)]
     }
 
-    fn render<'s>(self, cx: &Context<'s>, input: Input<'s, Found>) -> Split<'s, row::Weights> {
+    fn render<'s>(self, cx: &Context<'s>, input: Input<'s, Found>) -> StageOutput<'s, row::Weights> {
         let files = input.kept.flat_map(|found| match found.origin {
             Origin::File { content, .. } => Some((content, found.key)),
             _ => None,
         });
         let done = memoised(cx, Import { env: cx.env.clone() }, files, String::clone);
         let stage = cx.stage.clone();
-        Split {
+        StageOutput {
             kept: done.ok.map(|(_, weights)| weights),
             dropped: done.refused.map(|(id, refusal)| Dropped::refused(id, refusal)),
             pending: done.pending.map(move |(id, cause)| Pending::new(id.into(), stage.clone(), cause).into()),
@@ -120,7 +120,7 @@ mod tests {
         let stage = Weights { file: PathSetting("models/codec.safetensors".into()) };
         let place = [PathBuf::from("/base/models/codec.safetensors")];
         assert_eq!(
-            (stage.lies(Path::new("/base")), stage.places(Path::new("/base"))),
+            (stage.source_paths(Path::new("/base")), stage.watched_paths(Path::new("/base"))),
             (place.to_vec(), place.to_vec())
         );
     }

@@ -4,7 +4,7 @@ use super::{Estimate, first_of_each};
 use crate::{explain::Explainer, record::history::parts};
 use datasets::row::{Length, Track, TrackView};
 use rayon::prelude::*;
-use stages::{rows::Kind, stage::Shape};
+use stages::{rows::Kind, stage::Cardinality};
 
 /// How much sound there is in a byte of a file that is not decoded, from those that are.
 pub(super) struct Pace(Option<f64>);
@@ -55,7 +55,7 @@ pub(super) fn cost(explainer: &Explainer<'_>, stage: usize, items: u64, pace: &P
         return Estimate::default();
     }
     let mut audio = None;
-    if planned.entry.shape == Shape::OneToOne {
+    if planned.entry.cardinality == Cardinality::OneToOne {
         let waiting = first_of_each(&own.ledger.may).filter_map(|row| pace.of_part(row.length?, &row.id));
         let fed = planned.inputs.first().into_iter().flatten().filter(|_| !own.ledger.will.is_empty());
         let certain = fed.flat_map(|&fed| certain(explainer, stage, fed, pace));

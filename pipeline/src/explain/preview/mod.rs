@@ -11,7 +11,7 @@ use crate::{
 use cost::{Pace, cost};
 use datasets::row::Pending;
 use rayon::prelude::*;
-use stages::{rows::Kind, stage::Shape};
+use stages::{rows::Kind, stage::Cardinality};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -221,9 +221,9 @@ fn clips_of_a_track(explainer: &Explainer<'_>, stage: usize) -> f64 {
     }
     let fed = planned.inputs.first().and_then(|fed| fed.first()).copied();
     let fed = fed.filter(|&fed| clips(explainer.plan.stages[fed].entry.gives)).unwrap_or(stage);
-    let marks = explainer.marks(fed);
-    let tracks: BTreeSet<Name> = marks.iter().map(|mark| mark.name.track()).collect();
-    if tracks.is_empty() { 1.0 } else { marks.len() as f64 / tracks.len() as f64 }
+    let fingerprints = explainer.fingerprints(fed);
+    let tracks: BTreeSet<Name> = fingerprints.iter().map(|fingerprint| fingerprint.name.track()).collect();
+    if tracks.is_empty() { 1.0 } else { fingerprints.len() as f64 / tracks.len() as f64 }
 }
 
 /// The names of the rows of a stage that wait, sorted, each with whether the row will be the same: where only what was
@@ -250,7 +250,7 @@ fn changes(explainer: &Explainer<'_>, stage: usize) -> (u64, u64) {
         Some(_) => (explainer.diffs(stage), 0),
         None => (&[][..], own.kept.len() as u64),
     };
-    let all = matches!(planned.entry.shape, Shape::Corpus | Shape::Made);
+    let all = matches!(planned.entry.cardinality, Cardinality::Corpus | Cardinality::Made);
     let find = |name: Name| Some(waiting[waiting.binary_search_by_key(&name, |(own, _)| *own).ok()?].1);
     let waits = |name: Name| match all {
         true => waiting.iter().map(|(_, same)| *same).min(),

@@ -76,7 +76,7 @@ pub fn report<'r>(
     let mut report = Report {
         name: plan.name.clone(),
         run_id: name.to_owned(),
-        manifest: plan.meant(),
+        manifest: plan.canonical(),
         seed: plan.seed,
         clips: clips(outcome),
         codes: (!codes.0.is_empty()).then(|| codes.iter().map(|codes| code_count(&codes)).sum()),
@@ -114,8 +114,14 @@ impl<'o> AllCodes<'o> {
     fn of(outcome: &'o Outcome) -> AllCodes<'o> {
         let mut seen = HashSet::new();
         let stages = outcome.stages.iter().map(|stage| &stage.kept).filter(|kept| kept.are(Kind::Codes));
-        let rows = stages.flat_map(|kept| kept.marks().enumerate().map(move |(index, mark)| (kept, index, mark)));
-        AllCodes(rows.filter(|(.., mark)| seen.insert(mark.bytes())).map(|(kept, index, _)| (kept, index)).collect())
+        let rows = stages.flat_map(|kept| {
+            kept.fingerprints().enumerate().map(move |(index, fingerprint)| (kept, index, fingerprint))
+        });
+        AllCodes(
+            rows.filter(|(.., fingerprint)| seen.insert(fingerprint.bytes()))
+                .map(|(kept, index, _)| (kept, index))
+                .collect(),
+        )
     }
 
     fn iter(&self) -> impl Iterator<Item = Codes> + '_ {
@@ -146,7 +152,7 @@ fn weights(outcome: &Outcome) -> Vec<Weights> {
 
 fn stages_view(run: &Run<'_>) -> Vec<StageView> {
     let Run { plan, outcome, withdrawn, .. } = *run;
-    let told = withdrawn.silence();
+    let told = withdrawn.redact();
     plan.stages
         .iter()
         .zip(&outcome.stages)

@@ -6,7 +6,7 @@
 
 mod records;
 
-pub use stages::rows::fingerprint::{LABELS, Labels, Mark, Name, parts};
+pub use stages::rows::fingerprint::{Fingerprint, LABELS, Labels, Name, parts};
 
 use crate::{
     dataflow::outcome::{Outcome, StageOutcome},
@@ -21,7 +21,7 @@ use datasets::{
 use rayon::prelude::*;
 use records::Packed;
 use serde::{Deserialize, Serialize};
-use stages::{flow::Cost, stage::Shape};
+use stages::{flow::Cost, stage::Cardinality};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -65,7 +65,7 @@ pub struct Past {
     pub seed: Option<(u64, String)>,
     /// What an item of it cost when some were last executed.
     pub cost: Option<Cost>,
-    rows: Packed<{ Mark::BYTES }>,
+    rows: Packed<{ Fingerprint::BYTES }>,
     labels: Packed<{ Labels::BYTES }>,
     failed: Packed<{ Name::BYTES }>,
 }
@@ -73,7 +73,7 @@ pub struct Past {
 impl Past {
     fn of(plan: &Plan, stage: &PlannedStage, own: &StageOutcome, before: Option<&Past>) -> Past {
         let mut labels = Vec::new();
-        if stage.entry.shape == Shape::Source {
+        if stage.entry.cardinality == Cardinality::Source {
             labels = own.kept.views().map(|track| Labels::of(&track).bytes()).collect();
         }
         let failed = own.dropped.iter().filter(|row| row.failed).map(|row| Name::of(&row.id).bytes()).collect();
@@ -86,15 +86,15 @@ impl Past {
             from: stage.inputs.iter().flatten().map(|&fed| plan.stages[fed].name.clone()).collect(),
             seed: stage.entry.random.then(|| (stage.seed, stage.salt.clone())),
             cost: if now.executed > 0 { Some(now) } else { before.and_then(|before| before.cost) },
-            rows: Packed::sorted(own.kept.marks().map(Mark::bytes).collect()),
+            rows: Packed::sorted(own.kept.fingerprints().map(Fingerprint::bytes).collect()),
             labels: Packed::sorted(labels),
             failed: Packed::sorted(failed),
         }
     }
 
     /// The rows that it kept, sorted by name.
-    pub fn rows(&self) -> impl ExactSizeIterator<Item = Mark> + '_ {
-        self.rows.iter().map(Mark::read)
+    pub fn rows(&self) -> impl ExactSizeIterator<Item = Fingerprint> + '_ {
+        self.rows.iter().map(Fingerprint::read)
     }
 
     /// Whether it kept a row of this name.

@@ -114,7 +114,7 @@ impl Places {
         };
         for stage in &plan.stages {
             map.lists.extend(stage.ready.exclude(&plan.base).map(|path| absolute(&path)));
-            for place in stage.ready.places(&plan.base) {
+            for place in stage.ready.watched_paths(&plan.base) {
                 let place = absolute(&place);
                 let kind = if place.is_dir() { &mut map.folders } else { &mut map.files };
                 kind.insert(place);

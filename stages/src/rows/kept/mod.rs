@@ -1,8 +1,8 @@
 //! Kept rows as a run holds them: packed, in the order of the tracks' ids.
 //!
 //! A run holds every row that every stage kept, for the record, the report and the next run. As structs of strings a
-//! million tracks would take gigabytes and seconds, so workers pack rows while these pass by, with a [`Mark`] each: what is
-//! counted and compared with other runs is the marks, and a row is unpacked where somebody reads it.
+//! million tracks would take gigabytes and seconds, so workers pack rows while these pass by, with a [`Fingerprint`] each: what is
+//! counted and compared with other runs is the fingerprints, and a row is unpacked where somebody reads it.
 
 mod share;
 #[cfg(test)]
@@ -13,7 +13,7 @@ pub use tracks::Corpus;
 
 use crate::rows::{
     AnyRow, Kind, Row, Time,
-    fingerprint::Mark,
+    fingerprint::Fingerprint,
     pack::{append, unpack},
     sort::Start,
 };
@@ -35,7 +35,7 @@ const CHUNK: usize = 1 << 22;
 /// Where a row lies, and how often it is there.
 #[derive(Clone, Copy, Debug)]
 struct Place {
-    mark: Mark,
+    fingerprint: Fingerprint,
     chunk: u32,
     start: u32,
     len: u32,
@@ -48,8 +48,8 @@ impl Place {
     }
 
     /// What it is ordered by.
-    fn key<'c>(&'c self, chunks: &'c [Arc<Vec<u8>>]) -> (&'c Mark, &'c [u8]) {
-        (&self.mark, self.bytes(chunks))
+    fn key<'c>(&'c self, chunks: &'c [Arc<Vec<u8>>]) -> (&'c Fingerprint, &'c [u8]) {
+        (&self.fingerprint, self.bytes(chunks))
     }
 }
 
@@ -66,9 +66,9 @@ fn track_id(row: &[u8]) -> &[u8] {
 /// Kinds of rows that are tracks or parts of one.
 const OF_TRACKS: [Kind; 3] = [Kind::Track, Kind::Clip, Kind::Codes];
 
-/// The order of rows: that of their tracks' ids, then that of their marks. Rows whose marks are equal by chance are told
+/// The order of rows: that of their tracks' ids, then that of their fingerprints. Rows whose fingerprints are equal by chance are told
 /// apart by their bytes.
-fn order((a, left): (&Mark, &[u8]), (b, right): (&Mark, &[u8])) -> Ordering {
+fn order((a, left): (&Fingerprint, &[u8]), (b, right): (&Fingerprint, &[u8])) -> Ordering {
     track_id(left).cmp(track_id(right)).then_with(|| a.cmp(b)).then_with(|| left.cmp(right))
 }
 
@@ -87,7 +87,7 @@ pub struct Packing {
 
 impl Default for Packing {
     fn default() -> Packing {
-        let split = (String::new(), Mark::split(""));
+        let split = (String::new(), Fingerprint::split(""));
         Packing { places: Vec::new(), chunks: Vec::new(), open: Vec::new(), sealed: 0, scratch: Vec::new(), split }
     }
 }
@@ -102,15 +102,15 @@ impl Packing {
         let bytes = append(row, bytes);
         let split = row.split();
         if split != self.split.0 {
-            self.split = (split.to_owned(), Mark::split(split));
+            self.split = (split.to_owned(), Fingerprint::split(split));
         }
-        let mark = Mark::of(row, &bytes, self.split.1);
+        let fingerprint = Fingerprint::of(row, &bytes, self.split.1);
         if self.open.len() + bytes.len() > self.open.capacity() {
             self.seal();
             self.open = Vec::with_capacity(bytes.len().max(self.sealed.clamp(FIRST, CHUNK)));
         }
         self.places.push(Place {
-            mark,
+            fingerprint,
             chunk: self.chunks.len() as u32,
             start: self.open.len() as u32,
             len: bytes.len() as u32,
@@ -275,9 +275,9 @@ impl Kept {
         self.places[range].iter().map(|place| (unpack(place.bytes(&self.chunks)), place.count as isize))
     }
 
-    /// The marks of all rows, in order.
-    pub fn marks(&self) -> impl ExactSizeIterator<Item = Mark> + '_ {
-        self.places.iter().map(|place| place.mark)
+    /// The fingerprints of all rows, in order.
+    pub fn fingerprints(&self) -> impl ExactSizeIterator<Item = Fingerprint> + '_ {
+        self.places.iter().map(|place| place.fingerprint)
     }
 
     /// Rows of a type in its own order; none where these are others.

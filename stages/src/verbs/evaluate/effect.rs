@@ -2,7 +2,7 @@
 
 use super::{
     Evaluate,
-    measure::{Decoder, Ear, Heard, Sound},
+    measure::{Decoder, Listener, Measurement, Sound},
     select::{Chosen, Part, choose},
 };
 use crate::{
@@ -118,7 +118,7 @@ impl Effect for Score {
     fn run(&self, parts: &Vec<Part>) -> Result<Vec<Metric>, Fault> {
         let chosen = choose(parts, &self.settings, &EMBEDDING)?;
         let codec = chosen.coded.first().or(chosen.learned.first()).map(|coded| coded.codec);
-        let mut ear = Ear {
+        let mut listener = Listener {
             env: &self.env,
             embedding: &EMBEDDING,
             length: chosen.length,
@@ -127,11 +127,11 @@ impl Effect for Score {
             learned: &chosen.learned,
             drawn_from: chosen.learned.iter().fold(Key::new("codes"), |key, c| key.digest(&c.blob)).finish(),
         };
-        let levels = ear.decoder.as_ref().map_or(0, |decoder| decoder.hops.len());
+        let levels = listener.decoder.as_ref().map_or(0, |decoder| decoder.hops.len());
         let sets = sets(&chosen, levels);
-        let heard = self.listen(&mut ear, &sets)?;
+        let heard = self.listen(&mut listener, &sets)?;
         let mut metrics = Vec::new();
-        let fitted = sets.iter().zip(&heard).map(|(set, heard)| self.fit(&ear, set, heard));
+        let fitted = sets.iter().zip(&heard).map(|(set, heard)| self.fit(&listener, set, heard));
         let fitted: Vec<(Gaussian, Measured)> = fitted.collect::<Result<_, _>>()?;
         let Some(((reference, measured), others)) = fitted.split_first() else { return Ok(metrics) };
         for (set, (gaussian, candidate)) in sets.iter().skip(1).zip(others) {
@@ -149,7 +149,7 @@ impl Effect for Score {
             });
         }
         for (set, heard) in sets.iter().zip(&heard) {
-            metrics.extend(apart(&ear, set, heard));
+            metrics.extend(apart(&listener, set, heard));
         }
         metrics.extend(chosen.priors.iter().flat_map(bits));
         Ok(metrics)
@@ -158,51 +158,51 @@ impl Effect for Score {
 
 impl Score {
     /// Listens to every sound that is not remembered, once.
-    fn listen(&self, ear: &mut Ear<'_>, sets: &[Set]) -> Result<Vec<Vec<Heard>>, Fault> {
-        let known = |ear: &Ear<'_>, sound: &Sound| ear.remembered(sound);
+    fn listen(&self, listener: &mut Listener<'_>, sets: &[Set]) -> Result<Vec<Vec<Measurement>>, Fault> {
+        let known = |listener: &Listener<'_>, sound: &Sound| listener.remembered(sound);
         let mut missing: BTreeMap<Digest, Sound> = BTreeMap::new();
         for sound in sets.iter().flat_map(|set| &set.sounds) {
-            if known(ear, sound).is_none() {
-                missing.insert(ear.identity(sound), sound.clone());
+            if known(listener, sound).is_none() {
+                missing.insert(listener.identity(sound), sound.clone());
             }
         }
         if missing.values().any(|sound| matches!(sound, Sound::Unigram(..))) {
-            ear.count()?;
+            listener.count()?;
         }
-        let (ear, total, done) = (&*ear, missing.len() as u64, AtomicU64::new(0));
+        let (listener, total, done) = (&*listener, missing.len() as u64, AtomicU64::new(0));
         let missing: Vec<Sound> = missing.into_values().collect();
         missing.par_iter().try_for_each(|sound| -> Result<(), Fault> {
-            ear.hear(sound)?;
+            listener.hear(sound)?;
             let done = done.fetch_add(1, Ordering::Relaxed) + 1;
             self.env.event(Event::Heard { stage: self.stage.to_string(), done, total });
             Ok(())
         })?;
-        let heard = |sound: &Sound| match known(ear, sound) {
+        let heard = |sound: &Sound| match known(listener, sound) {
             Some(heard) => Ok(heard),
-            None => ear.hear(sound),
+            None => listener.hear(sound),
         };
         sets.iter().map(|set| set.sounds.iter().map(heard).collect()).collect()
     }
 
-    fn fit(&self, ear: &Ear<'_>, set: &Set, heard: &[Heard]) -> Result<(Gaussian, Measured), Fault> {
+    fn fit(&self, listener: &Listener<'_>, set: &Set, heard: &[Measurement]) -> Result<(Gaussian, Measured), Fault> {
         let mut vectors = Vec::new();
         for heard in heard {
-            vectors.extend(ear.vectors(heard)?);
+            vectors.extend(listener.vectors(heard)?);
         }
-        let gaussian = Gaussian::of(&vectors, ear.embedding.dims());
-        let measured = Measured { clips: heard.len() as u64, frames: gaussian.count(), digest: digest(ear, set) };
+        let gaussian = Gaussian::of(&vectors, listener.embedding.dims());
+        let measured = Measured { clips: heard.len() as u64, frames: gaussian.count(), digest: digest(listener, set) };
         Ok((gaussian, measured))
     }
 }
 
 /// What a set holds, cut to the length at which it is compared.
-fn digest(ear: &Ear<'_>, set: &Set) -> Digest {
-    let key = Key::new("set").number(ear.length).number(ear.embedding.rate().into());
-    set.sounds.iter().fold(key, |key, sound| key.digest(&ear.identity(sound))).finish()
+fn digest(listener: &Listener<'_>, set: &Set) -> Digest {
+    let key = Key::new("set").number(listener.length).number(listener.embedding.rate().into());
+    set.sounds.iter().fold(key, |key, sound| key.digest(&listener.identity(sound))).finish()
 }
 
 /// How far reconstructions are from their originals, in the mean.
-fn apart(ear: &Ear<'_>, set: &Set, heard: &[Heard]) -> Vec<Metric> {
+fn apart(listener: &Listener<'_>, set: &Set, heard: &[Measurement]) -> Vec<Metric> {
     let each: Vec<_> = heard.iter().filter_map(|heard| heard.apart.as_ref()).collect();
     if each.is_empty() {
         return Vec::new();
@@ -216,7 +216,7 @@ fn apart(ear: &Ear<'_>, set: &Set, heard: &[Heard]) -> Vec<Metric> {
         _ => None,
     });
     let originals = Set { subject: "originals", level: None, sounds: originals.collect() };
-    let measured = |set: &Set| Measured { clips: each.len() as u64, frames: spectra, digest: digest(ear, set) };
+    let measured = |set: &Set| Measured { clips: each.len() as u64, frames: spectra, digest: digest(listener, set) };
     let metric = |metric: &str, version, value| Metric {
         metric: metric.into(),
         version,
@@ -224,7 +224,7 @@ fn apart(ear: &Ear<'_>, set: &Set, heard: &[Heard]) -> Vec<Metric> {
         level: set.level,
         value,
         embedding: None,
-        rate: ear.decoder.as_ref().map_or(0, |decoder| decoder.rate),
+        rate: listener.decoder.as_ref().map_or(0, |decoder| decoder.rate),
         candidate: measured(set),
         reference: measured(&originals),
     };

@@ -37,7 +37,7 @@ pub(super) enum Sound {
 
 /// What is remembered of a sound.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Heard {
+pub(super) struct Measurement {
     /// An object of the store: its vectors, as little-endian numbers of 64 bits.
     pub(super) vectors: Digest,
     /// Of a reconstruction, how far it is from its original.
@@ -65,7 +65,7 @@ pub(super) struct Decoder {
 }
 
 /// Listens to sounds of one length.
-pub(super) struct Ear<'a> {
+pub(super) struct Listener<'a> {
     pub(super) env: &'a Arc<Env>,
     pub(super) embedding: &'a dyn Embedding,
     /// In frames at the embedding's rate.
@@ -91,7 +91,7 @@ impl Decoder {
     }
 }
 
-impl Ear<'_> {
+impl Listener<'_> {
     /// What a sound is: the same for any embedding and length.
     pub(super) fn identity(&self, sound: &Sound) -> Digest {
         let codec = self.decoder.as_ref().map(|decoder| decoder.digest).unwrap_or_default();
@@ -125,8 +125,8 @@ impl Ear<'_> {
     }
 
     /// What is remembered of a sound.
-    pub(super) fn remembered(&self, sound: &Sound) -> Option<Heard> {
-        let heard: Heard = postcard::from_bytes(&self.env.store.receipt(&self.key(sound))?).ok()?;
+    pub(super) fn remembered(&self, sound: &Sound) -> Option<Measurement> {
+        let heard: Measurement = postcard::from_bytes(&self.env.store.receipt(&self.key(sound))?).ok()?;
         self.env.store.has(&heard.vectors).then_some(heard)
     }
 
@@ -163,7 +163,7 @@ impl Ear<'_> {
     ///
     /// # Errors
     /// A source that cannot be read, codes that are not the codec's, a store that refuses.
-    pub(super) fn hear(&self, sound: &Sound) -> Result<Heard, Fault> {
+    pub(super) fn hear(&self, sound: &Sound) -> Result<Measurement, Fault> {
         if self.env.cancel.cancelled() {
             return Err(Fault::Interrupted);
         }
@@ -180,14 +180,14 @@ impl Ear<'_> {
         };
         let vectors = self.embedding.embed(&resampled(&samples, rate, channels, self.embedding.rate(), self.length)?);
         let bytes: Vec<u8> = vectors.iter().flat_map(|v| v.to_le_bytes()).collect();
-        let heard = Heard { vectors: self.env.store.put(&bytes)?, apart };
+        let heard = Measurement { vectors: self.env.store.put(&bytes)?, apart };
         let receipt = postcard::to_stdvec(&heard).map_err(|e| bug(&e))?;
         self.env.store.remember(self.key(sound), &receipt)?;
         Ok(heard)
     }
 
     /// The vectors of what was heard, `[vectors, dims]`.
-    pub(super) fn vectors(&self, heard: &Heard) -> Result<Vec<f64>, Fault> {
+    pub(super) fn vectors(&self, heard: &Measurement) -> Result<Vec<f64>, Fault> {
         let bytes = self.env.store.get(&heard.vectors)?;
         let (numbers, _) = bytes.as_chunks::<8>();
         Ok(numbers.iter().map(|number| f64::from_le_bytes(*number)).collect())

@@ -12,10 +12,10 @@ use crate::{
         group, memoised,
         whole::{ALL, close, refused, waiting},
     },
-    rows::{Input, Kind, Rows, seal},
+    rows::{Input, Kind, Rows, end_of_build},
     settings::Complaint,
     stage::{
-        Context, Places, Port, Shape, Split, Stage,
+        Cardinality, Context, Places, Port, Stage, StageOutput,
         memory::{Known, Memory},
     },
 };
@@ -55,7 +55,7 @@ impl Stage for Evaluate {
         Port::many("codes", Kind::Codes).optional(),
         Port::many("priors", Kind::Prior).optional(),
     ];
-    const SHAPE: Shape = Shape::Made;
+    const CARDINALITY: Cardinality = Cardinality::Made;
     const UNIT: &'static str = "scores";
     const NUMERIC: bool = true;
     const RANDOM: bool = true;
@@ -87,7 +87,7 @@ impl Stage for Evaluate {
         self,
         cx: &Context<'s>,
         (reference, songs, codes, priors): <Self::In as crate::stage::Inputs>::Rows<'s>,
-    ) -> Split<'s, Metric> {
+    ) -> StageOutput<'s, Metric> {
         let (clip, coded) = (self.clone(), self.clone());
         let fed = [
             parts(Some(reference), move |row: Clip| Part::of_clip(&row, &clip)),
@@ -99,13 +99,13 @@ impl Stage for Evaluate {
         let Some((first, waits)) = fed.next() else { unreachable!("there is a reference") };
         let (all, pending) =
             fed.fold((first, waits), |(all, waits), (more, pending)| (all.concat(more), waits.concat(pending)));
-        let sealed = all.map(|part| ((), part)).delay(seal);
+        let sealed = all.map(|part| ((), part)).delay(end_of_build);
         let corpus = group(sealed, &format!("{}: all parts", cx.stage), |(), parts: &[(Part, isize)]| {
             vec![(parts.iter().map(|(part, _)| part.clone()).collect::<Vec<Part>>(), 1)]
         });
         let (closed, open) = close(cx, corpus.map(|((), parts)| parts), pending);
         let done = memoised(cx, effect::Score::new(self, cx), closed.map(|parts| (parts, ())), |()| ALL.to_owned());
-        Split {
+        StageOutput {
             kept: done.ok.flat_map(|((), metrics)| metrics),
             dropped: refused(done.refused.map(|((), refusal)| refusal)),
             pending: cx.may(open).concat(waiting(cx, ALL, done.pending.map(|((), cause)| cause))),

@@ -15,7 +15,7 @@ use crate::{
     },
     rows::Rows,
     settings::Settings,
-    stage::{Context, Split, Stage, memory::memory, none},
+    stage::{Context, Stage, StageOutput, memory::memory, none},
 };
 use datasets::{
     Digest,
@@ -197,7 +197,7 @@ pub(super) fn pinned<'s>(
     digest: Digest,
     corpus: Rows<'s, Vec<Excerpt>>,
     pending: Rows<'s, Waiting>,
-) -> Split<'s, Weights> {
+) -> StageOutput<'s, Weights> {
     let (env, stage) = (cx.env.clone(), cx.stage.clone());
     let counted = env.clone();
     // Only for the summary: tracks in the corpus that the weights were not trained on.
@@ -218,5 +218,5 @@ pub(super) fn pinned<'s>(
     });
     // The row comes with the first pulse of the dataflow, from one worker only.
     let kept = cx.once(weights.ok());
-    Split { kept, dropped: none(&pending), pending: none(&pending) }
+    StageOutput { kept, dropped: none(&pending), pending: none(&pending) }
 }

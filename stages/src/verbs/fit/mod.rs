@@ -18,10 +18,10 @@ use crate::{
     },
     media::pcm::Excerpt,
     model::cost::cost,
-    rows::{Input, Kind, seal},
+    rows::{Input, Kind, end_of_build},
     settings::Complaint,
     stage::{
-        Context, Places, Port, Refresh, Shape, Split, Stage,
+        Cardinality, Context, Places, Port, Refresh, Stage, StageOutput,
         memory::{Known, Memory},
     },
 };
@@ -32,7 +32,7 @@ impl Stage for Fit {
     const ABOUT: &'static str = "trains a codec: three independent VQ-VAEs on raw audio";
     const REVISION: u32 = 2;
     const PORTS: &'static [Port] = &[Port::many("clips", Kind::Clip)];
-    const SHAPE: Shape = Shape::Corpus;
+    const CARDINALITY: Cardinality = Cardinality::Corpus;
     const UNIT: &'static str = "models";
     const NUMERIC: bool = true;
     const RANDOM: bool = true;
@@ -54,10 +54,10 @@ impl Stage for Fit {
         Memory::alone(bytes)
     }
 
-    fn render<'s>(self, cx: &Context<'s>, input: Input<'s, Clip>) -> Split<'s, Weights> {
+    fn render<'s>(self, cx: &Context<'s>, input: Input<'s, Clip>) -> StageOutput<'s, Weights> {
         let split = self.split.clone();
         let chosen = input.kept.filter(move |clip| split.is_empty() || clip.track.split.as_ref() == Some(&split));
-        let sealed = chosen.map(|clip| ((), Excerpt::of(&clip))).delay(seal);
+        let sealed = chosen.map(|clip| ((), Excerpt::of(&clip))).delay(end_of_build);
         let corpus = group(sealed, &format!("{}: all clips", cx.stage), |(), clips: &[(Excerpt, isize)]| {
             // One excerpt for each span of samples: two tracks with the same sound count once. The order is that
             // of sample digests.
@@ -71,7 +71,7 @@ impl Stage for Fit {
         }
         let (closed, open) = close(cx, corpus, input.pending);
         let done = memoised(cx, effect::Train::new(self, cx), closed.map(|corpus| (corpus, ())), |()| ALL.to_owned());
-        Split {
+        StageOutput {
             kept: done.ok.map(|((), weights)| weights),
             dropped: refused(done.refused.map(|((), refusal)| refusal)),
             pending: cx.may(open).concat(waiting(cx, ALL, done.pending.map(|((), cause)| cause))),

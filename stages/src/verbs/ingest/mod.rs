@@ -12,7 +12,7 @@ use crate::{
     rows::{Input, scan::Scan},
     settings::{Complaint, PathSetting},
     stage::{
-        Context, Places, Port, Shape, SourceError, Split, Stage,
+        Cardinality, Context, Places, Port, SourceError, Stage, StageOutput,
         memory::{Known, Memory},
     },
 };
@@ -100,7 +100,7 @@ impl Stage for Ingest {
     const ABOUT: &'static str = "lists the recordings of a corpus with their labels and digests";
     const REVISION: u32 = 1;
     const PORTS: &'static [Port] = &[];
-    const SHAPE: Shape = Shape::Source;
+    const CARDINALITY: Cardinality = Cardinality::Source;
     const UNIT: &'static str = "tracks";
     type In = Found;
     type Out = Track;
@@ -158,7 +158,7 @@ impl Stage for Ingest {
         }
     }
 
-    fn lies(&self, base: &Path) -> Vec<PathBuf> {
+    fn source_paths(&self, base: &Path) -> Vec<PathBuf> {
         let resolve = |path: &Option<PathSetting>| path.as_ref().map(|path| path.resolve(base));
         match self.corpus {
             Corpus::Folder => resolve(&self.root).into_iter().collect(),
@@ -172,8 +172,8 @@ impl Stage for Ingest {
         }
     }
 
-    fn places(&self, base: &Path) -> Vec<PathBuf> {
-        let mut places = self.lies(base);
+    fn watched_paths(&self, base: &Path) -> Vec<PathBuf> {
+        let mut places = self.source_paths(base);
         // Files whose digests the table states are not looked at.
         if self.corpus == Corpus::Table && self.digest.is_some() {
             places.truncate(1);
@@ -181,7 +181,7 @@ impl Stage for Ingest {
         places
     }
 
-    fn render<'s>(self, cx: &Context<'s>, input: Input<'s, Found>) -> Split<'s, Track> {
+    fn render<'s>(self, cx: &Context<'s>, input: Input<'s, Found>) -> StageOutput<'s, Track> {
         let (files, others) = divide(input.kept, |found| match found.origin {
             Origin::File { content, bytes } => Either::One((found, content, bytes)),
             _ => Either::Other(found),
@@ -238,7 +238,7 @@ impl Stage for Ingest {
             judged
         });
         let (kept, doubled) = divide(judged, |(_, judged)| judged.into());
-        Split {
+        StageOutput {
             kept: kept.concatenate([lone, rendered]),
             dropped: unusable.concat(doubled).concat(done.failed.map(|(found, why)| Dropped::failed(found.key, why))),
             pending: done.pending.map(move |(found, cause)| {

@@ -12,10 +12,10 @@ use crate::{
     },
     media::generate::Ask,
     model::prior::sample::Draw,
-    rows::{Input, Kind, seal},
+    rows::{Input, Kind, end_of_build},
     settings::Complaint,
     stage::{
-        Context, Places, Port, Shape, Split, Stage,
+        Cardinality, Context, Places, Port, Stage, StageOutput,
         memory::{Known, Memory},
         seed,
     },
@@ -65,7 +65,7 @@ impl Stage for Sample {
     // Which level a prior is of, it says itself.
     const NAMES: &'static [(&'static str, &'static str)] =
         &[("top", "priors"), ("middle", "priors"), ("bottom", "priors")];
-    const SHAPE: Shape = Shape::Made;
+    const CARDINALITY: Cardinality = Cardinality::Made;
     const UNIT: &'static str = "songs";
     const NUMERIC: bool = true;
     const RANDOM: bool = true;
@@ -84,17 +84,21 @@ impl Stage for Sample {
         Memory::sampling(known, u64::from(self.songs) * self.genres.len().max(1) as u64, frames as u64)
     }
 
-    fn render<'s>(self, cx: &Context<'s>, (codec, priors): (Input<'s, Weights>, Input<'s, Prior>)) -> Split<'s, Audio> {
-        let sealed = priors.kept.map(|prior| ((), prior)).delay(seal);
+    fn render<'s>(
+        self,
+        cx: &Context<'s>,
+        (codec, priors): (Input<'s, Weights>, Input<'s, Prior>),
+    ) -> StageOutput<'s, Audio> {
+        let sealed = priors.kept.map(|prior| ((), prior)).delay(end_of_build);
         let all = group(sealed, &format!("{}: all priors", cx.stage), |(), priors: &[(Prior, isize)]| {
             vec![(priors.iter().map(|(prior, _)| prior.clone()).collect::<Vec<Prior>>(), 1)]
         });
-        let codecs = codec.kept.map(|weights| ((), weights)).delay(seal);
+        let codecs = codec.kept.map(|weights| ((), weights)).delay(end_of_build);
         let models = pair(all, codecs).map(|((), priors, codec)| (codec, priors));
         let (closed, open) = close(cx, models, codec.pending.concat(priors.pending));
         let work = closed.map(|(codec, priors)| (effect::models(&codec, &priors), (codec, priors)));
         let done = memoised(cx, effect::Songs::new(self, cx), work, |_| ALL.to_owned());
-        Split {
+        StageOutput {
             kept: done.ok.flat_map(|((codec, priors), songs)| {
                 songs.into_iter().map(move |song| song.row(&codec, &priors)).collect::<Vec<Audio>>()
             }),

@@ -11,7 +11,7 @@ use crate::{
     rows::{Input, Kind},
     settings::Complaint,
     stage::{
-        Context, Places, Port, Shape, Split, Stage,
+        Cardinality, Context, Places, Port, Stage, StageOutput,
         memory::{Known, Memory},
         none,
     },
@@ -170,7 +170,7 @@ impl Stage for Shard {
     const ABOUT: &'static str = "writes codes to Parquet files that stay put when the corpus changes";
     const REVISION: u32 = 2;
     const PORTS: &'static [Port] = &[Port::many("codes", Kind::Codes)];
-    const SHAPE: Shape = Shape::Reduce;
+    const CARDINALITY: Cardinality = Cardinality::Reduce;
     const UNIT: &'static str = "shards";
     type In = Codes;
     type Out = row::Shard;
@@ -186,7 +186,7 @@ impl Stage for Shard {
         Memory::packing(self.megabytes)
     }
 
-    fn render<'s>(self, cx: &Context<'s>, input: Input<'s, Codes>) -> Split<'s, row::Shard> {
+    fn render<'s>(self, cx: &Context<'s>, input: Input<'s, Codes>) -> StageOutput<'s, row::Shard> {
         let place = |codes: &Codes| {
             let track = &codes.clip.track;
             (track.split.clone().unwrap_or_else(|| WHOLE.to_owned()), leaf(&track.id))
@@ -228,7 +228,7 @@ impl Stage for Shard {
         });
         let done = memoised(cx, Pack { env: cx.env.clone() }, work, |(id, ..)| id.clone());
         let stage = cx.stage.clone();
-        Split {
+        StageOutput {
             kept: done.ok.map(|((_, split, prefix, clips, codec), packed)| row::Shard {
                 split,
                 prefix,

@@ -6,7 +6,7 @@
 use super::{Place, WHOLE, leaf};
 use crate::{
     flow::{by_time::Held, pair, without},
-    rows::{Rows, Time, seal},
+    rows::{Rows, Time, end_of_build},
     stage::Context,
 };
 use datasets::row::{Codes, Pending, Waiting, shard_id};
@@ -65,7 +65,7 @@ pub(super) fn beside<'s>(
 /// Each file once for every row that it waits for, by the partition at the end of a build.
 fn files<'s>(cx: &Context<'s>, placed: Rows<'s, Placed>, parts: Rows<'s, (Place, String)>) -> Rows<'s, Pending> {
     let workers = cx.scope.peers() as u64;
-    let parts = parts.delay(seal).flat_map(move |part| (0..workers).map(move |worker| (worker, part.clone())));
+    let parts = parts.delay(end_of_build).flat_map(move |part| (0..workers).map(move |worker| (worker, part.clone())));
     // Rows that are one in the end meet.
     let by_cause = Exchange::new(|((_, row), _, _): &(Placed, Time, isize)| {
         let mut hasher = DefaultHasher::new();
@@ -74,28 +74,29 @@ fn files<'s>(cx: &Context<'s>, placed: Rows<'s, Placed>, parts: Rows<'s, (Place,
     });
     let by_worker = Exchange::new(|((worker, _), _, _): &(Part, Time, isize)| *worker);
     let name = format!("{}: files that wait", cx.stage);
-    let files = placed.delay(seal).inner.binary_frontier(parts.inner, by_cause, by_worker, &name, move |_, _| {
-        let mut held: Held<Placed> = Held::default();
-        let mut partition: BTreeMap<Time, Vec<((Place, String), isize)>> = BTreeMap::new();
-        let mut known: BTreeMap<(Place, String), isize> = BTreeMap::new();
-        move |(rows, rows_frontier), (parts, parts_frontier), output| {
-            rows.for_each(|cap, data| held.extend(data.drain(..), |time| cap.delayed(time, 0)));
-            parts.for_each(|_, data| {
-                for ((_, part), time, diff) in data.drain(..) {
-                    partition.entry(time).or_default().push((part, diff));
+    let files =
+        placed.delay(end_of_build).inner.binary_frontier(parts.inner, by_cause, by_worker, &name, move |_, _| {
+            let mut held: Held<Placed> = Held::default();
+            let mut partition: BTreeMap<Time, Vec<((Place, String), isize)>> = BTreeMap::new();
+            let mut known: BTreeMap<(Place, String), isize> = BTreeMap::new();
+            move |(rows, rows_frontier), (parts, parts_frontier), output| {
+                rows.for_each(|cap, data| held.extend(data.drain(..), |time| cap.delayed(time, 0)));
+                parts.for_each(|_, data| {
+                    for ((_, part), time, diff) in data.drain(..) {
+                        partition.entry(time).or_default().push((part, diff));
+                    }
+                });
+                let open = |time: &Time| rows_frontier.less_equal(time) || parts_frontier.less_equal(time);
+                while let Some((time, cap, rows)) = held.over(open) {
+                    while let Some(entry) = partition.first_entry().filter(|entry| *entry.key() <= time) {
+                        entry.remove().into_iter().for_each(|(part, diff)| *known.entry(part).or_default() += diff);
+                    }
+                    known.retain(|_, count| *count != 0);
+                    let rows = named(rows, &known);
+                    output.session(&cap).give_iterator(rows.into_iter().map(|row| (row, time, 1)));
                 }
-            });
-            let open = |time: &Time| rows_frontier.less_equal(time) || parts_frontier.less_equal(time);
-            while let Some((time, cap, rows)) = held.over(open) {
-                while let Some(entry) = partition.first_entry().filter(|entry| *entry.key() <= time) {
-                    entry.remove().into_iter().for_each(|(part, diff)| *known.entry(part).or_default() += diff);
-                }
-                known.retain(|_, count| *count != 0);
-                let rows = named(rows, &known);
-                output.session(&cap).give_iterator(rows.into_iter().map(|row| (row, time, 1)));
             }
-        }
-    });
+        });
     files.as_collection()
 }
 

@@ -14,7 +14,7 @@ use crate::{
     },
     rows::Rows,
     settings::Settings,
-    stage::{Context, Split, Stage, memory::memory, none},
+    stage::{Context, Stage, StageOutput, memory::memory, none},
 };
 use datasets::{
     Digest, Key,
@@ -360,7 +360,7 @@ pub(super) fn pinned<'s>(
     digest: Digest,
     train: Rows<'s, Shards>,
     pending: Rows<'s, Waiting>,
-) -> Split<'s, row::Prior> {
+) -> StageOutput<'s, row::Prior> {
     let about = cx.env.store.receipt(&about(&digest));
     let known: Option<(row::Prior, Digest)> = about.and_then(|bytes| postcard::from_bytes(&bytes).ok());
     let (env, stage) = (cx.env.clone(), cx.stage.clone());
@@ -381,5 +381,5 @@ pub(super) fn pinned<'s>(
             env.ledger.note(&stage, format!("{stage} pinned, the codes have changed since it was trained"));
         }
     });
-    Split { kept: cx.once(known.map(|(prior, _)| prior)), dropped: none(&pending), pending: none(&pending) }
+    StageOutput { kept: cx.once(known.map(|(prior, _)| prior)), dropped: none(&pending), pending: none(&pending) }
 }

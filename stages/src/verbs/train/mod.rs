@@ -16,10 +16,10 @@ use crate::{
         whole::{ALL, close, refused, waiting},
     },
     model::{codec::CodecConfig, prior::cost},
-    rows::{Input, Kind, seal},
+    rows::{Input, Kind, end_of_build},
     settings::Complaint,
     stage::{
-        Context, Places, Port, Refresh, Shape, Split, Stage,
+        Cardinality, Context, Places, Port, Refresh, Stage, StageOutput,
         memory::{Known, Memory},
     },
 };
@@ -37,7 +37,7 @@ impl Stage for Train {
         "trains a prior: a Transformer over the codes of one level, given those of the level above";
     const REVISION: u32 = 2;
     const PORTS: &'static [Port] = &[Port::many("shards", Kind::Shard)];
-    const SHAPE: Shape = Shape::Corpus;
+    const CARDINALITY: Cardinality = Cardinality::Corpus;
     const UNIT: &'static str = "models";
     const NUMERIC: bool = true;
     const RANDOM: bool = true;
@@ -66,10 +66,10 @@ impl Stage for Train {
         Memory::alone(bytes)
     }
 
-    fn render<'s>(self, cx: &Context<'s>, input: Input<'s, Shard>) -> Split<'s, Prior> {
+    fn render<'s>(self, cx: &Context<'s>, input: Input<'s, Shard>) -> StageOutput<'s, Prior> {
         let splits = [self.split.clone(), self.held_out.clone()];
         let chosen = input.kept.filter(move |shard| splits.iter().any(|s| s.is_empty() || *s == shard.split));
-        let sealed = chosen.map(|shard| ((), effect::Listed::of(&shard))).delay(seal);
+        let sealed = chosen.map(|shard| ((), effect::Listed::of(&shard))).delay(end_of_build);
         let corpus = group(sealed, &format!("{}: all shards", cx.stage), |(), shards: &[(effect::Listed, isize)]| {
             vec![(shards.iter().map(|(shard, _)| shard.clone()).collect::<effect::Shards>(), 1)]
         });
@@ -96,7 +96,7 @@ impl Stage for Train {
         let refusals =
             learned.refused.map(|(_, refusal)| refusal).concat(measured.refused.map(|((), refusal)| refusal));
         let causes = untrained.concat(measured.pending.map(|((), cause)| cause));
-        Split {
+        StageOutput {
             kept: measured.ok.map(|((), prior)| prior),
             dropped: refused(refusals),
             pending: cx.may(open).concat(waiting(cx, ALL, causes)),
