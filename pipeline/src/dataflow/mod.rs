@@ -35,13 +35,13 @@ pub(crate) fn beside<'k>(stage: &PlannedStage, kept: &'k [Kept]) -> Option<&'k K
 /// The one build of a run.
 const BUILD: Time = 0;
 
-/// What came of a dataflow in this process.
+/// Collected rows of a finished dataflow in this process.
 pub(crate) struct Share(Arc<Vec<Gather>>);
 
 /// Rows travel between processes so many at a time.
 const PART: usize = 1000;
 
-/// So many rows are fed before the workers go on with them: the rows of a large source are not all there twice.
+/// Number of rows fed at a time, so that the rows of a large source are not held twice.
 pub(crate) const FED: usize = 1 << 14;
 
 /// Runs a plan on `workers` timely workers. `found` are the rows of each source stage, `pins` the weights of
@@ -123,7 +123,7 @@ impl Share {
         })
     }
 
-    /// What became of the plan.
+    /// Turns the collected rows into the outcome of the plan.
     pub(crate) fn outcome(self, plan: &Plan, env: &Env) -> Outcome {
         let (mut ledgers, failures) = env.ledger.take();
         let gathered = |gather: &Gather| (gather.kept(), gather.dropped.take(), gather.pending.unsorted());

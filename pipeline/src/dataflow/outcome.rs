@@ -7,7 +7,7 @@ use stages::{
 };
 use std::sync::Arc;
 
-/// What became of one stage's rows.
+/// Outcome of one stage: kept, dropped and pending rows, and its ledger.
 #[derive(Debug, Default)]
 pub struct StageOutcome {
     /// Kept rows.
@@ -16,11 +16,11 @@ pub struct StageOutcome {
     pub dropped: Arc<Vec<Dropped>>,
     /// Rows not known yet, in no order; only of a dry run.
     pub pending: Vec<Pending>,
-    /// What ran and what was remembered.
+    /// Executed and cached effects.
     pub ledger: StageLedger,
 }
 
-/// What became of a plan.
+/// Outcome of a plan: one entry per stage, and failures.
 #[derive(Debug, Default)]
 pub struct Outcome {
     /// One entry per stage, in the order of the plan.

@@ -19,7 +19,7 @@ use stages::{
 use std::sync::{Arc, Mutex, PoisonError};
 use timely::{dataflow::ProbeHandle, worker::Worker};
 
-/// What is fed to a stage, by its index in the plan.
+/// Input handle of a stage, with the stage's index in the plan.
 pub(crate) type Feed<R> = (usize, InputSession<Time, R, isize>);
 
 /// The handles that feed a dataflow.
@@ -27,7 +27,7 @@ pub(crate) type Feed<R> = (usize, InputSession<Time, R, isize>);
 pub(crate) struct Feeds {
     /// Rows of the sources.
     pub(crate) sources: Vec<Feed<Found>>,
-    /// Where it stays up: settings that may become others.
+    /// Live settings, one input per stage that has some; only in a dataflow that stays up.
     pub(crate) settings: Vec<Feed<Vec<u8>>>,
 }
 
@@ -123,7 +123,7 @@ pub(crate) fn gathers(plan: &Plan, workers: usize) -> Arc<Vec<Gather>> {
     Arc::new(plan.stages.iter().map(|_| Gather::new(workers)).collect())
 }
 
-/// What comes of one stage.
+/// Collected rows of one stage.
 pub(crate) struct Gather {
     /// Kept rows, by worker.
     kept: Vec<Keeper>,
@@ -137,7 +137,7 @@ impl Gather {
         Gather { kept, dropped: Gathered::new(), pending: Gathered::new() }
     }
 
-    /// Where a worker of this process leaves kept rows.
+    /// The collector of kept rows for a worker of this process.
     pub(crate) fn keeper(&self, worker: usize) -> &Keeper {
         &self.kept[worker % self.kept.len()]
     }
@@ -191,7 +191,7 @@ impl<R: Ord + Clone + Send + 'static> Gathered<R> {
 }
 
 impl Gathered<Pending> {
-    /// What takes note of rows that wait.
+    /// Callback that collects pending rows.
     pub(crate) fn waits(&self) -> impl Fn(&[(Waiting, Time, isize)]) + 'static {
         let all = self.0.clone();
         move |rows| {

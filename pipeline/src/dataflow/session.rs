@@ -30,7 +30,7 @@ use timely::{communication::WorkerGuards, dataflow::ProbeHandle, worker::Worker}
 /// Rows that came (1) and went (-1), by the index of the stage that they are fed to.
 type Fed<R> = Vec<(usize, Box<dyn Iterator<Item = (R, isize)> + Send>)>;
 
-/// What changed.
+/// Changes to feed: rows of sources and live settings.
 #[derive(Default)]
 pub(crate) struct Changes {
     /// Rows of the sources.
@@ -88,7 +88,7 @@ impl Drop for Teller {
     }
 }
 
-/// What the first worker needs to feed the sources; it takes it once.
+/// Input of the first worker: the rows to feed. It takes them once.
 struct Feeder {
     changes: Receiver<Changes>,
     built: Teller,
@@ -132,7 +132,7 @@ impl Session {
         Ok(Session { plan, env, gathers, kept, dropped, changes: Some(changes), built, feeder, workers: Some(guards) })
     }
 
-    /// What to feed before the first build so that its settings are those of the plan.
+    /// Live settings to feed before the first build, equal to those of the plan.
     pub(crate) fn settings(&self) -> Fed<Vec<u8>> {
         let own = settings(&self.plan).into_iter().enumerate();
         own.filter_map(|(stage, row)| Some((stage, rows([(row?, 1)])))).collect()

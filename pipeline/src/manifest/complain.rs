@@ -16,9 +16,9 @@ const SHOWN: usize = 50;
 /// A text that complaints point into.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// What to call it: the manifest's path as typed, or the option on the command line.
+    /// Name of the source text: the manifest's path as typed, or the command line's option.
     pub label: String,
-    /// Its text.
+    /// Source text.
     pub text: String,
 }
 
@@ -50,7 +50,7 @@ impl Complaints {
         }
     }
 
-    /// For people: each complaint with its lines of text, underlined; `color` for terminals.
+    /// Renders each complaint with its lines of text, underlined; with ANSI colours if `color`.
     pub fn render(&self, color: bool) -> String {
         let theme = if color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
         let handler = GraphicalReportHandler::new_themed(theme)
@@ -86,7 +86,7 @@ impl Complaints {
     }
 }
 
-/// For logs and editors: one line per complaint, `file:line:column: message (help)`.
+/// One line per complaint, `file:line:column: message (help)`, for logs and editors.
 impl fmt::Display for Complaints {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for complaint in &self.list {

@@ -11,14 +11,14 @@ use std::{
 /// A file that a manifest is made of.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct File {
-    /// Where it was found.
+    /// Path of the file that was read.
     pub(crate) path: PathBuf,
-    /// Its path as the `extends` before it say, seen from the manifest's folder; empty for the manifest itself.
+    /// Path relative to the manifest's folder, through the `extends` before it; empty for the manifest itself.
     pub(crate) seen: PathBuf,
 }
 
 impl File {
-    /// Its folder, seen from the manifest's folder.
+    /// Folder relative to the manifest's folder.
     pub(crate) fn folder(&self) -> &Path {
         self.seen.parent().unwrap_or(Path::new(""))
     }

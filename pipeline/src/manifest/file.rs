@@ -14,7 +14,7 @@ const LARGEST: u64 = 1 << 20;
 pub(super) enum Unreadable {
     /// There is nothing to read: what is wrong with the path, and what to do.
     Path(String, Option<String>),
-    /// It is no UTF-8: what could be read, the place in it, what is wrong.
+    /// Not UTF-8: the text that could be read, the position, and what is wrong there.
     Text(String, At, String),
 }
 

@@ -30,7 +30,7 @@ pub(crate) const COMMON: [&str; 3] = ["do", "from", "max_dropped"];
 pub(crate) struct Manifest {
     pub(crate) name: String,
     pub(crate) seed: u64,
-    /// In the order of the file.
+    /// Stages, in the order of the file.
     pub(crate) stages: Vec<Written>,
 }
 
@@ -46,10 +46,10 @@ pub(crate) struct Written {
     pub(crate) settings: Table,
 }
 
-/// What `from` says.
+/// The value of `from`.
 #[derive(Debug)]
 pub(crate) enum From {
-    /// It is not there.
+    /// No `from`.
     Absent,
     /// Something that has been reported already.
     Wrong,
@@ -70,7 +70,7 @@ pub(crate) struct Text {
     pub(crate) table: Table,
     /// Values of `--set` that are no TOML and so became strings: their place, and what TOML said.
     pub(crate) strings: Vec<(At, String)>,
-    /// What is wrong with how the files go together.
+    /// Complaints about `extends`: how the files go together.
     pub(crate) complaints: Vec<Complaint>,
 }
 
@@ -154,7 +154,7 @@ impl Manifest {
     }
 }
 
-/// What a name may be.
+/// Rule for names, as words in a complaint.
 const NAMES: &str = "a name holds the letters a to z and A to Z, digits, `-` and `_`";
 
 fn plain(name: &str) -> bool {

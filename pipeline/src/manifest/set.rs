@@ -83,7 +83,7 @@ pub(super) fn assign(table: &mut Table, path: &[Word], value: Value) -> Result<(
     }
 }
 
-/// Where the value of a path stands; none where there is none.
+/// Position of the value at a path. `None` if there is none.
 pub(super) fn placed(table: &Table, path: &[Word]) -> Option<At> {
     let (first, rest) = path.split_first()?;
     match (table.get(&first.text)?, rest) {

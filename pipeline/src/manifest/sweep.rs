@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 /// A sweep of more points is taken for a slip.
 const MOST: usize = 1000;
 
-/// How an axis is written.
+/// Help text: the syntax of an axis.
 const AXIS: &str = "write an axis as `\"stage.NAME.FIELD\" = [..]` or `seed = [..]`";
 
 /// The points of a manifest, in the order of the file, the first axis slowest.
@@ -22,9 +22,9 @@ pub(crate) struct Sweep {
 pub(crate) struct Point {
     /// The name of the `[[sweep.point]]`, where it has one.
     pub(crate) name: Option<String>,
-    /// How many of the values are those of the `[[sweep.point]]`; they come first.
+    /// Number of values that come from `[[sweep.point]]`; they come first.
     pub(crate) listed: usize,
-    /// What it sets.
+    /// Assigned settings.
     pub(crate) values: Vec<Assigned>,
 }
 

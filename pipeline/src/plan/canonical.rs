@@ -27,7 +27,7 @@ impl Plan {
         out
     }
 
-    /// What feeds a stage: a list where the kinds of rows tell which port is meant, otherwise by ports.
+    /// Writes `from` of a stage: as a list if the kinds of rows decide the ports, else by port.
     fn from(&self, stage: &PlannedStage) -> Option<String> {
         let ports = stage.entry.ports;
         let names = |fed: &[usize]| {

@@ -13,9 +13,9 @@ const LATER: [&str; 1] = ["loudness"];
 /// A stage with its verb and settings, its wiring still in words.
 pub(super) struct Lowered<'m> {
     pub(super) name: &'m Word,
-    /// None: no such verb, which has been reported.
+    /// `None`: unknown verb, already reported.
     pub(super) entry: Option<&'static StageSpec>,
-    /// None: wrong settings, which have been reported.
+    /// `None`: wrong settings, already reported.
     pub(super) ready: Option<Arc<dyn ConfiguredStage>>,
     pub(super) from: &'m From,
     /// A misspelled `from`, which has been reported: the wiring is not known.

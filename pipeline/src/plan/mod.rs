@@ -27,7 +27,7 @@ use std::{
 pub struct Plan {
     /// The name that the runs of this manifest go by.
     pub name: String,
-    /// What the seeds of all drawing stages start from.
+    /// Seed of the manifest, from which the seeds of all drawing stages follow.
     pub seed: u64,
     /// The manifest, as given on the command line.
     pub file: PathBuf,
@@ -49,21 +49,21 @@ pub struct Plan {
 /// One stage, its settings read and its inputs found.
 #[derive(Clone)]
 pub struct PlannedStage {
-    /// Its name in the manifest, with what tells it from its variants at other points of a sweep: `songs[top_p=0.9]`.
+    /// Unique name: the manifest's, with the values that set it apart in a sweep, such as `songs[top_p=0.9]`.
     pub name: String,
-    /// Its name in the manifest.
+    /// Name in the manifest.
     pub of: String,
-    /// Its verb.
+    /// The verb's specification.
     pub entry: &'static StageSpec,
-    /// Its settings.
+    /// The stage with its settings.
     pub ready: Arc<dyn ConfiguredStage>,
-    /// For each of the entry's ports, the indices in [`Plan::stages`] of the stages that feed it.
+    /// For each port, the indices in [`Plan::stages`] of the stages that feed it.
     pub inputs: Vec<Vec<usize>>,
     /// The guard: the largest fraction of its rows that may be dropped.
     pub max_dropped: Option<f64>,
-    /// What tells its random draws from those of another stage with the same verb.
+    /// Salt: sets its random draws apart from those of another stage with the same verb.
     pub salt: String,
-    /// What its random draws start from: the manifest's seed, or a point's.
+    /// Seed of its random draws: the manifest's, or a sweep point's.
     pub seed: u64,
 }
 

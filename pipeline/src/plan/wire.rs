@@ -230,7 +230,7 @@ impl<'m> Wirer<'_, 'm> {
         }
     }
 
-    /// What gives the right kind of rows: a stage of the manifest, else a verb that makes them.
+    /// Suggests what gives the right kind of rows: a stage of the manifest, else a verb.
     fn remedy(&self, stage: usize, gives: Kind, ports: &[Port]) -> String {
         let wanted: Vec<Kind> = ports.iter().map(|port| port.kind).collect();
         if let Some((kind, found)) = wanted.iter().find_map(|&kind| Some((kind, self.candidate(stage, kind)?))) {
@@ -370,7 +370,7 @@ impl<'m> Wirer<'_, 'm> {
         self.complain(at, message, "take one of these names out of a `from`".into());
     }
 
-    /// What tracks have been through, along the edges that carry tracks or clips.
+    /// Propagates the properties of tracks along the edges that carry tracks or clips.
     fn traits(&mut self, order: &[usize], bound: &[Vec<Bound>]) {
         let all = BTreeSet::from([Property::Decoded, Property::Resampled]);
         let mut given: Vec<BTreeSet<Property>> = vec![all.clone(); self.stages.len()];

@@ -30,10 +30,10 @@ use std::{
     sync::Arc,
 };
 
-/// So many sources are looked for before the work starts: enough to notice a disk that is not there.
+/// Number of sources probed before the work starts: enough to notice a missing disk.
 const LOOKED_FOR: usize = 64;
 
-/// What must be the same in all processes: what each is called, and what it is here.
+/// Facts that must agree in all processes: name and value in this process.
 pub(crate) fn facts(plan: &Plan, options: &Options) -> Vec<(String, String)> {
     let addresses = options.seat.as_ref().map_or(&[][..], |seat| &seat.addresses);
     let hosts = addresses.iter().fold(Key::new("hosts"), |key, address| key.text(address)).finish();
@@ -76,7 +76,7 @@ pub(crate) fn lists(plan: &Plan) -> Digest {
     key.finish()
 }
 
-/// In process 0: tells the others what to start from, and waits until they are ready.
+/// Sends the start message to the other processes and waits until they are ready. Process 0 only.
 ///
 /// # Errors
 /// When one cannot start or is lost, or the store cannot be written.
@@ -109,7 +109,7 @@ fn absolute(path: &Path) -> String {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
 }
 
-/// In process 0: takes in what the others did.
+/// Receives rows and accounts of the other processes. Process 0 only.
 ///
 /// # Errors
 /// When one is lost before it has told.
@@ -131,7 +131,7 @@ pub(crate) fn gather(cluster: &Cluster, share: &Share, env: &Env) -> Result<(), 
     Ok(env.store.adopt(&keys)?)
 }
 
-/// What a process does that does not lead: its part of the dataflow. The run that process 0 published.
+/// Runs the dataflow of a process that does not lead. Returns the run that process 0 published.
 ///
 /// # Errors
 /// See [`Error`]. Whatever was finished before is kept.

@@ -30,7 +30,7 @@ const SOUND: [&str; 36] = [
 struct LeftOut {
     file: String,
     why: String,
-    /// It is meant to be sound, and cannot be read.
+    /// An audio file that cannot be read.
     unreadable: bool,
 }
 
@@ -47,7 +47,7 @@ impl Side {
     }
 }
 
-/// What one file gives: its sound's digest and vectors.
+/// Result of one file: digest of its sound, and its embedding vectors.
 type Read = Result<(Digest, Vec<f64>), LeftOut>;
 
 fn read(path: &Path, key: &str, embedding: &dyn Embedding, cancel: &Cancel) -> Read {

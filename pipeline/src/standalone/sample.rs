@@ -30,7 +30,7 @@ use std::{
     time::Instant,
 };
 
-/// What `refrain sample` takes.
+/// Arguments of `refrain sample`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
     /// A bundle with priors: a run's `model` folder
@@ -89,7 +89,7 @@ fn wrong(error: SongError) -> Error {
 /// A bundle ready to sing.
 struct Loaded {
     bundle: Bundle,
-    /// Its attribution, as text.
+    /// Attribution of the bundle, as text.
     attribution: Vec<u8>,
     models: Models,
 }
@@ -116,7 +116,7 @@ fn identity(bundle: &Bundle, ask: &Ask, seed: &Digest) -> Digest {
     bundle.priors.iter().fold(key, |key, prior| key.digest(&prior.digest)).text(&format!("{asked:?}")).finish()
 }
 
-/// Where each song goes.
+/// Output path of each song.
 fn targets(out: &Path, songs: &[Named]) -> Vec<PathBuf> {
     let stem = stem(out);
     let clean = |name: &str| name.replace(|c: char| !c.is_alphanumeric() && !"-_.".contains(c), "_");
@@ -201,7 +201,7 @@ pub fn sample(args: &Args, cancel: &Cancel, observer: &dyn Observer) -> Result<S
     Ok(text)
 }
 
-/// What a bundle rests on, in a line.
+/// One line that names the codec and the priors of a bundle.
 fn rests_on(bundle: &Bundle) -> String {
     let on = &bundle.trained_on;
     let licenses: Vec<String> = on.licenses.iter().map(|(license, count)| format!("{license}: {count}")).collect();

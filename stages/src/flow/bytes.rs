@@ -12,7 +12,7 @@ const BLOCK: usize = 1 << 22;
 /// Strings of bytes, one after another.
 #[derive(Default)]
 pub(super) struct Texts {
-    /// Where each begins: the block and the place in it. It ends where the next begins, or with its block.
+    /// Start of each text: block and offset. A text ends where the next begins, or with its block.
     starts: Vec<(u32, u32)>,
     blocks: Vec<Vec<u8>>,
 }

@@ -22,7 +22,7 @@ use timely::dataflow::{
 /// A row as it travels: its key, its id, and the packed row.
 type Seen = (Digest, (String, Vec<u8>));
 
-/// So many rows are passed on at a time: those that the next stages are done with are not all there twice.
+/// Number of rows passed on at a time, so that rows are not held twice.
 const AT_ONCE: usize = 1 << 14;
 
 /// Sorted rows, each with its multiplicities added up, without those that went as often as they came.

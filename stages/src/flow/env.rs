@@ -40,13 +40,13 @@ impl Cancel {
 pub struct Env {
     /// Objects and receipts.
     pub store: Store,
-    /// Where to read the corpus's files.
+    /// Paths of the corpus's files, by content digest.
     pub sources: Sources,
     /// Lists of withdrawn tracks, by the stage that heeds them.
     pub optouts: BTreeMap<String, Arc<OptOut>>,
     /// Threads for effects.
     pub pool: Pool,
-    /// What happened.
+    /// Counts, costs and failures of this build.
     pub ledger: Ledger,
     /// Look only: a memo miss becomes a pending row.
     pub dry: bool,

@@ -11,7 +11,7 @@ use std::{
     sync::{PoisonError, RwLock},
 };
 
-/// Where the bytes behind a content digest can be read in this process. Paths are in no row and no key.
+/// Paths at which the bytes behind a content digest can be read in this process. No row and no key holds a path.
 #[derive(Default)]
 pub struct Sources(RwLock<Places>);
 
@@ -24,7 +24,7 @@ struct Places {
 /// The places of one scan, of which there may be millions: in the order of digests, paths one after another.
 struct Scanned {
     digests: Vec<Digest>,
-    /// Where each path ends.
+    /// End offset of each path.
     ends: Vec<usize>,
     paths: Vec<u8>,
 }

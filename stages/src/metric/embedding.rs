@@ -5,7 +5,7 @@ use super::stft::Stft;
 
 /// A map from sound to vectors, about one a second.
 pub trait Embedding: Sync {
-    /// Its name, stated with every figure that rests on it.
+    /// Name of the embedding, stated with every figure computed in it.
     fn name(&self) -> &'static str;
     /// Raised when the same sound would give other vectors.
     fn version(&self) -> u32;

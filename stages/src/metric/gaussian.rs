@@ -26,7 +26,7 @@ pub struct Gaussian {
 }
 
 impl Gaussian {
-    /// Of `vectors`, `[n, dims]` in row-major order; `n` may be 0. Panics where `dims` is 0.
+    /// Accumulates `vectors`, `[n, dims]` in row-major order; `n` may be 0. Panics if `dims` is 0.
     pub fn of(vectors: &[f64], dims: usize) -> Gaussian {
         let blocks: Vec<Gaussian> =
             vectors.par_chunks(BLOCK * dims).map(|block| Gaussian::of_block(block, dims)).collect();
@@ -51,7 +51,7 @@ impl Gaussian {
         self.n
     }
 
-    /// Their mean, `[dims]`.
+    /// Mean vector, `[dims]`.
     pub fn mean(&self) -> &[f64] {
         &self.mean
     }

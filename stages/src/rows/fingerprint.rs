@@ -24,7 +24,7 @@ pub fn parts(id: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// What a row is called.
+/// Short digest of a row's id.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Name {
     track: [u8; 6],
@@ -32,10 +32,10 @@ pub struct Name {
 }
 
 impl Name {
-    /// Its length in bytes.
+    /// Length in bytes.
     pub const BYTES: usize = 10;
 
-    /// Of an id.
+    /// Digests an id.
     pub fn of(id: &str) -> Name {
         let (track, span) = parts(id);
         Name { track: first(track.as_bytes()), span: span.map_or([0; 4], |span| first(span.as_bytes())) }
@@ -55,7 +55,7 @@ impl Name {
         })
     }
 
-    /// As bytes, which sort as it does.
+    /// Encodes as bytes, which sort in the same order.
     pub fn bytes(self) -> [u8; Name::BYTES] {
         let mut bytes = [0; Name::BYTES];
         bytes[..6].copy_from_slice(&self.track);
@@ -63,7 +63,7 @@ impl Name {
         bytes
     }
 
-    /// How the bytes of all begin that are parts of its track.
+    /// Common prefix of the names of a track and all its parts.
     pub fn track_bytes(&self) -> &[u8] {
         &self.track
     }
@@ -79,21 +79,21 @@ impl Name {
 /// A row: its name, and digests of what others read of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fingerprint {
-    /// What it is called.
+    /// Short digest of the row's id.
     pub name: Name,
-    /// What heavy work reads of it: the sound, the codes, the weights, and no label.
+    /// Content digest: what heavy work reads (sound, codes, weights), and no label.
     pub content: [u8; 6],
-    /// Its split.
+    /// Digest of the split's name.
     pub split: [u8; 2],
     /// All of it.
     pub whole: [u8; 6],
 }
 
 impl Fingerprint {
-    /// Its length in bytes.
+    /// Length in bytes.
     pub const BYTES: usize = Name::BYTES + 14;
 
-    /// Of a row, the bytes that it is packed in, and the digest of its split.
+    /// Fingerprints a row, given its packed bytes and the digest of its split.
     pub(crate) fn of(row: &impl Row, packed: &[u8], split: [u8; 2]) -> Fingerprint {
         // It tells rows of one store apart and nothing else, so it need not withstand those who look for another row like it.
         let mut whole = [0; 6];
@@ -107,7 +107,7 @@ impl Fingerprint {
         first(name.as_bytes())
     }
 
-    /// As bytes, which sort as it does.
+    /// Encodes as bytes, which sort in the same order.
     pub fn bytes(self) -> [u8; Fingerprint::BYTES] {
         let mut bytes = [0; Fingerprint::BYTES];
         bytes[..10].copy_from_slice(&self.name.bytes());
@@ -117,7 +117,7 @@ impl Fingerprint {
         bytes
     }
 
-    /// From its bytes.
+    /// Decodes the bytes of [`Fingerprint::bytes`].
     pub fn read(bytes: &[u8; Fingerprint::BYTES]) -> Fingerprint {
         let mut fingerprint = Fingerprint { name: Name::read(bytes), ..Fingerprint::default() };
         fingerprint.content.copy_from_slice(&bytes[10..16]);
@@ -127,7 +127,7 @@ impl Fingerprint {
     }
 }
 
-/// What may be said about a track, in the order of [`Labels`].
+/// Names of a track's labels, in the order of [`Labels`].
 pub const LABELS: [&str; 6] = ["license", "title", "artist", "genre", "source", "other labels"];
 
 /// Two bytes of texts, by FNV-1a: enough to see which of a few differs, and cheap for millions.
@@ -151,10 +151,10 @@ pub struct Labels {
 }
 
 impl Labels {
-    /// Their length in bytes.
+    /// Length in bytes.
     pub const BYTES: usize = Name::BYTES + 12;
 
-    /// Of a track.
+    /// Digests the labels of a track.
     pub fn of(track: &TrackView<'_>) -> Labels {
         let labels = &track.labels;
         let texts = [track.license, labels.title, labels.artist, labels.genre, labels.source];
@@ -166,13 +166,13 @@ impl Labels {
         Labels { name: Name::of(track.id), each }
     }
 
-    /// What of it is otherwise there, by [`LABELS`].
+    /// Names (from [`LABELS`]) of the labels that differ.
     pub fn differences(&self, other: &Labels) -> Vec<&'static str> {
         let pairs = self.each.iter().zip(&other.each).zip(LABELS);
         pairs.filter(|((a, b), _)| a != b).map(|(_, what)| what).collect()
     }
 
-    /// As bytes, which sort as it does.
+    /// Encodes as bytes, which sort in the same order.
     pub fn bytes(self) -> [u8; Labels::BYTES] {
         let mut bytes = [0; Labels::BYTES];
         bytes[..10].copy_from_slice(&self.name.bytes());
@@ -180,7 +180,7 @@ impl Labels {
         bytes
     }
 
-    /// From their bytes.
+    /// Decodes the bytes of [`Labels::bytes`].
     pub fn read(bytes: &[u8; Labels::BYTES]) -> Labels {
         let mut labels = Labels { name: Name::read(bytes), each: [[0; 2]; 6] };
         labels.each.as_flattened_mut().copy_from_slice(&bytes[10..]);

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use timely::dataflow::ProbeHandle;
 
 macro_rules! rows { ($($Row:ident),*) => {
-    /// What an edge carries.
+    /// Kind of the rows on an edge.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
     pub enum Kind { $(#[doc = concat!("[`", stringify!($Row), "`] rows.")] $Row),* }
 
@@ -32,7 +32,7 @@ macro_rules! rows { ($($Row:ident),*) => {
     impl AnyRow {
         /// The row's id.
         pub fn id(&self) -> Cow<'_, str> { match self { $(AnyRow::$Row(row) => row.row_id()),* } }
-        /// Its split; empty where it has none.
+        /// Split of the row; empty if it has none.
         pub fn split(&self) -> &str { match self { $(AnyRow::$Row(row) => row.split()),* } }
         /// The track that it is or is a part of.
         pub fn track(&self) -> Option<&Track> { match self { $(AnyRow::$Row(row) => row.track()),* } }
@@ -135,7 +135,7 @@ fn sound(track: &Track) -> Digest {
 
 /// A row type that may sit on an edge.
 pub trait Row: Clone + Ord + Serialize + DeserializeOwned + 'static {
-    /// Its kind.
+    /// Kind of this row type.
     const KIND: Kind;
     /// Forgets the type.
     fn flow(rows: Input<'_, Self>) -> Flow<'_>;

@@ -40,11 +40,11 @@ impl Part {
     }
 }
 
-/// So many rows are a part: its bytes are counted in 32 bits.
+/// Number of rows in a part: offsets within a part are 32 bits.
 const ROWS: usize = 1 << 15;
 
 impl Part {
-    /// Of any number of rows.
+    /// Packs rows into parts.
     pub fn several(rows: impl Iterator<Item = Found>) -> Vec<Part> {
         let mut parts: Vec<Part> = Vec::new();
         for row in rows {
@@ -57,7 +57,7 @@ impl Part {
     }
 }
 
-/// Where a row lies.
+/// Position of a row: part, offset, length.
 #[derive(Clone, Copy)]
 struct Place {
     part: u32,
@@ -78,13 +78,13 @@ fn key(row: &[u8]) -> &str {
     unpack(row)
 }
 
-/// By key; rows of one key by the rest of them.
+/// Order of packed rows: by key, then by the remaining bytes.
 fn order(one: &[u8], other: &[u8]) -> Ordering {
     key(one).cmp(key(other)).then_with(|| one.cmp(other))
 }
 
 impl Scan {
-    /// Of parts in any order.
+    /// Merges parts, given in any order.
     pub fn of(parts: Vec<Part>) -> Scan {
         let mut scan = Scan::default();
         scan.places.reserve(parts.iter().map(|part| part.ends.len()).sum());
@@ -131,7 +131,7 @@ impl Scan {
         self.at(self.places[index])
     }
 
-    /// How many rows there are.
+    /// Number of rows.
     pub fn len(&self) -> usize {
         self.places.len()
     }
@@ -141,7 +141,7 @@ impl Scan {
         self.places.is_empty()
     }
 
-    /// How many of them are recordings that are there.
+    /// Number of rows that are readable recordings.
     pub fn there(&self) -> u64 {
         self.there
     }
@@ -177,7 +177,7 @@ impl Scan {
         (0..self.len()).into_par_iter().map(digest).collect()
     }
 
-    /// What came and what went until there was another scan.
+    /// Rows added (+1) and removed (-1) between this scan and a later one.
     pub fn until(&self, now: &Scan) -> Vec<(Found, isize)> {
         let mut changes = Vec::new();
         let (mut old, mut new) = (0, 0);

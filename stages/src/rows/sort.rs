@@ -5,7 +5,7 @@
 pub(crate) struct Start(usize);
 
 impl Start {
-    /// Of the bytes that all begin with.
+    /// Finds the longest common prefix.
     pub(crate) fn of<'t>(mut texts: impl Iterator<Item = &'t [u8]>) -> Start {
         let Some(first) = texts.next() else { return Start(0) };
         Start(texts.fold(first.len(), |common, text| {

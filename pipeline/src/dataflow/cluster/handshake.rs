@@ -13,20 +13,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long one try to reach a process may take.
+/// Timeout of one attempt to connect to a process.
 const CALL: Duration = Duration::from_secs(1);
 /// A process that has called says its first word within this time.
 const FIRST_WORD: Duration = Duration::from_secs(5);
 /// A process that was called may be busy calling others.
 const ANSWER: Duration = Duration::from_secs(30);
-/// Who is missing is said after the first of these times, and then every time that the second has passed.
+/// Delay before missing processes are first reported, and the interval between later reports.
 const SAY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
 
 /// Connections to every other process; none at the place of this one.
 pub(super) struct Met {
-    /// For words.
+    /// Connections that carry protocol messages, by process index.
     pub words: Vec<Option<TcpStream>>,
-    /// For the dataflow's rows.
+    /// Connections that carry the dataflow's rows, by process index.
     pub rows: Vec<Option<TcpStream>>,
 }
 
@@ -103,7 +103,7 @@ impl Meeting<'_> {
         if rows { &mut self.met.rows[process] } else { &mut self.met.words[process] }
     }
 
-    /// Who is not connected yet, by name.
+    /// Names of the processes that are not connected yet.
     fn missing(&self) -> Vec<String> {
         let is = |process: &usize| self.met.rows[*process].is_none() || self.met.words[*process].is_none();
         let others = (0..self.seat.processes()).filter(|process| *process != self.seat.process).filter(is);

@@ -13,7 +13,7 @@ use timely::communication::allocator::zero_copy::stream::Stream;
 /// A connection for the rows of a dataflow.
 pub(super) struct Link {
     pub stream: TcpStream,
-    /// Who is at the other end.
+    /// Index of the process at the other end.
     pub process: usize,
     pub watch: Arc<Watch>,
 }

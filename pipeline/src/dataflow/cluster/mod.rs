@@ -42,7 +42,7 @@ use timely::{
 const SAVE: Duration = Duration::from_secs(10);
 /// A process that ends says so within this time.
 const TELL: Duration = Duration::from_secs(1);
-/// How often the end of the dataflow is looked for.
+/// Interval at which the end of the dataflow is polled.
 const LOOK: Duration = Duration::from_millis(5);
 
 /// The processes of a run, connected.
@@ -90,7 +90,7 @@ impl Cluster {
         self.watch.seat.name(self.watch.seat.process)
     }
 
-    /// What an effect may ask the other processes.
+    /// The questions that an effect may ask the other processes.
     pub(crate) fn peers(&self) -> Arc<dyn Peers> {
         self.watch.clone()
     }
@@ -101,7 +101,7 @@ impl Cluster {
         self.watch.answer_with(Box::new(move || env.upgrade()?.ledger.unread()));
     }
 
-    /// In process 0: tells everybody what to start from, and waits until they are ready.
+    /// Sends the start message to all other processes and waits until they are ready. Process 0 only.
     ///
     /// # Errors
     /// When one cannot, or is lost.
@@ -110,7 +110,7 @@ impl Cluster {
         self.watch.all_ready()
     }
 
-    /// In the others: waits for what to start from.
+    /// Waits for the start message of process 0. All processes but 0.
     ///
     /// # Errors
     /// When process 0 does not get so far.
@@ -214,7 +214,7 @@ impl Cluster {
         Some(error.unwrap_or(if fallen { Error::Bug("a worker panicked".into()) } else { Error::Interrupted }))
     }
 
-    /// In process 0: what came of the dataflow in the other processes. From here on they are not needed.
+    /// Receives the rows and accounts of the other processes, which are not needed from here on. Process 0 only.
     ///
     /// # Errors
     /// When one is lost before.
@@ -228,7 +228,7 @@ impl Cluster {
         Ok((rows, accounts.into_iter().map(name).collect()))
     }
 
-    /// In the others: hands in what came of the dataflow here.
+    /// Sends this process's rows and account to process 0. All processes but 0.
     pub(crate) fn hand_in(&self, rows: impl Iterator<Item = Rows>, account: Account) {
         for rows in rows {
             if !self.watch.say(0, &Word::Rows(rows)) {
@@ -239,7 +239,7 @@ impl Cluster {
         self.watch.say(0, &Word::Account(account));
     }
 
-    /// In the others: the run that process 0 has published.
+    /// Waits for the name of the run that process 0 has published. All processes but 0.
     ///
     /// # Errors
     /// Why it has published none.

@@ -19,11 +19,11 @@ use std::{
     time::Duration,
 };
 
-/// How often a process says that it is there.
+/// Interval between two heartbeats of a process.
 const BEAT: Duration = Duration::from_secs(2);
 /// A process of which nothing is heard for so long is lost.
 const SILENCE: Duration = Duration::from_secs(30);
-/// How often whoever waits looks for Ctrl-C, which wakes nobody.
+/// Interval at which a waiting thread polls for Ctrl-C, which wakes nobody.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Why this run ends here without this process having a reason of its own.
@@ -35,7 +35,7 @@ enum Ending {
     Said(u8, String),
 }
 
-/// How far this process has come: whose loss matters.
+/// Phase of the run in this process; it decides whose loss ends the run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Phase {
     /// Everybody is needed.
@@ -51,7 +51,7 @@ enum Phase {
 struct State {
     phase: Phase,
     ending: Option<Ending>,
-    /// Who has said how it ended.
+    /// Processes that have announced their end.
     left: BTreeSet<usize>,
     start: Option<Start>,
     ready: BTreeSet<usize>,
@@ -63,7 +63,7 @@ struct State {
     published: Option<String>,
 }
 
-/// What this process could not read, for the others.
+/// Callback: the first source that this process could not read, for the others.
 type Unread = Box<dyn Fn() -> Option<String> + Send + Sync>;
 
 /// Connections for words to all others, and what was heard.
@@ -229,7 +229,7 @@ impl Watch {
         }
     }
 
-    /// What process 0 says when the work starts.
+    /// Waits for the start message of process 0.
     pub(super) fn started(&self) -> Result<Start, Error> {
         self.wait(|state| state.start.take())
     }
@@ -263,7 +263,7 @@ impl Watch {
         })
     }
 
-    /// From here on only process 0 is needed.
+    /// Marks this process's rows as sent: from here on only the loss of process 0 matters.
     pub(super) fn handed_in(&self) {
         self.state().phase = Phase::HandedIn;
     }

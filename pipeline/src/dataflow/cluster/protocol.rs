@@ -18,25 +18,25 @@ const LONGEST_HELLO: u32 = 1 << 16;
 pub(super) struct Hello {
     /// [`MAGIC`].
     pub magic: String,
-    /// Who says it.
+    /// Index of the sending process.
     pub process: usize,
     /// Whether the connection is for the dataflow's rows; the other one is for words.
     pub rows: bool,
-    /// What must be the same everywhere: what it is called, and what it is here.
+    /// Facts that must agree in all processes: name and value in the sending process.
     pub facts: Vec<(String, String)>,
 }
 
-/// What sets our connections apart from whatever else comes to a port.
+/// Magic first line of a connection: tells our peers from whatever else connects to the port.
 pub(super) const MAGIC: &str = "refrain hosts 2";
 
-/// What process 0 knows of the world when the work starts.
+/// Start message of process 0: pins, opt-out lists and sources that the others need.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Start {
     /// The store as process 0 names it.
     pub store: String,
     /// A file that lies in the store now.
     pub token: String,
-    /// Where to read the bytes behind a digest.
+    /// Paths of the sources, by content digest.
     pub sources: Vec<(Digest, Vec<u8>)>,
     /// Some of these places where process 0 finds a file: the others must find it, too.
     pub there: Vec<Vec<u8>>,
@@ -57,14 +57,14 @@ pub(crate) struct Rows {
     pub dropped: Vec<(Dropped, isize)>,
 }
 
-/// What one stage did in a process.
+/// Executed and cached effects of one stage in one process.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Work {
     /// The stage's name.
     pub stage: String,
     /// Ids of the rows on which an effect ran.
     pub executed: BTreeSet<String>,
-    /// What these cost.
+    /// Cost of the executed effects.
     pub cost: Cost,
     /// Memo hits.
     pub cached: u64,
@@ -72,10 +72,10 @@ pub(crate) struct Work {
     pub notes: BTreeSet<String>,
 }
 
-/// What a process did; the last it says before process 0 publishes.
+/// Account of a process: its last message before process 0 publishes.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Account {
-    /// By stage.
+    /// One entry per stage.
     pub work: Vec<Work>,
     /// Exit codes and sentences.
     pub failures: Vec<(u8, String)>,
@@ -88,11 +88,11 @@ pub(crate) struct Account {
 pub(super) enum Word {
     /// Still there.
     Beat,
-    /// From process 0: the work starts.
+    /// Process 0 starts the work.
     Start(Start),
     /// To process 0: what it told fits.
     Ready,
-    /// What is the first source that could not be read there? With a number, for the answer.
+    /// Question for the first source that could not be read; the number goes into the answer.
     Unread(u64),
     /// The answer.
     Answer(u64, Option<String>),

@@ -11,9 +11,9 @@ pub const PORT: u16 = 2101;
 pub struct Seat {
     /// Which one this is; 0 leads: it reads the sources and publishes.
     pub process: usize,
-    /// Where each listens, as `host:port`.
+    /// Listening addresses of all processes, as `host:port`.
     pub addresses: Vec<String>,
-    /// How long to wait for the others to come.
+    /// Time limit for all processes to connect.
     pub wait: Duration,
 }
 

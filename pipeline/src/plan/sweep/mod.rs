@@ -18,13 +18,13 @@ pub struct Sweep {
 /// One combination of values.
 #[derive(Clone, Debug)]
 pub struct Point {
-    /// What goes by it on screen: `top_p=0.9,seed=17`, or the name of a `[[sweep.point]]`.
+    /// Name on screen: `top_p=0.9,seed=17`, or the name of a `[[sweep.point]]`.
     pub name: String,
     /// The same without the seed: points that differ in nothing else are repetitions of one.
     pub group: String,
     /// The folder for what it publishes.
     pub folder: String,
-    /// What it sets, as TOML, by setting: `stage.songs.top_p`, `seed`.
+    /// Assigned values as TOML, by setting: `stage.songs.top_p`, `seed`.
     pub values: BTreeMap<String, String>,
     /// All its stages, by their index in the plan.
     pub stages: Vec<usize>,
@@ -145,7 +145,7 @@ pub(super) fn merge(points: &[At<'_>], to: Option<usize>) -> (Vec<PlannedStage>,
     (sorted, (!sweep.stages.is_empty()).then_some(sweep))
 }
 
-/// What one variant rests on, at the points that have it.
+/// Values on which one variant depends, at the points that have it.
 pub(super) fn only(
     stages: &[PlannedStage],
     sweep: Option<Sweep>,

@@ -58,7 +58,7 @@ pub fn watch(
     }
 }
 
-/// What comes after a session.
+/// Next step after a session.
 enum After {
     /// Nothing: Ctrl-C.
     Ended,
@@ -168,7 +168,7 @@ fn tell(json: bool, event: &serde_json::Value, sentence: &str) {
     }
 }
 
-/// What a build did, in a line; where rows were dropped or a sweep has results, the report tells of them.
+/// Prints one line about a build; dropped rows and results of a sweep are in the report.
 fn told(json: bool, finished: &Finished, absorbed: f64) {
     if json {
         println!("{}", json!({ "event": "built", "seconds": absorbed }));

@@ -14,10 +14,10 @@ use std::{
 const QUIET: Duration = Duration::from_millis(150);
 /// and no longer than this.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How often Ctrl-C is looked for.
+/// Interval at which Ctrl-C is polled.
 const GLANCE: Duration = Duration::from_millis(100);
 
-/// What changed.
+/// Kinds of change since the last build.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct What {
     /// Recordings or what is said about them.
@@ -40,16 +40,16 @@ impl What {
     }
 }
 
-/// How a path changed.
+/// Kind of change of one path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Change {
-    /// It came or went, or got another name.
+    /// Created, removed or renamed.
     Whole,
-    /// What is in it changed.
+    /// Content changed.
     Within,
 }
 
-/// What a path has to do with a plan.
+/// Watched paths of a plan: sources, lists, manifest.
 #[derive(Debug)]
 struct Map {
     manifests: BTreeSet<PathBuf>,

@@ -40,7 +40,7 @@ use timely::{
 type Raw<'s> = Rows<'s, (Vec<u8>, Vec<u8>)>;
 /// A change of such rows.
 type Update = ((Vec<u8>, Vec<u8>), Time, isize);
-/// How a trace lays them out: keys, values, times, multiplicities, and where those of each begin.
+/// Layout of a trace: keys, values, times, multiplicities, and the offsets of each key's values.
 type Flat = (Texts, Texts, Vec<Time>, Vec<isize>, OffsetList);
 type Batch = Rc<OrdValBatch<Flat>>;
 type Trace = TraceAgent<Spine<Batch>>;
@@ -62,7 +62,7 @@ fn arrange<'s>(rows: Raw<'s>, name: &str) -> Arranged<'s, Trace> {
     rows.arrange_named::<Batcher, Spine<Batch>>(name, Batcher::new)
 }
 
-/// So many rows are passed on at a time: those that come of a large batch are not all there, unpacked, before the operators
+/// Number of rows passed on at a time: the rows of a large batch are not all unpacked before the operators
 /// after it have had the first.
 const AT_ONCE: usize = 1 << 12;
 
@@ -99,7 +99,7 @@ impl Walk {
     }
 }
 
-/// What came together, and all that was there before it.
+/// One batch of changes, and the trace before it.
 struct Step {
     capabilities: CapabilitySet<Time>,
     new: Walk,
@@ -144,7 +144,7 @@ impl Step {
     }
 }
 
-/// What comes of the values of a key: of none, nothing.
+/// Applies the logic to the values of a key. No values give no rows.
 fn rows(logic: &mut Logic, key: &[u8], values: &Values<'_>) -> Vec<(Vec<u8>, isize)> {
     if values.is_empty() { Vec::new() } else { logic(key, values) }
 }

@@ -32,7 +32,7 @@ const FIRST: usize = 1 << 16;
 /// back to the system.
 const CHUNK: usize = 1 << 22;
 
-/// Where a row lies, and how often it is there.
+/// Position, length, fingerprint and multiplicity of a packed row.
 #[derive(Clone, Copy, Debug)]
 struct Place {
     fingerprint: Fingerprint,
@@ -47,7 +47,7 @@ impl Place {
         &chunks[self.chunk as usize][self.start as usize..][..self.len as usize]
     }
 
-    /// What it is ordered by.
+    /// Sort key: fingerprint, then packed bytes.
     fn key<'c>(&'c self, chunks: &'c [Arc<Vec<u8>>]) -> (&'c Fingerprint, &'c [u8]) {
         (&self.fingerprint, self.bytes(chunks))
     }
@@ -149,7 +149,7 @@ impl Packing {
     }
 }
 
-/// Where a worker leaves the rows that one stage keeps.
+/// Collector for the rows that one stage keeps on one worker.
 #[derive(Clone, Debug, Default)]
 pub struct Keeper(Arc<Mutex<Packing>>);
 
@@ -165,7 +165,7 @@ impl Keeper {
         row.pack(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner), count);
     }
 
-    /// What was left since this was asked last.
+    /// Takes the rows collected since the last call.
     fn take(&self) -> Packing {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -174,13 +174,13 @@ impl Keeper {
 /// Rows of one stage with how often each is there: a row that came and went is not.
 #[derive(Clone, Debug, Default)]
 pub struct Kept {
-    /// In order. Of equal rows one, with their number, until they are [`Kept::repeated`]; a number of changes may be negative.
+    /// Sorted. Equal rows are one entry with their multiplicity until [`Kept::repeated`]; changes may be negative.
     places: Arc<Vec<Place>>,
     chunks: Vec<Arc<Vec<u8>>>,
 }
 
 impl Kept {
-    /// What workers left since this was asked last, added up: rows, or changes of rows. Their bytes lie as they came.
+    /// Adds up the rows, or changes of rows, that workers collected since the last call. Bytes stay in order of arrival.
     pub fn gathered<'k>(keepers: impl IntoIterator<Item = &'k Keeper>) -> Kept {
         Kept::sorted(Packing::joined(keepers.into_iter().map(Keeper::take)))
     }
@@ -197,7 +197,7 @@ impl Kept {
         Kept { places: Arc::new(places), chunks }
     }
 
-    /// These rows with changes; [`Kept::laid`] beside others where they were none, or where many went.
+    /// Applies changes; shares bytes with `beside` ([`Kept::laid`]) if there were no rows before or many went.
     #[must_use]
     pub fn changed(&self, changes: Kept, beside: Option<&Kept>) -> Kept {
         if changes.places.is_empty() {
@@ -241,7 +241,7 @@ impl Kept {
         Kept { places: Arc::new(self.places.iter().flat_map(once).collect()), ..self }
     }
 
-    /// How many there are: of rows that are not [`Kept::repeated`], how many different ones.
+    /// Number of rows; before [`Kept::repeated`], number of different rows.
     pub fn len(&self) -> usize {
         self.places.len()
     }

@@ -24,7 +24,7 @@ impl Kept {
         self.copied(&shared, &other.chunks)
     }
 
-    /// How many bytes it keeps in memory.
+    /// Bytes held in memory.
     pub(super) fn held(&self) -> usize {
         self.chunks.iter().map(|chunk| chunk.len()).sum()
     }

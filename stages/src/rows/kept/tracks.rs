@@ -16,7 +16,7 @@ pub struct Corpus<'k> {
 }
 
 impl<'k> Corpus<'k> {
-    /// Of the rows of some stages, in the order of ids.
+    /// Merges the tracks of some stages, in the order of ids.
     pub fn of(stages: Vec<&'k Kept>) -> Corpus<'k> {
         let id = |(stage, index): At| stages[stage as usize].track_id_bytes(index as usize);
         let rows = stages.iter().enumerate().fold(Vec::new(), |older, (stage, kept)| {
@@ -33,7 +33,7 @@ impl<'k> Corpus<'k> {
         Corpus { stages, rows }
     }
 
-    /// How many tracks there are.
+    /// Number of tracks.
     pub fn len(&self) -> usize {
         self.rows.len()
     }
