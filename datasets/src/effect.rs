@@ -16,7 +16,7 @@ pub struct Refusal {
     pub why: String,
 }
 
-/// How an effect ends when it gives no result.
+/// Failure of an effect: refused, failed, interrupted, or the store's own error.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// The input's bytes cannot be used; remembered, a dropped row.
@@ -45,7 +45,7 @@ impl Fault {
     }
 }
 
-/// How much of the machine an effect takes while it runs.
+/// Share of the machine that an effect takes while it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Load {
     /// One slot of the pool; many run beside each other.
@@ -58,10 +58,10 @@ pub enum Load {
 pub trait Effect: Send + Sync + 'static {
     /// All that the result may depend on.
     type Work: Clone + Debug + Ord + Hash + Serialize + DeserializeOwned + Send + Sync + 'static;
-    /// What is remembered: small, and naming objects in the store.
+    /// Remembered result: small, and naming objects in the store.
     type Output: Clone + Debug + Ord + Hash + Serialize + DeserializeOwned + Send + Sync + 'static;
 
-    /// How much of the machine it takes.
+    /// Share of the machine that it takes.
     const LOAD: Load;
     /// Whether it works on the whole corpus: then a failure is no dropped row, it ends the build.
     const CORPUS: bool = false;

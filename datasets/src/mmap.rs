@@ -62,7 +62,7 @@ impl Samples {
         Ok(Samples { channels, memory })
     }
 
-    /// How many frames the blob has.
+    /// Number of frames in the blob.
     pub fn frames(&self) -> usize {
         self.as_slice().len() / self.channels
     }

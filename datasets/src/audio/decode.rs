@@ -40,10 +40,10 @@ const MAX_MAGNITUDE: f32 = 4_294_967_296.0;
 /// Samples are hashed and handed on in blocks of at least this many (64 KiB): blake3 is several times faster on
 /// long inputs, and the receivers need fewer calls.
 const BLOCK: usize = 16 * 1024;
-/// How many packets without data a stream may hold: they cost the file no bytes and could go on for ever.
+/// Limit on packets without data: they cost the file no bytes and could go on for ever.
 const EMPTY_PACKETS: u32 = 1 << 16;
 
-/// What one pass over a file found.
+/// Result of one pass over a file: frames, rate, channels, digest of the samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Decoded {
     /// Frames handed to the sink, after trimming encoder delay and padding.
@@ -272,7 +272,7 @@ struct Total {
 }
 
 impl Total {
-    /// Where the stream stands, for messages.
+    /// Position in the stream, for messages.
     fn at(&self) -> String {
         let rate = self.form.map_or(1, |(rate, _)| rate);
         format!("at second {:.2}", self.decoded as f64 / f64::from(rate))

@@ -9,7 +9,7 @@ use std::path::Path;
 use super::decode::{self, DecodeError, Decoded};
 use super::resample::{ResampleError, Resampler};
 
-/// What [`materialize`] read and wrote.
+/// Result of [`materialize`]: frames read and written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Materialized {
     /// The facts of the source, as [`decode`](decode::decode) gives them.

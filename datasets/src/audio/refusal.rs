@@ -67,7 +67,7 @@ impl fmt::Display for Reason {
 pub struct Refusal {
     /// The stable code.
     pub reason: Reason,
-    /// What is wrong with these bytes, in one sentence.
+    /// One sentence that says what is wrong with these bytes.
     pub message: String,
 }
 

@@ -61,7 +61,7 @@ pub struct Resampler {
     /// Frames taken and frames returned so far.
     taken: u64,
     returned: u64,
-    /// Where rates differ.
+    /// The resampler. `None` if both rates are equal.
     blocks: Option<Blocks>,
 }
 

@@ -14,7 +14,7 @@ use super::view::View;
 const PASSES: u64 = 8;
 const ALLOWANCE: u64 = 16 << 20;
 
-/// What became of a source while a demuxer read it.
+/// Read errors and limits met while a demuxer read a source.
 #[derive(Debug, Default)]
 pub(super) struct Health {
     failure: Mutex<Option<io::Error>>,
@@ -50,7 +50,7 @@ impl Health {
 pub(super) struct Source<R> {
     inner: R,
     view: View,
-    /// Where the reader stands, from the start of the view's prefix.
+    /// Read position, from the start of the view's prefix.
     at: u64,
     /// Whether `inner` stands where `at` says.
     aligned: bool,

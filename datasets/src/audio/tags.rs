@@ -28,7 +28,7 @@ pub struct Tags {
     pub date: Option<String>,
     /// The licence: a licence tag, terms of use or, failing those, the copyright notice.
     pub license: Option<String>,
-    /// Where the licence stands or, failing that, the page of the track.
+    /// URL of the license or, failing that, of the track's page.
     pub url: Option<String>,
 }
 

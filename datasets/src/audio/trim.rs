@@ -19,7 +19,7 @@ pub(super) struct Trim {
 }
 
 impl Trim {
-    /// From the delay, padding and length that a Xing/LAME header states.
+    /// Trim from the delay, padding and length in a Xing/LAME header.
     pub(super) fn from_lame(track: &Track) -> Self {
         let (Some(delay), Some(padding)) = (track.delay, track.padding) else { return Trim::default() };
         let start = u64::from(delay);
@@ -31,7 +31,7 @@ impl Trim {
         Trim { start, gap }
     }
 
-    /// From an MP4 file's edit of this track.
+    /// Trim from an MP4 file's edit list of this track.
     pub(super) fn from_edit(edit: Option<&Edit>, track: &Track) -> Self {
         let rate = match &track.codec_params {
             Some(CodecParameters::Audio(params)) => params.sample_rate,
@@ -84,9 +84,9 @@ impl Edit {
     }
 }
 
-/// How deep the boxes of interest lie: moov / trak / mdia / mdhd and moov / udta / meta / ilst / ----.
+/// Nesting limit of MP4 boxes: moov / trak / mdia / mdhd and moov / udta / meta / ilst / ----.
 const DEPTH: u32 = 6;
-/// How many boxes are looked at before the search is given up.
+/// Limit on the number of boxes that are read.
 const BOXES: u32 = 10_000;
 
 /// Reads the edits of an MP4 file; `None` for any other file. A damaged list counts as absent.

@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind, Write};
 
-/// How samples are stored.
+/// Sample encoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
     /// Signed 16-bit integers; ±1 maps to ±32767, halves round away from zero, without dither.
@@ -11,7 +11,7 @@ pub enum Encoding {
     Float32,
 }
 
-/// What [`write`] had to change.
+/// Samples that [`write`] clipped or replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Written {
     /// Frames written.
@@ -79,7 +79,7 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// What was changed on the way.
+    /// Finishes the file and returns the samples that were changed.
     ///
     /// # Errors
     /// `InvalidInput` for fewer samples than the head announced.

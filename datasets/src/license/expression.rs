@@ -13,7 +13,7 @@ pub struct Leaf {
     /// An id of the SPDX list (with a trailing `+` for "or later" outside the GNU family), or
     /// `[DocumentRef-..:]LicenseRef-..`.
     pub id: String,
-    /// What follows `WITH`.
+    /// Exception: the identifier after `WITH`.
     pub exception: Option<String>,
 }
 

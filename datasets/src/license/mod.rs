@@ -23,7 +23,7 @@ use std::fmt;
 /// Texts longer than this many bytes are whole licenses or noise, never the name of one.
 const LONGEST_NAME: usize = 4096;
 
-/// What in the stated text gave the license away.
+/// Method by which a license was recognised in the stated text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Method {
     /// An SPDX expression, after folding case and replacing deprecated GNU names.
@@ -54,7 +54,7 @@ impl fmt::Display for Method {
     }
 }
 
-/// What is known about a license.
+/// Result of reading a license: known, unknown or unreadable.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Standing {
     /// Nothing is stated, or what is stated says so (`NOASSERTION`, `NONE`, "unknown").
@@ -72,13 +72,13 @@ pub struct License {
     pub stated: String,
     /// The reading.
     pub standing: Standing,
-    /// How the reading was come by.
+    /// Method of recognition.
     pub method: Method,
     /// A second piece of evidence that says something else, in one sentence.
     pub conflict: Option<String>,
 }
 
-/// What a corpus says about one license; any part may be missing.
+/// Statement of a corpus about one license; any part may be missing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LicenseText<'a> {
     /// The license field itself: an expression, a title, a URL, or text around a URL.

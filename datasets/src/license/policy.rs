@@ -6,14 +6,14 @@ use super::{Expression, Leaf, License, Standing, quoted};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// What happens to tracks whose license nobody states or nobody can read.
+/// Treatment of tracks without a stated or readable license.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Unknown {
-    /// They are refused, whatever the lists say.
+    /// Refused, whatever the lists say.
     #[default]
     Refuse,
-    /// They are kept, as `NOASSERTION`.
+    /// Kept, as `NOASSERTION`.
     Allow,
 }
 
@@ -39,13 +39,13 @@ impl fmt::Display for List {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{list}` names {pattern:?}, {reason}{}", suggestion.as_ref().map(|s| format!("; did you mean `{s}`?")).unwrap_or_default())]
 pub struct PatternError {
-    /// Where it stands.
+    /// List that holds the entry.
     pub list: List,
-    /// Its place in that list, from 0.
+    /// Index in that list, from 0.
     pub index: usize,
     /// The pattern as written.
     pub pattern: String,
-    /// What is wrong with it, as a fragment.
+    /// Complaint, as a fragment.
     pub reason: String,
     /// The nearest pattern that is right.
     pub suggestion: Option<String>,
@@ -253,7 +253,7 @@ pub enum Verdict {
         /// that is allowed. `NOASSERTION` where unknown licenses are allowed.
         under: String,
     },
-    /// It may not.
+    /// The track is refused.
     Refused {
         /// Why.
         code: Refusal,

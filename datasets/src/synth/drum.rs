@@ -20,7 +20,7 @@ pub(super) enum Drum {
     Triangle,
 }
 
-/// How many instruments there are.
+/// Number of instruments.
 pub(super) const DRUMS: usize = 9;
 
 /// A second-order section in direct form I (R. Bristow-Johnson's cookbook).

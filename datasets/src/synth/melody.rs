@@ -21,7 +21,7 @@ pub(super) struct Tone {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Cell(Vec<(u32, u32, i32, bool)>);
 
-/// How a genre's melodies go.
+/// Melodic style of a genre.
 pub(super) struct Style {
     /// Ticks from one harmony to the next; every rhythm fills it.
     pub(super) slot: u32,

@@ -7,7 +7,7 @@ use super::{RATE, Timing};
 
 /// The peak of a finished piece: -3 dBFS.
 const PEAK: f64 = 0.707_945_784_384_137_9;
-/// How much of the room is heard.
+/// Wet level of the reverb, linear.
 const WET: f64 = 0.06;
 /// Frames over which the last echo fades out.
 const FADE: usize = 4410;

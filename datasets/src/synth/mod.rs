@@ -40,9 +40,9 @@ const TAIL: u64 = 26_460;
 /// The corpus and its settings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Synth {
-    /// How many pieces there are; piece `i` is of genre `i % 4`.
+    /// Number of pieces; piece `i` is of genre `i % 4`.
     pub pieces: u32,
-    /// From which all choices follow.
+    /// Seed from which all choices follow.
     pub seed: u64,
     /// About how long a piece is, in seconds; each has an even number of bars, at least four.
     pub seconds: f64,
@@ -96,7 +96,7 @@ pub struct Note {
     pub pitch: i32,
 }
 
-/// Where ticks fall in frames.
+/// Conversion of ticks to frames.
 struct Timing {
     frames_per_tick: f64,
     frames: u64,
@@ -200,7 +200,7 @@ impl Synth {
     }
 }
 
-/// How many composers a genre has.
+/// Number of composers in a genre.
 const COMPOSERS: u32 = 16;
 const FIRST: [&str; COMPOSERS as usize] = [
     "Alma", "Bero", "Cleo", "Dario", "Edda", "Falk", "Gwen", "Hanno", "Ines", "Jory", "Kaia", "Lorin", "Mira", "Nils",

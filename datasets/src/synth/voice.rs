@@ -16,7 +16,7 @@ const STEADY: usize = 4096;
 const LANES: usize = 8;
 const TURN: f64 = 2.0 * std::f64::consts::PI;
 
-/// What an instrument sounds like. Times in seconds, rates in 1/s, amplitudes linear.
+/// Timbre of an instrument. Times in seconds, rates in 1/s, amplitudes linear.
 pub(super) struct Timbre {
     /// Amplitudes of the harmonics, from the fundamental.
     pub(super) harmonics: &'static [f64],

@@ -13,7 +13,7 @@ pub const SIDECAR: &str = "tracks.csv";
 /// Begins the comment of every file written here.
 const MARK: &str = "refrain synth";
 
-/// What [`Synth::write`] did.
+/// Result of [`Synth::write`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Written {
     /// Audio files that were rendered and written.
