@@ -4,7 +4,7 @@
 //! are not kept: they are made again, per track and on demand, where somebody reads them.
 
 use crate::{
-    flow::{Env, memoised, unchanged},
+    flow::{Env, Item, memoised, unchanged},
     rows::{Input, Kind},
     stage::{
         Cardinality, Context, Port, Property, Stage, StageOutput,
@@ -15,7 +15,7 @@ use datasets::{
     Digest,
     audio::decode::{DECODER, DecodeError, decode},
     effect::{Effect, Fault, Load, key, numerics},
-    row::{Dropped, Recording, Track, Waiting},
+    row::{Recording, Track},
 };
 use std::sync::Arc;
 
@@ -87,18 +87,8 @@ impl Stage for Decode {
             memoised(cx, Pass { env: cx.env.clone() }, input.kept.map(|track| (track.content, track)), |track| {
                 track.id.clone()
             });
-        let waits = cx.may(input.pending);
-        let stage = cx.stage.clone();
-        StageOutput {
-            kept: done.ok.map(|(track, recording)| Track { recording: Some(recording), ..track }),
-            dropped: done
-                .refused
-                .map(|(track, refusal)| Dropped::refused(track.id, refusal))
-                .concat(done.failed.map(|(track, why)| Dropped::failed(track.id, why))),
-            pending: waits.concat(done.pending.map(move |(track, cause)| {
-                let track = Arc::new(track);
-                Waiting::of_track(&track.id, &stage, cause, track.clone())
-            })),
-        }
+        done.split(cx, |track| Item::Track(Arc::new(track)))
+            .map(|(track, recording)| Track { recording: Some(recording), ..track })
+            .and_pending(cx.may(input.pending))
     }
 }

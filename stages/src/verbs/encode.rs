@@ -4,7 +4,7 @@
 //! what is encoded beside it changes a code. All clips of a track are read from one decode.
 
 use crate::{
-    flow::{Env, memoised, pair},
+    flow::{Env, Item, memoised, pair},
     media::{
         models::load,
         pcm::{self, Excerpt, chain_version, span},
@@ -134,7 +134,6 @@ impl Stage for Encode {
         let effect = Work { env: cx.env.clone(), coder: Mutex::new(None) };
         let done = memoised(cx, effect, work, |(clip, _)| clip.id());
         // Without weights every clip waits for them; a track that waits itself is counted once, as itself.
-        let stage = cx.stage.clone();
         let unweighted = match cx.env.dry {
             false => none(&clips.pending),
             true => {
@@ -150,20 +149,13 @@ impl Stage for Encode {
             }
         };
         let waits = cx.may(clips.pending.concat(unweighted));
-        StageOutput {
-            kept: done.ok.map(|((clip, weights), blob)| Codes {
-                clip,
-                codec: weights.digest,
-                blob,
-                hops: weights.hops,
-                codewords: weights.codewords,
-            }),
-            dropped: wrong
-                .concat(done.failed.map(|((clip, _), why)| Dropped::failed(clip.id(), why)))
-                .concat(done.refused.map(|((clip, _), refusal)| Dropped::refused(clip.id(), refusal))),
-            pending: waits.concat(
-                done.pending.map(move |((clip, _), cause)| Waiting::of_track(&clip.id(), &stage, cause, clip.track)),
-            ),
-        }
+        let coded = done.split(cx, |(clip, _)| Item::Part(clip.id(), clip.track)).map(|((clip, weights), blob)| Codes {
+            clip,
+            codec: weights.digest,
+            blob,
+            hops: weights.hops,
+            codewords: weights.codewords,
+        });
+        coded.and_dropped(wrong).and_pending(waits)
     }
 }

@@ -4,7 +4,7 @@
 //! is read off the shapes.
 
 use crate::{
-    flow::{Env, memoised},
+    flow::{Env, Item, memoised},
     media::models::describe,
     model::codec::Codec,
     rows::{Input, scan::Scan},
@@ -14,7 +14,7 @@ use crate::{
 use datasets::{
     Digest,
     effect::{Effect, Fault, Load, Refusal, key},
-    row::{self, Dropped, Found, Labels, Origin, Pending},
+    row::{self, Found, Labels, Origin},
 };
 use std::{
     fs,
@@ -102,12 +102,7 @@ impl Stage for Weights {
             _ => None,
         });
         let done = memoised(cx, Import { env: cx.env.clone() }, files, String::clone);
-        let stage = cx.stage.clone();
-        StageOutput {
-            kept: done.ok.map(|(_, weights)| weights),
-            dropped: done.refused.map(|(id, refusal)| Dropped::refused(id, refusal)),
-            pending: done.pending.map(move |(id, cause)| Pending::new(id.into(), stage.clone(), cause).into()),
-        }
+        done.split(cx, Item::Other).map(|(_, weights)| weights)
     }
 }
 

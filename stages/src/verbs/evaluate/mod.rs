@@ -10,7 +10,7 @@ mod select;
 use crate::{
     flow::{
         group, memoised,
-        whole::{ALL, close, refused, waiting},
+        whole::{ALL, all, close},
     },
     rows::{Input, Kind, Rows, end_of_build},
     settings::Complaint,
@@ -97,18 +97,14 @@ impl Stage for Evaluate {
         ];
         let mut fed = fed.into_iter().flatten();
         let Some((first, waits)) = fed.next() else { unreachable!("there is a reference") };
-        let (all, pending) =
-            fed.fold((first, waits), |(all, waits), (more, pending)| (all.concat(more), waits.concat(pending)));
-        let sealed = all.map(|part| ((), part)).delay(end_of_build);
+        let (fed, pending) =
+            fed.fold((first, waits), |(fed, waits), (more, pending)| (fed.concat(more), waits.concat(pending)));
+        let sealed = fed.map(|part| ((), part)).delay(end_of_build);
         let corpus = group(sealed, &format!("{}: all parts", cx.stage), |(), parts: &[(Part, isize)]| {
             vec![(parts.iter().map(|(part, _)| part.clone()).collect::<Vec<Part>>(), 1)]
         });
         let (closed, open) = close(cx, corpus.map(|((), parts)| parts), pending);
         let done = memoised(cx, effect::Score::new(self, cx), closed.map(|parts| (parts, ())), |()| ALL.to_owned());
-        StageOutput {
-            kept: done.ok.flat_map(|((), metrics)| metrics),
-            dropped: refused(done.refused.map(|((), refusal)| refusal)),
-            pending: cx.may(open).concat(waiting(cx, ALL, done.pending.map(|((), cause)| cause))),
-        }
+        done.split(cx, all).flat_map(|((), metrics)| metrics).and_pending(cx.may(open))
     }
 }

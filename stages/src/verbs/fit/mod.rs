@@ -14,7 +14,7 @@ pub(crate) use settings::Fit;
 use crate::{
     flow::{
         group, memoised,
-        whole::{ALL, close, refused, waiting},
+        whole::{ALL, all, close},
     },
     media::pcm::Excerpt,
     model::cost::cost,
@@ -71,10 +71,6 @@ impl Stage for Fit {
         }
         let (closed, open) = close(cx, corpus, input.pending);
         let done = memoised(cx, effect::Train::new(self, cx), closed.map(|corpus| (corpus, ())), |()| ALL.to_owned());
-        StageOutput {
-            kept: done.ok.map(|((), weights)| weights),
-            dropped: refused(done.refused.map(|((), refusal)| refusal)),
-            pending: cx.may(open).concat(waiting(cx, ALL, done.pending.map(|((), cause)| cause))),
-        }
+        done.split(cx, all).map(|((), weights)| weights).and_pending(cx.may(open))
     }
 }

@@ -7,7 +7,7 @@
 mod pending;
 
 use crate::{
-    flow::{Env, group, memoised, pair},
+    flow::{Env, Item, group, memoised, pair},
     rows::{Input, Kind},
     settings::Complaint,
     stage::{
@@ -20,7 +20,7 @@ use datasets::{
     Digest, Key,
     codes::unpack,
     effect::{Effect, Fault, Load, key},
-    row::{self, Codes, Dropped, Pending, shard_id},
+    row::{self, Codes, shard_id},
     shard::{ShardMeta, ShardRow, view, write},
 };
 use serde::{Deserialize, Serialize};
@@ -227,25 +227,17 @@ impl Stage for Shard {
             (Contents { split: split.clone(), prefix: prefix.clone(), rows }, (id, split, prefix, clips, codec))
         });
         let done = memoised(cx, Pack { env: cx.env.clone() }, work, |(id, ..)| id.clone());
-        let stage = cx.stage.clone();
-        StageOutput {
-            kept: done.ok.map(|((_, split, prefix, clips, codec), packed)| row::Shard {
-                split,
-                prefix,
-                file: packed.file,
-                view: packed.view,
-                codec,
-                clips,
-                bytes: packed.bytes,
-            }),
-            dropped: done
-                .refused
-                .map(|((id, ..), refusal)| Dropped::refused(id, refusal))
-                .concat(done.failed.map(|((id, ..), why)| Dropped::failed(id, why))),
-            pending: cx.may(waits).concat(
-                done.pending.map(move |((id, ..), cause)| Pending::new(id.into(), stage.clone(), cause).into()),
-            ),
-        }
+        let written = done.split(cx, |(id, ..)| Item::Other(id));
+        let shards = written.map(|((_, split, prefix, clips, codec), packed)| row::Shard {
+            split,
+            prefix,
+            file: packed.file,
+            view: packed.view,
+            codec,
+            clips,
+            bytes: packed.bytes,
+        });
+        shards.and_pending(cx.may(waits))
     }
 }
 
