@@ -12,8 +12,8 @@ use crate::{
     stage::{Cardinality, Context, Port, SourceError, Stage, StageOutput},
 };
 use datasets::{
-    Digest,
-    effect::{Effect, Fault, Load, Refusal, key},
+    Digest, Key,
+    effect::{Effect, Fault, Load, Refusal},
     row::{self, Found, Labels, Origin},
 };
 use std::{
@@ -26,12 +26,14 @@ crate::settings! {
     /// Settings of `weights`.
     pub struct Weights {
         /// The safetensors file.
+        #[path]
         file: PathSetting,
     }
 }
 
 /// Copies the file into the store and reads what it is.
 struct Import {
+    start: Key,
     env: Arc<Env>,
 }
 
@@ -42,7 +44,7 @@ impl Effect for Import {
     const CORPUS: bool = true;
 
     fn key(&self, content: &Digest) -> Digest {
-        key(Weights::VERB, Weights::REVISION).digest(content).finish()
+        self.start.clone().digest(content).finish()
     }
 
     fn objects(&self, weights: &row::Weights) -> Vec<Digest> {
@@ -101,7 +103,7 @@ impl Stage for Weights {
             Origin::File { content, .. } => Some((content, found.key)),
             _ => None,
         });
-        let done = memoised(cx, Import { env: cx.env.clone() }, files, String::clone);
+        let done = memoised(cx, Import { start: self.key(cx), env: cx.env.clone() }, files, String::clone);
         done.split(cx, Item::Other).map(|(_, weights)| weights)
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     rows::{Input, Kind, Rows, end_of_build},
     settings::Complaint,
     stage::{
-        Cardinality, Context, Places, Port, Stage, StageOutput,
+        Cardinality, Context, Places, Port, Stage, StageOutput, Version,
         memory::{Known, Memory},
     },
 };
@@ -26,8 +26,10 @@ crate::settings! {
     /// Settings of `evaluate`.
     pub struct Evaluate {
         /// The split whose clips are the reference; empty takes all.
+        #[selects]
         split: String = "train".to_owned(),
         /// The split whose clips show what real music scores; empty takes none.
+        #[selects]
         held_out: String = "test".to_owned(),
         /// Length in seconds of every clip that is compared; where no reference clip is that long, that of the longest.
         /// Longer clips are cut, shorter ones left out; songs are cut into as many as they give.
@@ -57,7 +59,7 @@ impl Stage for Evaluate {
     ];
     const CARDINALITY: Cardinality = Cardinality::Made;
     const UNIT: &'static str = "scores";
-    const NUMERIC: bool = true;
+    const VERSIONS: &'static [Version] = &[Version::Numerics, Version::Resampler, Version::Embedding];
     const RANDOM: bool = true;
     type In = (Clip, Option<Audio>, Option<Codes>, Option<Prior>);
     type Out = Metric;

@@ -21,7 +21,7 @@ use crate::{
     rows::{Input, Kind, end_of_build},
     settings::Complaint,
     stage::{
-        Cardinality, Context, Places, Port, Refresh, Stage, StageOutput,
+        Cardinality, Context, Places, Port, Refresh, Stage, StageOutput, Version,
         memory::{Known, Memory},
     },
 };
@@ -34,7 +34,7 @@ impl Stage for Fit {
     const PORTS: &'static [Port] = &[Port::many("clips", Kind::Clip)];
     const CARDINALITY: Cardinality = Cardinality::Corpus;
     const UNIT: &'static str = "models";
-    const NUMERIC: bool = true;
+    const VERSIONS: &'static [Version] = &[Version::Numerics, Version::Resampler];
     const RANDOM: bool = true;
     type In = Clip;
     type Out = Weights;

@@ -41,8 +41,10 @@ crate::settings! {
         /// Which kind of corpus: a folder of files, a table that names files, or the built-in one.
         corpus: Corpus = Corpus::Folder,
         /// The folder with the files; of a table, where its paths start (default: the table's folder).
+        #[path]
         root: Option<PathSetting> = None,
         /// The table's file (`corpus = "table"`).
+        #[path]
         file: Option<PathSetting> = None,
         /// The table's column with the path of each file (`corpus = "table"`).
         path: String = "path".to_owned(),

@@ -15,7 +15,7 @@ use crate::{
     rows::{Input, Kind, end_of_build},
     settings::Complaint,
     stage::{
-        Cardinality, Context, Places, Port, Stage, StageOutput,
+        Cardinality, Context, Places, Port, Stage, StageOutput, Version,
         memory::{Known, Memory},
         seed,
     },
@@ -67,7 +67,7 @@ impl Stage for Sample {
         &[("top", "priors"), ("middle", "priors"), ("bottom", "priors")];
     const CARDINALITY: Cardinality = Cardinality::Made;
     const UNIT: &'static str = "songs";
-    const NUMERIC: bool = true;
+    const VERSIONS: &'static [Version] = &[Version::Numerics];
     const RANDOM: bool = true;
     type In = (Weights, Prior);
     type Out = Audio;

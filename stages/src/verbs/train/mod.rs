@@ -19,7 +19,7 @@ use crate::{
     rows::{Input, Kind, end_of_build},
     settings::Complaint,
     stage::{
-        Cardinality, Context, Places, Port, Refresh, Stage, StageOutput,
+        Cardinality, Context, Places, Port, Refresh, Stage, StageOutput, Version,
         memory::{Known, Memory},
     },
 };
@@ -39,7 +39,7 @@ impl Stage for Train {
     const PORTS: &'static [Port] = &[Port::many("shards", Kind::Shard)];
     const CARDINALITY: Cardinality = Cardinality::Corpus;
     const UNIT: &'static str = "models";
-    const NUMERIC: bool = true;
+    const VERSIONS: &'static [Version] = &[Version::Numerics];
     const RANDOM: bool = true;
     type In = Shard;
     type Out = Prior;
