@@ -3,6 +3,11 @@
 
 mod support;
 
+use datasets::{
+    effect::{Refusal, key},
+    store::Store,
+    synth::{self, Synth},
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -341,5 +346,36 @@ fn objects_that_are_lost() {
         let said = place.run(&[]);
         assert_eq!(said.code, Some(0), "{}", said.err);
         assert_same("after all objects were lost", &tree(&said.folder()), &whole);
+    }
+}
+
+/// What the store remembers of an effect.
+#[derive(serde::Serialize)]
+enum Remembered {
+    #[allow(dead_code, reason = "the first variant, as it is stored")]
+    Result(Vec<u8>),
+    Refused(Refusal),
+}
+
+#[test]
+fn a_piece_that_the_renderer_refused_is_a_dropped_row_in_this_run_and_the_next() {
+    let place = Place::empty().with(&["--set", "stage.tracks.corpus=synth", "--set", "stage.tracks.pieces=3"]);
+    let mut place = place.with(&["--set", "stage.tracks.seconds=2", "--to", "free"]);
+    place.args.drain(..2);
+    // As a panic of the renderer leaves it.
+    let store = Store::open(&place.store()).expect("a store");
+    let piece = key("ingest synth", synth::REVISION).number(1).number(3).number(2000).number(1).finish();
+    let refusal = Refusal { code: "panic".into(), why: "the stage panicked: on purpose".into() };
+    let receipt = postcard::to_stdvec(&Remembered::Refused(refusal)).expect("packed");
+    store.remember_with(piece, &[], &receipt).expect("remembered");
+    drop(store);
+    let name = Synth { pieces: 3, seed: 1, seconds: 2.0 }.piece(1).key;
+    for run in ["first", "next"] {
+        let said = place.run(&[]);
+        assert_eq!(said.code, Some(0), "{run}: {}", said.err);
+        assert_eq!((said.count("tracks", "kept"), said.count("tracks", "dropped")), (2, 1), "{run}");
+        let record = said.record();
+        let dropped = record["dropped"].to_string();
+        assert!(dropped.contains(&format!("synth/{name}")) && dropped.contains("on purpose"), "{run}: {dropped}");
     }
 }

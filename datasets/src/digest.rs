@@ -85,6 +85,7 @@ impl<'de> Deserialize<'de> for Digest {
 
 /// Builds the digest of a structured thing. Every part goes in with its length, so that no two
 /// different sequences of parts hash alike.
+#[derive(Clone)]
 pub struct Key(blake3::Hasher);
 
 impl Key {

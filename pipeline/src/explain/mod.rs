@@ -21,6 +21,7 @@ use datasets::row::{Pending, Unknown};
 use pending::Waits;
 use stages::{
     rows::{AnyRow, Kind},
+    settings::Role,
     stage::Cardinality,
 };
 use std::{
@@ -141,7 +142,7 @@ impl<'a> Explainer<'a> {
         compare::own(planned, past, self.history)
             .or_else(|| self.of_rows(&inputs, reads))
             .or_else(|| self.wiring(stage))
-            .or_else(|| compare::settings(planned, past, |name| name == "refresh"))
+            .or_else(|| compare::settings(planned, past, |role| role == Role::Refresh))
             .or_else(|| past.failed(name).then_some(Reason::Failed))
             .unwrap_or(Reason::Lost)
     }
@@ -350,7 +351,7 @@ impl<'a> Explainer<'a> {
         if self.pinned[stage] {
             // What a lock file names does not follow from rows.
             return compare::canonical(planned, past)
-                .or_else(|| compare::settings(planned, past, |name| name == "refresh"))
+                .or_else(|| compare::settings(planned, past, |role| role == Role::Refresh))
                 .unwrap_or_else(|| Reason::Pinned { stage: planned.name.clone() });
         }
         let own = || compare::own(planned, past, self.history);
@@ -372,7 +373,7 @@ impl<'a> Explainer<'a> {
             .or_else(|| self.of_rows(&inputs, reads))
             .or_else(whole)
             .or_else(|| self.wiring(stage))
-            .or_else(|| compare::settings(planned, past, |name| name == "refresh"))
+            .or_else(|| compare::settings(planned, past, |role| role == Role::Refresh))
             .unwrap_or_else(|| Reason::Other { stage: planned.name.clone() })
     }
 

@@ -5,6 +5,7 @@ use datasets::row::Shard;
 use stages::{
     flow::Failure,
     rows::{Kind, kept::Kept},
+    settings::Role,
     stage::Cardinality,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,8 +25,8 @@ pub fn idle(plan: &Plan, outcome: &Outcome) -> Vec<Failure> {
             *splits.entry(split.to_owned()).or_default() += 1;
         }
         let splits: Vec<String> = splits.iter().map(|(split, count)| format!("{count} in `{split}`")).collect();
-        let selects = stage.ready.shown().into_iter().find(|(name, _)| *name == "split");
-        let selects = selects.map_or_else(String::new, |(_, value)| format!(" of split = {value}"));
+        let selects = stage.ready.with_role(&|role| role == Role::Selects).into_iter().next();
+        let selects = selects.map_or_else(String::new, |(name, value)| format!(" of {name} = {value}"));
         failures.push(Failure::Stage {
             stage: stage.name.clone(),
             why: format!(

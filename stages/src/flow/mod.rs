@@ -15,7 +15,7 @@ mod relate;
 mod sources;
 pub(crate) mod whole;
 
-pub use effect::{Done, memoised};
+pub use effect::{Done, Item, memoised};
 pub use env::{Cancel, Env, Peers};
 pub use event::{Event, Observer};
 pub use failure::Failure;

@@ -34,12 +34,16 @@ crate::settings! {
     /// Settings of `license`.
     pub struct License {
         /// Licenses to keep: SPDX ids, families such as `CC-BY-*`, or `*` for every stated license.
+        #[live]
         allow: Vec<String>,
         /// Licenses to refuse, whatever `allow` says.
+        #[live]
         deny: Vec<String> = Vec::new(),
         /// What becomes of a track that states no license, or one that cannot be read.
+        #[live]
         unknown: Unknown = Unknown::Refuse,
         /// A table of withdrawn tracks: `id`, `digest`, `artist` or `url`, with `date` and `evidence`.
+        #[path]
         exclude: Option<PathSetting> = None,
     }
 }
@@ -149,7 +153,6 @@ impl Stage for License {
     const PORTS: &'static [Port] = &[Port::many("tracks", Kind::Track)];
     const CARDINALITY: Cardinality = Cardinality::OneToOne;
     const UNIT: &'static str = "tracks";
-    const LIVE: &'static [&'static str] = &["allow", "deny", "unknown"];
     type In = Track;
     type Out = Track;
 

@@ -13,15 +13,14 @@ use crate::{
     plan::{Plan, PlannedStage},
     record::settled::Settled,
 };
-use datasets::{
-    audio::{decode::DECODER, resample::RESAMPLER},
-    effect::numerics,
-    store::{Store, StoreError, Temp, fault},
-};
+use datasets::store::{Store, StoreError, Temp, fault};
 use rayon::prelude::*;
 use records::Packed;
 use serde::{Deserialize, Serialize};
-use stages::{flow::Cost, stage::Cardinality};
+use stages::{
+    flow::Cost,
+    stage::{Cardinality, Version},
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -120,8 +119,7 @@ impl Past {
 
 /// What this program and this host would do otherwise than others.
 pub fn versions() -> BTreeMap<String, String> {
-    let versions = [("numerics", numerics()), ("decoder", DECODER), ("resampler", RESAMPLER)];
-    versions.map(|(what, version)| (what.to_owned(), version.to_owned())).into()
+    Version::ALL.map(|version| (version.name().to_owned(), version.text())).into()
 }
 
 /// Packs a history, which may be large, piece by piece.

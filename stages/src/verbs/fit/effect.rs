@@ -6,7 +6,7 @@ use crate::{
     media::{
         checkpoint::Saver,
         models::{describe, known, recall, remember},
-        pcm::{self, Excerpt, chain_version, span},
+        pcm::{self, Excerpt, span},
     },
     model::{
         codec::Codec,
@@ -14,12 +14,11 @@ use crate::{
         fit::{Clips, FitError, FitSettings, FitSink, StepRecord, fit},
     },
     rows::Rows,
-    settings::Settings,
     stage::{Context, Stage, StageOutput, memory::memory, none},
 };
 use datasets::{
-    Digest,
-    effect::{Effect, Fault, Load, key, numerics},
+    Digest, Key,
+    effect::{Effect, Fault, Load},
     mmap::Samples,
     row::{Waiting, Weights},
 };
@@ -33,7 +32,7 @@ use std::{
 /// Trains on a whole corpus.
 pub(super) struct Train {
     settings: FitSettings,
-    digest: Digest,
+    start: Key,
     seed: Digest,
     stage: Arc<str>,
     env: Arc<Env>,
@@ -42,9 +41,8 @@ pub(super) struct Train {
 impl Train {
     pub(super) fn new(fit: Fit, cx: &Context<'_>) -> Train {
         Train {
+            start: fit.key(cx),
             settings: fit.training(),
-            // Which split was chosen shows in the clips.
-            digest: fit.digest(&["refresh", "split"]),
             seed: cx.seed,
             stage: cx.stage.clone(),
             env: cx.env.clone(),
@@ -59,12 +57,7 @@ impl Effect for Train {
     const CORPUS: bool = true;
 
     fn key(&self, corpus: &Vec<Excerpt>) -> Digest {
-        let key = key(Fit::VERB, Fit::REVISION)
-            .digest(&self.digest)
-            .digest(&self.seed)
-            .text(numerics())
-            .text(&chain_version());
-        corpus.iter().fold(key, |key, excerpt| excerpt.key(key)).finish()
+        corpus.iter().fold(self.start.clone(), |key, excerpt| excerpt.key(key)).finish()
     }
 
     fn objects(&self, weights: &Weights) -> Vec<Digest> {

@@ -13,7 +13,6 @@ use crate::{
         fit::{PriorError, PriorRecord, PriorSettings, PriorSink, Tokens, baselines, bits, fit},
     },
     rows::Rows,
-    settings::Settings,
     stage::{Context, Stage, StageOutput, memory::memory, none},
 };
 use datasets::{
@@ -57,7 +56,7 @@ fn view(shards: &Shards) -> Digest {
 /// Trains on the shards of the training split.
 pub(super) struct Learn {
     settings: Train,
-    digest: Digest,
+    start: Key,
     seed: Digest,
     stage: Arc<str>,
     env: Arc<Env>,
@@ -66,8 +65,7 @@ pub(super) struct Learn {
 impl Learn {
     pub(super) fn new(settings: &Train, cx: &Context<'_>) -> Learn {
         Learn {
-            // Which split was chosen shows in the shards; how the outcome is measured changes no weight.
-            digest: settings.digest(&["refresh", "split", "held_out", "scored"]),
+            start: settings.key(cx),
             settings: settings.clone(),
             seed: cx.seed,
             stage: cx.stage.clone(),
@@ -180,10 +178,8 @@ impl Effect for Learn {
     const CORPUS: bool = true;
 
     fn key(&self, shards: &Shards) -> Digest {
-        key(Train::VERB, Train::REVISION)
-            .digest(&self.digest)
-            .digest(&self.seed)
-            .text(numerics())
+        self.start
+            .clone()
             .digest(&shards.first().map_or_else(Digest::default, |shard| shard.codec))
             .digest(&view(shards))
             .finish()
