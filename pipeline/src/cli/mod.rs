@@ -183,8 +183,10 @@ impl Cli {
                 let options = Options { seat, ..args.work.options(&args.store, args.allow_shrink) };
                 let observer = Box::new(progress::Screen::new(args.work.json));
                 match (run::run(plan, &options, cancel_on_interrupt(), observer)?, args.work.json) {
-                    (Ended::Finished(finished), true) => print(&(finished::done(&finished) + "\n")),
-                    (Ended::Finished(finished), false) => print(&finished::summary(&finished)),
+                    (Ended::Finished(finished), json) => {
+                        print(&if json { finished::done(&finished) + "\n" } else { finished::summary(&finished) });
+                        finished.ended()?;
+                    }
                     (Ended::Followed(run), true) => print(&(finished::followed(&run) + "\n")),
                     (Ended::Followed(run), false) => print(&format!("run     {run}, published by process 0\n")),
                 }

@@ -10,17 +10,20 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A folder of a store that holds the record of a run.
-struct Tree {
-    /// The folder's name: name and id of the run.
-    run: String,
-    folder: PathBuf,
-    /// `Err` with a sentence where another version of Refrain wrote it.
-    record: Result<Outline, String>,
+/// The folder of a published run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tree {
+    /// The folder.
+    pub folder: PathBuf,
+    /// Whether a stage failed, so that a part of the run was published.
+    pub partial: bool,
 }
 
-/// All published runs of a store, by name.
-fn all(store: &Path) -> Result<Vec<Tree>, Error> {
+/// The record of a published run. `Err` with a sentence where another version of Refrain wrote it.
+type Read = Result<Outline, String>;
+
+/// What `of` says of each published run of a store, by the run's name. Records are read one after the other.
+fn each<T>(store: &Path, of: impl Fn(PathBuf, Read) -> T) -> Result<BTreeMap<String, T>, Error> {
     let folder = store.join("runs");
     let entries = match fs::read_dir(&folder) {
         Ok(entries) => entries,
@@ -32,33 +35,30 @@ fn all(store: &Path) -> Result<Vec<Tree>, Error> {
         }
         Err(error) => return Err(datasets::store::StoreError::io("read", &folder)(error).into()),
     };
-    let mut runs: Vec<Tree> = entries
-        .filter_map(|entry| {
-            let entry = entry.ok()?;
-            let run = entry.file_name().into_string().ok()?;
-            if run.starts_with('.') || entry.file_type().ok()?.is_symlink() {
-                return None;
-            }
-            let folder = entry.path();
-            let record = match Outline::read(&folder) {
-                Ok(record) => Ok(record),
-                Err(other @ RecordError::Format { .. }) => Err(other.to_string()),
-                // A folder without a record is no tree of ours, or not a whole one: the next run publishes it again.
-                Err(RecordError::Unreadable { .. } | RecordError::Damaged { .. }) => return None,
-            };
-            Some(Tree { run, folder, record })
-        })
-        .collect();
-    runs.sort_by(|a, b| a.run.cmp(&b.run));
-    Ok(runs)
+    let runs = entries.filter_map(|entry| {
+        let entry = entry.ok()?;
+        let run = entry.file_name().into_string().ok()?;
+        if run.starts_with('.') || entry.file_type().ok()?.is_symlink() {
+            return None;
+        }
+        let folder = entry.path();
+        let record = match Outline::read(&folder) {
+            Ok(record) => Ok(record),
+            Err(other @ RecordError::Format { .. }) => Err(other.to_string()),
+            // A folder without a record is no tree of ours, or not a whole one: the next run publishes it again.
+            Err(RecordError::Unreadable { .. } | RecordError::Damaged { .. }) => return None,
+        };
+        Some((run, of(folder, record)))
+    });
+    Ok(runs.collect())
 }
 
-/// The folders of all published runs of a store, those of other versions of Refrain included.
+/// All published runs of a store by name, those of other versions of Refrain included.
 ///
 /// # Errors
 /// When there is no store, or it cannot be read.
-pub fn trees(store: &Path) -> Result<BTreeMap<String, PathBuf>, Error> {
-    Ok(all(store)?.into_iter().map(|tree| (tree.run, tree.folder)).collect())
+pub fn trees(store: &Path) -> Result<BTreeMap<String, Tree>, Error> {
+    each(store, |folder, record| Tree { folder, partial: record.is_ok_and(|record| !record.failed.is_empty()) })
 }
 
 /// All files under a folder.
@@ -87,12 +87,12 @@ fn size(folder: &Path) -> u64 {
 /// # Errors
 /// When there is no store, or it cannot be read.
 pub fn list(store: &Path) -> Result<String, Error> {
-    let runs = all(store)?;
+    let runs = each(store, |folder, record| (folder, record))?;
     let latest = fs::read_link(store.join("runs").join("latest")).ok();
-    let width = runs.iter().map(|tree| tree.run.len()).max().unwrap_or(3).max(3);
+    let width = runs.keys().map(String::len).max().unwrap_or(3).max(3);
     let mut text = format!("{:width$}  {:>8} {:>8} {:>10}\n", "run", "tracks", "shards", "MiB");
     let mut notes = String::new();
-    for Tree { run, folder, record } in &runs {
+    for (run, (folder, record)) in &runs {
         let of = |verb: &str| match record {
             Ok(record) => {
                 let stages = record.stages.iter().filter(|stage| stage.verb == verb);
@@ -101,8 +101,9 @@ pub fn list(store: &Path) -> Result<String, Error> {
             Err(_) => "-".to_owned(),
         };
         let fingerprint = if latest.as_deref() == Some(Path::new(run)) { "  latest" } else { "" };
+        let partial = if record.as_ref().is_ok_and(|record| !record.failed.is_empty()) { "  partial" } else { "" };
         let mib = size(folder) as f64 / f64::from(1 << 20);
-        text += &format!("{run:width$}  {:>8} {:>8} {mib:>10.1}{fingerprint}\n", of("ingest"), of("shard"));
+        text += &format!("{run:width$}  {:>8} {:>8} {mib:>10.1}{fingerprint}{partial}\n", of("ingest"), of("shard"));
         if let Err(other) = record {
             notes += &format!("note: {other}\n");
         }
@@ -127,10 +128,10 @@ pub fn find(store: &Path, word: &str) -> Result<PathBuf, Error> {
     }
     let runs = trees(store)?;
     let id = |name: &str| name.rsplit_once('-').map(|(_, id)| id.to_owned()).unwrap_or_default();
-    let hits: Vec<(&String, &PathBuf)> =
+    let hits: Vec<(&String, &Tree)> =
         runs.iter().filter(|(name, _)| name.starts_with(word) || id(name).starts_with(word)).collect();
     match hits[..] {
-        [(_, folder)] => Ok(folder.clone()),
+        [(_, tree)] => Ok(tree.folder.clone()),
         [] => Err(Error::Usage(format!("no run goes by `{word}`; `refrain runs` lists them"))),
         _ => {
             let names: Vec<&str> = hits.iter().map(|(name, _)| name.as_str()).collect();

@@ -32,6 +32,7 @@ pub(crate) fn text(run: &Run<'_>, name: &str, files: &BTreeMap<PathBuf, Digest>,
     let stages = run.plan.stages.iter().zip(&run.outcome.stages);
     let record = Record {
         dropped: dropped.collect::<Vec<_>>(),
+        failed: run.failed.to_vec(),
         files: files.iter().map(|(path, digest)| (path.display().to_string(), *digest)).collect(),
         format: FORMAT,
         made: made::made(run.plan, run.outcome),

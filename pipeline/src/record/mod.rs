@@ -19,7 +19,7 @@ use crate::{
     record::{
         made::Made,
         scores::Score,
-        stage_record::{DroppedLine, PointRecord, StageRecord},
+        stage_record::{DroppedLine, FailedStage, PointRecord, StageRecord},
         tainted::Tainted,
     },
 };
@@ -48,6 +48,9 @@ pub const FORMAT: u32 = 2;
 pub struct Record<Rows = Vec<DroppedLine<'static>>> {
     /// Dropped rows but withdrawn ones, in the order of the plan's stages.
     pub dropped: Rows,
+    /// Stages over the whole corpus that failed: the run is partial. Not written where there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed: Vec<FailedStage>,
     /// Published files that are objects of the store: path in the tree, digest.
     pub files: BTreeMap<String, Digest>,
     /// The version of the record: [`FORMAT`].
@@ -146,6 +149,13 @@ impl<Rows: DeserializeOwned> Record<Rows> {
 #[derive(Deserialize)]
 struct Stated {
     format: u32,
+}
+
+impl<Rows> Record<Rows> {
+    /// Whether nothing of the stage was published: it failed, or rests on one that did.
+    pub fn withholds(&self, stage: &str) -> bool {
+        self.failed.iter().any(|failed| failed.stage == stage || failed.withheld.iter().any(|other| other == stage))
+    }
 }
 
 impl<Rows: Serialize> Record<Rows> {

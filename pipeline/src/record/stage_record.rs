@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
+    fmt,
 };
 
 /// A stage: its settings and what became of its rows.
@@ -29,6 +30,23 @@ pub struct StageRecord {
     pub settings: BTreeMap<String, String>,
     /// Its verb.
     pub verb: String,
+}
+
+/// A stage over the whole corpus that failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedStage {
+    /// Its name.
+    pub stage: String,
+    /// The reason as a sentence.
+    pub why: String,
+    /// Names of the stages that rest on it, of which nothing was published.
+    pub withheld: Vec<String>,
+}
+
+impl fmt::Display for FailedStage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "stage `{}` failed: {}", self.stage, self.why)
+    }
 }
 
 /// A dropped row. It borrows what is written, and owns what was read.

@@ -1,7 +1,11 @@
 //! `store verify`: checks every object and every published file against its digest, and every receipt against the
 //! objects that it names. What is damaged goes, with the receipts that name it, so that the next run makes it again.
 
-use crate::{error::Error, inspect::runs, record::Outline};
+use crate::{
+    error::Error,
+    inspect::runs::{self, Tree},
+    record::Outline,
+};
 use datasets::{
     Digest,
     store::{Store, StoreError, remove},
@@ -9,7 +13,7 @@ use datasets::{
 use rayon::prelude::*;
 use serde_json::{Value, json};
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fs::{self, File},
     io,
     os::unix::fs::MetadataExt,
@@ -91,11 +95,11 @@ pub fn verify(folder: &Path) -> Result<Verified, Error> {
 
 /// Checks the files of published runs that are objects; most are second names of objects and were read before.
 fn published(
-    trees: &std::collections::BTreeMap<String, std::path::PathBuf>,
+    trees: &BTreeMap<String, Tree>,
     known: &HashMap<(u64, u64), Digest>,
     found: &mut Verified,
 ) -> Result<(), StoreError> {
-    for (run, tree) in trees {
+    for (run, Tree { folder: tree, .. }) in trees {
         let record = match Outline::read(tree) {
             Ok(record) => record,
             Err(other) => {

@@ -27,7 +27,7 @@ pub(super) struct Hello {
 }
 
 /// What sets our connections apart from whatever else comes to a port.
-pub(super) const MAGIC: &str = "refrain hosts 2";
+pub(super) const MAGIC: &str = "refrain hosts 3";
 
 /// What process 0 knows of the world when the work starts.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -77,7 +77,9 @@ pub(crate) struct Work {
 pub(crate) struct Account {
     /// By stage.
     pub work: Vec<Work>,
-    /// Exit codes and sentences.
+    /// Stages over the whole corpus that failed, each with a sentence.
+    pub failed: Vec<(String, String)>,
+    /// All other failures: exit codes and sentences.
     pub failures: Vec<(u8, String)>,
     /// Keys of receipts that it looked up or wrote.
     pub keys: Vec<Digest>,

@@ -6,7 +6,7 @@ pub use text::text;
 
 use crate::{
     error::Error,
-    record::{Outline, scores::Basis},
+    record::{Outline, scores::Basis, stage_record::FailedStage},
 };
 use datasets::tables::tracks::{self, Listed};
 use serde::Serialize;
@@ -23,6 +23,12 @@ pub struct Diff {
     pub a: String,
     /// The second run's name.
     pub b: String,
+    /// Stages of the first run that failed; of these and what rests on them it has no scores.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub failed_a: Vec<FailedStage>,
+    /// Stages of the second run that failed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub failed_b: Vec<FailedStage>,
     /// Settings that differ.
     pub settings: Vec<Setting>,
     /// Tracks by license, and those that differ.
@@ -168,6 +174,8 @@ pub fn diff(a: &Path, b: &Path) -> Result<Diff, Error> {
         scores: scores(&a, &b),
         a: a.record.run,
         b: b.record.run,
+        failed_a: a.record.failed,
+        failed_b: b.record.failed,
     })
 }
 

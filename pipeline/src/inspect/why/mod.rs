@@ -149,7 +149,7 @@ impl Answer {
             tracks: Tracks::default(),
             stages: Vec::new(),
             used_by: UsedBy::default(),
-            notes: Vec::new(),
+            notes: run.failed.iter().map(|failed| format!("the run is partial: {failed}")).collect(),
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::{
         Record,
         history::{History, Name},
         made::Made,
-        stage_record::StageRecord,
+        stage_record::{FailedStage, StageRecord},
         tainted::Tainted,
         timing::Timing,
     },
@@ -68,6 +68,10 @@ pub(super) struct Run {
     pub files: BTreeMap<String, String>,
     pub made: Vec<Made>,
     pub tainted: Vec<Tainted>,
+    /// Stages that failed: where there are any, a part of the run was published.
+    pub failed: Vec<FailedStage>,
+    /// Names of the stages of which something was published.
+    published: BTreeSet<String>,
     stages: Vec<StageRecord>,
     timing: Timing,
     store: Option<Store>,
@@ -86,6 +90,8 @@ impl Run {
             }
             Err(error) => return Err(Error::Source(format!("cannot read {}: {error}", path.display()))),
         };
+        let published = record.stages.iter().filter(|stage| !record.withholds(&stage.name));
+        let published = published.map(|stage| stage.name.clone()).collect();
         let dropped = record.dropped.into_iter().map(|row| Subject::Dropped {
             id: row.id.into_owned(),
             stage: row.stage.into_owned(),
@@ -113,6 +119,8 @@ impl Run {
             name: record.run,
             stages: record.stages,
             tainted: record.tainted,
+            failed: record.failed,
+            published,
             store,
         })
     }
@@ -270,7 +278,8 @@ impl Run {
         let gives = |verb: &str| STAGES.iter().find(|entry| *verb == *entry.verb).map(|entry| entry.gives);
         let of_tracks = |stage: &&StageRecord| {
             use stages::rows::Kind::{Clip, Codes, Track};
-            gives(&stage.verb).is_some_and(|kind| [Track, Clip, Codes].contains(&kind))
+            self.published.contains(&stage.name)
+                && gives(&stage.verb).is_some_and(|kind| [Track, Clip, Codes].contains(&kind))
         };
         let went = |stage: &&StageRecord| {
             let past = self.history.as_ref().and_then(|history| history.stage(&stage.name));

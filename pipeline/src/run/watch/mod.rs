@@ -102,6 +102,10 @@ fn session(
         match finished {
             Ok(finished) => {
                 told(json, &finished, absorbed.as_secs_f64());
+                // What failed may be tried again: the dataflow would not.
+                if let Err(error) = finished.ended() {
+                    return wait_out(error, places, cancel);
+                }
                 // From now on these weights are an input.
                 if finished.locked.is_some() {
                     return Ok(After::Again);
