@@ -167,6 +167,40 @@ fn a_file_that_cannot_be_read() {
 }
 
 #[test]
+fn files_that_are_missing_for_one_cause_are_one_warning() {
+    let place = Place::new();
+    let digest = |n: u32| blake3::hash(&fs::read(place.music().join(format!("t{n}.wav"))).expect("a file")).to_hex();
+    let lost = |n: u32| format!("lost{n:02}.wav,CC0-1.0,{}\n", blake3::hash(&n.to_le_bytes()).to_hex());
+    let there = (0..8).map(|n| format!("t{n}.wav,CC0-1.0,{}\n", digest(n)));
+    let rows: String = (0..40).map(lost).chain(there).collect();
+    let table = place.music().join("all.csv");
+    fs::write(&table, format!("path,license,b3\n{rows}")).expect("a table");
+    let file = format!("stage.tracks.file={}", table.display());
+    let sets =
+        ["--set", "stage.tracks.corpus=table", "--set", &file, "--set", "stage.tracks.digest=b3", "--to", "mono"];
+    let said = place.run(&sets);
+    assert_eq!((said.code, said.count("decoded", "dropped")), (Some(0), 40), "{}", said.err);
+    let warnings: Vec<_> = said.all("warning").collect();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    let cause = "No such file or directory (os error 2)";
+    assert_eq!((&warnings[0]["stage"], &warnings[0]["count"]), (&"decoded".into(), &40.into()));
+    assert_eq!(warnings[0]["cause"], *cause);
+    let example = support::text(&warnings[0]["message"]);
+    assert!(example.starts_with("table/lost00.wav: ") && example.ends_with(cause), "{example}");
+    // The record names each.
+    let record = said.record();
+    let rows = record["dropped"].as_array().expect("rows").iter().filter(|row| row["code"] == "failed");
+    assert_eq!(rows.map(|row| support::text(&row["id"])).collect::<BTreeSet<_>>().len(), 40);
+    // To people it is one line.
+    let mut command = refrain(&["run"]);
+    command.arg(place.path().join("tiny.toml")).args(&place.args).args(sets).arg("--store").arg(place.store());
+    let said = Said::of(&command.output().expect("the binary starts"));
+    let lines: Vec<&str> = said.err.lines().filter(|line| line.starts_with("warning: ")).collect();
+    assert_eq!(lines.len(), 1, "{}", said.err);
+    assert!(lines[0].starts_with(&format!("warning: decoded: {cause}: 40 rows, such as table/lost00.wav: ")));
+}
+
+#[test]
 fn what_is_no_file_is_dropped_with_its_reason() {
     let place = Place::new();
     symlink("nowhere.wav", place.music().join("dangling.wav")).expect("a link");

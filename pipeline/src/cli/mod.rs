@@ -24,6 +24,7 @@ use std::{
     io::{self, Write},
     num::NonZeroUsize,
     path::PathBuf,
+    sync::Arc,
     thread,
 };
 use tracing_subscriber::{
@@ -181,10 +182,15 @@ impl Cli {
                     .map_err(Error::Manifest)?;
                 let seat = args.hosts.seat()?;
                 let options = Options { seat, ..args.work.options(&args.store, args.allow_shrink) };
-                let observer = Box::new(progress::Screen::new(args.work.json));
-                match (run::run(plan, &options, cancel_on_interrupt(), observer)?, args.work.json) {
-                    (Ended::Finished(finished), true) => print(&(finished::done(&finished) + "\n")),
-                    (Ended::Finished(finished), false) => print(&finished::summary(&finished)),
+                let screen = Arc::new(progress::Screen::new(args.work.json));
+                let observer = Box::new(progress::Shared(screen.clone()));
+                let ended = run::run(plan, &options, cancel_on_interrupt(), observer);
+                screen.end();
+                match (ended?, args.work.json) {
+                    (Ended::Finished(finished), json) => {
+                        print(&if json { finished::done(&finished) + "\n" } else { finished::summary(&finished) });
+                        finished.ended()?;
+                    }
                     (Ended::Followed(run), true) => print(&(finished::followed(&run) + "\n")),
                     (Ended::Followed(run), false) => print(&format!("run     {run}, published by process 0\n")),
                 }

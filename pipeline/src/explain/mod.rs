@@ -13,7 +13,10 @@ use crate::{
     dataflow::outcome::Outcome,
     explain::reason::{Differences, Reason},
     plan::Plan,
-    record::history::{Fingerprint, History, Labels, Name, Past, parts},
+    record::{
+        Outline,
+        history::{Fingerprint, History, Labels, Name, Past, parts},
+    },
 };
 use compare::Reads;
 pub use compare::{Diff, How};
@@ -48,6 +51,8 @@ pub struct Explainer<'a> {
     stay: RefCell<HashMap<usize, bool>>,
     /// Tracks of the last run by name: what is gone is named by them.
     tracks: OnceCell<BTreeMap<Name, String>>,
+    /// Names of the stages that failed in the last run, or rest on one that did.
+    withheld: OnceCell<BTreeSet<String>>,
     /// By the last run that went on to stages which the last one left out.
     former: Option<Box<Explainer<'a>>>,
 }
@@ -77,8 +82,22 @@ impl<'a> Explainer<'a> {
             let former = Explainer::new(plan, outcome, Some(former), refreshed, pinned, runs);
             Box::new(former)
         });
-        let (runs, stay, tracks) = (runs.into(), RefCell::default(), OnceCell::new());
-        Explainer { plan, outcome, history, refreshed, pinned, runs, past, diffs, waits, stay, tracks, former }
+        let (runs, stay, tracks, withheld) = (runs.into(), RefCell::default(), OnceCell::new(), OnceCell::new());
+        Explainer {
+            plan,
+            outcome,
+            history,
+            refreshed,
+            pinned,
+            runs,
+            past,
+            diffs,
+            waits,
+            stay,
+            tracks,
+            withheld,
+            former,
+        }
     }
 
     /// What explains a stage: the last run that had it, with all that fed it then.
@@ -147,9 +166,21 @@ impl<'a> Explainer<'a> {
             .unwrap_or(Reason::Lost)
     }
 
+    /// Names of the stages that failed in the last run, or rest on one that did.
+    fn withheld(&self) -> &BTreeSet<String> {
+        self.withheld.get_or_init(|| {
+            let last = self.history.and_then(|history| Outline::read(&self.runs.join(&history.run)).ok());
+            let failed = last.into_iter().flat_map(|last| last.failed);
+            failed.flat_map(|failed| std::iter::once(failed.stage).chain(failed.withheld)).collect()
+        })
+    }
+
     /// What is to be said of a stage that the last run did not have.
     fn new_stage(&self, stage: usize) -> Reason {
         let planned = &self.plan.stages[stage];
+        if self.withheld().contains(&planned.name) {
+            return Reason::Unfinished { stage: planned.name.clone() };
+        }
         let label = planned.name.strip_prefix(&planned.of).and_then(|rest| rest.strip_prefix('[')?.strip_suffix(']'));
         let variant = |past: &Past| past.name.split('[').next() == Some(planned.of.as_str());
         let known = self.history.is_some_and(|history| history.stages.iter().any(variant));

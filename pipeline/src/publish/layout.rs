@@ -1,7 +1,12 @@
 //! Where the files of a run lie in its tree: `codes/`, `model/`, `audio/`; of a sweep, what differs between points below
 //! a folder for each point, such as `audio/top_p=0.9/`.
 
-use crate::{dataflow::outcome::Outcome, error::Error, plan::Plan, record::sweep_table::Results};
+use crate::{
+    dataflow::outcome::Outcome,
+    error::Error,
+    plan::Plan,
+    record::{stage_record::PointRecord, sweep_table::Results},
+};
 use datasets::{Digest, Key, store::Store, tables::tracks};
 use rayon::prelude::*;
 use stages::{
@@ -177,18 +182,18 @@ pub fn views(plan: &Plan, outcome: &Outcome) -> BTreeMap<String, Digest> {
     views
 }
 
-/// The sweep as the record tells of it: each point with its values, and its stages that other points do not share.
-pub fn points(plan: &Plan) -> Option<serde_json::Value> {
+/// The points of a sweep for the record. `None` of a plan without one.
+pub fn points(plan: &Plan) -> Option<Vec<PointRecord>> {
     let sweep = plan.sweep.as_ref()?;
     let points = sweep.points.iter().map(|point| {
         let own = point.stages.iter().map(|&stage| &plan.stages[stage]);
-        let differing = own.filter(|stage| sweep.stages.contains(&stage.of)).map(|stage| &stage.name);
-        serde_json::json!({
-            "name": point.name,
-            "folder": point.folder,
-            "values": point.values,
-            "stages": differing.collect::<Vec<_>>(),
-        })
+        let differing = own.filter(|stage| sweep.stages.contains(&stage.of)).map(|stage| stage.name.clone());
+        PointRecord {
+            folder: point.folder.clone(),
+            name: point.name.clone(),
+            stages: differing.collect(),
+            values: point.values.clone(),
+        }
     });
     Some(points.collect())
 }

@@ -9,16 +9,14 @@ pub mod run_json;
 pub mod timing;
 pub mod withdrawal;
 
-use crate::record::sweep_table;
 use crate::{
     error::Error,
     plan::Plan,
     publish::{
         publication::Run,
-        run_json::record,
         timing::{timing, write_timing},
     },
-    record::{published::Published, scores, summary::Summary},
+    record::{self, published::Published, scores, summary::Summary, sweep_table},
     report::{self, attribution_md, html},
 };
 use datasets::{
@@ -36,8 +34,6 @@ use std::{
     time::Instant,
 };
 
-/// The file of a run's record; a tree is whole when it holds the record that belongs to it.
-pub(crate) const RECORD: &str = "run.json";
 /// The table of what was withdrawn.
 const QUARANTINE: &str = "quarantine.tsv";
 
@@ -56,8 +52,7 @@ pub fn publish(run: &Run<'_>) -> Result<Published, Error> {
         || collect::attribution(run),
     );
     let files = files?;
-    let record = record(run, &name, &files, &scores);
-    let mut texts = BTreeMap::from([(RECORD, record)]);
+    let mut texts = BTreeMap::from([(record::FILE, run_json::text(run, &name, &files, scores))]);
     if !run.withdrawn.tombstones.is_empty() {
         texts.insert(QUARANTINE, withdrawal::quarantine(&run.withdrawn.tombstones));
     }
@@ -184,7 +179,7 @@ pub fn again(
     workers: usize,
     started: Instant,
 ) -> Result<(), StoreError> {
-    let text = timing(plan, &published.run, summary, workers, 1, started);
-    write_timing(&published.folder, &text)?;
+    let timing = timing(plan, &published.run, summary, workers, 1, started);
+    write_timing(&published.folder, &timing)?;
     point_latest(&store.runs(), &published.run)
 }

@@ -4,7 +4,11 @@
 //! is every song that was made from it. The store remembers taints with the models: once the old runs are cleaned up,
 //! nothing else in it knows what the samples were of.
 
-use crate::{dataflow::outcome::Outcome, plan::Plan};
+use crate::{
+    dataflow::outcome::Outcome,
+    plan::Plan,
+    record::tainted::{Tainted, Tombstone},
+};
 use datasets::{
     Digest, Key,
     corpus::{Member, Name, OptOut, Withdrawal},
@@ -12,43 +16,11 @@ use datasets::{
     store::{Recorded, Store, StoreError},
 };
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 use stages::{flow::Env, media::lineage};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
-
-/// What stays of a track.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Tombstone {
-    /// Its id; empty where its file is gone and the list names it otherwise.
-    pub id: String,
-    /// The day on which it was withdrawn.
-    pub date: String,
-    /// What shows it.
-    pub evidence: String,
-}
-
-impl Tombstone {
-    fn new(id: &str, line: &Withdrawal) -> Tombstone {
-        let id = if id.is_empty() { line.id.clone().unwrap_or_default() } else { id.to_owned() };
-        Tombstone { id, date: line.date.clone(), evidence: line.evidence.clone() }
-    }
-}
-
-/// A model that was trained on what is withdrawn now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Tainted {
-    /// The stage that gives it.
-    pub stage: String,
-    /// Its digest.
-    pub model: Digest,
-    /// The tracks.
-    pub withdrawn: Vec<Tombstone>,
-    /// Songs of this run that were made from it: `stage/name`.
-    pub songs: Vec<String>,
-}
 
 /// What the opt-out lists of a run withdraw.
 #[derive(Debug, Default)]

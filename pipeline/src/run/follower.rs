@@ -121,6 +121,10 @@ pub(crate) fn gather(cluster: &Cluster, share: &Share, env: &Env) -> Result<(), 
         for Work { stage, executed, cost, cached, notes } in account.work {
             env.ledger.add(&stage, StageLedger { executed, cost, cached, notes, ..StageLedger::default() });
         }
+        // Wherever a stage failed, the run says it in the same words.
+        for (stage, why) in account.failed {
+            env.ledger.fail(Failure::Stage { stage, why });
+        }
         for (code, why) in account.failures {
             env.ledger.fail(Failure::Elsewhere { code, why });
         }
@@ -177,11 +181,14 @@ pub(crate) fn follow(
         cached,
         notes,
     });
-    let account = Account {
-        work: work.collect(),
-        failures: failures.into_iter().map(run::failure::told).collect(),
-        keys: env.store.touched(&BTreeSet::new()),
-    };
+    let (mut failed, mut others) = (Vec::new(), Vec::new());
+    for failure in failures {
+        match failure {
+            Failure::Stage { stage, why } => failed.push((stage, why)),
+            other => others.push(run::failure::told(other)),
+        }
+    }
+    let account = Account { work: work.collect(), failed, failures: others, keys: env.store.touched(&BTreeSet::new()) };
     cluster.hand_in(share.parts(), account);
     cluster.published()
 }

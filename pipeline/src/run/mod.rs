@@ -7,6 +7,7 @@ pub mod finished;
 pub(crate) mod follower;
 pub mod guard;
 pub mod inputs;
+pub(crate) mod partial;
 pub mod prepare;
 pub mod unchanged;
 pub mod watch;
@@ -74,8 +75,12 @@ pub fn run(plan: Plan, options: &Options, cancel: Cancel, observer: Box<dyn Obse
     let cluster = Cluster::join(seat, &follower::facts(&plan, options), &cancel)?;
     if cluster.leads() {
         let finished = lead(plan, options, cancel, observer, Some(&cluster));
-        let run = finished.as_ref().map(|finished| finished.published.run.as_str());
-        cluster.end(run);
+        let ended = finished.as_ref().map(Finished::ended);
+        cluster.end(match (&finished, &ended) {
+            (Ok(finished), Ok(Ok(()))) => Ok(&finished.published.run),
+            (_, Ok(Err(error))) | (Err(error), _) => Err(error),
+            (Ok(_), Err(error)) => Err(error),
+        });
         return finished.map(|finished| Ended::Finished(Box::new(finished)));
     }
     let followed = follower::follow(&plan, options, cancel, observer, &cluster);
@@ -105,7 +110,7 @@ fn lead(
         publish::again(&plan, &env.store, &published, &summary, options.workers, started)?;
         root::record(&env.store, &plan, &Outcome::default(), &Withdrawn::default(), &published.run, true)?;
         env.store.flush()?;
-        return Ok(Finished { summary, published, wall: started.elapsed(), locked: None });
+        return Ok(Finished { summary, published, wall: started.elapsed(), locked: None, failed: Vec::new() });
     }
     if let Some(cluster) = cluster {
         follower::start(cluster, &plan, &env, &pins).map_err(|error| early(&env, error))?;

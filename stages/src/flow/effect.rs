@@ -20,7 +20,7 @@ use datasets::{
     Digest,
     effect::{Effect, Fault, Load, Refusal},
     row::{Dropped, Pending, Track, Waiting},
-    store::StoreError,
+    store::{StoreError, fault},
 };
 use differential_dataflow::AsCollection;
 use std::{
@@ -238,7 +238,11 @@ fn perform(effect: &dyn Erased, env: &Env, stage: &str, key: Digest, work: &[u8]
         return Some(outcome);
     }
     let started = Instant::now();
-    let result = catch_unwind(AssertUnwindSafe(|| effect.run(work)));
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        let fault = if effect.corpus() { fault::stage(stage) } else { Ok(()) };
+        fault.map_err(|error| Fault::Refused(Refusal { code: "fault".into(), why: error.to_string() }))?;
+        effect.run(work)
+    }));
     let took = started.elapsed();
     if effect.corpus()
         && let Some(failure) = corpus_failure(stage, &result)
