@@ -6,7 +6,7 @@ use crate::{
     error::Error,
     explain::{approved::Approved, preview::Preview},
     plan::Plan,
-    run::{self, prepare::Options},
+    run::{self, prepare::Options, what_if::WhatIf},
 };
 use clap::Args;
 use stages::flow::Cancel;
@@ -125,13 +125,22 @@ pub(crate) struct PlanArgs {
     /// Save the plan, for `run --plan`
     #[arg(long, value_name = "FILE")]
     pub(crate) save: Option<PathBuf>,
+    /// Price the withdrawal of this track: plan as if an opt-out list named it
+    #[arg(long, value_name = "TRACK", conflicts_with = "save")]
+    pub(crate) without: Vec<String>,
+    /// Price the loss of this license: plan as if every stage that judges licenses denied it
+    #[arg(long, value_name = "LICENSE", conflicts_with = "save")]
+    pub(crate) deny: Vec<String>,
 }
 
 impl PlanArgs {
     /// What a run would do; saved where that is asked for.
     pub(crate) fn preview(&self, plan: Plan, cancel: Cancel) -> Result<Preview, Error> {
         let options = self.work.options(&self.store, false);
-        let Some(path) = &self.save else { return run::dry(plan, &options, cancel) };
+        let Some(path) = &self.save else {
+            let what_if = WhatIf { without: self.without.clone(), deny: self.deny.clone() };
+            return run::dry(plan, &options, cancel, &what_if);
+        };
         let (preview, approved) = run::approvable(&Arc::new(plan), &options, cancel)?;
         approved.save(path).map_err(|error| Error::Usage(format!("the plan cannot be saved: {error}")))?;
         Ok(preview)

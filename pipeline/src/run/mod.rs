@@ -10,6 +10,7 @@ pub mod inputs;
 pub mod prepare;
 pub mod unchanged;
 pub mod watch;
+pub mod what_if;
 
 use crate::{
     dataflow::{cluster::Cluster, execute, outcome::Outcome},
@@ -28,6 +29,7 @@ use crate::{
         finished::Finished,
         inputs::Facts,
         prepare::{Options, Prepared, env, prepare},
+        what_if::WhatIf,
     },
 };
 use stages::flow::{Cancel, Event, Observer};
@@ -42,12 +44,13 @@ pub enum Ended {
     Followed(String),
 }
 
-/// Looks what a run would do, without doing it, and why.
+/// Looks what a run would do, without doing it, and why, as if what `what_if` names were withdrawn.
 ///
 /// # Errors
 /// See [`Error`].
-pub fn dry(plan: Plan, options: &Options, cancel: Cancel) -> Result<Preview, Error> {
-    look(&Arc::new(plan), options, cancel, false).map(|(preview, _)| preview)
+pub fn dry(plan: Plan, options: &Options, cancel: Cancel, what_if: &WhatIf) -> Result<Preview, Error> {
+    let plan = Arc::new(what_if.denied(plan)?);
+    look(&plan, options, cancel, what_if, false).map(|(preview, _)| preview)
 }
 
 /// [`dry`], and the plan as it can be saved for a run that keeps to it.
@@ -55,7 +58,7 @@ pub fn dry(plan: Plan, options: &Options, cancel: Cancel) -> Result<Preview, Err
 /// # Errors
 /// See [`Error`].
 pub fn approvable(plan: &Arc<Plan>, options: &Options, cancel: Cancel) -> Result<(Preview, Approved), Error> {
-    let (preview, basis) = look(plan, options, cancel, true)?;
+    let (preview, basis) = look(plan, options, cancel, &WhatIf::default(), true)?;
     let basis = basis.ok_or_else(|| Error::Bug("a plan without what it was computed from".into()))?;
     let approved = Approved::of(plan, &preview, basis);
     Ok((preview, approved))
@@ -66,9 +69,12 @@ fn look<'o>(
     plan: &Arc<Plan>,
     options: &'o Options,
     cancel: Cancel,
+    what_if: &WhatIf,
     basis: bool,
 ) -> Result<(Preview, Option<Basis<'o>>), Error> {
-    let prepared = prepare(plan, options, true, cancel, Box::new(()), None)?;
+    let mut prepared = prepare(plan, options, true, cancel, Box::new(()), None)?;
+    let env = Arc::get_mut(&mut prepared.env).ok_or_else(|| Error::Bug("an environment in use".into()))?;
+    what_if.withdraw(plan, env);
     let pinned: Vec<bool> = prepared.pins.iter().map(Option::is_some).collect();
     let basis = basis.then(|| Basis {
         inputs: inputs::inputs(plan, &prepared.found),
@@ -82,6 +88,7 @@ fn look<'o>(
         return Err(error);
     }
     let outcome = Outcome { stages: outcome.stages, failures: Vec::new() };
+    what_if.check(plan, &outcome)?;
     let basis = basis.map(|basis| {
         let weights = finish::pinned(plan, &outcome).map(|(stage, weights)| (stage.name.clone(), weights));
         Basis { weights: weights.collect(), ..basis }

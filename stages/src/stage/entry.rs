@@ -42,6 +42,8 @@ pub struct StageSpec {
     pub random: bool,
     /// Whether its results hold for one class of arithmetic.
     pub numeric: bool,
+    /// Whether it refuses tracks by their license, and those that are withdrawn.
+    pub judges: bool,
     /// The documentation of its settings.
     pub fields: fn() -> Vec<Field>,
     /// Lowers settings; all complaints go into the list.
@@ -64,6 +66,7 @@ impl StageSpec {
             unit: S::UNIT,
             random: S::RANDOM,
             numeric: S::NUMERIC,
+            judges: S::JUDGES,
             fields: S::fields,
             lower: lower::<S>,
         }
@@ -104,6 +107,11 @@ pub trait ConfiguredStage: Send + Sync {
     fn refresh(&self) -> Option<Refresh>;
     /// The opt-out list that it heeds, where a relative path starts at `base`.
     fn exclude(&self, base: &Path) -> Option<PathBuf>;
+    /// See [`Stage::denying`].
+    ///
+    /// # Errors
+    /// The first word that names no license, with what is wrong about it.
+    fn denying(&self, licenses: &[String]) -> Result<Arc<dyn ConfiguredStage>, String>;
     /// See [`Stage::live`].
     fn live(&self) -> Option<Vec<u8>>;
     /// [`ConfiguredStage::shown`] but for the settings of [`Stage::LIVE`].
@@ -138,6 +146,9 @@ impl<S: Stage> ConfiguredStage for Lowered<S> {
     }
     fn exclude(&self, base: &Path) -> Option<PathBuf> {
         self.0.exclude().map(|path| path.resolve(base))
+    }
+    fn denying(&self, licenses: &[String]) -> Result<Arc<dyn ConfiguredStage>, String> {
+        Ok(Arc::new(Lowered(self.0.denying(licenses)?)))
     }
     fn live(&self) -> Option<Vec<u8>> {
         self.0.live()

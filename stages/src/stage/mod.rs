@@ -101,6 +101,8 @@ pub trait Stage: Settings + Clone + Send + Sync + 'static {
     const RANDOM: bool = false;
     /// Whether its results hold for one class of arithmetic, decoder and resampler: they are in its keys.
     const NUMERIC: bool = false;
+    /// Whether it refuses tracks by their license, and those that are withdrawn.
+    const JUDGES: bool = false;
     /// The settings that people change often, by name: where a dataflow stays up, they come as rows of
     /// [`Context::settings`], so that other values are a change of rows.
     const LIVE: &'static [&'static str] = &[];
@@ -128,6 +130,14 @@ pub trait Stage: Settings + Clone + Send + Sync + 'static {
     /// The list of withdrawn tracks that it heeds; [`Env::optouts`] holds it.
     fn exclude(&self) -> Option<&PathSetting> {
         None
+    }
+
+    /// The same stage, which also refuses these licenses; itself where it judges none.
+    ///
+    /// # Errors
+    /// The first word that names no license, with what is wrong about it.
+    fn denying(&self, _licenses: &[String]) -> Result<Self, String> {
+        Ok(self.clone())
     }
 
     /// The row that the settings of [`Stage::LIVE`] are, packed.

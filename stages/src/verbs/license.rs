@@ -83,7 +83,7 @@ impl Judge {
         match self.withdrawn.as_ref().and_then(|list| list.find(&Member::of(&track.view()))) {
             None => Ok(track),
             Some(line) => {
-                let why = format!("withdrawn on {}: {}", line.date, line.evidence);
+                let why = line.to_string();
                 Err(Dropped { id: track.id, code: Dropped::WITHDRAWN.into(), why: why.into(), failed: false })
             }
         }
@@ -150,6 +150,7 @@ impl Stage for License {
     const CARDINALITY: Cardinality = Cardinality::OneToOne;
     const UNIT: &'static str = "tracks";
     const LIVE: &'static [&'static str] = &["allow", "deny", "unknown"];
+    const JUDGES: bool = true;
     type In = Track;
     type Out = Track;
 
@@ -175,6 +176,19 @@ impl Stage for License {
 
     fn exclude(&self) -> Option<&PathSetting> {
         self.exclude.as_ref()
+    }
+
+    fn denying(&self, licenses: &[String]) -> Result<License, String> {
+        let more = |license: &&String| !self.deny.contains(*license);
+        let deny = self.deny.iter().chain(licenses.iter().filter(more)).cloned().collect();
+        let stage = License { deny, ..self.clone() };
+        match stage.policy().err().and_then(|wrong| wrong.into_iter().next()) {
+            None => Ok(stage),
+            Some(wrong) => {
+                let near = wrong.suggestion.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+                Err(format!("{:?}, {}{near}", wrong.pattern, wrong.reason))
+            }
+        }
     }
 
     fn live(&self) -> Option<Vec<u8>> {

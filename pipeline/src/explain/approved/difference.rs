@@ -145,7 +145,9 @@ fn items(name: &str, was: Option<&Stage>, is: &Stage, named: &Named, moved: bool
         false if number == 1 => {
             format!("1 result of `{name}` that the plan counted on is not in the store any more: {examples}")
         }
-        false => format!("{number} results of `{name}` that the plan counted on are not in the store any more: {examples}"),
+        false => {
+            format!("{number} results of `{name}` that the plan counted on are not in the store any more: {examples}")
+        }
     });
 }
 

@@ -76,7 +76,8 @@ mod tests {
     fn an_item_is_named_by_its_id_or_by_what_stands_for_it() {
         let named = named(&["folder/a", "test/01"], &["folder/b", "train/1", "valid/all", "new/new"]);
         let yes = ["folder/a", "folder/b", "folder/b@0+16", "test/01", "train/1", "train/10", "valid/0", "valid/all"];
-        let no = ["folder/c", "folder/a@0+16", "folder/b@x", "train/0", "train/all", "test/011", "valid/x", "folder/new"];
+        let no =
+            ["folder/c", "folder/a@0+16", "folder/b@x", "train/0", "train/all", "test/011", "valid/x", "folder/new"];
         assert!(yes.iter().all(|id| named.names("s", id)), "{named:?}");
         assert_eq!(no.iter().filter(|id| named.names("s", id)).count(), 0, "{named:?}");
         assert!(named.names("s", "new/all") && named.names("s", "new/0") && !named.names("s", "new/song"));
