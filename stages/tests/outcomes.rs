@@ -59,6 +59,7 @@ fn outcomes(store: &Path, dry: bool) -> BTreeSet<String> {
         pcm_cache: 0,
         observer: Box::new(()),
         peers: None,
+        permit: None,
     });
     timely::execute_directly(move |worker| {
         let told: Arc<Mutex<Vec<(String, isize)>>> = Arc::default();

@@ -4,6 +4,7 @@
 //! the rows are compared stage by stage, the rows by the digests of what heavy work reads of them. A row that differs is
 //! followed back to the stage where the difference starts.
 
+pub mod approved;
 mod compare;
 mod pending;
 pub mod preview;

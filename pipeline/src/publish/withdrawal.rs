@@ -66,7 +66,7 @@ pub fn look(plan: &Plan, outcome: &mut Outcome, env: &Env) -> Result<Withdrawn, 
     for row in outcome.stages.iter_mut().flat_map(|stage| Arc::make_mut(&mut stage.dropped)) {
         if let Some(line) = find(&Member::named(&row.id)) {
             row.code = Dropped::WITHDRAWN.into();
-            row.why = format!("withdrawn on {}: {}", line.date, line.evidence).into();
+            row.why = line.to_string().into();
             row.failed = false;
             found.tombstones.insert(Tombstone::new(&row.id, line));
         }

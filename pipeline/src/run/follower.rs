@@ -58,6 +58,7 @@ pub(crate) fn facts(plan: &Plan, options: &Options) -> Vec<(String, String)> {
         ("number of workers (-w)", options.workers.to_string()),
         ("manifest, --set or --to", manifest.finish().short(12)),
         ("--refresh", refresh),
+        ("--plan", options.approved.as_ref().map_or_else(|| "none".to_owned(), |plan| plan.digest().short(12))),
         ("--rehash", options.rehash.to_string()),
         ("--allow-shrink", options.allow_shrink.to_string()),
     ];

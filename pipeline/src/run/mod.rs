@@ -11,11 +11,16 @@ pub(crate) mod partial;
 pub mod prepare;
 pub mod unchanged;
 pub mod watch;
+pub mod what_if;
 
 use crate::{
     dataflow::{cluster::Cluster, execute, outcome::Outcome},
     error::Error,
-    explain::{Explainer, preview::Preview},
+    explain::{
+        Explainer,
+        approved::{self, Approved, Basis},
+        preview::Preview,
+    },
     plan::{Plan, PlannedStage},
     publish::{self, root, withdrawal::Withdrawn},
     record::history::History,
@@ -25,10 +30,11 @@ use crate::{
         finished::Finished,
         inputs::Facts,
         prepare::{Options, Prepared, env, prepare},
+        what_if::WhatIf,
     },
 };
 use stages::flow::{Cancel, Event, Observer};
-use std::{sync::Arc, time::Instant};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 /// How a run ended well.
 #[derive(Debug)]
@@ -39,28 +45,63 @@ pub enum Ended {
     Followed(String),
 }
 
-/// Looks what a run would do, without doing it, and why.
+/// Looks what a run would do, without doing it, and why, as if what `what_if` names were withdrawn.
 ///
 /// # Errors
 /// See [`Error`].
-pub fn dry(plan: Plan, options: &Options, cancel: Cancel) -> Result<Preview, Error> {
-    let plan = Arc::new(plan);
-    let prepared = prepare(&plan, options, true, cancel, Box::new(()), None)?;
+pub fn dry(plan: Plan, options: &Options, cancel: Cancel, what_if: &WhatIf) -> Result<Preview, Error> {
+    let plan = Arc::new(what_if.denied(plan)?);
+    look(&plan, options, cancel, what_if, false).map(|(preview, _)| preview)
+}
+
+/// [`dry`], and the plan as it can be saved for a run that keeps to it.
+///
+/// # Errors
+/// See [`Error`].
+pub fn approvable(plan: &Arc<Plan>, options: &Options, cancel: Cancel) -> Result<(Preview, Approved), Error> {
+    let (preview, basis) = look(plan, options, cancel, &WhatIf::default(), true)?;
+    let basis = basis.ok_or_else(|| Error::Bug("a plan without what it was computed from".into()))?;
+    let approved = Approved::of(plan, &preview, basis);
+    Ok((preview, approved))
+}
+
+/// What a run would do; where `basis` is asked for, with what that was computed from.
+fn look<'o>(
+    plan: &Arc<Plan>,
+    options: &'o Options,
+    cancel: Cancel,
+    what_if: &WhatIf,
+    basis: bool,
+) -> Result<(Preview, Option<Basis<'o>>), Error> {
+    let mut prepared = prepare(plan, options, true, cancel, Box::new(()), None)?;
+    let env = Arc::get_mut(&mut prepared.env).ok_or_else(|| Error::Bug("an environment in use".into()))?;
+    what_if.withdraw(plan, env);
     let pinned: Vec<bool> = prepared.pins.iter().map(Option::is_some).collect();
-    let share = execute(&plan, &prepared.env, prepared.found, prepared.pins, options.workers, None)?;
-    let outcome = share.outcome(&plan, &prepared.env);
+    let basis = basis.then(|| Basis {
+        inputs: inputs::inputs(plan, &prepared.found),
+        rows: prepared.found.iter().map(approved::rows).collect(),
+        weights: BTreeMap::new(),
+        refresh: &options.refresh,
+    });
+    let share = execute(plan, &prepared.env, prepared.found, prepared.pins, options.workers, None)?;
+    let outcome = share.outcome(plan, &prepared.env);
     if let Some(error) = failure(outcome.failures) {
         return Err(error);
     }
     let outcome = Outcome { stages: outcome.stages, failures: Vec::new() };
+    what_if.check(plan, &outcome)?;
+    let basis = basis.map(|basis| {
+        let weights = finish::pinned(plan, &outcome).map(|(stage, weights)| (stage.name.clone(), weights));
+        Basis { weights: weights.collect(), ..basis }
+    });
     let store = &prepared.env.store;
     let refreshed = |stage: &PlannedStage| options.refresh.iter().any(|name| *name == stage.name || *name == stage.of);
     let refreshed: Vec<bool> = plan.stages.iter().map(refreshed).collect();
     let history = History::of(store, &plan.name)?;
-    let preview = Preview::of(&Explainer::new(&plan, &outcome, history.as_ref(), &refreshed, &pinned, &store.runs()));
+    let preview = Preview::of(&Explainer::new(plan, &outcome, history.as_ref(), &refreshed, &pinned, &store.runs()));
     // Millions of rows take a second to be freed, and nobody waits for it.
     std::thread::spawn(move || drop(outcome));
-    Ok(preview)
+    Ok((preview, basis))
 }
 
 /// Runs a plan and publishes what came of it, alone or as one of several processes.
@@ -96,9 +137,15 @@ fn lead(
     cluster: Option<&Cluster>,
 ) -> Result<Finished, Error> {
     let started = Instant::now();
+    if let Some(approved) = &options.approved {
+        guard::approved(approved, &approvable(&plan, options, cancel.clone())?.1)?;
+    }
     let Prepared { env, mut lock, pins, found } = prepare(&plan, options, false, cancel, observer, cluster)?;
     let history = History::of(&env.store, &plan.name)?.unwrap_or_default();
     let facts = Facts::of(&plan, &found);
+    if let Some(approved) = &options.approved {
+        guard::still(approved, &facts)?;
+    }
     if !options.allow_shrink {
         guard::sources(&plan, &facts, &history).map_err(Error::Guard)?;
     }

@@ -237,6 +237,11 @@ fn perform(effect: &dyn Erased, env: &Env, stage: &str, key: Digest, work: &[u8]
         env.event(Event::Shared { stage: stage.into() });
         return Some(outcome);
     }
+    if env.permit.as_ref().is_some_and(|permit| !permit.allows(stage, &id)) {
+        env.ledger.fail(Failure::Unplanned { stage: stage.into(), id });
+        env.cancel.cancel();
+        return None;
+    }
     let started = Instant::now();
     let result = catch_unwind(AssertUnwindSafe(|| {
         let fault = if effect.corpus() { fault::stage(stage) } else { Ok(()) };

@@ -16,7 +16,7 @@ mod sources;
 pub(crate) mod whole;
 
 pub use effect::{Done, Item, memoised};
-pub use env::{Cancel, Env, Peers};
+pub use env::{Cancel, Env, Peers, Permit};
 pub use event::{Event, Observer};
 pub use failure::Failure;
 pub use ledger::{Cost, Ledger, StageLedger};

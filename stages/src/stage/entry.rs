@@ -43,6 +43,8 @@ pub struct StageSpec {
     pub random: bool,
     /// Versions in the keys of its effect.
     pub versions: &'static [Version],
+    /// Whether it refuses tracks by their license, and those that are withdrawn.
+    pub judges: bool,
     /// The documentation of its settings.
     pub fields: fn() -> Vec<Field>,
     /// Lowers settings; all complaints go into the list.
@@ -65,6 +67,7 @@ impl StageSpec {
             unit: S::UNIT,
             random: S::RANDOM,
             versions: S::VERSIONS,
+            judges: S::JUDGES,
             fields: S::fields,
             lower: lower::<S>,
         }
@@ -107,6 +110,11 @@ pub trait ConfiguredStage: Send + Sync {
     fn refresh(&self) -> Option<Refresh>;
     /// The opt-out list that it heeds, where a relative path starts at `base`.
     fn exclude(&self, base: &Path) -> Option<PathBuf>;
+    /// See [`Stage::denying`].
+    ///
+    /// # Errors
+    /// The first word that names no license, with what is wrong about it.
+    fn denying(&self, licenses: &[String]) -> Result<Arc<dyn ConfiguredStage>, String>;
     /// See [`Stage::live`].
     fn live(&self) -> Option<Vec<u8>>;
     /// Every setting of some roles with its value in TOML.
@@ -142,6 +150,9 @@ impl<S: Stage> ConfiguredStage for Lowered<S> {
     }
     fn exclude(&self, base: &Path) -> Option<PathBuf> {
         self.0.exclude().map(|path| path.resolve(base))
+    }
+    fn denying(&self, licenses: &[String]) -> Result<Arc<dyn ConfiguredStage>, String> {
+        Ok(Arc::new(Lowered(self.0.denying(licenses)?)))
     }
     fn live(&self) -> Option<Vec<u8>> {
         self.0.live()

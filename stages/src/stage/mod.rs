@@ -104,6 +104,8 @@ pub trait Stage: Settings + Clone + Send + Sync + 'static {
     const RANDOM: bool = false;
     /// Versions for which its results hold, in the order in which they are in its keys.
     const VERSIONS: &'static [Version] = &[];
+    /// Whether it refuses tracks by their license, and those that are withdrawn.
+    const JUDGES: bool = false;
     /// The rows it takes.
     type In: Inputs;
     /// The rows it gives.
@@ -128,6 +130,14 @@ pub trait Stage: Settings + Clone + Send + Sync + 'static {
     /// The list of withdrawn tracks that it heeds; [`Env::optouts`] holds it.
     fn exclude(&self) -> Option<&PathSetting> {
         None
+    }
+
+    /// The same stage, which also refuses these licenses; itself where it judges none.
+    ///
+    /// # Errors
+    /// The first word that names no license, with what is wrong about it.
+    fn denying(&self, _licenses: &[String]) -> Result<Self, String> {
+        Ok(self.clone())
     }
 
     /// The row that the settings of [`Role::Live`](crate::settings::Role::Live) are, packed: where a dataflow stays up,

@@ -87,7 +87,7 @@ impl Judge {
         match self.withdrawn.as_ref().and_then(|list| list.find(&Member::of(&track.view()))) {
             None => Ok(track),
             Some(line) => {
-                let why = format!("withdrawn on {}: {}", line.date, line.evidence);
+                let why = line.to_string();
                 Err(Dropped { id: track.id, code: Dropped::WITHDRAWN.into(), why: why.into(), failed: false })
             }
         }
@@ -153,6 +153,7 @@ impl Stage for License {
     const PORTS: &'static [Port] = &[Port::many("tracks", Kind::Track)];
     const CARDINALITY: Cardinality = Cardinality::OneToOne;
     const UNIT: &'static str = "tracks";
+    const JUDGES: bool = true;
     type In = Track;
     type Out = Track;
 
@@ -178,6 +179,19 @@ impl Stage for License {
 
     fn exclude(&self) -> Option<&PathSetting> {
         self.exclude.as_ref()
+    }
+
+    fn denying(&self, licenses: &[String]) -> Result<License, String> {
+        let more = |license: &&String| !self.deny.contains(*license);
+        let deny = self.deny.iter().chain(licenses.iter().filter(more)).cloned().collect();
+        let stage = License { deny, ..self.clone() };
+        match stage.policy().err().and_then(|wrong| wrong.into_iter().next()) {
+            None => Ok(stage),
+            Some(wrong) => {
+                let near = wrong.suggestion.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+                Err(format!("{:?}, {}{near}", wrong.pattern, wrong.reason))
+            }
+        }
     }
 
     fn live(&self) -> Option<Vec<u8>> {
