@@ -232,9 +232,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::open(folder.path()).expect("a store");
         let [a, b, c, gone] = [b"a", b"b", b"c", b"g"].map(|name| Digest::of(name));
-        store.remember(a, b"value").expect("remembered");
-        store.remember(b, &[&b"xyz"[..], &gone.0, b"t"].concat()).expect("remembered");
-        store.remember_with(c, &[gone], b"value").expect("remembered");
+        store.receipts.put(a, &[], b"value").expect("remembered");
+        store.receipts.put(b, &[], &[&b"xyz"[..], &gone.0, b"t"].concat()).expect("remembered");
+        store.receipts.put(c, &[gone], b"value").expect("remembered");
         assert_eq!(store.touched(&BTreeSet::new()).len(), 3);
         assert_eq!(store.touched(&BTreeSet::from([gone])), [a]);
     }

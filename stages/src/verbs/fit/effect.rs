@@ -5,7 +5,7 @@ use crate::{
     flow::{Env, Event, Failure, whole::all_read},
     media::{
         checkpoint::Saver,
-        models::{describe, known, recall, remember},
+        models::{describe, known, objects, recall, remember},
         pcm::{self, Excerpt, chain_version, span},
     },
     model::{
@@ -68,7 +68,7 @@ impl Effect for Train {
     }
 
     fn objects(&self, weights: &Weights) -> Vec<Digest> {
-        [Some(weights.digest), weights.curves, weights.lineage].into_iter().flatten().collect()
+        objects(weights)
     }
 
     fn run(&self, corpus: &Vec<Excerpt>) -> Result<Weights, Fault> {

@@ -8,7 +8,6 @@ mod curves;
 mod effect;
 mod settings;
 
-pub(crate) use crate::media::models::known;
 pub(crate) use settings::Fit;
 
 use crate::{

@@ -6,9 +6,10 @@ use crate::{
     media::{
         checkpoint::Saver,
         codes::{Part, unread},
+        models::{load_prior, trained_prior},
     },
     model::prior::{
-        config::{Prior, PriorConfig, Upper},
+        config::{PriorConfig, Upper},
         cost,
         fit::{PriorError, PriorRecord, PriorSettings, PriorSink, Tokens, baselines, bits, fit},
     },
@@ -305,7 +306,7 @@ impl Effect for Measure {
     }
 
     fn run(&self, (learned, train, held_out): &Self::Work) -> Result<row::Prior, Fault> {
-        let prior = load(&self.env.store, &learned.digest)?;
+        let prior = load_prior(&self.env.store, &learned.digest)?;
         let level = prior.config().level;
         let stop = || self.env.cancel.cancelled();
         let score = |tokens: &dyn Tokens| -> Result<Option<u64>, Fault> {
@@ -333,25 +334,13 @@ impl Effect for Measure {
         }
         let prior = learned.clone().row(found);
         // For later runs that pin it.
-        let known = postcard::to_stdvec(&(&prior, trained_on)).map_err(|e| Fault::Failed(e.to_string()))?;
-        self.env.store.remember_with(about(&prior.digest), &self.objects(&prior), &known)?;
+        trained_prior(&prior.digest).put(&self.env.store, &(prior.clone(), trained_on), &self.objects(&prior))?;
         Ok(prior)
     }
 }
 
 fn millionths(bits: f64) -> u64 {
     libm::round(bits * 1e6) as u64
-}
-
-/// A prior that lies in the store.
-pub(crate) fn load(store: &Store, digest: &Digest) -> Result<Prior, Fault> {
-    let bytes = store.get(digest)?;
-    Prior::load(&bytes).map_err(|e| Fault::Failed(format!("the prior {} cannot be used: {e}", digest.short(12))))
-}
-
-/// Under this key lies what a training said of its prior, for later runs that pin it.
-fn about(digest: &Digest) -> Digest {
-    Key::new("prior").digest(digest).finish()
 }
 
 /// The prior that the lock file names stands in for training, whatever the shards are.
@@ -361,8 +350,7 @@ pub(super) fn pinned<'s>(
     train: Rows<'s, Shards>,
     pending: Rows<'s, Waiting>,
 ) -> StageOutput<'s, row::Prior> {
-    let about = cx.env.store.receipt(&about(&digest));
-    let known: Option<(row::Prior, Digest)> = about.and_then(|bytes| postcard::from_bytes(&bytes).ok());
+    let known = trained_prior(&digest).get(&cx.env.store);
     let (env, stage) = (cx.env.clone(), cx.stage.clone());
     if known.is_none() {
         // No row would come of it; the run ends here, with the remedy.
