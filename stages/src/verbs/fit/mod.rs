@@ -4,7 +4,6 @@
 //! The state is saved at most fifteen seconds apart; a run that was killed goes on from there and ends
 //! with the same bytes.
 
-mod curves;
 mod effect;
 mod settings;
 
