@@ -5,7 +5,7 @@ mod support;
 
 use datasets::{
     effect::{Refusal, key},
-    store::Store,
+    store::{Memo, Store},
     synth::{self, Synth},
 };
 use std::{
@@ -384,9 +384,9 @@ fn objects_that_are_lost() {
 }
 
 /// What the store remembers of an effect.
-#[derive(serde::Serialize)]
+#[derive(serde::Serialize, serde::Deserialize)]
 enum Remembered {
-    #[allow(dead_code, reason = "the first variant, as it is stored")]
+    #[expect(dead_code, reason = "the first variant, as it is stored")]
     Result(Vec<u8>),
     Refused(Refusal),
 }
@@ -400,8 +400,7 @@ fn a_piece_that_the_renderer_refused_is_a_dropped_row_in_this_run_and_the_next()
     let store = Store::open(&place.store()).expect("a store");
     let piece = key("ingest synth", synth::REVISION).number(1).number(3).number(2000).number(1).finish();
     let refusal = Refusal { code: "panic".into(), why: "the stage panicked: on purpose".into() };
-    let receipt = postcard::to_stdvec(&Remembered::Refused(refusal)).expect("packed");
-    store.remember_with(piece, &[], &receipt).expect("remembered");
+    Memo::at(piece).put(&store, &Remembered::Refused(refusal), &[]).expect("remembered");
     drop(store);
     let name = Synth { pieces: 3, seed: 1, seconds: 2.0 }.piece(1).key;
     for run in ["first", "next"] {

@@ -7,7 +7,11 @@ use crate::{
     plan::Plan,
     record::{stage_record::PointRecord, sweep_table::Results},
 };
-use datasets::{Digest, Key, store::Store, tables::tracks};
+use datasets::{
+    Digest, Key,
+    store::{Memo, Store},
+    tables::tracks,
+};
 use rayon::prelude::*;
 use stages::{
     rows::{
@@ -147,8 +151,8 @@ pub(crate) fn list(plan: &Plan, outcome: &Outcome, corpus: &Corpus<'_>, store: &
     let sources: Vec<&Kept> = sources.map(|(_, own)| &own.kept).collect();
     let said = Corpus::of(sources);
     let key = Key::new("tracks.parquet").number(3).digest(&corpus.digest()).digest(&said.digest()).finish();
-    let known = store.receipt(&key).and_then(|bytes| Some(Digest(bytes.as_ref().try_into().ok()?)));
-    if let Some(known) = known.filter(|known| store.has(known)) {
+    let memo = Memo::at(key);
+    if let Some(known) = memo.get(store) {
         return Ok(known);
     }
     let part = |first: usize| {
@@ -164,7 +168,7 @@ pub(crate) fn list(plan: &Plan, outcome: &Outcome, corpus: &Corpus<'_>, store: &
     let parts = firsts.chunks(rayon::current_num_threads().max(1)).flat_map(several);
     let bytes = tracks::write(parts).map_err(|e| Error::Bug(format!("the tracks cannot be listed: {e}")))?;
     let digest = store.put(&bytes)?;
-    store.remember_with(key, &[digest], &digest.0)?;
+    memo.put(store, &digest, &[digest])?;
     Ok(digest)
 }
 

@@ -13,7 +13,7 @@ use datasets::{
     Digest, Key,
     corpus::{Member, Name, OptOut, Withdrawal},
     row::{Audio, Dropped, Track},
-    store::{Recorded, Store, StoreError},
+    store::{Memo, Recorded, Store, StoreError},
 };
 use rayon::prelude::*;
 use stages::{flow::Env, media::lineage};
@@ -162,8 +162,8 @@ fn samples(
 type Taints = BTreeMap<Member, Tombstone>;
 
 /// Under this key lies which withdrawn tracks a model was trained on.
-fn taint(model: &Digest) -> Digest {
-    Key::new("withdrawn from under").digest(model).finish()
+fn taint(model: &Digest) -> Memo<Taints> {
+    Memo::at(Key::new("withdrawn from under").digest(model).finish())
 }
 
 fn tainted<'l>(
@@ -177,17 +177,14 @@ fn tainted<'l>(
     for (stage, own) in plan.stages.iter().zip(&outcome.stages) {
         for row in &own.kept.made() {
             let Some((model, lineage)) = lineage::of(store, row)? else { continue };
-            let key = taint(&model);
-            let known: Taints =
-                store.receipt(&key).and_then(|bytes| postcard::from_bytes(&bytes).ok()).unwrap_or_default();
+            let memo = taint(&model);
+            let known = memo.get(store).unwrap_or_default();
             let mut all = known.clone();
             for (member, tombstone) in lineage.iter().filter_map(|sound| samples.get(&Name::digest(sound))) {
                 all.insert(member.clone(), tombstone.clone());
             }
-            if all != known
-                && let Ok(bytes) = postcard::to_stdvec(&all)
-            {
-                store.remember_with(key, &[model], &bytes)?;
+            if all != known {
+                memo.put(store, &all, &[model])?;
             }
             // Only what these lists withdraw: another manifest may have other lists.
             let named = |(member, tombstone): (Member, Tombstone)| Some(Tombstone::new(&tombstone.id, find(&member)?));

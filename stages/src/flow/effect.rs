@@ -20,7 +20,7 @@ use datasets::{
     Digest,
     effect::{Effect, Fault, Load, Refusal},
     row::{Dropped, Pending, Track, Waiting},
-    store::{StoreError, fault},
+    store::{Memo, StoreError, fault},
 };
 use differential_dataflow::AsCollection;
 use std::{
@@ -273,14 +273,9 @@ fn perform(effect: &dyn Erased, env: &Env, stage: &str, key: Digest, work: &[u8]
         let objects = if let Receipt::Ok(output) = &receipt { effect.objects(output) } else { None };
         let objects = objects.unwrap_or_default();
         bytes = objects.iter().filter_map(|object| Some(fs::metadata(env.store.path(object)).ok()?.len())).sum();
-        match postcard::to_stdvec(&receipt) {
-            Ok(packed) => {
-                said = Digest::of(&packed);
-                if let Err(error) = env.store.remember_with(key, &objects, &packed) {
-                    return abort(env, error);
-                }
-            }
-            Err(why) => env.ledger.fail(Failure::Stage { stage: stage.into(), why: why.to_string() }),
+        match Memo::at(key).put(&env.store, &receipt, &objects) {
+            Ok(packed) => said = packed,
+            Err(error) => return abort(env, error),
         }
     }
     if effect.load() == Load::Heavy

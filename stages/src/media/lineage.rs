@@ -1,6 +1,6 @@
 //! Lineage: the sound that a model was trained on.
 
-use crate::{rows::AnyRow, verbs::fit};
+use crate::{media::models, rows::AnyRow};
 use datasets::{
     Digest,
     store::{Store, StoreError},
@@ -21,7 +21,7 @@ pub fn read<'o>(store: &Store, objects: impl IntoIterator<Item = &'o Digest>) ->
 
 /// Those that weights from a file were trained on, as far as they were trained in this store.
 pub fn of_loaded(store: &Store, weights: &Digest) -> BTreeSet<Digest> {
-    fit::known(store, weights)
+    models::known(store, weights)
 }
 
 /// A model and the digests of all samples that it was trained on; `None` of a row that is no model.

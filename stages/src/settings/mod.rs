@@ -207,6 +207,36 @@ impl<'t> Reader<'t> {
 
 /// Declares the settings of a verb. A field without `= default` must be given; after its documentation it may have one
 /// attribute, which says [what it enters](crate::settings#what-enters-a-key).
+///
+/// ```
+/// use stages::settings::{At, Data, Settings, Table, Value, Word};
+///
+/// stages::settings! {
+///     /// Settings of a stage that cuts tracks.
+///     pub struct Cut {
+///         /// The split to cut.
+///         split: String,
+///         /// Frames of a clip (44100).
+///         frames: u32 = 44_100,
+///     }
+/// }
+///
+/// let at = At::default();
+/// let table = |fields: &[(&str, Data)]| {
+///     let field = |(name, data): &(&str, Data)| (Word { text: name.to_string(), at }, Value { data: data.clone(), at });
+///     Table(fields.iter().map(field).collect())
+/// };
+/// let mut wrong = Vec::new();
+/// let cut = Cut::lower(&table(&[("split", Data::String("train".into()))]), at, &mut wrong).unwrap();
+/// assert_eq!((cut.split.as_str(), cut.frames), ("train", 44_100));
+/// // What is left at its default is in no key.
+/// assert_eq!(cut.changed().iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["split"]);
+///
+/// // Everything that is wrong is told at once.
+/// assert!(Cut::lower(&table(&[("frame", Data::Integer(7))]), at, &mut wrong).is_none());
+/// let messages: Vec<&str> = wrong.iter().map(|complaint| complaint.message.as_str()).collect();
+/// assert_eq!(messages, ["unknown field `frame`, expected `frames`", "missing field `split`"]);
+/// ```
 #[macro_export]
 macro_rules! settings {
     ($(#[$meta:meta])* $vis:vis struct $name:ident { $(

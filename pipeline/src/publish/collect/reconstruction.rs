@@ -6,7 +6,7 @@ use datasets::{
     codes::unpack,
     effect::{Fault, numerics},
     row::Codes,
-    store::StoreError,
+    store::{Memo, StoreError},
 };
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -91,8 +91,8 @@ impl Decoder {
         let excerpt = Excerpt::of(&codes.clip);
         let key = Key::new("score").number(REVISION).text(numerics()).text(&chain_version()).digest(&self.digest);
         let key = mean.iter().fold(key, |key, band| key.number(band.to_bits()));
-        let key = excerpt.key(key).digest(&codes.blob).finish();
-        if let Some(levels) = env.store.receipt(&key).and_then(|bytes| postcard::from_bytes(&bytes).ok()) {
+        let memo = Memo::at(excerpt.key(key).digest(&codes.blob).finish());
+        if let Some(levels) = memo.get(&env.store) {
             return Ok(Scored { codes: codes.clone(), levels });
         }
         let original = original(env, codes, codes.clip.frames)?;
@@ -105,9 +105,7 @@ impl Decoder {
                 Ok(LevelScore { si_sdr: si_sdr(&original, &sound), log_mel, mean_spectrum })
             })
             .collect::<Result<Vec<_>, Fault>>()?;
-        if let Ok(bytes) = postcard::to_stdvec(&levels) {
-            env.store.remember(key, &bytes)?;
-        }
+        memo.put(&env.store, &levels, &[])?;
         Ok(Scored { codes: codes.clone(), levels })
     }
 }

@@ -4,11 +4,9 @@
 //! The state is saved at most fifteen seconds apart; a run that was killed goes on from there and ends
 //! with the same bytes.
 
-mod curves;
 mod effect;
 mod settings;
 
-pub(crate) use crate::media::models::known;
 pub(crate) use settings::Fit;
 
 use crate::{

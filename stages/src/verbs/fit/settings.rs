@@ -5,7 +5,8 @@
 use crate::{
     model::{
         codec::{CodecConfig, LevelConfig},
-        fit::{FitSettings, LevelFit, Schedule},
+        fit::{FitSettings, LevelFit},
+        training::Schedule,
     },
     settings::Complaint,
     stage::{Places, Refresh},

@@ -7,7 +7,6 @@ use crate::{
     media::models,
     model::prior::sample::SampleError,
     stage::{Context, Stage},
-    verbs::train,
 };
 use datasets::{
     Digest, Key,
@@ -104,7 +103,7 @@ impl Effect for Songs {
     fn run(&self, work: &Work) -> Result<Vec<Made>, Fault> {
         let (codec, priors) = work;
         let store = &self.env.store;
-        let loaded = priors.iter().map(|prior| train::load(store, prior)).collect::<Result<Vec<_>, _>>()?;
+        let loaded = priors.iter().map(|prior| models::load_prior(store, prior)).collect::<Result<Vec<_>, _>>()?;
         let models = Models::new(&models::load(&self.env, codec)?, codec, &loaded).map_err(fault)?;
         let ask = self.settings.ask();
         let named = models.songs(&ask, &self.seed).map_err(fault)?;

@@ -7,7 +7,6 @@
 mod effect;
 mod settings;
 
-pub(crate) use effect::load;
 pub(crate) use settings::Train;
 
 use crate::{
