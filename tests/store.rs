@@ -386,7 +386,6 @@ fn objects_that_are_lost() {
 /// What the store remembers of an effect.
 #[derive(serde::Serialize, serde::Deserialize)]
 enum Remembered {
-    #[expect(dead_code, reason = "the first variant, as it is stored")]
     Result(Vec<u8>),
     Refused(Refusal),
 }
