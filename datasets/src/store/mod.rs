@@ -15,6 +15,7 @@
 //! up has the store alone.
 
 mod atomic;
+mod error;
 pub mod fault;
 mod log;
 mod memo;
@@ -23,6 +24,7 @@ mod roots;
 mod sweep;
 
 pub use atomic::{Temp, remove, replace, sync_folder, write_atomic};
+pub use error::{FORMAT, StoreError};
 pub use log::Log;
 pub use memo::Memo;
 use receipts::Receipts;
@@ -37,64 +39,6 @@ use std::{
     path::{Path, PathBuf},
     sync::atomic::AtomicBool,
 };
-
-/// The layout that this version reads and writes.
-pub const FORMAT: u32 = 2;
-
-/// What can go wrong with the store. Exit code 4.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The disk said no.
-    #[error("{}", io_sentence(.doing, .path, .source))]
-    Io {
-        /// What was tried: "write", "read", "create".
-        doing: &'static str,
-        /// Where.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// Written by a newer version of Refrain.
-    #[error("the store {} has format {found}; this version of refrain reads up to {FORMAT}: use the newer refrain, or another folder with --store", .path.display())]
-    Newer {
-        /// The store.
-        path: PathBuf,
-        /// Its format.
-        found: u32,
-    },
-    /// Not a store.
-    #[error("{} is not a store of refrain: its file `format` does not hold a number", .0.display())]
-    NotAStore(PathBuf),
-    /// Somebody else has it open.
-    #[error("the store {} is in use by another refrain: try again when that has ended", .0.display())]
-    Busy(PathBuf),
-    /// An object that a receipt names is gone.
-    #[error("object {0} is missing from the store")]
-    Missing(Digest),
-    /// An object's bytes are not what its name says.
-    #[error("object {0} is damaged: its bytes have another digest")]
-    Damaged(Digest),
-}
-
-fn io_sentence(doing: &str, path: &Path, error: &io::Error) -> String {
-    let why = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            "the disk is full; free some space and run again, what is finished is kept"
-        }
-        io::ErrorKind::ReadOnlyFilesystem => "the disk is read-only; choose a folder that can be written with --store",
-        io::ErrorKind::PermissionDenied => "permission denied; choose a folder that can be written with --store",
-        _ => return format!("cannot {doing} {}: {error}", path.display()),
-    };
-    format!("cannot {doing} {}: {why}", path.display())
-}
-
-impl StoreError {
-    /// For `map_err`: names what was tried, and where.
-    pub fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
-        let path = path.to_owned();
-        move |source| StoreError::Io { doing, path, source }
-    }
-}
 
 /// An open store. Cheap to share; all methods take `&self`.
 pub struct Store {

@@ -16,6 +16,7 @@ mod mix;
 mod rng;
 mod score;
 mod theory;
+mod timing;
 mod voice;
 mod wav;
 mod write;
@@ -24,18 +25,12 @@ use genres::{GENRES, Genre};
 use rng::Rng;
 use score::{Draft, Score};
 use theory::{Key, Mode};
+pub use timing::SAMPLE_RATE;
+use timing::{LEAD_IN, RATE, TAIL, Timing};
 pub use write::{SIDECAR, Written};
 
-/// Frames a second of every piece.
-pub const SAMPLE_RATE: u32 = 44_100;
 /// Raised whenever any sample or fact of any piece changes.
 pub const REVISION: u32 = 2;
-
-const RATE: f64 = SAMPLE_RATE as f64;
-/// Silence before the first note, in frames.
-const LEAD_IN: u64 = 441;
-/// Time for the last echoes, in frames.
-const TAIL: u64 = 26_460;
 
 /// The corpus and its settings.
 #[derive(Debug, Clone, PartialEq)]
@@ -94,18 +89,6 @@ pub struct Note {
     pub length: f64,
     /// MIDI pitch, 69 = A4 = 440 Hz.
     pub pitch: i32,
-}
-
-/// Conversion of ticks to frames.
-struct Timing {
-    frames_per_tick: f64,
-    frames: u64,
-}
-
-impl Timing {
-    fn frame(&self, tick: u32) -> usize {
-        LEAD_IN as usize + (f64::from(tick) * self.frames_per_tick) as usize
-    }
 }
 
 /// A piece before it is heard.
