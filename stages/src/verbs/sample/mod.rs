@@ -4,14 +4,13 @@
 //! alone, not on those beside it.
 
 mod effect;
+mod settings;
 
 use crate::{
     flow::{
         group, memoised, pair,
         whole::{ALL, all, close},
     },
-    media::generate::Ask,
-    model::prior::sample::Draw,
     rows::{Input, Kind, end_of_build},
     settings::Complaint,
     stage::{
@@ -24,38 +23,7 @@ use datasets::{
     Digest,
     row::{Audio, Prior, Weights},
 };
-
-crate::settings! {
-    /// Settings of `sample`.
-    pub struct Sample {
-        /// Genres to ask for, one after the other; none takes every genre that all priors know.
-        genres: Vec<String> = Vec::new(),
-        /// Songs of each genre.
-        songs: u32 = 1,
-        /// Length of a song in seconds.
-        seconds: f64 = 20.0,
-        /// Logits are divided by this; at 0 the most likely code is taken.
-        temperature: f64 = 1.0,
-        /// Codes are drawn from the most likely ones that make up this share.
-        top_p: f64 = 0.9,
-        /// The share of a window of codes that it has in common with the one before it.
-        overlap: f64 = 0.5,
-        /// The level whose decoder makes the sound; 0, the bottom, is the closest.
-        level: u32 = 0,
-    }
-}
-
-impl Sample {
-    fn ask(&self) -> Ask {
-        Ask {
-            genres: self.genres.clone(),
-            songs: self.songs,
-            seconds: self.seconds,
-            draw: Draw { temperature: self.temperature, top_p: self.top_p, overlap: self.overlap },
-            level: self.level as usize,
-        }
-    }
-}
+pub(crate) use settings::Sample;
 
 impl Stage for Sample {
     const VERB: &'static str = "sample";

@@ -5,6 +5,7 @@
 //! shard; growth splits one; a shard whose rows are the same is not rewritten.
 
 mod pending;
+mod place;
 
 use crate::{
     flow::{Env, Item, group, memoised, pair},
@@ -23,6 +24,7 @@ use datasets::{
     row::{self, Codes, shard_id},
     shard::{ShardMeta, ShardRow, view, write},
 };
+use place::{BITS, WHOLE, leaf};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -35,18 +37,8 @@ crate::settings! {
     }
 }
 
-/// Where a row goes: its split, and the leaf of the partition that its track falls into.
-type Place = (String, u16);
-
-/// Bits of the track's hash that a prefix can have: at most 4096 shards a split.
-const BITS: u32 = 12;
 /// What a code takes in a file, in bits: an estimate for the partition, never for an output.
 const BITS_PER_CODE: u64 = 11;
-
-/// The leaf of the partition that a track falls into.
-fn leaf(track: &str) -> u16 {
-    (Digest::of(track.as_bytes()).prefix() >> (64 - BITS)) as u16
-}
 
 fn estimate(codes: &Codes) -> u64 {
     let count: u64 = codes.hops.iter().map(|hop| codes.clip.frames.div_ceil(u64::from(*hop))).sum();
@@ -116,9 +108,6 @@ fn shard_row(codes: &Codes, levels: Vec<Vec<u16>>) -> ShardRow {
         codes: levels,
     }
 }
-
-/// The split of rows that went through no `split` stage.
-const WHOLE: &str = "train";
 
 impl Effect for Pack {
     type Work = Contents;

@@ -3,7 +3,7 @@
 //! There may be millions, of a corpus that is not decoded yet, and few places where they go. So the places are joined with
 //! the partition, and the rows look their files up.
 
-use super::{Place, WHOLE, leaf};
+use super::place::{Place, WHOLE, leaf};
 use crate::{
     flow::{by_time::Held, pair, without},
     rows::{Rows, Time, end_of_build},
