@@ -1,7 +1,6 @@
 //! The rows that may sit on an edge, by name and with their type forgotten.
 
 use super::flow::{Input, Time};
-use crate::rows::kept::Packing;
 use datasets::{
     Digest, Key,
     row::{Audio, Clip, Codes, Found, Metric, Prior, Shard, Track, Waiting, Weights},
@@ -36,8 +35,8 @@ macro_rules! rows { ($($Row:ident),*) => {
         pub fn split(&self) -> &str { match self { $(AnyRow::$Row(row) => row.split()),* } }
         /// The track that it is or is a part of.
         pub fn track(&self) -> Option<&Track> { match self { $(AnyRow::$Row(row) => row.track()),* } }
-        /// Adds it to others.
-        pub fn pack(&self, to: &mut Packing, count: isize) { match self { $(AnyRow::$Row(row) => to.push(row, count)),* } }
+        /// Shows it to a visitor with its type.
+        pub fn visit(&self, visitor: impl Visitor) { match self { $(AnyRow::$Row(row) => visitor.visit(row)),* } }
     }
 
     $(impl Row for $Row {
@@ -131,6 +130,12 @@ fn sound(track: &Track) -> Digest {
     let Some(recording) = &track.recording else { return track.content };
     let key = Key::new("substance").digest(&recording.samples);
     track.chain.iter().fold(key, |key, chain| key.number(chain.rate.into()).number(chain.channels.into())).finish()
+}
+
+/// What takes a row of any type.
+pub trait Visitor {
+    /// Takes the row.
+    fn visit<R: Row>(self, row: &R);
 }
 
 /// A row type that may sit on an edge.

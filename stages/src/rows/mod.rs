@@ -41,4 +41,4 @@ pub mod scan;
 pub(crate) mod sort;
 
 pub use flow::{Input, Rows, Time, end_of_build};
-pub use kind::{AnyRow, Flow, Kind, Row};
+pub use kind::{AnyRow, Flow, Kind, Row, Visitor};

@@ -12,7 +12,7 @@ mod tracks;
 pub use tracks::Corpus;
 
 use crate::rows::{
-    AnyRow, Kind, Row, Time,
+    AnyRow, Kind, Row, Time, Visitor,
     fingerprint::Fingerprint,
     pack::{append, unpack},
     sort::Start,
@@ -149,6 +149,18 @@ impl Packing {
     }
 }
 
+/// Adds a row of any type to others.
+struct Counted<'p> {
+    packing: &'p mut Packing,
+    count: isize,
+}
+
+impl Visitor for Counted<'_> {
+    fn visit<R: Row>(self, row: &R) {
+        self.packing.push(row, self.count);
+    }
+}
+
 /// Collector for the rows that one stage keeps on one worker.
 #[derive(Clone, Debug, Default)]
 pub struct Keeper(Arc<Mutex<Packing>>);
@@ -162,7 +174,7 @@ impl Keeper {
 
     /// Takes note of a row of another process.
     pub fn add(&self, row: &AnyRow, count: isize) {
-        row.pack(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner), count);
+        row.visit(Counted { packing: &mut self.0.lock().unwrap_or_else(PoisonError::into_inner), count });
     }
 
     /// Takes the rows collected since the last call.
