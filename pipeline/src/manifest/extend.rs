@@ -1,28 +1,17 @@
 //! `extends = "base.toml"`: a manifest takes over what another says. Tables merge field by field, and the manifest that
 //! extends has the last word. A stage that it gives another verb is its own as a whole.
 
-use super::{NOWHERE, Source, Text, file, parse};
+use super::{
+    complain::{NOWHERE, Source},
+    file, parse,
+    text::{File, Text},
+    values,
+};
 use stages::settings::{At, Complaint, Data, PathSetting, Setting, Table, Value};
 use std::{
     fs,
     path::{Path, PathBuf},
 };
-
-/// A file that a manifest is made of.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct File {
-    /// Path of the file that was read.
-    pub(crate) path: PathBuf,
-    /// Path relative to the manifest's folder, through the `extends` before it; empty for the manifest itself.
-    pub(crate) seen: PathBuf,
-}
-
-impl File {
-    /// Folder relative to the manifest's folder.
-    pub(crate) fn folder(&self) -> &Path {
-        self.seen.parent().unwrap_or(Path::new(""))
-    }
-}
 
 /// Reads the manifest at `path` and all that it extends, as one table.
 pub(super) fn read(path: &Path, complaints: &mut Vec<Complaint>) -> Text {
@@ -59,7 +48,7 @@ pub(super) fn read(path: &Path, complaints: &mut Vec<Complaint>) -> Text {
         if !tables.is_empty()
             && let Some(edition) = table.get("edition")
         {
-            super::edition(edition, &mut text.complaints);
+            values::edition(edition, &mut text.complaints);
         }
         if text.table.get("sweep").is_some()
             && let Some(at) = table.0.iter().position(|(word, _)| word.text == "sweep")

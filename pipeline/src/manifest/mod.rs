@@ -7,16 +7,18 @@ mod file;
 mod parse;
 mod set;
 mod sweep;
+mod text;
+mod values;
 
 pub use complain::{Complaints, NOWHERE, Source};
 pub(crate) use set::unknown_stage;
 pub(crate) use sweep::{Assigned, Point, Sweep, shown};
+pub(crate) use text::Text;
+pub use values::EDITION;
 
-use stages::settings::{At, Complaint, Data, Setting, Table, Value, Word, suggest};
+use stages::settings::{At, Complaint, Data, Table, Value, Word, suggest};
 use std::path::Path;
-
-/// The edition of the manifest's language that this release reads.
-pub const EDITION: i64 = 1;
+use values::{NAMES, edition, plain, setting, string};
 
 /// The keys at the top of a manifest.
 pub(crate) const TOP: [&str; 6] = ["edition", "extends", "name", "seed", "stage", "sweep"];
@@ -59,21 +61,6 @@ pub(crate) enum From {
     Ports(At, Vec<(Word, Vec<Word>)>),
 }
 
-/// The texts that make up a manifest, and their values put together.
-#[derive(Debug, Default)]
-pub(crate) struct Text {
-    /// The files, then each `--set`.
-    pub(crate) sources: Vec<Source>,
-    /// The manifest, what it extends, what that extends: the first of the sources, in this order.
-    pub(crate) files: Vec<extend::File>,
-    /// The values of all of them.
-    pub(crate) table: Table,
-    /// Values of `--set` that are no TOML and so became strings: their place, and what TOML said.
-    pub(crate) strings: Vec<(At, String)>,
-    /// Complaints about `extends`: how the files go together.
-    pub(crate) complaints: Vec<Complaint>,
-}
-
 /// Reads the file with all that it extends, and applies each `--set`.
 ///
 /// # Errors
@@ -91,24 +78,6 @@ pub(crate) fn read(path: &Path, sets: &[String]) -> Result<Text, Complaints> {
         }
     }
     if complaints.is_empty() { Ok(text) } else { Err(Complaints::new(text.sources, complaints)) }
-}
-
-impl Text {
-    /// The file in which a place is; none for an option on the command line.
-    pub(crate) fn file(&self, at: At) -> Option<&extend::File> {
-        self.files.get(usize::from(at.source))
-    }
-}
-
-/// Whether this release reads the edition.
-fn edition(value: &Value, complaints: &mut Vec<Complaint>) {
-    let found = match &value.data {
-        Data::Integer(EDITION) => return,
-        Data::Integer(n) => n.to_string(),
-        other => other.kind().to_owned(),
-    };
-    let message = format!("this release reads edition {EDITION} of the manifest, found {found}");
-    complaints.push(Complaint::new(value.at, message).help(format!("write `edition = {EDITION}`")));
 }
 
 impl Manifest {
@@ -154,13 +123,6 @@ impl Manifest {
     }
 }
 
-/// Rule for names, as words in a complaint.
-const NAMES: &str = "a name holds the letters a to z and A to Z, digits, `-` and `_`";
-
-fn plain(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-}
-
 /// Whether stages stand here, or were meant to: what is wrong with them is said elsewhere.
 pub(crate) fn may_hold_stages(word: &Word, value: &Value) -> bool {
     match (&value.data, word.text.as_str()) {
@@ -186,22 +148,6 @@ fn unknown_key(word: &Word, value: &Value) -> Complaint {
         None => complaint(format!("unknown key `{key}`"))
             .help(format!("a manifest has `{}`, its stages and `[sweep]`", TOP[..4].join("`, `"))),
     }
-}
-
-/// Reads a value, and says which field was wrong.
-fn setting<T: Setting>(value: &Value, field: &str, complaints: &mut Vec<Complaint>) -> Option<T> {
-    match T::read(value) {
-        Ok(read) => Some(read),
-        Err(wrong) => {
-            complaints
-                .extend(wrong.into_iter().map(|c| Complaint { message: format!("`{field}`: {}", c.message), ..c }));
-            None
-        }
-    }
-}
-
-fn string(value: &Value, field: &str, complaints: &mut Vec<Complaint>) -> Option<String> {
-    setting::<String>(value, field, complaints)
 }
 
 impl Written {

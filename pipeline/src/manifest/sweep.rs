@@ -1,7 +1,11 @@
 //! `[sweep]`: what is varied. Axes are lists of values, the list of points is one axis more, and every combination of
 //! them is a point. A point's values are judged as if they stood in the manifest, each where it is written.
 
-use super::{NAMES, Text, plain, set, string};
+use super::{
+    set,
+    text::Text,
+    values::{NAMES, plain, string},
+};
 use stages::settings::{At, Complaint, Data, Table, Value, Word, suggest};
 use std::collections::BTreeSet;
 

@@ -1,6 +1,6 @@
 //! The model card: what a bundle is, what it was trained on, how well it does, how to use it.
 
-use super::{ATTRIBUTION, Bundle, INDEX};
+use super::index::{ATTRIBUTION, Bundle, INDEX};
 use crate::plan::{Plan, head};
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,6 +1,7 @@
 //! Training curves for the page.
 
-use crate::publish::collect::POINTS;
+/// Points of a training curve on the page.
+const POINTS: usize = 400;
 
 /// As many points of a curve as a page needs.
 pub(crate) fn thin<P>(points: &mut Vec<P>) {

@@ -49,8 +49,6 @@ const SCORED: usize = 64;
 const PLAYERS: usize = 4;
 /// Seconds of each player.
 const SECONDS: u64 = 6;
-/// Points of a training curve on the page.
-pub(crate) const POINTS: usize = 400;
 
 fn fault(fault: Fault) -> Error {
     match fault {

@@ -1,0 +1,85 @@
+//! `bundle.json`: what a bundle is.
+
+use crate::record::lineage::RestsOn;
+use datasets::Digest;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The version that this program writes, and the latest that it reads.
+pub const FORMAT: u32 = 1;
+/// The file that says what belongs to the bundle.
+pub const INDEX: &str = "bundle.json";
+/// The model card.
+pub const CARD: &str = "README.md";
+/// To whom the models are owed.
+pub const ATTRIBUTION: &str = "ATTRIBUTION.md";
+
+/// What a bundle is: the content of `bundle.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bundle {
+    /// The version of this layout.
+    pub format: u32,
+    /// The version of Refrain that wrote it.
+    pub refrain: String,
+    /// The run that it belongs to.
+    pub run: String,
+    /// The class of arithmetic in which its models were trained.
+    pub numerics: String,
+    /// The codec.
+    pub codec: CodecEntry,
+    /// The priors on its codes, the bottom first.
+    pub priors: Vec<PriorEntry>,
+    /// The genres that all priors know, in the order of their numbers.
+    pub genres: Vec<String>,
+    /// What codec and priors were trained on.
+    pub trained_on: RestsOn,
+    /// Models of which it is not recorded here what they were trained on.
+    pub unrecorded: Vec<String>,
+    /// Every other file of the folder, with the digest of its bytes.
+    pub files: BTreeMap<String, Digest>,
+}
+
+/// A codec in a bundle.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CodecEntry {
+    /// Its file.
+    pub file: String,
+    /// The digest of its file.
+    pub digest: Digest,
+    /// Sample rate in Hz.
+    pub rate: u32,
+    /// Hop of each level in frames, the bottom first.
+    pub hops: Vec<u32>,
+    /// Codewords of each level.
+    pub codewords: Vec<u32>,
+}
+
+/// A prior in a bundle.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PriorEntry {
+    /// The level whose codes it predicts.
+    pub level: u32,
+    /// Its file.
+    pub file: String,
+    /// The digest of its file.
+    pub digest: Digest,
+    /// Bits that it needs for a code.
+    pub bits: BitsEntry,
+}
+
+/// Bits per code.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BitsEntry {
+    /// Over the split that it was trained on.
+    pub train: f64,
+    /// Over held-out clips.
+    pub held_out: Option<f64>,
+    /// What a unigram needs for the held-out clips.
+    pub unigram: Option<f64>,
+    /// What a bigram needs.
+    pub bigram: Option<f64>,
+}
