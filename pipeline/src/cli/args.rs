@@ -1,7 +1,6 @@
 //! The arguments of every command.
 
 use crate::{
-    cli::workers,
     dataflow::cluster::Seat,
     error::Error,
     explain::{approved::Approved, preview::Preview},
@@ -10,7 +9,7 @@ use crate::{
 };
 use clap::Args;
 use stages::flow::Cancel;
-use std::{num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
+use std::{num::NonZeroUsize, path::PathBuf, sync::Arc, thread, time::Duration};
 
 #[derive(Args)]
 pub(crate) struct ManifestArgs {
@@ -237,4 +236,9 @@ pub(crate) struct EvaluateArgs {
     /// The result as a line of JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// As many as are asked for, or as there are cores.
+pub(crate) fn workers(asked: Option<NonZeroUsize>) -> usize {
+    asked.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get)
 }

@@ -5,7 +5,7 @@ pub mod args;
 use crate::{
     cli::args::{
         CheckArgs, DecodeArgs, EncodeArgs, EvaluateArgs, GcArgs, ManifestArgs, PlanArgs, RunArgs, StoreArgs, WatchArgs,
-        WorkArgs,
+        WorkArgs, workers,
     },
     error::Error,
     inspect::{diff, runs, why},
@@ -22,10 +22,8 @@ use std::io::IsTerminal;
 use std::os::unix::process::CommandExt;
 use std::{
     io::{self, Write},
-    num::NonZeroUsize,
     path::PathBuf,
     sync::Arc,
-    thread,
 };
 use tracing_subscriber::{
     filter::{LevelFilter, Targets},
@@ -120,11 +118,6 @@ enum StoreCommand {
         #[arg(long)]
         json: bool,
     },
-}
-
-/// As many as are asked for, or as there are cores.
-pub(crate) fn workers(asked: Option<NonZeroUsize>) -> usize {
-    asked.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get)
 }
 
 /// Standard output; a reader that went away, such as `head`, is no error of ours.

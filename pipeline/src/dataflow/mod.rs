@@ -41,9 +41,6 @@ pub(crate) struct Share(Arc<Vec<Gather>>);
 /// Rows travel between processes so many at a time.
 const PART: usize = 1000;
 
-/// Number of rows fed at a time, so that the rows of a large source are not held twice.
-pub(crate) const FED: usize = 1 << 14;
-
 /// Runs a plan on `workers` timely workers. `found` are the rows of each source stage, `pins` the weights of
 /// each pinned stage, both by the stage's index. Of several processes, the first feeds the rows.
 ///

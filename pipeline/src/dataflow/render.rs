@@ -1,6 +1,6 @@
 //! A plan's operators on one worker, and the handles that feed and collect rows.
 
-use crate::{dataflow::FED, plan::Plan};
+use crate::plan::Plan;
 use datasets::{
     Digest,
     row::{Dropped, Found, Pending, Waiting},
@@ -18,6 +18,9 @@ use stages::{
 };
 use std::sync::{Arc, Mutex, PoisonError};
 use timely::{dataflow::ProbeHandle, worker::Worker};
+
+/// Number of rows fed at a time, so that the rows of a large source are not held twice.
+const FED: usize = 1 << 14;
 
 /// Input handle of a stage, with the stage's index in the plan.
 pub(crate) type Feed<R> = (usize, InputSession<Time, R, isize>);

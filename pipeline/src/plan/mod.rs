@@ -14,7 +14,7 @@ pub use sweep::{Point, Sweep};
 use crate::manifest::{self, Complaints, Manifest, Source};
 use datasets::{Digest, Key};
 use stages::{
-    settings::{At, Complaint, Table, suggest},
+    settings::{At, Complaint, Role, Table, suggest},
     stage::StageSpec,
 };
 use std::{

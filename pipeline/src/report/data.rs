@@ -1,6 +1,5 @@
 //! What a report says, as plain data: no dataflow, no store, no clock.
 
-use crate::report::sweep::DIGITS;
 use serde::{Deserialize, Serialize};
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -402,6 +401,9 @@ pub struct SweepCell {
     /// Figures of one column with different letters do not compare.
     pub fingerprint: Option<char>,
 }
+
+/// Digits of a figure that count.
+const DIGITS: i32 = 4;
 
 impl SweepCell {
     /// Digits after the point, so that `DIGITS` of the figure are seen.

@@ -9,9 +9,6 @@ use crate::{
     terminal::table::aligned,
 };
 
-/// Digits of a figure that count.
-pub(crate) const DIGITS: i32 = 4;
-
 /// The section's content; `None` without a sweep.
 pub(super) fn section(report: &Report) -> Option<String> {
     let sweep = report.sweep.as_ref()?;

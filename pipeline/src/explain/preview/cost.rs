@@ -1,10 +1,39 @@
 //! What items cost, by what others cost and by how long the sound is.
 
-use super::{Estimate, first_of_each};
 use crate::{explain::Explainer, record::history::parts};
-use datasets::row::{Length, Track, TrackView};
+use datasets::row::{Length, Pending, Track, TrackView};
 use rayon::prelude::*;
 use stages::{rows::Kind, stage::Cardinality};
+
+/// What items cost, as far as something is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Estimate {
+    /// Seconds of sound to go through.
+    pub audio: Option<f64>,
+    /// Bytes to write.
+    pub bytes: Option<f64>,
+    /// Seconds of work: beside each other they take less.
+    pub seconds: Option<f64>,
+}
+
+impl Estimate {
+    /// Both; what is known of one only is that.
+    pub(super) fn add(self, other: Estimate) -> Estimate {
+        let sum = |a: Option<f64>, b: Option<f64>| {
+            if a.is_some() || b.is_some() { Some(a.unwrap_or(0.0) + b.unwrap_or(0.0)) } else { None }
+        };
+        Estimate {
+            audio: sum(self.audio, other.audio),
+            bytes: sum(self.bytes, other.bytes),
+            seconds: sum(self.seconds, other.seconds),
+        }
+    }
+}
+
+/// Of an item that waits for several, the first decides.
+pub(super) fn first_of_each(may: &[Pending]) -> impl Iterator<Item = &Pending> + Clone {
+    may.chunk_by(|a, b| a.id == b.id).filter_map(<[_]>::first)
+}
 
 /// How much sound there is in a byte of a file that is not decoded, from those that are.
 pub(super) struct Pace(Option<f64>);

@@ -8,7 +8,8 @@ use crate::{
     explain::{Explainer, How, reason::Reason},
     record::history::{Name, parts},
 };
-use cost::{Pace, cost};
+pub use cost::Estimate;
+use cost::{Pace, cost, first_of_each};
 use datasets::row::Pending;
 use rayon::prelude::*;
 use stages::{rows::Kind, stage::Cardinality};
@@ -69,31 +70,6 @@ pub struct Told {
     pub count: u64,
     /// The ids of the first.
     pub ids: Vec<String>,
-}
-
-/// What items cost, as far as something is known.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Estimate {
-    /// Seconds of sound to go through.
-    pub audio: Option<f64>,
-    /// Bytes to write.
-    pub bytes: Option<f64>,
-    /// Seconds of work: beside each other they take less.
-    pub seconds: Option<f64>,
-}
-
-impl Estimate {
-    /// Both; what is known of one only is that.
-    fn add(self, other: Estimate) -> Estimate {
-        let sum = |a: Option<f64>, b: Option<f64>| {
-            if a.is_some() || b.is_some() { Some(a.unwrap_or(0.0) + b.unwrap_or(0.0)) } else { None }
-        };
-        Estimate {
-            audio: sum(self.audio, other.audio),
-            bytes: sum(self.bytes, other.bytes),
-            seconds: sum(self.seconds, other.seconds),
-        }
-    }
 }
 
 impl Preview {
@@ -161,11 +137,6 @@ impl Family {
             }
         }
     }
-}
-
-/// Of an item that waits for several, the first decides.
-fn first_of_each(may: &[Pending]) -> impl Iterator<Item = &Pending> + Clone {
-    may.chunk_by(|a, b| a.id == b.id).filter_map(<[_]>::first)
 }
 
 fn reasons(explainer: &Explainer<'_>, stage: usize) -> Vec<Told> {

@@ -5,6 +5,7 @@
 
 mod evidence;
 mod read;
+mod subject;
 mod text;
 
 use crate::{
@@ -22,56 +23,12 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
 };
+pub use subject::{Subject, Tracks};
 
 /// How many names a suggestion holds.
 const NEAR: usize = 5;
 /// Digests are named by at least so many digits.
 const DIGITS: usize = 6;
-
-/// What was asked for.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Subject {
-    /// A track that was kept.
-    Track {
-        /// Its id.
-        id: String,
-    },
-    /// A clip of one.
-    Clip {
-        /// Its id.
-        id: String,
-        /// Its track's.
-        track: String,
-    },
-    /// A row that a stage dropped.
-    Dropped {
-        /// Its id.
-        id: String,
-        /// The stage.
-        stage: String,
-        /// The code of the reason.
-        code: String,
-        /// A sentence.
-        why: String,
-    },
-    /// A track that an opt-out list names.
-    Withdrawn {
-        /// Its id.
-        id: String,
-        /// The day.
-        date: String,
-        /// What shows it.
-        evidence: String,
-    },
-    /// A file of the published tree.
-    File {
-        /// Its path there.
-        path: String,
-        /// Its digest, where the record states it.
-        digest: Option<String>,
-    },
-}
 
 /// An answer.
 #[derive(Clone, Debug, Serialize)]
@@ -100,17 +57,6 @@ pub struct Answer {
     pub used_by: UsedBy,
     /// What cannot be told, and why.
     pub notes: Vec<String>,
-}
-
-/// Tracks that something rests on.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Tracks {
-    /// Those that the run still lists, by id.
-    pub ids: Vec<String>,
-    /// How many of them under each license.
-    pub licenses: BTreeMap<String, u64>,
-    /// Recordings that the run does not list.
-    pub gone: u64,
 }
 
 /// What rests on something: paths in the published tree.
