@@ -191,11 +191,11 @@ fn spectrogram_svg(track: &str, what: &str, seconds: f64, picture: &LogMel, brig
             put!(out, "<text class=\"end tick\" x=\"{:.1}\" y=\"{:.1}\">{name}</text>", LEFT - 7.0, y + 3.5);
         }
     }
-    let time = super::scale::Scale::linear(0.0, seconds.max(1e-3), LEFT, right);
+    let time = super::charts::scale::Scale::linear(0.0, seconds.max(1e-3), LEFT, right);
     for tick in time.ticks(6) {
         let x = time.place(tick);
         put!(out, "<path class=\"axis\" d=\"M{x:.1} {bottom}v4\"/>");
-        let label = super::scale::tick_label(tick);
+        let label = super::charts::scale::tick_label(tick);
         put!(out, "<text class=\"mid tick\" x=\"{x:.1}\" y=\"{:.1}\">{label}</text>", bottom + 15.0);
     }
     put!(out, "<text class=\"soft\" x=\"0\" y=\"{:.1}\">Hz</text>", bottom + 27.0);

@@ -1,7 +1,7 @@
 //! The section on the stages: their graph and what each kept and dropped.
 
+use super::charts::graph;
 use super::data::{Report, StageView};
-use super::graph;
 use super::markup::{Text, count, put};
 use std::collections::BTreeMap;
 

@@ -1,7 +1,10 @@
 //! Charts as inline SVG: bars, histograms, lines. Colors come from the page's style, so that both of its themes fit.
 
+pub(in crate::report) mod graph;
+pub(in crate::report) mod scale;
+
 use super::markup::{Text, clipped, count, percent, put};
-use super::scale::{Scale, step, tick_label};
+use scale::{Scale, step, tick_label};
 
 /// Columns of text that fit beside the count in a panel of bars.
 const LABEL_COLUMNS: usize = 30;

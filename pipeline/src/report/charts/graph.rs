@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::data::StageView;
-use super::markup::{Text, clipped, count, put};
+use crate::report::data::StageView;
+use crate::report::markup::{Text, clipped, count, put};
 
 const BOX_WIDTH: f64 = 168.0;
 const BOX_HEIGHT: f64 = 70.0;
@@ -17,7 +17,7 @@ const LANE: f64 = 18.0;
 
 /// The depth of every stage: one more than the deepest it reads. A stage that reads none stands just before the
 /// first that reads it. Names of stages that are not there are ignored.
-pub(super) fn layers(stages: &[StageView]) -> Vec<usize> {
+pub(in crate::report) fn layers(stages: &[StageView]) -> Vec<usize> {
     let parents = parents(stages);
     let mut layer = vec![0usize; stages.len()];
     // As many passes as stages are enough for a graph without cycles, and end for one with them.
@@ -41,7 +41,7 @@ pub(super) fn layers(stages: &[StageView]) -> Vec<usize> {
 }
 
 /// The stages' indices in the order a reader follows them.
-pub(super) fn reading_order(stages: &[StageView]) -> Vec<usize> {
+pub(in crate::report) fn reading_order(stages: &[StageView]) -> Vec<usize> {
     let layer = layers(stages);
     let mut order: Vec<usize> = (0..stages.len()).collect();
     order.sort_by_key(|&i| (layer[i], i));
@@ -49,7 +49,7 @@ pub(super) fn reading_order(stages: &[StageView]) -> Vec<usize> {
 }
 
 /// The picture. `None` without stages.
-pub(super) fn graph(stages: &[StageView]) -> Option<String> {
+pub(in crate::report) fn graph(stages: &[StageView]) -> Option<String> {
     if stages.is_empty() {
         return None;
     }

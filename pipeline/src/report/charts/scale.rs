@@ -2,7 +2,7 @@
 
 /// A map from values to places along an axis.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Scale {
+pub(in crate::report) struct Scale {
     low: f64,
     high: f64,
     log: bool,
@@ -12,26 +12,26 @@ pub(super) struct Scale {
 
 impl Scale {
     /// A linear axis that shows `low..=high` between the places `from` and `to`.
-    pub(super) fn linear(low: f64, high: f64, from: f64, to: f64) -> Self {
+    pub(in crate::report) fn linear(low: f64, high: f64, from: f64, to: f64) -> Self {
         let high = if high > low { high } else { low + 1.0 };
         Self { low, high, log: false, from, to }
     }
 
     /// A logarithmic one; `low` must be above 0.
-    pub(super) fn log(low: f64, high: f64, from: f64, to: f64) -> Self {
+    pub(in crate::report) fn log(low: f64, high: f64, from: f64, to: f64) -> Self {
         let high = if high > low { high } else { low * 10.0 };
         Self { low: libm::log10(low), high: libm::log10(high), log: true, from, to }
     }
 
     /// The place of a value, clamped to the axis.
-    pub(super) fn place(&self, value: f64) -> f64 {
+    pub(in crate::report) fn place(&self, value: f64) -> f64 {
         let value = if self.log { libm::log10(value.max(f64::MIN_POSITIVE)) } else { value };
         let share = ((value - self.low) / (self.high - self.low)).clamp(0.0, 1.0);
         self.from + share * (self.to - self.from)
     }
 
     /// The values to fingerprint: at most about `most`, at 1, 2 or 5 times a power of ten.
-    pub(super) fn ticks(&self, most: usize) -> Vec<f64> {
+    pub(in crate::report) fn ticks(&self, most: usize) -> Vec<f64> {
         if self.log { self.log_ticks(most) } else { linear_ticks(self.low, self.high, most) }
     }
 
@@ -60,7 +60,7 @@ fn linear_ticks(low: f64, high: f64, most: usize) -> Vec<f64> {
 }
 
 /// The smallest of 1, 2 and 5 times a power of ten that cuts `span` into at most `most` parts.
-pub(super) fn step(span: f64, most: usize) -> f64 {
+pub(in crate::report) fn step(span: f64, most: usize) -> f64 {
     let least = (span / most.max(1) as f64).max(f64::MIN_POSITIVE);
     let power = libm::pow(10.0, libm::log10(least).floor());
     let factor = [1.0, 2.0, 5.0].into_iter().find(|f| f * power >= least * (1.0 - 1e-9)).unwrap_or(10.0);
@@ -68,7 +68,7 @@ pub(super) fn step(span: f64, most: usize) -> f64 {
 }
 
 /// A value as a tick says it: `0.05`, `2k`, `1M`, `1e-5`.
-pub(super) fn tick_label(value: f64) -> String {
+pub(in crate::report) fn tick_label(value: f64) -> String {
     let trimmed = |v: f64, suffix: &str| {
         let text = format!("{v:.4}");
         let text = text.trim_end_matches('0').trim_end_matches('.');
