@@ -6,7 +6,7 @@
 pub mod audio;
 pub mod codes;
 pub mod corpus;
-pub mod digest;
+mod digest;
 pub mod effect;
 pub mod license;
 pub mod mmap;

@@ -1,10 +1,10 @@
 //! Policies: verdicts over expressions, patterns and their complaints.
 
-use datasets::license::{License, List, Policy, Refusal, Unknown, Verdict};
+use datasets::license::{License, List, Policy, PolicyRefusal, Unstated, Verdict};
 use proptest::prelude::*;
 
 fn policy(allow: &[&str], deny: &[&str]) -> Policy {
-    Policy::new(allow, deny, Unknown::Refuse).unwrap()
+    Policy::new(allow, deny, Unstated::Refuse).unwrap()
 }
 
 fn judge(allow: &[&str], deny: &[&str], license: &str) -> Result<String, (&'static str, String)> {
@@ -103,7 +103,7 @@ fn or_later_falls_under_a_later_version() {
 
 #[test]
 fn unknown_licenses_can_be_allowed() {
-    let policy = Policy::new(&["MIT"], &["CC-BY-4.0"], Unknown::Allow).unwrap();
+    let policy = Policy::new(&["MIT"], &["CC-BY-4.0"], Unstated::Allow).unwrap();
     let judge = |text: &str| policy.judge(&License::read(text));
     let kept = Verdict::Allowed { under: "NOASSERTION".to_owned() };
     assert_eq!(judge(""), kept);
@@ -140,7 +140,7 @@ fn sentences_say_what_to_change() {
 fn every_wrong_pattern_is_a_complaint_with_a_suggestion() {
     let allow = ["MIT", "CC-BY-40", "CC BY 4.0", "CC-BY-NC-SA-3.0-US", "MIT OR 0BSD"];
     let deny = ["CC-YB-*", "CC-*-NC", "mitt", "zzzzzzzzzzz"];
-    let errors = Policy::new(&allow, &deny, Unknown::Refuse).unwrap_err();
+    let errors = Policy::new(&allow, &deny, Unstated::Refuse).unwrap_err();
     let got: Vec<String> = errors.iter().map(ToString::to_string).collect();
     assert_eq!(
         got,
@@ -202,7 +202,7 @@ proptest! {
             }
             Verdict::Refused { code, sentence } => {
                 prop_assert!(!value);
-                let want = if by_denying { Refusal::Denied } else { Refusal::NotAllowed };
+                let want = if by_denying { PolicyRefusal::Denied } else { PolicyRefusal::NotAllowed };
                 prop_assert_eq!(code, want);
                 prop_assert!(!sentence.is_empty());
             }

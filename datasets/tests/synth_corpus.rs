@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::fs;
 
-use datasets::synth::{Note, SAMPLE_RATE, SIDECAR, Synth, Written};
+use datasets::synth::{Note, SAMPLE_RATE, SIDECAR, Synth, SynthSummary};
 use realfft::RealFftPlanner;
 
 /// The share of the energy above `hz`.
@@ -173,7 +173,7 @@ fn files_hold_the_samples_and_are_written_once() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("corpus");
     let done = synth.write(&dir).unwrap();
-    assert_eq!(done, Written { written: 5, kept: 0, removed: 0 });
+    assert_eq!(done, SynthSummary { written: 5, kept: 0, removed: 0 });
     let piece = synth.piece(4);
     let path = dir.join(format!("{}.wav", piece.key));
     let file = fs::read(&path).unwrap();
@@ -193,18 +193,18 @@ fn files_hold_the_samples_and_are_written_once() {
     assert_eq!(last[7].parse::<f64>().unwrap(), piece.tempo_bpm);
 
     // Nothing again; then damage, a missing file and a file of someone else.
-    assert_eq!(synth.write(&dir).unwrap(), Written { written: 0, kept: 5, removed: 0 });
+    assert_eq!(synth.write(&dir).unwrap(), SynthSummary { written: 0, kept: 5, removed: 0 });
     let mut damaged = file.clone();
     let middle = damaged.len() / 2;
     damaged[middle] ^= 1;
     fs::write(&path, &damaged).unwrap();
     fs::remove_file(dir.join("jig-01.wav")).unwrap();
     fs::write(dir.join("mine.wav"), b"RIFF").unwrap();
-    assert_eq!(synth.write(&dir).unwrap(), Written { written: 2, kept: 3, removed: 0 });
+    assert_eq!(synth.write(&dir).unwrap(), SynthSummary { written: 2, kept: 3, removed: 0 });
     assert_eq!(fs::read(&path).unwrap(), file);
     // Fewer pieces: what is ours and too many goes, what is not ours stays.
     let fewer = Synth { pieces: 4, ..Synth::default() };
-    assert_eq!(fewer.write(&dir).unwrap(), Written { written: 0, kept: 4, removed: 1 });
+    assert_eq!(fewer.write(&dir).unwrap(), SynthSummary { written: 0, kept: 4, removed: 1 });
     let names: BTreeSet<String> =
         fs::read_dir(&dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     let expected = ["chorale-01.wav", "house-01.wav", "jig-01.wav", "mine.wav", "tracks.csv", "waltz-01.wav"];

@@ -21,7 +21,7 @@ use symphonia::core::formats::{FormatReader, Track, TrackType};
 use symphonia::core::io::MediaSourceStream;
 use symphonia::core::packet::Packet;
 
-pub use super::refusal::{DecodeError, Reason, Refusal};
+pub use super::refusal::{AudioRefusal, DecodeError, Reason};
 use super::source::{Health, Source};
 use super::{names, trim, view};
 

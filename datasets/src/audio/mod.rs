@@ -6,7 +6,7 @@
 pub mod decode;
 mod names;
 pub mod pcm;
-pub mod refusal;
+mod refusal;
 pub mod resample;
 mod source;
 pub mod tags;

@@ -64,7 +64,7 @@ impl fmt::Display for Reason {
 /// under the digest of the bytes and [`DECODER`](super::decode::DECODER).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{reason}: {message}")]
-pub struct Refusal {
+pub struct AudioRefusal {
     /// The stable code.
     pub reason: Reason,
     /// One sentence that says what is wrong with these bytes.
@@ -76,7 +76,7 @@ pub struct Refusal {
 pub enum DecodeError {
     /// A property of the bytes; decoding them again gives the same.
     #[error(transparent)]
-    Refused(#[from] Refusal),
+    Refused(#[from] AudioRefusal),
     /// The source could not be read this time; nothing is known about its bytes.
     #[error("the source could not be read: {0}")]
     Failed(#[source] io::Error),
@@ -87,6 +87,6 @@ pub enum DecodeError {
 
 impl DecodeError {
     pub(super) fn refuse(reason: Reason, message: impl Into<String>) -> Self {
-        DecodeError::Refused(Refusal { reason, message: message.into() })
+        DecodeError::Refused(AudioRefusal { reason, message: message.into() })
     }
 }

@@ -13,7 +13,7 @@ pub enum Encoding {
 
 /// Samples that [`write`] clipped or replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Written {
+pub struct WavSummary {
     /// Frames written.
     pub frames: u64,
     /// Samples beyond ±1 that were clipped, and samples that are not a number, stored as 0. None for floats.
@@ -29,7 +29,7 @@ pub struct Writer<'a> {
     encoding: Encoding,
     /// Samples still to come.
     left: u64,
-    written: Written,
+    written: WavSummary,
     bytes: Vec<u8>,
 }
 
@@ -54,7 +54,7 @@ impl<'a> Writer<'a> {
         }
         out.write_all(&head(frames, rate, channels, encoding)?)?;
         let left = frames * u64::from(channels);
-        Ok(Writer { out, encoding, left, written: Written { frames, clipped: 0 }, bytes: Vec::new() })
+        Ok(Writer { out, encoding, left, written: WavSummary { frames, clipped: 0 }, bytes: Vec::new() })
     }
 
     /// Writes the next interleaved samples.
@@ -83,7 +83,7 @@ impl<'a> Writer<'a> {
     ///
     /// # Errors
     /// `InvalidInput` for fewer samples than the head announced.
-    pub fn finish(self) -> io::Result<Written> {
+    pub fn finish(self) -> io::Result<WavSummary> {
         match self.left {
             0 => Ok(self.written),
             left => Err(invalid(&format!("{left} samples less than the file was to hold"))),
@@ -101,7 +101,7 @@ pub fn write(
     rate: u32,
     channels: u16,
     encoding: Encoding,
-) -> io::Result<Written> {
+) -> io::Result<WavSummary> {
     if channels == 0 || !samples.len().is_multiple_of(usize::from(channels)) {
         return Err(invalid("a WAV file holds whole frames of one channel or more, at a rate above 0"));
     }
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
     use crate::audio::decode::decode_bytes;
 
-    fn wav(samples: &[f32], channels: u16, encoding: Encoding) -> (Vec<u8>, Written) {
+    fn wav(samples: &[f32], channels: u16, encoding: Encoding) -> (Vec<u8>, WavSummary) {
         let mut out = Vec::new();
         let written = write(&mut out, samples, 22_050, channels, encoding).unwrap();
         (out, written)
@@ -190,7 +190,7 @@ mod tests {
         let (bytes, written) = wav(&samples, 1, Encoding::Pcm16);
         let stored: Vec<i16> = bytes[44..].as_chunks::<2>().0.iter().map(|b| i16::from_le_bytes(*b)).collect();
         assert_eq!(stored, [0, 32767, -32767, 32767, -32767, 0, 1, 0]);
-        assert_eq!(written, Written { frames: 8, clipped: 3 });
+        assert_eq!(written, WavSummary { frames: 8, clipped: 3 });
     }
 
     #[test]
@@ -204,7 +204,7 @@ mod tests {
         })
         .unwrap();
         assert_eq!((decoded.frames, decoded.rate, decoded.channels), (1_000, 22_050, 3));
-        assert_eq!(written, Written { frames: 1_000, clipped: 0 });
+        assert_eq!(written, WavSummary { frames: 1_000, clipped: 0 });
         assert_eq!(back, samples);
     }
 

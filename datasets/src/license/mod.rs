@@ -15,7 +15,7 @@ mod policy;
 
 pub use deed::Deed;
 pub use expression::{Expression, Leaf, Unreadable};
-pub use policy::{List, Pattern, PatternError, Policy, Refusal, Unknown, Verdict};
+pub use policy::{List, Pattern, PatternError, Policy, PolicyRefusal, Unstated, Verdict};
 
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -9,7 +9,7 @@ use std::fmt;
 /// Treatment of tracks without a stated or readable license.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Unknown {
+pub enum Unstated {
     /// Refused, whatever the lists say.
     #[default]
     Refuse,
@@ -221,7 +221,7 @@ fn nearest(text: &str) -> Option<String> {
 
 /// Why a license is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Refusal {
+pub enum PolicyRefusal {
     /// No license is stated.
     Unknown,
     /// Something is stated that names no license.
@@ -232,14 +232,14 @@ pub enum Refusal {
     Denied,
 }
 
-impl Refusal {
+impl PolicyRefusal {
     /// The reason code of the dropped row.
     pub fn code(self) -> &'static str {
         match self {
-            Refusal::Unknown => "license-unknown",
-            Refusal::Unreadable => "license-unreadable",
-            Refusal::NotAllowed => "license-not-allowed",
-            Refusal::Denied => "license-denied",
+            PolicyRefusal::Unknown => "license-unknown",
+            PolicyRefusal::Unreadable => "license-unreadable",
+            PolicyRefusal::NotAllowed => "license-not-allowed",
+            PolicyRefusal::Denied => "license-denied",
         }
     }
 }
@@ -256,7 +256,7 @@ pub enum Verdict {
     /// The track is refused.
     Refused {
         /// Why.
-        code: Refusal,
+        code: PolicyRefusal,
         /// The same for people, as one fragment.
         sentence: String,
     },
@@ -295,7 +295,7 @@ impl Verdict {
 pub struct Policy {
     allow: Vec<Pattern>,
     deny: Vec<Pattern>,
-    unknown: Unknown,
+    unknown: Unstated,
 }
 
 impl Policy {
@@ -307,7 +307,7 @@ impl Policy {
     pub fn new<A: AsRef<str>, D: AsRef<str>>(
         allow: &[A],
         deny: &[D],
-        unknown: Unknown,
+        unknown: Unstated,
     ) -> Result<Policy, Vec<PatternError>> {
         let mut errors = Vec::new();
         let mut read = |list: List, texts: Vec<&str>| {
@@ -345,23 +345,23 @@ impl Policy {
                     _ => (code, format!("{sentence} (the license is {expression})")),
                 },
             },
-            _ if self.unknown == Unknown::Allow => {
+            _ if self.unknown == Unstated::Allow => {
                 return Verdict::Allowed { under: license.canonical() };
             }
-            Standing::Unknown => (Refusal::Unknown, "no license is stated".to_owned()),
+            Standing::Unknown => (PolicyRefusal::Unknown, "no license is stated".to_owned()),
             Standing::Unreadable(why) => {
                 let text = quoted(&license.stated);
                 let sentence = format!(
                     "the license text {text} names no license: {why} (an own license can be \
                      written as `LicenseRef-name`)"
                 );
-                (Refusal::Unreadable, sentence)
+                (PolicyRefusal::Unreadable, sentence)
             }
         };
         Verdict::Refused { code, sentence }
     }
 
-    fn evaluate(&self, expression: &Expression) -> Result<Expression, (Refusal, String)> {
+    fn evaluate(&self, expression: &Expression) -> Result<Expression, (PolicyRefusal, String)> {
         match expression {
             Expression::Leaf(leaf) => {
                 if let Some(pattern) = self.deny.iter().find(|p| p.forbids(leaf)) {
@@ -369,15 +369,15 @@ impl Policy {
                         Pattern::One(own) if own == leaf => format!("{leaf} is in `deny`"),
                         _ => format!("{leaf} is denied by `{pattern}`"),
                     };
-                    return Err((Refusal::Denied, sentence));
+                    return Err((PolicyRefusal::Denied, sentence));
                 }
                 match self.allow.iter().any(|p| p.permits(leaf)) {
                     true => Ok(expression.clone()),
-                    false => Err((Refusal::NotAllowed, format!("{leaf} is not in `allow`"))),
+                    false => Err((PolicyRefusal::NotAllowed, format!("{leaf} is not in `allow`"))),
                 }
             }
             Expression::All(operands) => {
-                let mut refused: Option<(Refusal, String)> = None;
+                let mut refused: Option<(PolicyRefusal, String)> = None;
                 let mut kept = Vec::new();
                 for operand in operands {
                     match self.evaluate(operand) {
@@ -396,7 +396,7 @@ impl Policy {
                 }
             }
             Expression::Any(operands) => {
-                let mut code = Refusal::Denied;
+                let mut code = PolicyRefusal::Denied;
                 let mut sentences = Vec::new();
                 for operand in operands {
                     match self.evaluate(operand) {

@@ -9,11 +9,11 @@ mod schema;
 mod view;
 mod write;
 
-pub use read::{Member, ShardReader, members, read};
+pub use read::{ShardMember, ShardReader, members, read};
 pub use schema::ShardMeta;
 pub(crate) use schema::properties;
 pub use view::{View, clip_view, view};
-pub use write::{Written, write};
+pub use write::{ShardSummary, write};
 
 use serde::{Deserialize, Serialize};
 

@@ -69,7 +69,7 @@ impl Iterator for ShardReader {
 
 /// What a shard says of a clip, without its codes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Member {
+pub struct ShardMember {
     /// Its track.
     pub track: String,
     /// First frame.
@@ -86,7 +86,7 @@ pub struct Member {
 ///
 /// # Errors
 /// As [`ShardReader::open`].
-pub fn members(path: &Path) -> Result<Vec<Member>, ShardError> {
+pub fn members(path: &Path) -> Result<Vec<ShardMember>, ShardError> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(File::open(path)?)?;
     let columns = ["track", "clip", "start", "samples", "codec"];
     let mask = ProjectionMask::columns(builder.parquet_schema(), columns);
@@ -101,7 +101,7 @@ pub fn members(path: &Path) -> Result<Vec<Member>, ShardError> {
         let start = batch.column_by_name("start").and_then(|column| column.as_primitive_opt::<UInt64Type>());
         let (track, clip, start) = (text("track")?, text("clip")?, start.ok_or_else(|| lacks("start"))?);
         let (samples, codec) = (text("samples")?, text("codec")?);
-        members.extend((0..batch.num_rows()).map(|i| Member {
+        members.extend((0..batch.num_rows()).map(|i| ShardMember {
             track: track.value(i).to_owned(),
             start: start.value(i),
             clip: clip.value(i).to_owned(),

@@ -21,7 +21,7 @@ const GROUP_CODES: usize = 1 << 26;
 
 /// What was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Written {
+pub struct ShardSummary {
     /// Rows.
     pub rows: u64,
     /// Row groups.
@@ -39,7 +39,7 @@ pub struct Written {
 /// # Errors
 /// No rows; a row whose codec, rate, number of levels or codes do not fit `meta`; two rows for
 /// one clip; and whatever `out` fails with.
-pub fn write(rows: &[ShardRow], meta: &ShardMeta, out: &mut (impl Write + Send)) -> Result<Written, ShardError> {
+pub fn write(rows: &[ShardRow], meta: &ShardMeta, out: &mut (impl Write + Send)) -> Result<ShardSummary, ShardError> {
     meta.check()?;
     if rows.is_empty() {
         return Err(ShardError::Empty);
@@ -68,7 +68,7 @@ pub fn write(rows: &[ShardRow], meta: &ShardMeta, out: &mut (impl Write + Send))
         writer.flush()?;
     }
     writer.close()?;
-    Ok(Written {
+    Ok(ShardSummary {
         rows: sorted.len() as u64,
         row_groups: groups.len(),
         bytes: tee.bytes,

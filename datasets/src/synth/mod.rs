@@ -27,7 +27,7 @@ use score::{Draft, Score};
 use theory::{Key, Mode};
 pub use timing::SAMPLE_RATE;
 use timing::{LEAD_IN, RATE, TAIL, Timing};
-pub use write::{SIDECAR, Written};
+pub use write::{SIDECAR, SynthSummary};
 
 /// Raised whenever any sample or fact of any piece changes.
 pub const REVISION: u32 = 2;

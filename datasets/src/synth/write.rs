@@ -15,7 +15,7 @@ const MARK: &str = "refrain synth";
 
 /// Result of [`Synth::write`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Written {
+pub struct SynthSummary {
     /// Audio files that were rendered and written.
     pub written: u32,
     /// Audio files that were right already.
@@ -31,10 +31,10 @@ impl Synth {
     ///
     /// # Errors
     /// Whatever the file system answers.
-    pub fn write(&self, dir: &Path) -> io::Result<Written> {
+    pub fn write(&self, dir: &Path) -> io::Result<SynthSummary> {
         fs::create_dir_all(dir)?;
         let pieces: Vec<Piece> = (0..self.pieces).map(|index| self.piece(index)).collect();
-        let mut done = Written::default();
+        let mut done = SynthSummary::default();
         for index in 0..self.pieces {
             if self.write_piece(index, dir)? {
                 done.written += 1;

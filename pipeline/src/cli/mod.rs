@@ -214,7 +214,7 @@ impl Cli {
             Command::Schema => print(&format!("{:#}\n", schema::json_schema())),
             Command::Runs(args) => print(&runs::list(&args.store)?),
             Command::Gc(args) => {
-                let options = gc::Options { keep: args.keep.get(), dry: args.dry_run };
+                let options = gc::GcOptions { keep: args.keep.get(), dry: args.dry_run };
                 let swept = gc::gc(&args.store.store, &options)?;
                 print(&if args.json { format!("{}\n", swept.json()) } else { swept.text() });
             }

@@ -32,7 +32,7 @@ pub(super) enum Reads {
 
 /// A row that differs from that of the last run.
 #[derive(Clone, Debug)]
-pub struct Diff {
+pub struct RowDiff {
     /// What it is called.
     pub name: Name,
     /// How it differs.
@@ -45,15 +45,15 @@ pub struct Diff {
     splits: [Option<[u8; 2]>; 2],
 }
 
-impl Diff {
-    fn of(was: Option<Fingerprint>, now: Option<(Fingerprint, usize)>) -> Diff {
+impl RowDiff {
+    fn of(was: Option<Fingerprint>, now: Option<(Fingerprint, usize)>) -> RowDiff {
         let fingerprint = now.map(|(fingerprint, _)| fingerprint);
         let how = match (was, fingerprint) {
             (None, _) => How::Added,
             (_, None) => How::Gone,
             _ => How::Changed,
         };
-        Diff {
+        RowDiff {
             name: fingerprint.or(was).unwrap_or_default().name,
             how,
             content_digest: was.map(|m| m.content) != fingerprint.map(|m| m.content),
@@ -167,7 +167,7 @@ pub(super) fn splits(stage: &PlannedStage) -> Vec<[u8; 2]> {
 }
 
 /// Rows that differ, sorted by name.
-pub(super) fn rows(past: Option<&Past>, kept: &Kept) -> Vec<Diff> {
+pub(super) fn rows(past: Option<&Past>, kept: &Kept) -> Vec<RowDiff> {
     let mut now: Vec<(Fingerprint, usize)> = kept.fingerprints().zip(0..).collect();
     now.par_sort_unstable();
     let (mut was, mut now) = (past.into_iter().flat_map(Past::rows).peekable(), now.into_iter().peekable());
@@ -185,12 +185,12 @@ pub(super) fn rows(past: Option<&Past>, kept: &Kept) -> Vec<Diff> {
             std::cmp::Ordering::Equal => (was.next(), now.next()),
         };
         if was.is_none_or(|was| now.is_none_or(|(now, _)| was != now)) {
-            diffs.push(Diff::of(was, now));
+            diffs.push(RowDiff::of(was, now));
         }
     }
 }
 
 /// The row of a name among those that differ.
-pub(super) fn find(diffs: &[Diff], name: Name) -> Option<&Diff> {
+pub(super) fn find(diffs: &[RowDiff], name: Name) -> Option<&RowDiff> {
     diffs.get(diffs.partition_point(|diff| diff.name < name)).filter(|diff| diff.name == name)
 }

@@ -20,7 +20,7 @@ use crate::{
     },
 };
 use compare::Reads;
-pub use compare::{Diff, How};
+pub use compare::{How, RowDiff};
 use datasets::row::{Pending, Unknown};
 use pending::Waits;
 use stages::{
@@ -45,7 +45,7 @@ pub struct Explainer<'a> {
     /// Each stage as it was, also under another name.
     past: Vec<Option<&'a Past>>,
     /// Rows of each stage that differ, by name.
-    diffs: Vec<OnceCell<Vec<Diff>>>,
+    diffs: Vec<OnceCell<Vec<RowDiff>>>,
     /// What waits at each stage.
     waits: Vec<OnceCell<Waits<'a>>>,
     /// Rows that wait, by where they are: whether they will be what they were.
@@ -62,7 +62,7 @@ pub struct Explainer<'a> {
 struct Inputs<'d> {
     /// Whether it was made from one row, and maybe models, rather than from many rows.
     single: bool,
-    rows: Vec<(usize, &'d Diff)>,
+    rows: Vec<(usize, &'d RowDiff)>,
 }
 
 impl<'a> Explainer<'a> {
@@ -120,7 +120,7 @@ impl<'a> Explainer<'a> {
     }
 
     /// Rows of a stage that differ from those of the last run, by name.
-    pub(crate) fn diffs(&self, stage: usize) -> &[Diff] {
+    pub(crate) fn diffs(&self, stage: usize) -> &[RowDiff] {
         self.diffs[stage].get_or_init(|| compare::rows(self.past[stage], &self.outcome.stages[stage].kept))
     }
 
@@ -320,7 +320,7 @@ impl<'a> Explainer<'a> {
         let single = one_to_one || judged && own();
         let splits = compare::splits(planned);
         let shard = id.and_then(|id| id.split_once('/')).filter(|_| planned.entry.gives == Kind::Shard);
-        let mut rows: Vec<(usize, &Diff)> = Vec::new();
+        let mut rows: Vec<(usize, &RowDiff)> = Vec::new();
         for port in 0..planned.inputs.len() {
             for fed in self.fed(stage, port) {
                 let diffs = self.diffs(fed);
@@ -363,7 +363,7 @@ impl<'a> Explainer<'a> {
     }
 
     /// Why a row of a stage differs. Of a stage that makes one result of many rows, it says so.
-    fn row(&self, stage: usize, diff: &Diff, reads: Reads) -> Reason {
+    fn row(&self, stage: usize, diff: &RowDiff, reads: Reads) -> Reason {
         let planned = &self.plan.stages[stage];
         let because = self.cause(stage, diff, reads);
         match planned.entry.cardinality {
@@ -374,7 +374,7 @@ impl<'a> Explainer<'a> {
         }
     }
 
-    fn cause(&self, stage: usize, diff: &Diff, reads: Reads) -> Reason {
+    fn cause(&self, stage: usize, diff: &RowDiff, reads: Reads) -> Reason {
         let planned = &self.plan.stages[stage];
         if self.refreshed[stage] {
             return Reason::Refreshed { stage: planned.of.clone() };
@@ -410,7 +410,7 @@ impl<'a> Explainer<'a> {
     }
 
     /// Why a source has other rows.
-    fn source(&self, stage: usize, past: &Past, diff: &Diff, reads: Reads) -> Reason {
+    fn source(&self, stage: usize, past: &Past, diff: &RowDiff, reads: Reads) -> Reason {
         let kept = &self.outcome.stages[stage].kept;
         let row = diff.now.map(|index| kept.get(index));
         let input = row.as_ref().map_or_else(|| self.track(diff.name), |row| parts(&row.id()).0.to_owned());

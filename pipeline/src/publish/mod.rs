@@ -85,7 +85,7 @@ fn write_tree(
     store: &Store,
     folder: &Path,
     files: &BTreeMap<PathBuf, Digest>,
-    report: &report::Report,
+    report: &report::data::Report,
     texts: &BTreeMap<PathBuf, String>,
 ) -> Result<(), StoreError> {
     let runs = store.runs();
@@ -103,7 +103,7 @@ fn fill(
     store: &Store,
     temp: &Path,
     files: &BTreeMap<PathBuf, Digest>,
-    report: &report::Report,
+    report: &report::data::Report,
     texts: &BTreeMap<PathBuf, String>,
 ) -> Result<(), StoreError> {
     create(temp)?;

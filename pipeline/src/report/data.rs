@@ -60,12 +60,12 @@ pub struct StageView {
     /// What its kept rows are: `tracks`, `clips`, `shards`, ...
     pub unit: String,
     /// Why rows were dropped; the counts add up to `dropped`.
-    pub reasons: Vec<Reason>,
+    pub reasons: Vec<DropReason>,
 }
 
 /// One reason for dropping rows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Reason {
+pub struct DropReason {
     /// The reason's code, such as `license-denied`.
     pub code: String,
     /// How many rows it dropped.

@@ -15,7 +15,7 @@ use datasets::{
 use serde_json::json;
 use stages::{
     flow::{Cancel, Event, Observer},
-    media::generate::{Ask, Kept, Models, Named, SongError},
+    media::generate::{Ask, Models, Named, SavedSongs, SongError},
     model::{
         codec::Codec,
         prior::sample::{Draw, SampleError, Sampled},
@@ -163,7 +163,7 @@ pub fn sample(args: &Args, cancel: &Cancel, observer: &dyn Observer) -> Result<S
 
     // What is sampled stands beside the songs until they are written: a second run goes on from there.
     let part = args.out.with_file_name(format!(".{}.codes", stem(&args.out)));
-    let mut kept = Kept::open(&part, &identity(&loaded.bundle, &ask, &seed), &loaded.models, named.len())?;
+    let mut kept = SavedSongs::open(&part, &identity(&loaded.bundle, &ask, &seed), &loaded.models, named.len())?;
     let codes = loaded.models.codes(&named);
     let (before, total) = (kept.codes(), codes.iter().sum());
     let stage = || "song".to_owned();

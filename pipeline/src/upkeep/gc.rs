@@ -26,7 +26,7 @@ use std::{
 
 /// What the command line says.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct GcOptions {
     /// How many runs of each name stay.
     pub keep: usize,
     /// Only say what would go.
@@ -64,7 +64,7 @@ const PARTIAL: &str = "a stage of it failed, and there are later ones";
 ///
 /// # Errors
 /// When there is none, when another process has it open, or when the disk refuses. What was not removed is whole.
-pub fn gc(folder: &Path, options: &Options) -> Result<Swept, Error> {
+pub fn gc(folder: &Path, options: &GcOptions) -> Result<Swept, Error> {
     let trees = runs::trees(folder)?;
     let store = if options.dry { Store::open(folder)? } else { Store::open_alone(folder)? };
     let roots = store.roots()?;

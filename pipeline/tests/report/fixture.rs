@@ -31,7 +31,7 @@ fn stage(name: &str, verb: &str, from: &[&str], kept: u64, unit: &str, reasons: 
         unit: unit.to_owned(),
         reasons: reasons
             .iter()
-            .map(|&(code, count, example)| Reason { code: code.to_owned(), count, example: example.to_owned() })
+            .map(|&(code, count, example)| DropReason { code: code.to_owned(), count, example: example.to_owned() })
             .collect(),
     }
 }

@@ -181,12 +181,12 @@ impl Models {
         &self,
         songs: &[Named],
         draw: Draw,
-        kept: &mut Kept,
+        kept: &mut SavedSongs,
         each: &mut dyn FnMut(u64) -> bool,
     ) -> Result<(), SongError> {
         let songs: Vec<Song> = songs.iter().map(|named| named.song.clone()).collect();
         let mut codes = kept.codes();
-        let Kept { log, sampled } = kept;
+        let SavedSongs { log, sampled } = kept;
         self.sampler.sample(&songs, draw, sampled, &mut |round| {
             let body = postcard::to_stdvec(round).map_err(io::Error::other)?;
             log.append(&body)?;
@@ -230,24 +230,24 @@ impl Models {
 }
 
 /// What was sampled so far, in memory and on the disk.
-pub struct Kept {
+pub struct SavedSongs {
     log: Log,
     sampled: Vec<Sampled>,
 }
 
-impl Kept {
+impl SavedSongs {
     /// Opens what is kept at `path` of the sampling of `songs` songs that `identity` names.
     ///
     /// # Errors
     /// When the disk refuses.
-    pub fn open(path: &Path, identity: &Digest, models: &Models, songs: usize) -> Result<Kept, StoreError> {
+    pub fn open(path: &Path, identity: &Digest, models: &Models, songs: usize) -> Result<SavedSongs, StoreError> {
         let (log, rounds) = Log::open(path, identity)?;
         let mut sampled = models.sampler.silence(songs);
         for round in rounds.iter().filter_map(|body| postcard::from_bytes::<Round>(body).ok()) {
             // Another process that samples the same adds the same: what is there already adds nothing.
             round.add(&mut sampled);
         }
-        Ok(Kept { log, sampled })
+        Ok(SavedSongs { log, sampled })
     }
 
     /// Codes in all.

@@ -26,7 +26,7 @@ const VECTORS: u64 = 3;
 
 /// An estimate of the bytes that training needs at its peak.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cost {
+pub struct TrainingCost {
     /// For each level: the network's intermediate values for one batch, and the spectra of its loss.
     pub activations: Vec<u64>,
     /// For each level: weights, gradients, moments, codebook, and their checkpoint.
@@ -35,7 +35,7 @@ pub struct Cost {
     pub measured: u64,
 }
 
-impl Cost {
+impl TrainingCost {
     /// All levels together: they are trained side by side.
     pub fn total(&self) -> u64 {
         self.with(2)
@@ -50,7 +50,7 @@ impl Cost {
 }
 
 /// The cost of training with these settings.
-pub fn cost(settings: &FitSettings) -> Cost {
+pub fn cost(settings: &FitSettings) -> TrainingCost {
     let levels = || settings.levels.iter().enumerate();
     let activations = levels().map(|(level, fit)| {
         let (mut length, mut floats) = ((fit.batch * fit.crop) as u64, 0);
@@ -85,7 +85,7 @@ pub fn cost(settings: &FitSettings) -> Cost {
     });
     let longest = settings.levels.iter().map(|fit| fit.crop).max().unwrap_or(0);
     let measured = 4 * (MEASURED * longest) as u64 + 4 * SPECTRA * loss::floats(longest);
-    Cost { activations: activations.collect(), weights: weights.collect(), measured }
+    TrainingCost { activations: activations.collect(), weights: weights.collect(), measured }
 }
 
 /// Weights of a level.

@@ -15,7 +15,7 @@ use crate::{
 };
 use datasets::{
     corpus::{Member, OptOut},
-    license::{List, Policy, Standing, Unknown as UnknownLicense, Verdict},
+    license::{List, Policy, Standing, Unstated, Verdict},
     row::{Dropped, Track},
 };
 use std::{cell::RefCell, collections::HashMap, sync::Arc};
@@ -51,8 +51,8 @@ crate::settings! {
 impl License {
     fn policy(&self) -> Result<Policy, Vec<datasets::license::PatternError>> {
         let unknown = match self.unknown {
-            Unknown::Refuse => UnknownLicense::Refuse,
-            Unknown::Allow => UnknownLicense::Allow,
+            Unknown::Refuse => Unstated::Refuse,
+            Unknown::Allow => Unstated::Allow,
         };
         Policy::new(&self.allow, &self.deny, unknown)
     }

@@ -34,7 +34,7 @@ pub struct Diff {
     /// Tracks by license, and those that differ.
     pub data: Data,
     /// Scores of both.
-    pub scores: Vec<Score>,
+    pub scores: Vec<ScoreChange>,
 }
 
 /// A setting that differs; none where a run has none.
@@ -56,9 +56,9 @@ pub struct Data {
     /// Counts by license.
     pub licenses: BTreeMap<String, Counts>,
     /// Tracks that only the second run has.
-    pub added: Vec<Row>,
+    pub added: Vec<TrackLine>,
     /// Tracks that only the first run has.
-    pub removed: Vec<Row>,
+    pub removed: Vec<TrackLine>,
     /// Tracks of both with what differs.
     pub changed: Vec<Changed>,
 }
@@ -78,7 +78,7 @@ pub struct Counts {
 
 /// A track of one of the runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Row {
+pub struct TrackLine {
     /// Its id.
     pub track: String,
     /// Its license; empty where none is stated.
@@ -96,7 +96,7 @@ pub struct Changed {
 
 /// A score of one or both runs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Score {
+pub struct ScoreChange {
     /// The stage that gave it.
     pub stage: String,
     /// What was measured.
@@ -202,7 +202,7 @@ fn settings(a: &Side, b: &Side) -> Vec<Setting> {
 
 fn data(a: &Side, b: &Side) -> Data {
     let mut data = Data::default();
-    let row = |track: &Listed| Row { track: track.track.clone(), license: track.license.clone() };
+    let row = |track: &Listed| TrackLine { track: track.track.clone(), license: track.license.clone() };
     for track in a.tracks.values() {
         let counts = data.licenses.entry(track.license.clone()).or_default();
         counts.a += 1;
@@ -234,7 +234,7 @@ fn data(a: &Side, b: &Side) -> Data {
     data
 }
 
-fn scores(a: &Side, b: &Side) -> Vec<Score> {
+fn scores(a: &Side, b: &Side) -> Vec<ScoreChange> {
     let score = |((stage, name), a, b): ((String, String), Option<(f64, Basis)>, Option<(f64, Basis)>)| {
         let (mut difference, mut mismatch) = (None, None);
         if let (Some((a, on_a)), Some((b, on_b))) = (&a, &b) {
@@ -243,7 +243,7 @@ fn scores(a: &Side, b: &Side) -> Vec<Score> {
                 false => mismatch = Some((apart(on_a, on_b), apart(on_b, on_a))),
             }
         }
-        Score { stage, name, a: a.map(|(value, _)| value), b: b.map(|(value, _)| value), difference, mismatch }
+        ScoreChange { stage, name, a: a.map(|(value, _)| value), b: b.map(|(value, _)| value), difference, mismatch }
     };
     both(a.scores(), b.scores()).into_iter().map(score).collect()
 }

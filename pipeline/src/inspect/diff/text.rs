@@ -1,6 +1,6 @@
 //! The comparison as people read it.
 
-use super::{Data, Diff, Row, Score};
+use super::{Data, Diff, ScoreChange, TrackLine};
 use crate::{record::scores::Basis, terminal::table::aligned};
 use std::fmt::Write as _;
 
@@ -48,7 +48,7 @@ fn data(data: &Data) -> String {
         lines.push([name, a, b, added, removed]);
     }
     let mut out = if data.licenses.is_empty() { "  no tracks\n".to_owned() } else { indented(&lines) };
-    let row = |row: &Row| match row.license.is_empty() {
+    let row = |row: &TrackLine| match row.license.is_empty() {
         true => row.track.clone(),
         false => format!("{} ({})", row.track, row.license),
     };
@@ -68,7 +68,7 @@ fn data(data: &Data) -> String {
     out
 }
 
-fn scores(scores: &[Score]) -> String {
+fn scores(scores: &[ScoreChange]) -> String {
     if scores.is_empty() {
         return "  neither run has any\n".to_owned();
     }

@@ -12,7 +12,7 @@ use crate::{
         publication::Run,
     },
     record::lineage::Lineage,
-    report::{Report, trained_on_md},
+    report::{data::Report, trained_on_md},
 };
 use datasets::{
     Digest,
@@ -197,6 +197,7 @@ pub fn codec(path: &Path) -> Result<(PathBuf, Vec<u8>), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::lineage::RestsOn;
 
     fn bundle() -> Bundle {
         Bundle {

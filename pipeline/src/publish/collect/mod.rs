@@ -20,7 +20,7 @@ use crate::{
     },
     record::sweep_table::Results,
     report::data::{
-        Attribution, Audio, Codebook, CorpusView, CurvePoint, CurveSet, Reason, Reconstruction, Report, Sample,
+        Attribution, Audio, Codebook, CorpusView, CurvePoint, CurveSet, DropReason, Reconstruction, Report, Sample,
         ScoreColumn, ScoreRow, ScoreTable, StageView,
     },
 };
@@ -155,9 +155,9 @@ fn stages_view(run: &Run<'_>) -> Vec<StageView> {
         .iter()
         .zip(&outcome.stages)
         .map(|(stage, own)| {
-            let mut reasons: BTreeMap<&str, Reason> = BTreeMap::new();
+            let mut reasons: BTreeMap<&str, DropReason> = BTreeMap::new();
             for row in own.dropped.iter() {
-                let reason = reasons.entry(&row.code).or_insert_with(|| Reason {
+                let reason = reasons.entry(&row.code).or_insert_with(|| DropReason {
                     code: row.code.to_string(),
                     count: 0,
                     example: match &*row.code {

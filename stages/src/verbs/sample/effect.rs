@@ -3,7 +3,7 @@
 use super::Sample;
 use crate::{
     flow::{Env, Event},
-    media::generate::{Kept, Models, Named, SongError},
+    media::generate::{Models, Named, SavedSongs, SongError},
     media::models,
     model::prior::sample::SampleError,
     stage::{Context, Stage},
@@ -108,7 +108,7 @@ impl Effect for Songs {
         let ask = self.settings.ask();
         let named = models.songs(&ask, &self.seed).map_err(fault)?;
         let key = self.key(work);
-        let mut kept = Kept::open(&store.checkpoint(&key), &key, &models, named.len())?;
+        let mut kept = SavedSongs::open(&store.checkpoint(&key), &key, &models, named.len())?;
         let (done, total) = (kept.codes(), models.codes(&named).iter().sum());
         if done > 0 {
             self.env.event(Event::Resumed { stage: self.stage.to_string(), done, total });
