@@ -1,0 +1,79 @@
+//! What may stand in code and in literals.
+
+use crate::files::{is, none, texts};
+use proc_macro2::{TokenStream, TokenTree};
+use std::{collections::BTreeSet, path::Path};
+
+/// The identifiers and keywords of Rust code, without comments and literals.
+fn identifiers(text: &str) -> BTreeSet<String> {
+    fn collect(tokens: TokenStream, all: &mut BTreeSet<String>) {
+        for token in tokens {
+            match token {
+                TokenTree::Group(group) => collect(group.stream(), all),
+                TokenTree::Ident(ident) => drop(all.insert(ident.to_string())),
+                _ => {}
+            }
+        }
+    }
+    let mut all = BTreeSet::new();
+    collect(text.parse().unwrap_or_else(|e| panic!("{e}: {text}")), &mut all);
+    all
+}
+
+/// Whether a word occurs in a text.
+fn names(text: &str, word: &str) -> bool {
+    text.split(|c: char| !(c.is_alphanumeric() || c == '_')).any(|own| own == word)
+}
+
+#[test]
+fn identifiers_are_those_of_code_only() {
+    let text = "a /* b /* c */ d */ e // f\n\"g \\\" h\" 'i' '\\'' r#\"j \" k\"# &'l str r\"m\" br\"n\" bar \"o\"";
+    assert_eq!(identifiers(text).into_iter().collect::<Vec<_>>(), ["a", "bar", "e", "l", "str"]);
+    assert!(names("x.unsafe{", "unsafe") && !names("unsafe_code", "unsafe"));
+}
+
+#[test]
+fn unsafe_lives_where_it_may() {
+    let may = |path: &Path| path.starts_with("kernels") || path == Path::new("datasets/src/mmap.rs");
+    let rust = texts().into_iter().filter(|(path, text)| is(path, &["rs"]) && identifiers(text).contains("unsafe"));
+    let (at_home, abroad): (Vec<_>, Vec<_>) = rust.map(|(path, _)| path).partition(|path| may(path));
+    none("unsafe elsewhere", abroad.iter().map(|path| path.display().to_string()).collect());
+    assert!(at_home.iter().any(|path| path.ends_with("mmap.rs")), "the search finds none at all");
+}
+
+#[test]
+fn networks_metrics_and_data_know_no_dataflow() {
+    let free = ["stages/src/model", "stages/src/metric", "datasets", "kernels"];
+    let dataflow = ["timely", "differential_dataflow", "differential"];
+    let mut wrong = Vec::new();
+    for (path, text) in texts() {
+        let knows = match is(&path, &["rs"]) {
+            true => identifiers(&text).iter().any(|word| dataflow.contains(&word.as_str())),
+            false => is(&path, &["toml"]) && dataflow.iter().any(|word| names(&text, word)),
+        };
+        if knows && free.iter().any(|folder| path.starts_with(folder)) {
+            wrong.push(path.display().to_string());
+        }
+    }
+    none("dataflow in", wrong);
+}
+
+#[test]
+fn nothing_is_left_to_do_and_no_path_is_of_one_machine() {
+    // Put together here, so that this file has none of them.
+    let marks = [["TO", "DO"], ["FIX", "ME"], ["XX", "X"]].map(|parts| parts.concat());
+    let paths = ["work", "root", "home", "tmp", "Users"].map(|folder| format!("/{folder}/"));
+    let mut wrong = Vec::new();
+    for (path, text) in texts() {
+        for (number, line) in text.lines().enumerate() {
+            let mark = marks.iter().any(|mark| names(line, mark));
+            // A path starts after something that is no part of a path.
+            let starts = |at: usize| !line[..at].ends_with(|c: char| c.is_alphanumeric() || "_-./~*}{".contains(c));
+            let own = paths.iter().any(|own| line.match_indices(own.as_str()).any(|(at, _)| starts(at)));
+            if mark || own {
+                wrong.push(format!("{}:{}: {}", path.display(), number + 1, line.trim()));
+            }
+        }
+    }
+    none("to be mended", wrong);
+}
