@@ -71,13 +71,15 @@ fn errors_keep_their_kind() {
 }
 
 #[test]
-fn tags_of_real_files_are_read_and_never_fail() {
+fn what_is_no_audio_file_has_no_tags() {
     assert_eq!(tags::read(Path::new("/nowhere/at/all")), Tags::default());
     assert_eq!(tags::read_bytes(b"a text"), Tags::default());
-    let Some(shared) = std::env::var_os("REFRAIN_SHARED") else {
-        println!("skipped: REFRAIN_SHARED is not set");
-        return;
-    };
+}
+
+#[test]
+#[ignore = "needs REFRAIN_SHARED"]
+fn tags_of_real_files_are_read_and_never_fail() {
+    let shared = std::env::var_os("REFRAIN_SHARED").expect("REFRAIN_SHARED");
     let data = Path::new(&shared).join("data");
     let text = |value: &str| Some(value.to_owned());
     for name in ["full.mp3", "full.flac", "full.ogg", "full.m4a", "full.aiff", "full.alac.m4a"] {

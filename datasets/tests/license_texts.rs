@@ -200,11 +200,9 @@ fn deeds_are_read_from_ids() {
 /// Real pairs of title and URL: where both name a deed, they name the same one unless the title
 /// leaves something open.
 #[test]
+#[ignore = "needs REFRAIN_SHARED"]
 fn every_license_of_the_shared_data_is_read() {
-    let Some(shared) = std::env::var_os("REFRAIN_SHARED") else {
-        eprintln!("skipped: REFRAIN_SHARED is not set");
-        return;
-    };
+    let shared = std::env::var_os("REFRAIN_SHARED").expect("REFRAIN_SHARED");
     let data = std::path::Path::new(&shared).join("data");
     let column = |file: &std::path::Path, name: &str| -> Vec<String> {
         let mut reader = csv::Reader::from_path(file).unwrap();

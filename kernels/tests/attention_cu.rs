@@ -1,5 +1,5 @@
 //! attention.cu on the CPU, through a shim, against loops in f64: both orders of threads, with and without
-//! AddressSanitizer. Skipped, visibly, where there is no C++ compiler.
+//! AddressSanitizer. Both need a C++ compiler.
 
 #[expect(dead_code, reason = "this test uses a part of the plain twins")]
 mod plain;
@@ -12,10 +12,7 @@ use shim::{build, run};
 
 fn check(sanitize: bool, cases: &[Case]) {
     let folder = tempfile::tempdir().expect("folder");
-    let program = match build("attention", folder.path(), sanitize) {
-        Ok(p) => p,
-        Err(e) => return println!("skipped: {e}"),
-    };
+    let program = build("attention", folder.path(), sanitize);
     for (seed, c) in cases.iter().enumerate() {
         let v = c.operands(&mut Noise::new(seed as u64), 1.5);
         let extents = [c.batch, c.heads, c.size, c.positions, c.known];
@@ -41,6 +38,7 @@ fn check(sanitize: bool, cases: &[Case]) {
 }
 
 #[test]
+#[ignore = "needs a C++ compiler"]
 fn agrees_with_the_definition() {
     let cases = [
         (1, 1, 1, 1, 1),
@@ -56,6 +54,7 @@ fn agrees_with_the_definition() {
 }
 
 #[test]
+#[ignore = "needs a C++ compiler with AddressSanitizer"]
 fn touches_nothing_outside_its_buffers() {
     check(
         true,

@@ -1,4 +1,4 @@
-//! The CUDA sources without a GPU: compiled by NVRTC where it is found; on a GPU where there is one.
+//! The CUDA sources, compiled by NVRTC and run on a GPU: ignored unless asked for.
 #![cfg(feature = "cuda")]
 
 #[expect(dead_code, reason = "this test uses a part of the plain twins")]
@@ -10,11 +10,8 @@ use plain::{Noise, to_f64};
 use relative::Case;
 
 #[test]
+#[ignore = "needs libnvrtc"]
 fn compiles_for_sm_80_and_sm_90() {
-    if let Err(e) = cuda::compiler() {
-        println!("skipped: {e}");
-        return;
-    }
     let cache = tempfile::tempdir().expect("folder");
     for source in [cuda::NEAREST, cuda::ATTENTION] {
         for arch in ["sm_80", "sm_90"] {
@@ -29,16 +26,8 @@ fn compiles_for_sm_80_and_sm_90() {
 }
 
 #[test]
+#[ignore = "needs a CUDA device"]
 fn device_agrees_with_the_cpu() {
-    match cuda::probe() {
-        Ok(n) => println!("{n} devices"),
-        Err(e) => {
-            println!("skipped: {e}");
-            let mut out = [0];
-            assert!(cuda::nearest_cuda(0, None, &[0.0], 1, &[0.0], &mut out, None).is_err());
-            return;
-        }
-    }
     let mut noise = Noise::new(11);
     for (n, k, dim) in [(1, 1, 1), (1000, 2048, 64), (65, 65, 33), (7, 3, 5)] {
         let (z, codebook) = (noise.floats(n * dim), noise.floats(k * dim));
@@ -56,6 +45,7 @@ fn device_agrees_with_the_cpu() {
 }
 
 #[test]
+#[ignore = "needs a CUDA device"]
 fn attention_on_a_device_agrees_with_the_definition() {
     let run = |c: Case, v: &[Vec<f32>; 5]| {
         let Case { batch, heads, size, positions, known: distances } = c;
@@ -66,14 +56,7 @@ fn attention_on_a_device_agrees_with_the_definition() {
     for (batch, heads, size, positions, known) in cases {
         let c = Case { batch, heads, size, positions, known };
         let v = c.operands(&mut Noise::new(7), 1.0);
-        let got = match cuda::probe() {
-            Ok(_) => run(c, &v).expect("runs"),
-            Err(e) => {
-                println!("skipped: {e}");
-                assert!(run(c, &v).is_err());
-                return;
-            }
-        };
+        let got = run(c, &v).expect("runs");
         let exact = c.all(&v.each_ref().map(|v| to_f64(v)));
         let (y, g) = got;
         for (i, (got, want)) in [y, g.q, g.k, g.v, g.distances].iter().zip(&exact).enumerate() {
@@ -82,6 +65,15 @@ fn attention_on_a_device_agrees_with_the_definition() {
             assert!(got.len() == want.len() && apart < 5e-6 * scale, "{i} of {c:?}: {apart}");
         }
     }
+}
+
+/// Without a device every call is an error, and with one none is.
+#[test]
+fn a_call_is_an_error_where_there_is_no_gpu() {
+    let shape = AttentionShape { batch: 1, heads: 1, size: 1, positions: 1, distances: 1 };
+    let one = &[0.0][..];
+    assert_eq!(cuda::attention_cuda(0, None, shape, [one; 5]).is_ok(), cuda::probe().is_ok());
+    assert_eq!(cuda::nearest_cuda(0, None, one, 1, one, &mut [0], None).is_ok(), cuda::probe().is_ok());
 }
 
 #[test]

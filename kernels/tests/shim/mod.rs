@@ -5,8 +5,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The program of `NAME_host.cpp`, built in `folder`, or what is missing.
-pub fn build(name: &str, folder: &Path, sanitize: bool) -> Result<PathBuf, String> {
+/// The program of `NAME_host.cpp`, built in `folder`. Its tests are ignored unless asked for: they need a C++ compiler.
+pub fn build(name: &str, folder: &Path, sanitize: bool) -> PathBuf {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
     let program = folder.join(name);
     let mut compiler = Command::new(std::env::var_os("CXX").unwrap_or_else(|| "g++".into()));
@@ -14,15 +14,10 @@ pub fn build(name: &str, folder: &Path, sanitize: bool) -> Result<PathBuf, Strin
     if sanitize {
         compiler.args(["-g", "-fsanitize=address"]);
     }
-    let done = compiler.output().map_err(|_| "no C++ compiler".to_string())?;
-    if done.status.success() {
-        return Ok(program);
-    }
-    let said = String::from_utf8_lossy(&done.stderr).into_owned();
-    match sanitize && said.contains("asan") {
-        true => Err("the C++ compiler has no AddressSanitizer".into()),
-        false => panic!("{name}.cu does not compile for the CPU: {said}"),
-    }
+    let done = compiler.output().expect("a C++ compiler");
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{name}.cu does not compile for the CPU: {said}");
+    program
 }
 
 /// What the program writes, given its input.
