@@ -115,7 +115,7 @@ fn distances(said: &Said) -> (BTreeMap<(String, Option<u64>), f64>, BTreeSet<Str
 }
 
 fn heard(said: &Said) -> Option<u64> {
-    said.all("heard").last().and_then(|event| event["total"].as_u64())
+    said.all("progress").filter(|event| event["unit"] == "sounds").last().and_then(|event| event["total"].as_u64())
 }
 
 #[test]

@@ -24,7 +24,7 @@ fn whole() -> &'static (BTreeMap<PathBuf, Vec<u8>>, String) {
     WHOLE.get_or_init(|| {
         let place = Place::new().with(&LONG);
         let said = place.run(&[]);
-        assert_eq!(said.all("step").count() as u64, STEPS);
+        assert_eq!(said.all("progress").count() as u64, STEPS);
         (tree(&said.folder()), said.weights())
     })
 }
@@ -41,7 +41,7 @@ fn follow(child: &mut Child, kind: &str, count: usize) -> u64 {
     let out = BufReader::new(child.stdout.as_mut().expect("its output"));
     for line in out.lines() {
         let event: serde_json::Value = serde_json::from_str(&line.expect("a line")).expect("an event");
-        steps += u64::from(event["event"] == "step");
+        steps += u64::from(event["event"] == "progress");
         seen += usize::from(event["event"] == kind);
         if seen == count {
             return steps;
@@ -72,7 +72,7 @@ fn killed_during_training() {
     let resumed = second.all("resumed").next().expect("it says that it goes on");
     let from = resumed["done"].as_u64().expect("steps");
     assert!(from >= done && resumed["total"] == STEPS, "{resumed}, {done}");
-    assert_eq!(second.all("step").count() as u64, STEPS - from);
+    assert_eq!(second.all("progress").count() as u64, STEPS - from);
     assert_eq!(second.count("decoded", "executed"), 0);
 }
 
@@ -80,7 +80,7 @@ fn killed_during_training() {
 fn interrupted_during_training() {
     let place = Place::new().with(&LONG);
     let mut child = started(&place).spawn().expect("the binary starts");
-    let done = follow(&mut child, "step", 20);
+    let done = follow(&mut child, "progress", 20);
     let pid = child.id().to_string();
     assert!(Command::new("kill").args(["-INT", &pid]).status().expect("kill").success());
     let said = Said::of(&child.wait_with_output().expect("its end"));

@@ -3,7 +3,7 @@
 mod support;
 
 use std::{fs, process::Stdio, thread, time::Duration};
-use support::{Place, refrain, repository, tone};
+use support::{Place, Said, refrain, repository, tone};
 
 /// Recordings of twelve seconds, and a manifest from recordings to songs and scores.
 fn place() -> Place {
@@ -24,6 +24,15 @@ fn told(place: &Place, args: &[&str]) -> u64 {
     let out = String::from_utf8(check.output().expect("the binary starts").stdout).expect("text");
     let number = out.split("at most ").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok());
     number.unwrap_or_else(|| panic!("no bound: {out}"))
+}
+
+/// MiB that the training of the codec takes, as `check` tells.
+fn training(place: &Place, args: &[&str]) -> u64 {
+    let mut check = refrain(&["check"]);
+    check.arg(place.path().join("tiny.toml")).args(&place.args).args(args);
+    let out = String::from_utf8(check.output().expect("the binary starts").stdout).expect("text");
+    let number = out.split("`codec` ").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok());
+    number.unwrap_or_else(|| panic!("no training: {out}"))
 }
 
 /// MiB that it took, with the pages of its program and of mapped files.
@@ -75,5 +84,22 @@ fn a_build_takes_no_more_than_its_settings_say() {
         let (told, took) = (told(&place, &args), took(&place, &args));
         println!("{what} with -w {workers}: at most {told} MiB, took {took} MiB");
         assert!(took <= told && told <= 3 * took, "{what} with -w {workers}: at most {told} MiB, took {took} MiB");
+    }
+}
+
+#[test]
+fn what_check_says_fits_is_trained_with_as_many_workers() {
+    let wide = ["--set", "stage.codec.width=[48,48,48]", "--set", "stage.codec.batch=[8,8,8]"];
+    let long = ["--set", "stage.codec.crop=[8192,8192,8192]", "--set", "stage.codec.steps=[1,1,1]", "--to", "codec"];
+    let place = place();
+    let args = |workers| [&wide[..], &long, &["-w", workers]].concat();
+    let (one, two) = (training(&place, &args("1")), training(&place, &args("2")));
+    assert!(one < two, "one worker trains a level after the other: {one} MiB, and {two} MiB with two");
+    // As much as one worker needs: too little for two, who are refused before anything is trained.
+    for (workers, code) in [("2", 6), ("1", 0)] {
+        let run = place.command("run", &args(workers)).env("REFRAIN_MEMORY", (one << 20).to_string()).output();
+        let said = Said::of(&run.expect("the binary starts"));
+        assert_eq!(said.code, Some(code), "-w {workers} with {one} MiB: {}", said.err);
+        assert_eq!(said.err.contains("would fit"), code != 0, "-w {workers}: {}", said.err);
     }
 }

@@ -40,6 +40,11 @@ fn encoded() -> Place {
     first.copy()
 }
 
+/// Training steps that were done.
+fn trained(said: &Said) -> impl Iterator<Item = &Value> {
+    said.all("progress").filter(|event| event["unit"] == "steps")
+}
+
 /// A place whose manifest has run once, and what it published.
 fn whole() -> &'static (Place, Said) {
     static WHOLE: OnceLock<(Place, Said)> = OnceLock::new();
@@ -47,7 +52,7 @@ fn whole() -> &'static (Place, Said) {
         let place = encoded();
         let said = place.run(&[]);
         assert_eq!(said.code, Some(0), "{}", said.err);
-        assert_eq!(said.all("learned").count() as u64, 3 * STEPS);
+        assert_eq!(trained(&said).count() as u64, 3 * STEPS);
         assert!(said.all("resumed").next().is_none());
         (place, said)
     })
@@ -116,9 +121,9 @@ fn killed_while_a_prior_is_trained() {
     let second = finishes(&place);
     let resumed = second.all("resumed").find(|event| event["stage"] == "middle").expect("it says that it goes on");
     assert!(number(resumed, "done") >= saved && resumed["total"] == STEPS, "{resumed}, {saved}");
-    let steps = second.all("learned").filter(|event| event["stage"] == "middle").count() as u64;
+    let steps = trained(&second).filter(|event| event["stage"] == "middle").count() as u64;
     assert_eq!(steps, STEPS - number(resumed, "done"));
-    assert!(second.all("learned").count() as u64 <= 3 * STEPS - saved);
+    assert!(trained(&second).count() as u64 <= 3 * STEPS - saved);
     assert_eq!(["codec", "codes", "shards"].map(|stage| second.count(stage, "executed")), [0; 3]);
 }
 
@@ -126,7 +131,7 @@ fn killed_while_a_prior_is_trained() {
 fn killed_while_songs_are_sampled() {
     let place = encoded();
     let mut child = started(&place).spawn().expect("the binary starts");
-    let events = follow(&mut child, |event| event["event"] == "sampled", 30);
+    let events = follow(&mut child, |event| event["event"] == "progress" && event["unit"] == "codes", 30);
     child.kill().expect("SIGKILL");
     assert_eq!(child.wait().expect("its end").code(), None);
     let (saved, total) = (number(&events[events.len() - 1], "done"), number(&events[events.len() - 1], "total"));
@@ -134,9 +139,9 @@ fn killed_while_songs_are_sampled() {
     let second = finishes(&place);
     let resumed = second.all("resumed").find(|event| event["stage"] == "songs").expect("it says that it goes on");
     assert!(number(resumed, "done") >= saved, "{resumed}, {saved}");
-    let first = second.all("sampled").next().expect("the rest is sampled");
+    let first = second.all("progress").find(|event| event["unit"] == "codes").expect("the rest is sampled");
     assert!(number(first, "done") > number(resumed, "done"));
-    assert_eq!(second.all("learned").count(), 0);
+    assert_eq!(trained(&second).count(), 0);
 }
 
 #[test]
@@ -148,8 +153,8 @@ fn killed_at_any_moment() {
     };
     let place = encoded();
     let (mut killed, mut steps, mut windows) = (0, 0, 0);
-    let learned: fn(&Value) -> bool = |event| event["event"] == "learned";
-    let sampled: fn(&Value) -> bool = |event| event["event"] == "sampled";
+    let learned: fn(&Value) -> bool = |event| event["event"] == "progress" && event["unit"] == "steps";
+    let sampled: fn(&Value) -> bool = |event| event["event"] == "progress" && event["unit"] == "codes";
     for (which, most) in [(learned, 120); 6].into_iter().chain([(sampled, 40); 6]) {
         let mut child = started(&place).spawn().expect("the binary starts");
         let events = follow(&mut child, which, 1 + random(most) as usize);
@@ -168,7 +173,7 @@ fn killed_at_any_moment() {
     }
     assert!(killed >= 10 && steps > 0 && windows > 0, "{killed} runs were killed, {steps} steps, {windows} windows");
     let last = finishes(&place);
-    assert!((last.all("learned").count() as u64) < 3 * STEPS);
+    assert!((trained(&last).count() as u64) < 3 * STEPS);
 }
 
 /// `refrain sample` on a bundle.

@@ -141,7 +141,7 @@ fn a_file_that_cannot_be_read() {
     // A model is trained on all or nothing.
     let auto = place.run(&["--set", "stage.codec.learning_rate=2e-3"]);
     refused(&auto, 3, &["stage `codec` did not start", "unreadable.wav", "refresh = \"pinned\""]);
-    assert!(auto.all("step").next().is_none());
+    assert!(auto.all("progress").next().is_none());
     fs::remove_file(&path).expect("removed");
     let pinned = ["--set", "stage.codec.refresh=pinned"];
     let first = place.run(&pinned);

@@ -70,7 +70,7 @@ def copy(store, to):
 
 def inside(event, part):
     if part == "codec":
-        return event["event"] == "step"
+        return event["event"] == "progress" and event["stage"] == "codec"
     if part == "codes":
         return event["event"] == "executed" and event["stage"] == "codes"
     return event["event"] == "publishing"

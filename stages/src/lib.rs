@@ -11,6 +11,11 @@ pub mod verbs;
 
 use stage::StageSpec;
 
+/// The stage of a verb.
+pub fn spec(verb: &str) -> Option<&'static StageSpec> {
+    STAGES.iter().find(|spec| spec.verb == verb)
+}
+
 /// Every stage there is, in the order of a pipeline.
 pub static STAGES: &[StageSpec] = &[
     StageSpec::of::<verbs::ingest::Ingest>(),

@@ -189,13 +189,16 @@ fn clips_shorter_than_a_crop_will_do() {
 fn settings_that_cannot_fit_say_what_would() {
     let mut large = settings();
     large.levels[0].batch = 4096;
-    let needed = cost(&large).total();
-    assert!(check(&large, needed).is_ok());
-    let Err(error) = check(&large, needed / 3) else { panic!("accepted") };
+    let needed = cost(&large).with(2);
+    assert!(check(&large, needed, 2).is_ok());
+    // One worker trains a level after the other.
+    let one = cost(&large).with(1);
+    assert!(one < needed && check(&large, one, 1).is_ok() && check(&large, one, 2).is_err());
+    let Err(error) = check(&large, needed / 3, 2) else { panic!("accepted") };
     assert!(error.to_string().ends_with("level 0 with a batch of 1024 x 2048 frames would fit"), "{error}");
     let mut fits = large.clone();
     fits.levels[0].batch = 1024;
-    assert!(check(&fits, needed / 3).is_ok());
-    let Err(error) = check(&large, 1000) else { panic!("accepted") };
+    assert!(check(&fits, needed / 3, 2).is_ok());
+    let Err(error) = check(&large, 1000, 2) else { panic!("accepted") };
     assert!(error.to_string().ends_with("the network has to be narrower or less deep"), "{error}");
 }

@@ -24,7 +24,11 @@ pub fn repository() -> PathBuf {
 /// A new command of the binary, with none of the variables that change what it does.
 pub fn refrain<S: AsRef<OsStr>>(args: &[S]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_refrain"));
-    command.args(args).env_remove("REFRAIN_FAULT").env_remove("REFRAIN_CHECKPOINT_SECONDS");
+    command
+        .args(args)
+        .env_remove("REFRAIN_FAULT")
+        .env_remove("REFRAIN_CHECKPOINT_SECONDS")
+        .env_remove("REFRAIN_MEMORY");
     command.stdin(Stdio::null());
     command
 }

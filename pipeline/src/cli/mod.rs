@@ -131,7 +131,7 @@ fn print(text: &str) {
 /// and asks for them again.
 fn frugal(plan: &Plan) {
     const DELAY: &str = "MIMALLOC_PURGE_DELAY";
-    let light = |stage: &PlannedStage| matches!(stage.entry.verb, "ingest" | "license" | "dedup" | "split");
+    let light = |stage: &PlannedStage| stage.entry.facts.light;
     if std::env::var_os(DELAY).is_some() || !plan.stages.iter().all(light) {
         return;
     }

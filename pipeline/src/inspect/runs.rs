@@ -4,6 +4,7 @@ use crate::{
     error::Error,
     record::{self, Outline, RecordError},
 };
+use stages::{rows::Kind, spec, stage::StageSpec};
 use std::{
     collections::BTreeMap,
     fs, io,
@@ -93,9 +94,9 @@ pub fn list(store: &Path) -> Result<String, Error> {
     let mut text = format!("{:width$}  {:>8} {:>8} {:>10}\n", "run", "tracks", "shards", "MiB");
     let mut notes = String::new();
     for (run, (folder, record)) in &runs {
-        let of = |verb: &str| match record {
+        let of = |which: fn(&StageSpec) -> bool| match record {
             Ok(record) => {
-                let stages = record.stages.iter().filter(|stage| stage.verb == verb);
+                let stages = record.stages.iter().filter(|stage| spec(&stage.verb).is_some_and(which));
                 stages.map(|stage| stage.kept).sum::<u64>().to_string()
             }
             Err(_) => "-".to_owned(),
@@ -103,7 +104,8 @@ pub fn list(store: &Path) -> Result<String, Error> {
         let fingerprint = if latest.as_deref() == Some(Path::new(run)) { "  latest" } else { "" };
         let partial = if record.as_ref().is_ok_and(|record| !record.failed.is_empty()) { "  partial" } else { "" };
         let mib = size(folder) as f64 / f64::from(1 << 20);
-        text += &format!("{run:width$}  {:>8} {:>8} {mib:>10.1}{fingerprint}{partial}\n", of("ingest"), of("shard"));
+        let (tracks, shards) = (of(StageSpec::is_corpus), of(|spec| spec.gives == Kind::Shard));
+        text += &format!("{run:width$}  {tracks:>8} {shards:>8} {mib:>10.1}{fingerprint}{partial}\n");
         if let Err(other) = record {
             notes += &format!("note: {other}\n");
         }

@@ -1,6 +1,7 @@
 //! To whom the corpus is owed: the page's section and `ATTRIBUTION.md`, from one grouping.
 
 use rayon::{iter::Either, prelude::*};
+use stages::STAGES;
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -102,17 +103,10 @@ fn tracks(works: &[Attribution]) -> u64 {
 
 /// What was done to the recordings, which licenses such as CC-BY ask to be said.
 fn changes(report: &Report) -> String {
-    let known = [
-        ("decode", "decoded"),
-        ("resample", "resampled"),
-        ("loudness", "leveled"),
-        ("segment", "cut"),
-        ("encode", "encoded to discrete codes"),
-    ];
-    let done: Vec<&str> = known
-        .into_iter()
-        .filter(|(verb, _)| report.stages.iter().any(|stage| stage.verb == *verb))
-        .map(|(_, done)| done)
+    let done: Vec<&str> = STAGES
+        .iter()
+        .filter(|spec| report.stages.iter().any(|stage| stage.verb == spec.verb))
+        .filter_map(|spec| spec.facts.changes)
         .collect();
     match done.split_last() {
         None => "The recordings were not changed.".to_owned(),

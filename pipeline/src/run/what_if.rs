@@ -23,11 +23,11 @@ const OPTION: &str = "--without";
 
 /// The verb whose stages withdraw tracks.
 fn verb() -> &'static str {
-    STAGES.iter().find(|spec| spec.judges).map_or("", |spec| spec.verb)
+    STAGES.iter().find(|spec| spec.facts.judges).map_or("", |spec| spec.verb)
 }
 
 fn judging(plan: &Plan) -> impl Iterator<Item = &PlannedStage> {
-    plan.stages.iter().filter(|stage| stage.entry.judges)
+    plan.stages.iter().filter(|stage| stage.entry.facts.judges)
 }
 
 impl WhatIf {
@@ -48,7 +48,7 @@ impl WhatIf {
                 plan.name
             )));
         }
-        for stage in plan.stages.iter_mut().filter(|stage| stage.entry.judges && !self.deny.is_empty()) {
+        for stage in plan.stages.iter_mut().filter(|stage| stage.entry.facts.judges && !self.deny.is_empty()) {
             stage.ready = stage.ready.denying(&self.deny).map_err(|why| Error::Usage(format!("--deny names {why}")))?;
         }
         Ok(plan)
@@ -113,7 +113,7 @@ fn judged(plan: &Plan) -> Vec<bool> {
     let mut judged = vec![false; plan.stages.len()];
     // Each stage comes after those that feed it.
     for (index, stage) in plan.stages.iter().enumerate().rev() {
-        if judged[index] || stage.entry.judges {
+        if judged[index] || stage.entry.facts.judges {
             stage.inputs.iter().flatten().for_each(|&fed| judged[fed] = true);
         }
     }

@@ -172,7 +172,7 @@ pub fn sample(args: &Args, cancel: &Cancel, observer: &dyn Observer) -> Result<S
     }
     let started = Instant::now();
     let mut each = |done| {
-        observer.event(Event::Sampled { stage: stage(), done, total });
+        observer.event(Event::Progress { stage: stage(), done, total, unit: "codes", figures: Vec::new() });
         !cancel.cancelled()
     };
     loaded.models.sample(&named, ask.draw, &mut kept, &mut each).map_err(wrong)?;

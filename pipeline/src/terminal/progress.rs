@@ -2,7 +2,7 @@
 
 use crate::terminal::warnings::{Held, Warnings};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use stages::flow::{Event, Observer};
+use stages::flow::{Event, Figure, Observer};
 use std::io::IsTerminal;
 use std::{
     collections::BTreeMap,
@@ -11,6 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// Figures of an effect that are shown beside its progress.
+const FIGURES: usize = 3;
 /// Plain lines come at most this often for one stage.
 const PACE: Duration = Duration::from_secs(5);
 
@@ -154,15 +156,11 @@ impl Observer for Screen {
                     self.progress(&stage, done, queued, "");
                 }
             }
-            Event::Step { stage, done, total, level, reconstruction, perplexity, .. } => {
-                let text = format!("level {level}: reconstruction {reconstruction:.3}, perplexity {perplexity:.0}");
+            Event::Progress { stage, done, total, unit, figures } => {
+                let figures: Vec<String> = figures.iter().take(FIGURES).map(Figure::to_string).collect();
+                let text = if figures.is_empty() { unit.to_owned() } else { figures.join(", ") };
                 self.progress(&stage, done, total, &text);
             }
-            Event::Learned { stage, done, total, bits, .. } => {
-                self.progress(&stage, done, total, &format!("{bits:.2} bits per code"));
-            }
-            Event::Sampled { stage, done, total } => self.progress(&stage, done, total, "codes"),
-            Event::Heard { stage, done, total } => self.progress(&stage, done, total, "sounds"),
             Event::Resumed { stage, done, total } => {
                 self.line(&format!("{stage}: goes on from a checkpoint, {done} of {total} are done"));
             }

@@ -75,11 +75,7 @@ impl Held {
     pub(crate) fn before(&self, event: &Event) -> Vec<Warnings> {
         let paced = match event {
             Event::Publishing { .. } | Event::Unchanged { .. } => false,
-            Event::Step { .. }
-            | Event::Learned { .. }
-            | Event::Sampled { .. }
-            | Event::Heard { .. }
-            | Event::Resumed { .. } => true,
+            Event::Progress { .. } | Event::Resumed { .. } => true,
             _ => return Vec::new(),
         };
         let early = paced && lock(&self.told).is_some_and(|told| told.elapsed() < PACE);
@@ -131,7 +127,7 @@ mod tests {
     #[test]
     fn what_comes_late_is_told_at_a_pace() {
         let held = Held::default();
-        let step = Event::Sampled { stage: "songs".into(), done: 1, total: 9 };
+        let step = Event::Progress { stage: "songs".into(), done: 1, total: 9, unit: "codes", figures: Vec::new() };
         held.add("tracks".into(), "a: gone".into());
         assert_eq!(held.before(&step).len(), 1);
         held.add("tracks".into(), "b: gone".into());

@@ -1,6 +1,7 @@
 //! What happens while a build runs, as events for whoever shows it.
 
 use datasets::Digest;
+use std::fmt;
 
 /// Something worth a line on the screen or in `--json`.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -42,65 +43,18 @@ pub enum Event {
         /// A sentence that names the row first; behind its last colon is the cause, which others may have in common.
         message: String,
     },
-    /// One step of training.
-    Step {
+    /// A long effect got on.
+    Progress {
         /// The stage's name.
         stage: String,
-        /// Steps done, over all levels.
+        /// How much is done.
         done: u64,
-        /// Steps in all.
+        /// How much there is to do.
         total: u64,
-        /// Which level.
-        level: u64,
-        /// The level's own step.
-        step: u64,
-        /// Reconstruction loss.
-        reconstruction: f64,
-        /// Spectral loss.
-        spectral: f64,
-        /// Distance of logarithms of STFT magnitudes.
-        log_spectral: f64,
-        /// Commitment loss.
-        commitment: f64,
-        /// Codebook perplexity in the batch.
-        perplexity: f64,
-        /// Codewords used in the batch.
-        used: u64,
-        /// Codewords revived.
-        revived: u64,
-    },
-    /// One step of the training of a prior.
-    Learned {
-        /// The stage's name.
-        stage: String,
-        /// Steps done.
-        done: u64,
-        /// Steps in all.
-        total: u64,
-        /// The step.
-        step: u64,
-        /// Bits per code of the batch.
-        bits: f64,
-        /// Norm of all gradients together.
-        norm: f64,
-    },
-    /// Codes of songs were sampled.
-    Sampled {
-        /// The stage's name.
-        stage: String,
-        /// Codes so far, of all songs and levels.
-        done: u64,
-        /// Codes in all.
-        total: u64,
-    },
-    /// A sound was measured.
-    Heard {
-        /// The stage's name.
-        stage: String,
-        /// Sounds so far.
-        done: u64,
-        /// Sounds that are not remembered from before.
-        total: u64,
+        /// What is counted: `steps`, `codes`, `sounds`.
+        unit: &'static str,
+        /// What was measured on the way, the most telling first.
+        figures: Vec<Figure>,
     },
     /// Training or sampling went on from a checkpoint.
     Resumed {
@@ -120,6 +74,38 @@ pub enum Event {
     },
 }
 
+/// A figure that was measured while an effect runs.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Figure {
+    /// Its name.
+    pub name: &'static str,
+    /// Its value.
+    pub value: f64,
+    /// Its unit; empty where it has none.
+    pub unit: &'static str,
+}
+
+impl Figure {
+    /// A figure without a unit.
+    pub fn plain(name: &'static str, value: f64) -> Figure {
+        Figure { name, value, unit: "" }
+    }
+
+    /// A figure with a unit.
+    pub fn of(name: &'static str, value: f64, unit: &'static str) -> Figure {
+        Figure { name, value, unit }
+    }
+}
+
+/// Name, value and unit: whole numbers as they are, others with three digits after the point.
+impl fmt::Display for Figure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = if self.value.fract() == 0.0 { 0 } else { 3 };
+        write!(f, "{} {:.digits$}", self.name, self.value)?;
+        if self.unit.is_empty() { Ok(()) } else { write!(f, " {}", self.unit) }
+    }
+}
+
 /// Shows events as they happen.
 pub trait Observer: Send + Sync {
     /// Called from any thread.
@@ -128,4 +114,26 @@ pub trait Observer: Send + Sync {
 
 impl Observer for () {
     fn event(&self, _: Event) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_figure_is_one_phrase() {
+        assert_eq!(Figure::plain("level", 2.0).to_string(), "level 2");
+        assert_eq!(Figure::of("loss", 4.12345, "bits per code").to_string(), "loss 4.123 bits per code");
+    }
+
+    #[test]
+    fn progress_is_one_event_whatever_the_stage() {
+        let figures = vec![Figure::of("loss", 0.5, "bits per code")];
+        let event = Event::Progress { stage: "top".into(), done: 1, total: 2, unit: "steps", figures };
+        let expected = serde_json::json!({
+            "event": "progress", "stage": "top", "done": 1, "total": 2, "unit": "steps",
+            "figures": [{ "name": "loss", "value": 0.5, "unit": "bits per code" }],
+        });
+        assert_eq!(serde_json::to_value(event).expect("JSON"), expected);
+    }
 }

@@ -17,7 +17,7 @@ pub(crate) mod whole;
 
 pub use effect::{Done, Item, memoised};
 pub use env::{Cancel, Env, Peers, Permit};
-pub use event::{Event, Observer};
+pub use event::{Event, Figure, Observer};
 pub use failure::Failure;
 pub use ledger::{Cost, Ledger, StageLedger};
 pub use pool::{Pool, Turn};

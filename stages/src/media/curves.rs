@@ -1,7 +1,7 @@
-//! Records of a training: as an event for the screen, and all together as a Parquet table of curves.
+//! Records of a training: as figures for the screen, and all together as a Parquet table of curves.
 
 use crate::{
-    flow::Event,
+    flow::Figure,
     model::{fit::StepRecord, prior::fit::PriorRecord},
 };
 use datasets::{
@@ -12,28 +12,25 @@ use serde::{Serialize, de::DeserializeOwned};
 
 /// What one training step measured.
 pub(crate) trait Recorded: Copy + Serialize + DeserializeOwned {
-    /// The event of this step, the `done`th of `total`.
-    fn event(&self, stage: String, done: u64, total: u64) -> Event;
+    /// What is shown of this step, the most telling first.
+    fn figures(&self) -> Vec<Figure>;
     /// The curves of a training; equal records give equal bytes.
     fn parquet(records: &[Self]) -> Result<Vec<u8>, ShardError>;
 }
 
 impl Recorded for StepRecord {
-    fn event(&self, stage: String, done: u64, total: u64) -> Event {
-        Event::Step {
-            stage,
-            done,
-            total,
-            level: self.level as u64,
-            step: self.step,
-            reconstruction: self.reconstruction,
-            spectral: self.spectral,
-            log_spectral: self.log_spectral,
-            commitment: self.commitment,
-            perplexity: self.perplexity,
-            used: self.used as u64,
-            revived: self.revived as u64,
-        }
+    fn figures(&self) -> Vec<Figure> {
+        vec![
+            Figure::plain("level", self.level as f64),
+            Figure::plain("reconstruction", self.reconstruction),
+            Figure::of("perplexity", self.perplexity, "codewords"),
+            Figure::plain("spectral", self.spectral),
+            Figure::plain("log_spectral", self.log_spectral),
+            Figure::plain("commitment", self.commitment),
+            Figure::of("used", self.used as f64, "codewords"),
+            Figure::of("revived", self.revived as f64, "codewords"),
+            Figure::of("step", self.step as f64, "of the level"),
+        ]
     }
     fn parquet(records: &[Self]) -> Result<Vec<u8>, ShardError> {
         let step = |r: &StepRecord| Step {
@@ -52,8 +49,12 @@ impl Recorded for StepRecord {
 }
 
 impl Recorded for PriorRecord {
-    fn event(&self, stage: String, done: u64, total: u64) -> Event {
-        Event::Learned { stage, done, total, step: self.step, bits: self.bits, norm: self.norm }
+    fn figures(&self) -> Vec<Figure> {
+        vec![
+            Figure::of("loss", self.bits, "bits per code"),
+            Figure::plain("norm", self.norm),
+            Figure::plain("step", self.step as f64),
+        ]
     }
     fn parquet(records: &[Self]) -> Result<Vec<u8>, ShardError> {
         let step = |r: &PriorRecord| PriorStep { step: r.step, bits: r.bits, norm: r.norm };

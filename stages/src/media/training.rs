@@ -106,7 +106,8 @@ impl<R: Recorded> TrainingSink<R> for Saver<'_, R> {
     fn step(&mut self, record: &R) {
         self.records.push(*record);
         let Training { env, stage, total, .. } = *self.training;
-        env.event(record.event(stage.to_owned(), self.records.len() as u64, total));
+        let (stage, done) = (stage.to_owned(), self.records.len() as u64);
+        env.event(Event::Progress { stage, done, total, unit: "steps", figures: record.figures() });
     }
     fn due(&mut self) -> bool {
         self.last.elapsed() >= self.pace

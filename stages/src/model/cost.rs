@@ -36,12 +36,7 @@ pub struct TrainingCost {
 }
 
 impl TrainingCost {
-    /// All levels together: they are trained side by side.
-    pub fn total(&self) -> u64 {
-        self.with(2)
-    }
-
-    /// With so many workers: one trains a level after the other.
+    /// Bytes with so many workers: one trains a level after the other, several train all levels side by side.
     pub fn with(&self, workers: u64) -> u64 {
         let activations = self.activations.iter().copied();
         let activations = if workers == 1 { activations.max().unwrap_or(0) } else { activations.sum() };
@@ -127,16 +122,19 @@ pub fn tile(codec: &CodecConfig) -> u64 {
     largest.max().unwrap_or(0)
 }
 
-/// Refuses settings whose training needs more than `limit` bytes, and says what would fit.
-pub fn check(settings: &FitSettings, limit: u64) -> Result<(), TrainingError> {
-    let needed = cost(settings).total();
+/// Refuses settings whose training needs more than `limit` bytes with so many workers, and says what would fit.
+///
+/// # Errors
+/// [`TrainingError::Memory`].
+pub fn check(settings: &FitSettings, limit: u64, workers: u64) -> Result<(), TrainingError> {
+    let needed = cost(settings).with(workers);
     if needed <= limit {
         return Ok(());
     }
     let mut smaller = settings.clone();
     loop {
         let cost = cost(&smaller);
-        if cost.total() <= limit {
+        if cost.with(workers) <= limit {
             break;
         }
         let largest = (0..smaller.levels.len()).max_by_key(|l| cost.activations[*l]).unwrap_or(0);

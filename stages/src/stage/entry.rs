@@ -5,7 +5,7 @@ use crate::{
     rows::{Flow, Input, Kind, Row, Rows, kept::Keeper, scan::Scan},
     settings::{At, Complaint, Field, Role, Table},
     stage::{
-        Cardinality, Context, Inputs, Places, Port, Property, Refresh, SourceError, Stage, StageOutput, Version,
+        Cardinality, Context, Facts, Inputs, Places, Port, Property, Refresh, SourceError, Stage, StageOutput, Version,
         memory::{Known, Memory},
         version,
     },
@@ -39,12 +39,12 @@ pub struct StageSpec {
     pub cardinality: Cardinality,
     /// What its rows are called.
     pub unit: &'static str,
+    /// What others say of it.
+    pub facts: Facts,
     /// Whether it draws from the seed.
     pub random: bool,
     /// Versions in the keys of its effect.
     pub versions: &'static [Version],
-    /// Whether it refuses tracks by their license, and those that are withdrawn.
-    pub judges: bool,
     /// The documentation of its settings.
     pub fields: fn() -> Vec<Field>,
     /// Lowers settings; all complaints go into the list.
@@ -65,9 +65,9 @@ impl StageSpec {
             adds: S::GIVES,
             cardinality: S::CARDINALITY,
             unit: S::UNIT,
+            facts: S::FACTS,
             random: S::RANDOM,
             versions: S::VERSIONS,
-            judges: S::JUDGES,
             fields: S::fields,
             lower: lower::<S>,
         }
@@ -79,6 +79,11 @@ impl StageSpec {
     pub fn port(&self, name: &str) -> Option<usize> {
         let own = self.names.iter().find(|(other, _)| *other == name).map_or(name, |(_, own)| own);
         self.ports.iter().position(|port| port.name == own)
+    }
+
+    /// Whether it brings tracks in from outside.
+    pub fn is_corpus(&self) -> bool {
+        self.cardinality == Cardinality::Source && self.gives == Kind::Track
     }
 
     /// All names of its inputs.

@@ -49,6 +49,26 @@ pub enum Cardinality {
     Made,
 }
 
+/// What others say of a verb beside what its types tell, so that none of them needs its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// What it does to a recording, as a participle: licenses such as CC-BY ask that changes are told.
+    pub changes: Option<&'static str>,
+    /// Whether the model card shows its settings: they decide what a model has learned.
+    pub on_card: bool,
+    /// Whether it puts tracks into splits, and so holds some out.
+    pub splits: bool,
+    /// Whether it refuses tracks by their license, and those that are withdrawn; its live settings are the policy.
+    pub judges: bool,
+    /// Whether it does no more than list tracks: a dataflow of such stages alone needs little memory.
+    pub light: bool,
+}
+
+impl Facts {
+    /// Nothing to say.
+    pub const NONE: Facts = Facts { changes: None, on_card: false, splits: false, judges: false, light: false };
+}
+
 /// One input of a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Port {
@@ -104,8 +124,8 @@ pub trait Stage: Settings + Clone + Send + Sync + 'static {
     const RANDOM: bool = false;
     /// Versions for which its results hold, in the order in which they are in its keys.
     const VERSIONS: &'static [Version] = &[];
-    /// Whether it refuses tracks by their license, and those that are withdrawn.
-    const JUDGES: bool = false;
+    /// What the record, the report and the model card say of it.
+    const FACTS: Facts = Facts::NONE;
     /// The rows it takes.
     type In: Inputs;
     /// The rows it gives.

@@ -7,7 +7,7 @@ use crate::{
     flow::{Env, Item, memoised, unchanged},
     rows::{Input, Kind},
     stage::{
-        Cardinality, Context, Port, Property, Stage, StageOutput, Version,
+        Cardinality, Context, Facts, Port, Property, Stage, StageOutput, Version,
         memory::{Known, Memory},
     },
 };
@@ -73,6 +73,7 @@ impl Stage for Decode {
     const GIVES: &'static [Property] = &[Property::Decoded];
     const CARDINALITY: Cardinality = Cardinality::OneToOne;
     const UNIT: &'static str = "tracks";
+    const FACTS: Facts = Facts { changes: Some("decoded"), ..Facts::NONE };
     const VERSIONS: &'static [Version] = &[Version::Decoder, Version::Numerics];
     type In = Track;
     type Out = Track;

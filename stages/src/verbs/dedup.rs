@@ -7,7 +7,7 @@
 use crate::{
     flow::{divide, group},
     rows::{Input, Kind},
-    stage::{Cardinality, Context, Port, Stage, StageOutput},
+    stage::{Cardinality, Context, Facts, Port, Stage, StageOutput},
 };
 use datasets::row::{Dropped, Track};
 
@@ -24,6 +24,7 @@ impl Stage for Dedup {
     const PORTS: &'static [Port] = &[Port::many("tracks", Kind::Track)];
     const CARDINALITY: Cardinality = Cardinality::Reduce;
     const UNIT: &'static str = "tracks";
+    const FACTS: Facts = Facts { light: true, ..Facts::NONE };
     type In = Track;
     type Out = Track;
 

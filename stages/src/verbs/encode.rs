@@ -12,7 +12,7 @@ use crate::{
     model::infer::Coder,
     rows::{Input, Kind},
     stage::{
-        Cardinality, Context, Port, Property, Stage, StageOutput, Version,
+        Cardinality, Context, Facts, Port, Property, Stage, StageOutput, Version,
         memory::{Known, Memory},
         none,
     },
@@ -101,6 +101,7 @@ impl Stage for Encode {
     const NEEDS: &'static [Property] = &[];
     const CARDINALITY: Cardinality = Cardinality::OneToOne;
     const UNIT: &'static str = "clips";
+    const FACTS: Facts = Facts { changes: Some("encoded to discrete codes"), ..Facts::NONE };
     const VERSIONS: &'static [Version] = &[Version::Numerics, Version::Resampler];
     type In = (Clip, Weights);
     type Out = Codes;

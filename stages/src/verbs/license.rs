@@ -11,7 +11,7 @@ use crate::{
         pack::{pack, unpack},
     },
     settings::{Complaint, PathSetting},
-    stage::{Cardinality, Context, Places, Port, Stage, StageOutput},
+    stage::{Cardinality, Context, Facts, Places, Port, Stage, StageOutput},
 };
 use datasets::{
     corpus::{Member, OptOut},
@@ -153,7 +153,7 @@ impl Stage for License {
     const PORTS: &'static [Port] = &[Port::many("tracks", Kind::Track)];
     const CARDINALITY: Cardinality = Cardinality::OneToOne;
     const UNIT: &'static str = "tracks";
-    const JUDGES: bool = true;
+    const FACTS: Facts = Facts { judges: true, light: true, ..Facts::NONE };
     type In = Track;
     type Out = Track;
 

@@ -6,7 +6,7 @@
 use crate::{
     rows::{Input, Kind},
     settings::Complaint,
-    stage::{Cardinality, Context, Places, Port, Property, Stage, StageOutput, memory::Memory},
+    stage::{Cardinality, Context, Facts, Places, Port, Property, Stage, StageOutput, memory::Memory},
 };
 use datasets::{
     audio::{
@@ -65,6 +65,7 @@ impl Stage for Resample {
     const GIVES: &'static [Property] = &[Property::Resampled];
     const CARDINALITY: Cardinality = Cardinality::OneToOne;
     const UNIT: &'static str = "tracks";
+    const FACTS: Facts = Facts { changes: Some("resampled"), on_card: true, ..Facts::NONE };
     type In = Track;
     type Out = Track;
 

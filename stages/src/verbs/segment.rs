@@ -7,7 +7,7 @@ use crate::{
     rows::{Input, Kind},
     settings::Complaint,
     stage::{
-        Cardinality, Context, Places, Port, Property, Stage, StageOutput,
+        Cardinality, Context, Facts, Places, Port, Property, Stage, StageOutput,
         memory::{Known, Memory},
     },
 };
@@ -99,6 +99,7 @@ impl Stage for Segment {
     const NEEDS: &'static [Property] = &[Property::Decoded, Property::Resampled];
     const CARDINALITY: Cardinality = Cardinality::OneToMany;
     const UNIT: &'static str = "clips";
+    const FACTS: Facts = Facts { changes: Some("cut"), on_card: true, ..Facts::NONE };
     type In = Track;
     type Out = Clip;
 

@@ -7,7 +7,7 @@
 use crate::{
     rows::{Input, Kind},
     settings::Complaint,
-    stage::{Cardinality, Context, Places, Port, Stage, StageOutput},
+    stage::{Cardinality, Context, Facts, Places, Port, Stage, StageOutput},
 };
 use datasets::{
     Key,
@@ -73,6 +73,7 @@ impl Stage for Split {
     const PORTS: &'static [Port] = &[Port::many("tracks", Kind::Track)];
     const CARDINALITY: Cardinality = Cardinality::OneToOne;
     const UNIT: &'static str = "tracks";
+    const FACTS: Facts = Facts { splits: true, light: true, ..Facts::NONE };
     type In = Track;
     type Out = Track;
 

@@ -9,7 +9,7 @@ use crate::{
     model::codec::Codec,
     rows::{Input, scan::Scan},
     settings::PathSetting,
-    stage::{Cardinality, Context, Port, SourceError, Stage, StageOutput},
+    stage::{Cardinality, Context, Facts, Port, SourceError, Stage, StageOutput},
 };
 use datasets::{
     Digest, Key,
@@ -76,6 +76,7 @@ impl Stage for Weights {
     const PORTS: &'static [Port] = &[];
     const CARDINALITY: Cardinality = Cardinality::Source;
     const UNIT: &'static str = "models";
+    const FACTS: Facts = Facts { on_card: true, ..Facts::NONE };
     type In = Found;
     type Out = row::Weights;
 

@@ -10,6 +10,7 @@ use datasets::{
     },
 };
 use serde::Serialize;
+use stages::stage::StageSpec;
 use std::{
     collections::BTreeMap,
     fmt,
@@ -72,7 +73,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// A source of a run: a stage `ingest` with its settings, and where it lay when the run was published.
+/// A source of a run: a stage that brings tracks in, with its settings, and where it lay when the run was published.
 pub(super) struct Source {
     stage: String,
     settings: BTreeMap<String, toml::Value>,
@@ -82,7 +83,7 @@ pub(super) struct Source {
 impl Source {
     /// Of a stage as the record tells of it, and of the places in `timing.json`.
     pub(super) fn of(stage: &StageRecord, timing: &Timing) -> Option<Source> {
-        if stage.verb != "ingest" {
+        if !stages::spec(&stage.verb).is_some_and(StageSpec::is_corpus) {
             return None;
         }
         let read = |text: &str| toml::from_str::<toml::Table>(&format!("v = {text}")).ok()?.remove("v");

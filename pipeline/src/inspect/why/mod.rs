@@ -18,7 +18,7 @@ use read::Run;
 pub use read::StageLine;
 use serde::Serialize;
 use serde_json::{Value, json};
-use stages::settings::suggest;
+use stages::{rows::Kind, settings::suggest};
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
@@ -263,7 +263,7 @@ fn of_file(run: &Run, path: &str, digest: Option<&str>, subject: &Subject) -> Re
         let models: BTreeSet<Digest> = priors.iter().map(|made| made.digest).collect();
         answer.used_by.models = priors.iter().flat_map(|made| run.paths(&made.digest)).collect();
         answer.used_by.songs = run.songs_of(&models);
-        answer.stages = run.with_verb("shard");
+        answer.stages = run.giving(Kind::Shard);
         return Ok(answer);
     }
     let what = if digest.is_some() {

@@ -19,7 +19,7 @@ use datasets::{
     tables::tracks::{self, Listed},
 };
 use serde::Serialize;
-use stages::{STAGES, media::lineage};
+use stages::{media::lineage, rows::Kind, settings::Role, spec};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
@@ -231,7 +231,7 @@ impl Run {
     }
 
     fn line(stage: &StageRecord) -> StageLine {
-        let entry = STAGES.iter().find(|entry| entry.verb == stage.verb);
+        let entry = spec(&stage.verb);
         let defaults: BTreeMap<&str, Option<String>> =
             entry.into_iter().flat_map(|entry| (entry.fields)()).map(|field| (field.name, field.default)).collect();
         let other = |(name, value): &(&String, &String)| {
@@ -256,9 +256,10 @@ impl Run {
         self.behind(BTreeSet::from([stage.to_owned()]))
     }
 
-    /// The stages of a verb and all that they rest on.
-    pub fn with_verb(&self, verb: &str) -> Vec<StageLine> {
-        self.behind(self.stages.iter().filter(|stage| stage.verb == verb).map(|stage| stage.name.clone()).collect())
+    /// The stages that give rows of a kind, and all that they rest on.
+    pub fn giving(&self, kind: Kind) -> Vec<StageLine> {
+        let gives = |stage: &&StageRecord| spec(&stage.verb).is_some_and(|spec| spec.gives == kind);
+        self.behind(self.stages.iter().filter(gives).map(|stage| stage.name.clone()).collect())
     }
 
     fn behind(&self, mut names: BTreeSet<String>) -> Vec<StageLine> {
@@ -275,11 +276,10 @@ impl Run {
     /// otherwise all that may have.
     pub fn path_of(&self, track: &str) -> Vec<StageLine> {
         let name = Name::of(track);
-        let gives = |verb: &str| STAGES.iter().find(|entry| *verb == *entry.verb).map(|entry| entry.gives);
         let of_tracks = |stage: &&StageRecord| {
-            use stages::rows::Kind::{Clip, Codes, Track};
+            use Kind::{Clip, Codes, Track};
             self.published.contains(&stage.name)
-                && gives(&stage.verb).is_some_and(|kind| [Track, Clip, Codes].contains(&kind))
+                && spec(&stage.verb).is_some_and(|spec| [Track, Clip, Codes].contains(&spec.gives))
         };
         let went = |stage: &&StageRecord| {
             let past = self.history.as_ref().and_then(|history| history.stage(&stage.name));
@@ -327,14 +327,16 @@ impl Run {
             said.push(format!("stated as `{}`", track.stated));
         }
         said.extend(evidence.map(|evidence| format!("stated by {}", evidence.place)));
-        for stage in stages.iter().filter(|stage| stage.verb == "license") {
-            let policy: Vec<String> = ["allow", "deny", "unknown"]
-                .iter()
-                .filter_map(|name| Some(format!("{name} = {}", stage.settings.get(*name)?)))
+        let judges = |stage: &&StageLine| spec(&stage.verb).is_some_and(|spec| spec.facts.judges);
+        for stage in stages.iter().filter(judges) {
+            let fields = spec(&stage.verb).into_iter().flat_map(|spec| (spec.fields)());
+            let policy: Vec<String> = fields
+                .filter(|field| field.role == Role::Live)
+                .filter_map(|field| Some(format!("{} = {}", field.name, stage.settings.get(field.name)?)))
                 .collect();
             said.push(format!("kept by `{}` ({})", stage.name, policy.join(", ")));
         }
-        if stages.iter().all(|stage| stage.verb != "license") {
+        if !stages.iter().any(|stage| judges(&stage)) {
             said.push("as it was stated: no stage `license` has judged it".to_owned());
         }
         said

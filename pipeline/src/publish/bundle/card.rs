@@ -2,10 +2,7 @@
 
 use super::index::{ATTRIBUTION, Bundle, INDEX};
 use crate::plan::{Plan, head};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt::Write as _,
-};
+use std::{collections::BTreeMap, fmt::Write as _};
 
 /// The card of a bundle in Markdown.
 pub(super) fn card(bundle: &Bundle, plan: &Plan) -> String {
@@ -114,14 +111,13 @@ fn quoted(word: &str) -> String {
 
 /// The settings of the stages that made its models, as a manifest would have them.
 fn settings(out: &mut String, bundle: &Bundle, plan: &Plan) {
-    let verbs: BTreeSet<&str> = ["resample", "segment", "fit", "weights", "train"].into();
     let _ = write!(
         out,
         "\n## How it was made\n\nSettings of the stages that made it, in the manifest `{}` with the seed {}:\n\n```toml\n",
         plan.name, plan.seed
     );
     let mut first = true;
-    for stage in plan.stages.iter().filter(|stage| verbs.contains(stage.entry.verb)) {
+    for stage in plan.stages.iter().filter(|stage| stage.entry.facts.on_card) {
         if !std::mem::take(&mut first) {
             out.push('\n');
         }

@@ -220,7 +220,7 @@ pub fn attribution<'r>(run: &Run<'r>) -> Result<Vec<Attribution<'r>>, Error> {
 fn notes(plan: &Plan, outcome: &Outcome, corpus: &Corpus<'_>) -> Vec<String> {
     let mut notes: Vec<String> = outcome.stages.iter().flat_map(|s| s.ledger.notes.iter().cloned()).collect();
     let alone = corpus.iter().filter(|t| t.split.is_some() && t.labels.artist.is_none()).count();
-    if alone > 0 && plan.stages.iter().any(|s| s.entry.verb == "split") {
+    if alone > 0 && plan.stages.iter().any(|s| s.entry.facts.splits) {
         notes.push(format!("{alone} tracks without an artist were split each on its own"));
     }
     let failed = outcome.stages.iter().flat_map(|s| s.dropped.iter()).filter(|row| row.failed).count();

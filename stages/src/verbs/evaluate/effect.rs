@@ -155,7 +155,13 @@ impl Score {
         missing.par_iter().try_for_each(|sound| -> Result<(), Fault> {
             listener.hear(sound)?;
             let done = done.fetch_add(1, Ordering::Relaxed) + 1;
-            self.env.event(Event::Heard { stage: self.stage.to_string(), done, total });
+            self.env.event(Event::Progress {
+                stage: self.stage.to_string(),
+                done,
+                total,
+                unit: "sounds",
+                figures: Vec::new(),
+            });
             Ok(())
         })?;
         let heard = |sound: &Sound| match known(listener, sound) {

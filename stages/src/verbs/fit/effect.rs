@@ -76,7 +76,8 @@ impl Effect for Train {
             ));
         }
         if let Some(memory) = memory() {
-            cost::check(&self.settings, memory).map_err(|e| Fault::refused("no-memory", e.to_string()))?;
+            let workers = self.env.pool.slots() as u64;
+            cost::check(&self.settings, memory, workers).map_err(|e| Fault::refused("no-memory", e.to_string()))?;
         }
         let tracks = open(&self.env, corpus)?;
         let audio = Audio { corpus, tracks: &tracks };

@@ -19,7 +19,7 @@ use crate::{
     rows::{Input, Kind, end_of_build},
     settings::Complaint,
     stage::{
-        Cardinality, Context, Places, Port, Refresh, Stage, StageOutput, Version,
+        Cardinality, Context, Facts, Places, Port, Refresh, Stage, StageOutput, Version,
         memory::{Known, Memory},
     },
 };
@@ -32,6 +32,7 @@ impl Stage for Fit {
     const PORTS: &'static [Port] = &[Port::many("clips", Kind::Clip)];
     const CARDINALITY: Cardinality = Cardinality::Corpus;
     const UNIT: &'static str = "models";
+    const FACTS: Facts = Facts { on_card: true, ..Facts::NONE };
     const VERSIONS: &'static [Version] = &[Version::Numerics, Version::Resampler];
     const RANDOM: bool = true;
     type In = Clip;

@@ -12,7 +12,7 @@ use crate::{
     rows::{Input, scan::Scan},
     settings::{Complaint, PathSetting},
     stage::{
-        Cardinality, Context, Places, Port, SourceError, Stage, StageOutput,
+        Cardinality, Context, Facts, Places, Port, SourceError, Stage, StageOutput,
         memory::{Known, Memory},
     },
 };
@@ -104,6 +104,7 @@ impl Stage for Ingest {
     const PORTS: &'static [Port] = &[];
     const CARDINALITY: Cardinality = Cardinality::Source;
     const UNIT: &'static str = "tracks";
+    const FACTS: Facts = Facts { light: true, ..Facts::NONE };
     type In = Found;
     type Out = Track;
 

@@ -114,7 +114,13 @@ impl Effect for Songs {
             self.env.event(Event::Resumed { stage: self.stage.to_string(), done, total });
         }
         let mut each = |done| {
-            self.env.event(Event::Sampled { stage: self.stage.to_string(), done, total });
+            self.env.event(Event::Progress {
+                stage: self.stage.to_string(),
+                done,
+                total,
+                unit: "codes",
+                figures: Vec::new(),
+            });
             !self.env.cancel.cancelled()
         };
         models.sample(&named, ask.draw, &mut kept, &mut each).map_err(fault)?;

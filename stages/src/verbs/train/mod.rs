@@ -18,7 +18,7 @@ use crate::{
     rows::{Input, Kind, end_of_build},
     settings::Complaint,
     stage::{
-        Cardinality, Context, Places, Port, Refresh, Stage, StageOutput, Version,
+        Cardinality, Context, Facts, Places, Port, Refresh, Stage, StageOutput, Version,
         memory::{Known, Memory},
     },
 };
@@ -38,6 +38,7 @@ impl Stage for Train {
     const PORTS: &'static [Port] = &[Port::many("shards", Kind::Shard)];
     const CARDINALITY: Cardinality = Cardinality::Corpus;
     const UNIT: &'static str = "models";
+    const FACTS: Facts = Facts { on_card: true, ..Facts::NONE };
     const VERSIONS: &'static [Version] = &[Version::Numerics];
     const RANDOM: bool = true;
     type In = Shard;
