@@ -5,7 +5,7 @@
 use crate::{
     dataflow::outcome::Outcome,
     plan::{Plan, PlannedStage},
-    record::by_name,
+    record::ordered::by_name,
 };
 use datasets::row::{Measured, Metric, Prior};
 use serde::{Deserialize, Deserializer, Serialize};
