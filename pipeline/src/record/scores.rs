@@ -27,7 +27,7 @@ pub struct Score {
     pub name: String,
     /// The stage's name in the plan.
     pub stage: String,
-    /// The figure.
+    /// The figure. JSON's reader may miss its last bit.
     #[serde(deserialize_with = "figure")]
     pub value: f64,
 }
