@@ -3,8 +3,8 @@
 mod support;
 
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, fs, path::Path, sync::OnceLock};
-use support::{Place, Said, assert_same, refrain, repository, text, tone, tree};
+use std::{collections::BTreeMap, fs, path::Path, process::Stdio, sync::OnceLock};
+use support::{Place, Said, assert_same, hosts, refrain, repository, text, tone, tree};
 
 const SCORES: &str = r#"
 [stage.scores]
@@ -170,4 +170,27 @@ fn nothing_is_published_where_nothing_is_left() {
     assert!(said.all("done").next().is_none() && !said.err.contains("is published"), "{}", said.err);
     assert!(!place.store().join("runs/latest").exists());
     assert_eq!(place.run(&[]).code, Some(0));
+}
+
+#[test]
+fn two_processes_name_a_partial_run_as_one_does() {
+    let (place, whole) = base();
+    let (place, alone) = (anew(place), anew(place));
+    let file = place.path().join("hosts.txt");
+    hosts(&file, 2);
+    let start = |process: &str| {
+        let mut command = place.command("run", &["-w", "2", "-p", process, "--hosts"]);
+        command.arg(&file).env("REFRAIN_FAULT", "stage scores:io");
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts")
+    };
+    // What they say fits into a pipe.
+    let both = ["0", "1"].map(start).map(|child| Said::of(&child.wait_with_output().expect("its end")));
+    for said in &both {
+        assert_eq!(said.code, Some(6), "{}", said.err);
+        assert!(said.err.contains("stage `scores` failed: Input/output error (os error 5)"), "{}", said.err);
+    }
+    let one = failing(&alone, "scores", &[]);
+    assert_eq!((run(&both[0]), made(&both[0])), (run(&one), [true; 4]));
+    assert_same("by two processes", &tree(&both[0].folder()), &tree(&one.folder()));
+    assert_eq!(run(&place.run(&[])), run(whole));
 }

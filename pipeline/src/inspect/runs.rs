@@ -141,3 +141,33 @@ pub fn find(store: &Path, word: &str) -> Result<PathBuf, Error> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_of_other_versions_are_named_and_folders_without_a_record_are_none() {
+        const RECORD: &str = include_str!("../../../tests/records/run.json");
+        let store = tempfile::tempdir().expect("a folder");
+        let write = |run: &str, text: &str| {
+            let folder = store.path().join("runs").join(run);
+            fs::create_dir_all(&folder).expect("a folder");
+            fs::write(folder.join(record::FILE), text).expect("written");
+        };
+        let failed = "\"failed\": [{ \"stage\": \"scores\", \"why\": \"x\", \"withheld\": [] }],\n  \"files\"";
+        write("a-1", RECORD);
+        write("a-2", &RECORD.replacen("\"files\"", failed, 1));
+        write("a-3", &RECORD.replace("\"format\": 2", "\"format\": 3"));
+        write("a-4", &RECORD[..100]);
+        let trees = trees(store.path()).expect("trees");
+        let partial = trees.iter().map(|(run, tree)| (run.as_str(), tree.partial));
+        assert_eq!(partial.collect::<Vec<_>>(), [("a-1", false), ("a-2", true), ("a-3", false)]);
+        let list = list(store.path()).expect("a list");
+        let lines: Vec<&str> = list.lines().collect();
+        assert!(lines[1].starts_with("a-1         9        3 ") && lines[2].ends_with("  partial"), "{list}");
+        assert!(lines[3].starts_with("a-3         -        - ") && lines[4].contains("a-3 has format 3, "), "{list}");
+        assert_eq!(find(store.path(), "a-2").expect("a run"), store.path().join("runs/a-2"));
+        assert_eq!(find(store.path(), "a-4").expect_err("none").code(), 2);
+    }
+}

@@ -5,6 +5,7 @@ pub mod history;
 pub mod lineage;
 pub mod lockfile;
 pub mod made;
+pub(crate) mod ordered;
 pub mod published;
 pub mod scores;
 pub mod settled;
@@ -18,6 +19,7 @@ use crate::{
     error::Error,
     record::{
         made::Made,
+        ordered::by_name,
         scores::Score,
         stage_record::{DroppedLine, FailedStage, PointRecord, StageRecord},
         tainted::Tainted,
@@ -25,9 +27,8 @@ use crate::{
 };
 use datasets::Digest;
 use serde::{
-    Deserialize, Serialize, Serializer,
+    Deserialize, Serialize,
     de::{DeserializeOwned, IgnoredAny},
-    ser,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -164,11 +165,6 @@ impl<Rows: Serialize> Record<Rows> {
         // Numbers, strings and lists of them: there is nothing that could fail.
         serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
     }
-}
-
-/// Writes fields in the order of their names where a type declares them in another one, which decides its own order.
-pub(crate) fn by_name<T: Serialize, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
-    serde_json::to_value(value).map_err(ser::Error::custom)?.serialize(to)
 }
 
 #[cfg(test)]

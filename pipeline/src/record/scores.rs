@@ -5,7 +5,7 @@
 use crate::{
     dataflow::outcome::Outcome,
     plan::{Plan, PlannedStage},
-    record::by_name,
+    record::ordered::by_name,
 };
 use datasets::row::{Measured, Metric, Prior};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -27,7 +27,7 @@ pub struct Score {
     pub name: String,
     /// The stage's name in the plan.
     pub stage: String,
-    /// The figure.
+    /// The figure. JSON's reader may miss its last bit.
     #[serde(deserialize_with = "figure")]
     pub value: f64,
 }

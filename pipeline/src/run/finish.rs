@@ -38,10 +38,7 @@ pub(crate) fn finish(
     options: &Options,
     started: Instant,
 ) -> Result<Finished, Error> {
-    let (mut outcome, withheld) = partial::divide(plan, outcome)?;
-    if env.cancel.cancelled() {
-        return Err(Error::Interrupted);
-    }
+    let (mut outcome, withheld) = partial::divide(plan, outcome, env.cancel.cancelled())?;
     conservation::check(plan, &outcome, &facts.counts, &withheld.stages)
         .map_err(|wrong| Error::Bug(format!("rows were lost: {}", wrong.join("; "))))?;
     if !options.allow_shrink {

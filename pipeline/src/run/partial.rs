@@ -16,7 +16,10 @@ use crate::{
     run::{conservation, failure::failure},
 };
 use stages::flow::Failure;
-use std::{collections::BTreeSet, mem};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+};
 
 /// Stages that failed, each with what rests on it, in the order of the plan; empty where the run is whole.
 #[derive(Debug, Default)]
@@ -27,52 +30,56 @@ pub(crate) struct Withheld {
     pub(crate) stages: BTreeSet<String>,
 }
 
-/// Takes what failed, and what rests on it, out of an outcome.
+/// Takes what failed, and what rests on it, out of an outcome. `cancelled`: the dataflow was told to stop, so that nothing in
+/// it is whole.
 ///
 /// # Errors
 /// All failures as one, where one of them is no stage's own, or nothing is left that is worth a tree.
-pub(crate) fn divide(plan: &Plan, outcome: Outcome) -> Result<(Outcome, Withheld), Error> {
-    let Outcome { mut stages, failures } = outcome;
+/// [`Error::Interrupted`] where there is none and the run was cancelled.
+pub(crate) fn divide(plan: &Plan, mut outcome: Outcome, cancelled: bool) -> Result<(Outcome, Withheld), Error> {
+    let failures = mem::take(&mut outcome.failures);
     let index = |name: &str| plan.stages.iter().position(|stage| stage.name == name);
-    let mut failed: BTreeSet<(usize, String)> = BTreeSet::new();
-    for failure in &failures {
-        match failure {
-            Failure::Stage { stage, why } if let Some(stage) = index(stage) => failed.insert((stage, why.clone())),
-            _ => return self::failure(failures).map_or_else(|| Err(Error::Bug("a failure is none".into())), Err),
-        };
-    }
-    let outcome = |stages| Outcome { stages, failures: Vec::new() };
-    let mut out = resting(plan, failed.iter().map(|(stage, _)| *stage));
-    let so_far = outcome(mem::take(&mut stages));
-    for (stage, why) in conservation::idle(plan, &so_far) {
-        if !out.contains(&stage) {
-            failed.insert((stage, why));
+    let own = failures.iter().map_while(|failure| match failure {
+        Failure::Stage { stage, why } => Some((index(stage)?, why.clone())),
+        _ => None,
+    });
+    // In the order of the plan: failures come as threads meet them.
+    let mut failed: BTreeMap<usize, String> = BTreeMap::new();
+    let mut known = 0;
+    for (stage, why) in own {
+        known += 1;
+        // Of several the least, whichever came first.
+        match failed.get_mut(&stage) {
+            Some(first) if *first <= why => {}
+            _ => drop(failed.insert(stage, why)),
         }
     }
-    stages = so_far.stages;
-    if failed.is_empty() {
-        return Ok((outcome(stages), Withheld::default()));
+    if cancelled || known < failures.len() {
+        return Err(failure(failures).unwrap_or(Error::Interrupted));
     }
-    out.extend(resting(plan, failed.iter().map(|(stage, _)| *stage)));
-    let left = stages.iter().enumerate().filter(|(stage, _)| !out.contains(stage));
-    if !left.into_iter().any(|(_, own)| !own.kept.made().is_empty()) {
+    let out = resting(plan, failed.keys().copied());
+    failed.extend(conservation::idle(plan, &outcome).into_iter().filter(|(stage, _)| !out.contains(stage)));
+    let out = resting(plan, failed.keys().copied());
+    let mut left = outcome.stages.iter().enumerate().filter(|(stage, _)| !out.contains(stage));
+    if !failed.is_empty() && left.all(|(_, own)| own.kept.made().is_empty()) {
         let name = |stage: usize| plan.stages[stage].name.clone();
         let failures = failed.into_iter().map(|(stage, why)| Failure::Stage { stage: name(stage), why });
-        return self::failure(failures.collect()).map_or_else(|| Ok((outcome(stages), Withheld::default())), Err);
+        return Err(failure(failures.collect()).unwrap_or(Error::Interrupted));
     }
     let mut withheld = Withheld { failed: Vec::new(), stages: names(plan, &out).collect() };
     for (stage, why) in failed {
         let mut rest = resting(plan, [stage]);
         rest.remove(&stage);
-        let name = plan.stages[stage].name.clone();
-        stages[stage].ledger.notes.insert(format!("stage `{name}` failed: {why}"));
-        withheld.failed.push(FailedStage { stage: name, why, withheld: names(plan, &rest).collect() });
+        let failed =
+            FailedStage { stage: plan.stages[stage].name.clone(), why, withheld: names(plan, &rest).collect() };
+        outcome.stages[stage].ledger.notes.insert(failed.to_string());
+        withheld.failed.push(failed);
     }
     for stage in out {
-        let ledger = mem::take(&mut stages[stage].ledger);
-        stages[stage] = StageOutcome { ledger, ..StageOutcome::default() };
+        let ledger = mem::take(&mut outcome.stages[stage].ledger);
+        outcome.stages[stage] = StageOutcome { ledger, ..StageOutcome::default() };
     }
-    Ok((outcome(stages), withheld))
+    Ok((outcome, withheld))
 }
 
 /// These stages and all that rest on them. Each stage stands behind those that feed it.

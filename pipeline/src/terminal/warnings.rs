@@ -4,12 +4,11 @@
 //! until the stages before a training, a sampling or an evaluation have settled, or all have, and are then told with their
 //! number and the least of them as the example. Which rows they are about is in `run.json`, under `dropped`.
 
-use crate::terminal::progress::lock;
 use serde_json::{Value, json};
 use stages::flow::Event;
 use std::{
     collections::BTreeMap,
-    sync::Mutex,
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -91,6 +90,10 @@ impl Held {
         let warnings = |((stage, cause), (count, example))| Warnings { stage, cause, count, example };
         held.into_iter().map(warnings).collect()
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
