@@ -95,9 +95,9 @@ pub const FAULT: Variable = Variable {
     name: "REFRAIN_FAULT",
     value: "POINT:ERROR[:AFTER[:TIMES]]",
     audience: Audience::Developers,
-    meaning: "Makes operations POINT (`read`, `write`, `fsync`, `rename`, `remove`) of the store fail with ERROR (`full`, \
-              `io`, `readonly`) once AFTER of them have gone well: TIMES of them, or all that follow. For `refrain` as for \
-              its tests: `REFRAIN_FAULT=write:full:20 refrain run ...`",
+    meaning: "Makes operations POINT (`read`, `write`, `fsync`, `rename`, `remove`, or `stage NAME`, the work of a stage over a \
+              whole corpus) of the store fail with ERROR (`full`, `io`, `readonly`) once AFTER of them have gone well: TIMES \
+              of them, or all that follow. For `refrain` as for its tests: `REFRAIN_FAULT=write:full:20 refrain run ...`",
 };
 
 /// How many faults tests draw.

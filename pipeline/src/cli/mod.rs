@@ -1,6 +1,8 @@
 //! The command line.
 
 pub mod args;
+mod manual;
+pub mod reference;
 
 use crate::{
     cli::args::{
@@ -20,6 +22,7 @@ use crate::{
     upkeep::{gc, verify},
 };
 use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap_complete::Shell;
 use datasets::environment::PURGE_DELAY;
 use stages::flow::Cancel;
 use std::os::unix::process::CommandExt;
@@ -105,6 +108,18 @@ enum Command {
     Sample(sample::Args),
     /// Measure how far the sounds of a folder are from those of another, by Fréchet distance
     Evaluate(EvaluateArgs),
+    /// Print the completions for a shell; how to install them is in the shell's manual
+    Completions {
+        /// The shell
+        #[arg(value_name = "SHELL")]
+        shell: Shell,
+    },
+    /// Write the manual pages, refrain.1 and one for each command, to a folder
+    Man {
+        /// The folder; made where it is not there
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
 }
 
 #[derive(Subcommand)]
@@ -273,6 +288,10 @@ impl Cli {
             Command::Sample(args) => {
                 summary(&sample::sample(&args, &cancel_on_interrupt(), &progress::Screen::new(false))?);
             }
+            Command::Completions { shell } => {
+                answer(&String::from_utf8_lossy(&manual::completions(Cli::command(), shell)));
+            }
+            Command::Man { folder } => drop(manual::man(Cli::command(), &folder)?),
             Command::Evaluate(args) => {
                 evaluate::evaluate(&args.reference, &args.candidate, args.json, &cancel_on_interrupt(), &answer)?;
             }

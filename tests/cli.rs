@@ -1,0 +1,180 @@
+//! The command line that people expect: color and verbosity, completions and manual pages, a first manifest, the report in
+//! the browser, the list of runs; and wrong input, answered with a sentence and exit code 2.
+
+mod support;
+
+use clap::CommandFactory;
+use datasets::environment::{Audience, BLESS, ENVIRONMENT};
+use pipeline::cli::{Cli, reference};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+};
+use support::{Said, refrain, repository, say};
+use tempfile::TempDir;
+
+/// A command in a folder, with nothing in its environment that decides about color.
+fn command(folder: &Path, args: &[&str]) -> Command {
+    let mut command = refrain(args);
+    command.current_dir(folder).env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE").env_remove("TERM");
+    command
+}
+
+fn said(folder: &Path, args: &[&str]) -> Said {
+    Said::of(&command(folder, args).output().expect("the binary starts"))
+}
+
+/// A command that has to end well.
+fn done(folder: &Path, args: &[&str]) -> Said {
+    let said = said(folder, args);
+    assert_eq!(said.code, Some(0), "{args:?}: {}{}", said.out, said.err);
+    said
+}
+
+fn folder() -> TempDir {
+    tempfile::tempdir().expect("a folder")
+}
+
+#[test]
+fn color_goes_where_it_is_wanted() {
+    let place = folder();
+    fs::write(place.path().join("wrong.toml"), "edition = 1\nnme = \"x\"\n").expect("a manifest");
+    let colored = |args: &[&str], variables: &[(&str, &str)]| {
+        let mut command = command(place.path(), args);
+        let said = Said::of(&command.envs(variables.iter().copied()).output().expect("the binary starts"));
+        (said.code, said.err.contains('\x1b') || said.out.contains('\x1b'))
+    };
+    let none: &[(&str, &str)] = &[];
+    let no = &[("NO_COLOR", "1")];
+    for (args, variables, color) in [
+        (&["check", "wrong.toml"][..], none, false),
+        (&["check", "wrong.toml", "--color", "always"], none, true),
+        (&["--color=always", "check", "wrong.toml"], no, true),
+        (&["check", "wrong.toml", "--color", "never"], none, false),
+        // A sentence of ours, and one of the parser.
+        (&["--color", "always", "runs"], none, true),
+        (&["runs"], none, false),
+        (&["chek", "--color", "always"], none, true),
+        (&["chek"], no, false),
+    ] {
+        assert_eq!(colored(args, variables), (Some(2), color), "{args:?} {variables:?}");
+    }
+    assert_eq!(colored(&["--help", "--color=always"], none), (Some(0), true));
+    assert_eq!(colored(&["--help"], no), (Some(0), false));
+}
+
+#[test]
+fn wrong_input_is_answered_with_what_was_meant() {
+    let place = folder();
+    for (args, words) in [
+        (&["chek"][..], &["chek", "check"][..]),
+        (&["gc", "--jsn"], &["--jsn", "--json"]),
+        (&["run"], &["<MANIFEST>"]),
+        (&["runs", "--color", "sometimes"], &["sometimes", "auto, always, never"]),
+        (&["completions", "bsh"], &["bsh", "bash"]),
+        (&["runs", "-q", "-v"], &["--quiet", "--verbose"]),
+        (&["runs"], &["there is no store at .refrain", "--store"]),
+        (&["stages", "ingset"], &["did you mean `ingest`?"]),
+    ] {
+        let said = said(place.path(), args);
+        assert_eq!(said.code, Some(2), "{args:?}: {}", said.err);
+        assert!(words.iter().all(|word| said.err.contains(word)), "{args:?}: {}", said.err);
+        assert!(said.out.is_empty(), "{}", said.out);
+    }
+}
+
+#[test]
+fn completions_for_every_shell() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let script = say(&["completions", shell]);
+        assert_eq!(script.code, Some(0), "{}", script.err);
+        for word in ["refrain", "allow-shrink", "completions", "verify", "quiet"] {
+            assert!(script.out.contains(word), "{shell}: no {word}");
+        }
+    }
+    // The shell itself reads it and completes by it.
+    let script =
+        "source /dev/stdin; COMP_WORDS=(refrain ru); COMP_CWORD=1; _refrain refrain ru refrain; echo ${COMPREPLY[*]}";
+    let mut bash = Command::new("bash");
+    let bash = bash.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let mut bash = bash.expect("bash starts");
+    let completions = say(&["completions", "bash"]).out;
+    std::io::Write::write_all(&mut bash.stdin.take().expect("its input"), completions.as_bytes()).expect("written");
+    let output = bash.wait_with_output().expect("its end");
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "run runs");
+}
+
+#[test]
+fn manual_pages_for_every_command() {
+    let place = folder();
+    let said = done(place.path(), &["man", "share/man1"]);
+    assert!(said.out.contains("share/man1/refrain.1"), "{}", said.out);
+    let page = |name: &str| fs::read_to_string(place.path().join("share/man1").join(name)).expect(name);
+    let first = page("refrain.1");
+    for word in [".TH refrain 1", "EXIT STATUS", "ENVIRONMENT", "NO_COLOR=1", "refrain\\-run(1)"] {
+        assert!(first.contains(word), "no {word} in\n{first}");
+    }
+    for (name, words) in [
+        ("refrain-run.1", &["allow\\-shrink", "EXIT STATUS", "quiet"][..]),
+        ("refrain-store-verify.1", &["Check every object"]),
+    ] {
+        let text = page(name);
+        assert!(words.iter().all(|word| text.contains(word)), "{name}: {words:?} are not all in\n{text}");
+    }
+    // Again, over what is there.
+    done(place.path(), &["-qq", "man", "share/man1"]);
+}
+
+/// What stands between two lines of a page has to be `said`; with REFRAIN_BLESS=1 it becomes that.
+fn holds(page: &str, from: &str, to: &str, said: &str) {
+    let path = repository().join(page);
+    let text = fs::read_to_string(&path).expect("a page");
+    let start = text.find(from).unwrap_or_else(|| panic!("{page} has no `{from}`"));
+    let end = text[start..].find(to).map(|end| start + end).unwrap_or_else(|| panic!("{page} has no `{to}`"));
+    if BLESS.get().is_some() {
+        fs::write(&path, format!("{}{said}{}", &text[..start], &text[end..])).expect("the page is written");
+    } else {
+        assert!(text[start..end] == *said, "{page} is out of date: run the tests once with REFRAIN_BLESS=1");
+    }
+}
+
+#[test]
+fn the_pages_are_what_the_code_says() {
+    let (path, said) = (repository().join("docs/cli.md"), reference::reference_md(Cli::command()));
+    if BLESS.get().is_some() {
+        fs::write(&path, &said).expect("docs/cli.md is written");
+    }
+    let written = fs::read_to_string(&path).unwrap_or_default();
+    assert!(written == said, "docs/cli.md is out of date: run the tests once with REFRAIN_BLESS=1");
+    holds("README.md", "| exit code | |\n", "\n## What a run publishes", &reference::exit_table());
+    let developers = reference::environment_table(Audience::Developers);
+    holds("CONTRIBUTING.md", "| variable | does |\n", "\nTests of wrong manifests", &developers);
+}
+
+/// Every variable that some file of the repository names is in the list, and every one of the list is read somewhere.
+#[test]
+fn environment_variables_are_listed() {
+    let output =
+        Command::new("git").arg("-C").arg(repository()).args(["ls-files", "-z", "*.rs", "*.md", "*.py"]).output();
+    let Ok(output) =
+        output.map_err(|_| ()).and_then(|output| if output.status.success() { Ok(output) } else { Err(()) })
+    else {
+        println!("skipped: this is no clone of the repository");
+        return;
+    };
+    let names = String::from_utf8(output.stdout).expect("names in UTF-8");
+    let mut seen = BTreeSet::new();
+    for name in names.split('\0').filter(|name| !name.is_empty()) {
+        let text = fs::read_to_string(repository().join(name)).unwrap_or_default();
+        for (at, _) in text.match_indices("REFRAIN_") {
+            let word: String = text[at..].chars().take_while(|c| c.is_ascii_uppercase() || *c == '_').collect();
+            seen.insert(word.trim_end_matches('_').to_owned());
+        }
+    }
+    let listed: BTreeSet<String> =
+        ENVIRONMENT.iter().map(|own| own.name.to_owned()).filter(|name| name.starts_with("REFRAIN_")).collect();
+    seen.remove("REFRAIN");
+    assert_eq!(seen, listed);
+}
