@@ -12,7 +12,7 @@ use std::{
     path::Path,
     process::{Command, Stdio},
 };
-use support::{Said, refrain, repository, say};
+use support::{Said, refrain, repository, say, tone};
 use tempfile::TempDir;
 
 /// A command in a folder, with nothing in its environment that decides about color.
@@ -77,12 +77,16 @@ fn wrong_input_is_answered_with_what_was_meant() {
         (&["runs", "-q", "-v"], &["--quiet", "--verbose"]),
         (&["runs"], &["there is no store at .refrain", "--store"]),
         (&["stages", "ingset"], &["did you mean `ingest`?"]),
+        (&["init", ".", "--license", "free for all"], &["names no license", "CC-BY-4.0"]),
     ] {
         let said = said(place.path(), args);
         assert_eq!(said.code, Some(2), "{args:?}: {}", said.err);
         assert!(words.iter().all(|word| said.err.contains(word)), "{args:?}: {}", said.err);
         assert!(said.out.is_empty(), "{}", said.out);
     }
+    let missing = said(place.path(), &["init", "nowhere"]);
+    assert_eq!(missing.code, Some(3), "{}", missing.err);
+    assert!(missing.err.contains("nowhere"), "{}", missing.err);
 }
 
 #[test]
@@ -119,12 +123,76 @@ fn manual_pages_for_every_command() {
     for (name, words) in [
         ("refrain-run.1", &["allow\\-shrink", "EXIT STATUS", "quiet"][..]),
         ("refrain-store-verify.1", &["Check every object"]),
+        ("refrain-init.1", &["license"]),
     ] {
         let text = page(name);
         assert!(words.iter().all(|word| text.contains(word)), "{name}: {words:?} are not all in\n{text}");
     }
     // Again, over what is there.
     done(place.path(), &["-qq", "man", "share/man1"]);
+}
+
+/// What a newcomer does: a folder with recordings of their own, `init`, and what it says to do next.
+#[test]
+fn a_first_manifest_runs_as_it_is() {
+    let place = folder();
+    let at = place.path();
+    fs::create_dir(at.join("my music")).expect("a folder");
+    for n in 0..4 {
+        tone(&at.join(format!("my music/take {n}.wav")), n, 3.0 + f64::from(n) * 0.4);
+    }
+    fs::write(at.join("my music/notes.txt"), "no sound\n").expect("a file");
+
+    let first = done(at, &["init", "my music"]);
+    for word in ["wrote my music.toml for 5 files", "refrain run 'my music.toml' ", "license", "NOASSERTION"] {
+        assert!(first.out.contains(word), "no {word} in\n{}", first.out);
+    }
+    let written = fs::read_to_string(at.join("my music.toml")).expect("a manifest");
+    assert!(!written.contains('@'), "{written}");
+    assert!(written.contains("root   = \"my music\"") && written.contains("name    = \"my-music\""), "{written}");
+
+    // Never over a file that is there, never among the recordings.
+    for args in [&["init", "my music"][..], &["init", "my music", "--manifest", "my music/refrain.toml"]] {
+        assert_eq!(said(at, args).code, Some(2), "{args:?}");
+    }
+    assert_eq!(fs::read_to_string(at.join("my music.toml")).expect("a manifest"), written);
+    assert_eq!(fs::read_dir(at.join("my music")).expect("a folder").count(), 5);
+
+    done(at, &["check", "my music.toml"]);
+    // Errors and the summary only.
+    let run = done(at, &["run", "my music.toml", "-w", "2", "-q"]);
+    assert!(run.err.is_empty(), "{}", run.err);
+    assert!(run.out.contains("unknown-format") && run.out.contains("notes.txt"), "{}", run.out);
+    let report = done(at, &["report"]).out;
+    let page = at.join(report.trim());
+    assert!(page.is_file(), "{report}");
+    let tree = page.parent().expect("a run").to_owned();
+    let shards: Vec<_> = fs::read_dir(tree.join("codes/train")).expect("codes of the training split").collect();
+    assert!(!shards.is_empty());
+    assert!(at.join("my music.lock").is_file());
+
+    // Nothing but errors; then all that there is to tell of a run with nothing to do.
+    let silent = done(at, &["run", "my music.toml", "-qq"]);
+    assert_eq!((silent.out.as_str(), silent.err.as_str()), ("", ""));
+    let verbose = done(at, &["run", "my music.toml", "-v"]);
+    assert!(verbose.err.contains("opened the store") && verbose.err.contains("5 rows found"), "{}", verbose.err);
+
+    // The songs, once their lines are no comments any more.
+    let (before, after) = written.split_once("\n# Songs: ").expect("a block about songs");
+    let uncommented =
+        after.lines().filter_map(|line| line.strip_prefix("# ")).skip_while(|line| !line.starts_with('['));
+    let songs = uncommented.fold(format!("{before}\n"), |text, line| text + line + "\n");
+    assert!(songs.contains("\n[stage.songs]\n"));
+    fs::write(at.join("songs.toml"), songs).expect("a manifest");
+    let check = done(at, &["check", "songs.toml"]);
+    assert!(check.out.contains("14 stages"), "{}", check.out);
+
+    // With the license stated, nothing that states none is let through.
+    done(at, &["init", "my music", "--manifest", "own.toml", "--license", "LicenseRef-own"]);
+    let own = fs::read_to_string(at.join("own.toml")).expect("a manifest");
+    assert!(own.contains("\nlicense = \"LicenseRef-own\"\n") && own.contains("unknown = \"refuse\"\n"), "{own}");
+    let plan = done(at, &["plan", "own.toml", "--to", "free"]);
+    assert!(plan.out.contains("free"), "{}", plan.out);
 }
 
 /// What stands between two lines of a page has to be `said`; with REFRAIN_BLESS=1 it becomes that.

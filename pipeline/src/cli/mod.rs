@@ -14,7 +14,7 @@ use crate::{
     plan::{Plan, PlannedStage, load, memory::Bound},
     run::{self, Ended, finished, prepare::Options, watch::watch},
     schema,
-    standalone::{codec, evaluate, sample},
+    standalone::{codec, evaluate, init, sample},
     terminal::{
         output::{self, Lines, Verbosity, answer, summary},
         progress,
@@ -46,6 +46,8 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Write a commented manifest for a folder of your own recordings
+    Init(init::Args),
     /// Run a manifest: do exactly what has changed, then publish
     Run(RunArgs),
     /// Show what a run would do, and why, without doing it
@@ -211,6 +213,7 @@ impl Cli {
     /// See [`Error`]; its code is the exit code.
     pub fn perform(self) -> Result<(), Error> {
         match self.command {
+            Command::Init(args) => summary(&init::init(&args)?),
             Command::Run(args) => {
                 let plan = load(&args.manifest.manifest, &args.manifest.sets, args.manifest.to.as_deref())
                     .map_err(Error::Manifest)?;
