@@ -9,10 +9,11 @@ use pipeline::cli::{Cli, reference};
 use std::{
     collections::BTreeSet,
     fs,
+    os::unix::fs::PermissionsExt,
     path::Path,
     process::{Command, Stdio},
 };
-use support::{Said, refrain, repository, say, tone};
+use support::{Said, refrain, repository, say, text, tone};
 use tempfile::TempDir;
 
 /// A command in a folder, with nothing in its environment that decides about color.
@@ -70,7 +71,7 @@ fn wrong_input_is_answered_with_what_was_meant() {
     let place = folder();
     for (args, words) in [
         (&["chek"][..], &["chek", "check"][..]),
-        (&["gc", "--jsn"], &["--jsn", "--json"]),
+        (&["runs", "--jsn"], &["--jsn", "--json"]),
         (&["run"], &["<MANIFEST>"]),
         (&["runs", "--color", "sometimes"], &["sometimes", "auto, always, never"]),
         (&["completions", "bsh"], &["bsh", "bash"]),
@@ -177,6 +178,9 @@ fn a_first_manifest_runs_as_it_is() {
     let verbose = done(at, &["run", "my music.toml", "-v"]);
     assert!(verbose.err.contains("opened the store") && verbose.err.contains("5 rows found"), "{}", verbose.err);
 
+    opened(at, report.trim());
+    listed(at);
+
     // The songs, once their lines are no comments any more.
     let (before, after) = written.split_once("\n# Songs: ").expect("a block about songs");
     let uncommented =
@@ -193,6 +197,61 @@ fn a_first_manifest_runs_as_it_is() {
     assert!(own.contains("\nlicense = \"LicenseRef-own\"\n") && own.contains("unknown = \"refuse\"\n"), "{own}");
     let plan = done(at, &["plan", "own.toml", "--to", "free"]);
     assert!(plan.out.contains("free"), "{}", plan.out);
+}
+
+/// `report --open` hands the page to the desktop's opener, and says where it lies where there is none.
+fn opened(at: &Path, report: &str) {
+    let (bin, seen) = (at.join("bin"), at.join("opened"));
+    fs::create_dir(&bin).expect("a folder");
+    let opener = bin.join(if cfg!(target_os = "macos") { "open" } else { "xdg-open" });
+    let open = || {
+        let output = command(at, &["report", "--open"]).env("PATH", &bin).output();
+        let said = Said::of(&output.expect("the binary starts"));
+        assert_eq!((said.code, said.out.trim()), (Some(0), report), "{}", said.err);
+        said.err
+    };
+    let none = open();
+    assert!(none.contains("does not start") && none.contains("open the page above yourself"), "{none}");
+    for (script, words) in [
+        (format!("#!/bin/sh\nprintf %s \"$1\" > '{}'\n", seen.display()), None),
+        ("#!/bin/sh\nexit 3\n".to_owned(), Some("found nothing to open it with")),
+    ] {
+        fs::write(&opener, script).expect("a script");
+        fs::set_permissions(&opener, fs::Permissions::from_mode(0o755)).expect("executable");
+        let err = open();
+        assert_eq!(err.is_empty(), words.is_none(), "{err}");
+        assert!(words.is_none_or(|words| err.contains(words)), "{err}");
+    }
+    assert_eq!(fs::read_to_string(seen).expect("what was opened"), report);
+}
+
+/// `runs` tells what a run has that the one before had not.
+fn listed(at: &Path) {
+    let list = |at: &Path| done(at, &["runs", "--json"]).events[0]["runs"].as_array().expect("runs").clone();
+    let one = list(at);
+    assert_eq!((one.len(), one[0]["tracks"].as_u64(), one[0]["since"].is_null()), (1, Some(5), true), "{one:?}");
+    assert_eq!(one[0]["bytes"], one[0]["own_bytes"], "nobody else has its files");
+
+    tone(&at.join("my music/take 9.wav"), 9, 4.0);
+    fs::remove_file(at.join("my music/take 0.wav")).expect("removed");
+    done(at, &["run", "my music.toml", "-q", "--allow-shrink"]);
+    let two = list(at);
+    assert_eq!(two.len(), 2);
+    assert_eq!((&two[0]["latest"], &two[1]["latest"]), (&false.into(), &true.into()));
+    let since = &two[1]["since"];
+    assert_eq!(text(&since["run"]), text(&one[0]["run"]));
+    assert_eq!((since["added"].as_u64(), since["retracted"].as_u64()), (Some(1), Some(1)), "{since}");
+    let bytes = |run: &serde_json::Value, what: &str| run[what].as_u64().expect("bytes");
+    // The codec is pinned, and both have it.
+    assert!(bytes(&two[0], "own_bytes") < bytes(&two[0], "bytes"), "{two:?}");
+
+    let table = done(at, &["runs"]).out;
+    let widths: BTreeSet<usize> = table.lines().map(|line| line.find("MiB").unwrap_or(0)).collect();
+    assert_eq!(widths.len(), 2, "the head has none, the others have it in one place:\n{table}");
+    assert!(table.lines().last().expect("lines").ends_with("latest"), "{table}");
+    let wrong = said(at, &["report", "latst"]);
+    assert_eq!(wrong.code, Some(2));
+    assert!(wrong.err.contains("did you mean `latest`?"), "{}", wrong.err);
 }
 
 /// What stands between two lines of a page has to be `said`; with REFRAIN_BLESS=1 it becomes that.

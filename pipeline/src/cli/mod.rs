@@ -2,6 +2,7 @@
 
 pub mod args;
 mod manual;
+mod open;
 pub mod reference;
 
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
         StoreArgs, WatchArgs, WorkArgs,
     },
     error::{DONE, EXITS, Error, Exit, USAGE},
-    inspect::{diff, runs, why},
+    inspect::{diff, list, runs, why},
     plan::{Plan, PlannedStage, load, memory::Bound},
     run::{self, Ended, finished, prepare::Options, watch::watch},
     schema,
@@ -63,8 +64,14 @@ enum Command {
     },
     /// Print the JSON schema of a manifest, for editors
     Schema,
-    /// List the published runs of a store
-    Runs(StoreArgs),
+    /// List the published runs of a store: sizes, and what is new against the run before of the same name
+    Runs {
+        #[command(flatten)]
+        store: StoreArgs,
+        /// One JSON event on standard output
+        #[arg(long)]
+        json: bool,
+    },
     /// Clean up a store: the last runs of each name and the weights that lock files name stay
     Gc(GcArgs),
     /// Look after a store
@@ -77,6 +84,9 @@ enum Command {
         run: String,
         #[command(flatten)]
         store: StoreArgs,
+        /// Open it in the browser too
+        #[arg(long)]
+        open: bool,
     },
     /// Show two runs side by side: settings, data, scores
     Diff {
@@ -256,7 +266,10 @@ impl Cli {
             }
             Command::Stages { verb } => answer(&schema::stages_text(verb.as_deref()).map_err(Error::Usage)?),
             Command::Schema => answer(&format!("{:#}\n", schema::json_schema())),
-            Command::Runs(args) => answer(&runs::list(&args.store)?),
+            Command::Runs { store, json } => {
+                let runs = list::listed(&store.store)?;
+                answer(&if json { list::json(&runs) + "\n" } else { list::text(&runs) });
+            }
             Command::Gc(args) => {
                 let options = gc::Options { keep: args.keep.get(), dry: args.dry_run };
                 let swept = gc::gc(&args.store.store, &options)?;
@@ -267,9 +280,16 @@ impl Cli {
                 said(json.then(|| format!("{}\n", verified.json())), || verified.text());
                 verified.sound()?;
             }
-            Command::Report { run, store } => {
-                let folder = runs::find(&store.store, &run)?;
-                answer(&format!("{}\n", folder.join("report.html").display()));
+            Command::Report { run, store, open } => {
+                let page = runs::find(&store.store, &run)?.join("report.html");
+                if !page.is_file() {
+                    let page = page.display();
+                    return Err(Error::Usage(format!("there is no {page}: run the manifest again to publish it")));
+                }
+                answer(&format!("{}\n", page.display()));
+                if open && let Err(why) = open::open(&page) {
+                    output::warning(&format!("{why}; open the page above yourself"));
+                }
             }
             Command::Diff { a, b, store, json } => {
                 let diff = diff::diff(&runs::find(&store.store, &a)?, &runs::find(&store.store, &b)?)?;

@@ -4,6 +4,7 @@ use crate::{
     error::Error,
     record::{self, Outline, RecordError},
 };
+use stages::settings::suggest;
 use std::{
     collections::BTreeMap,
     fs, io,
@@ -20,10 +21,10 @@ pub struct Tree {
 }
 
 /// The record of a published run. `Err` with a sentence where another version of Refrain wrote it.
-type Read = Result<Outline, String>;
+pub(super) type Read = Result<Outline, String>;
 
 /// What `of` says of each published run of a store, by the run's name. Records are read one after the other.
-fn each<T>(store: &Path, of: impl Fn(PathBuf, Read) -> T) -> Result<BTreeMap<String, T>, Error> {
+pub(super) fn each<T>(store: &Path, of: impl Fn(PathBuf, Read) -> T) -> Result<BTreeMap<String, T>, Error> {
     let folder = store.join("runs");
     let entries = match fs::read_dir(&folder) {
         Ok(entries) => entries,
@@ -77,43 +78,6 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Bytes of all files under a folder.
-fn size(folder: &Path) -> u64 {
-    files(folder).iter().filter_map(|path| Some(path.metadata().ok()?.len())).sum()
-}
-
-/// A table of the published runs of a store.
-///
-/// # Errors
-/// When there is no store, or it cannot be read.
-pub fn list(store: &Path) -> Result<String, Error> {
-    let runs = each(store, |folder, record| (folder, record))?;
-    let latest = fs::read_link(store.join("runs").join("latest")).ok();
-    let width = runs.keys().map(String::len).max().unwrap_or(3).max(3);
-    let mut text = format!("{:width$}  {:>8} {:>8} {:>10}\n", "run", "tracks", "shards", "MiB");
-    let mut notes = String::new();
-    for (run, (folder, record)) in &runs {
-        let of = |verb: &str| match record {
-            Ok(record) => {
-                let stages = record.stages.iter().filter(|stage| stage.verb == verb);
-                stages.map(|stage| stage.kept).sum::<u64>().to_string()
-            }
-            Err(_) => "-".to_owned(),
-        };
-        let fingerprint = if latest.as_deref() == Some(Path::new(run)) { "  latest" } else { "" };
-        let partial = if record.as_ref().is_ok_and(|record| !record.failed.is_empty()) { "  partial" } else { "" };
-        let mib = size(folder) as f64 / f64::from(1 << 20);
-        text += &format!("{run:width$}  {:>8} {:>8} {mib:>10.1}{fingerprint}{partial}\n", of("ingest"), of("shard"));
-        if let Err(other) = record {
-            notes += &format!("note: {other}\n");
-        }
-    }
-    if runs.is_empty() {
-        text += "no run was published yet\n";
-    }
-    Ok(text + &notes)
-}
-
 /// The folder of a run: a path, `latest`, a name, or a prefix of a name or of an id.
 ///
 /// # Errors
@@ -132,7 +96,12 @@ pub fn find(store: &Path, word: &str) -> Result<PathBuf, Error> {
         runs.iter().filter(|(name, _)| name.starts_with(word) || id(name).starts_with(word)).collect();
     match hits[..] {
         [(_, tree)] => Ok(tree.folder.clone()),
-        [] => Err(Error::Usage(format!("no run goes by `{word}`; `refrain runs` lists them"))),
+        [] => {
+            let names = runs.keys().map(String::as_str);
+            let near =
+                suggest(word, names.chain(["latest"])).map_or_else(String::new, |n| format!("; did you mean `{n}`?"));
+            Err(Error::Usage(format!("no run goes by `{word}`{near}; `refrain runs` lists them")))
+        }
         _ => {
             let names: Vec<&str> = hits.iter().map(|(name, _)| name.as_str()).collect();
             Err(Error::Usage(format!("`{word}` may be any of {}", names.join(", "))))
