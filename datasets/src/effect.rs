@@ -35,7 +35,7 @@
 //!
 //! An effect's work item holds only what may enter its key; how to reach the bytes is a hint beside it.
 
-use crate::{Digest, Key, store::StoreError};
+use crate::{Digest, Key, environment::REVISION, store::StoreError};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{fmt::Debug, hash::Hash, io, sync::OnceLock};
 
@@ -120,7 +120,7 @@ pub fn key(verb: &str, revision: u32) -> Key {
 /// does again.
 pub fn revision(verb: &str, revision: u32) -> u32 {
     static RAISED: OnceLock<String> = OnceLock::new();
-    let raised = RAISED.get_or_init(|| std::env::var("REFRAIN_REVISION").unwrap_or_default());
+    let raised = RAISED.get_or_init(|| REVISION.text().unwrap_or_default());
     let verb = verb.split([' ', ':']).next().unwrap_or(verb);
     revision + u32::from(raised.split(',').any(|own| own == verb))
 }

@@ -8,6 +8,7 @@ pub mod codes;
 pub mod corpus;
 mod digest;
 pub mod effect;
+pub mod environment;
 pub mod license;
 pub mod mmap;
 pub mod row;

@@ -3,6 +3,44 @@
 use crate::manifest::Complaints;
 use datasets::store::StoreError;
 
+/// One exit code, as help, manual and docs tell it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exit {
+    /// The exit code of the process.
+    pub code: u8,
+    /// When a command ends with it.
+    pub when: &'static str,
+}
+
+/// All went well.
+pub const DONE: Exit = Exit { code: 0, when: "done" };
+/// A bug of ours.
+pub const BUG: Exit = Exit { code: 1, when: "a bug of Refrain" };
+/// Manifest or command line.
+pub const USAGE: Exit = Exit { code: 2, when: "the manifest or the command line is wrong" };
+/// Sources and models.
+pub const SOURCE: Exit =
+    Exit { code: 3, when: "a source or a model is missing, cannot be read, or is of a newer version" };
+/// The store.
+pub const STORE: Exit =
+    Exit { code: 4, when: "the store cannot be read or written, is full, in use, damaged, or of a newer version" };
+/// Guards.
+pub const GUARD: Exit = Exit {
+    code: 5,
+    when: "a guard stopped the run: a source shrank by over 20 %, a stage dropped more than its `max_dropped`, or the plan \
+           that it was to keep to does not hold any more",
+};
+/// Corpus-level stages.
+pub const STAGE: Exit =
+    Exit { code: 6, when: "a stage over the whole corpus failed; what does not rest on it is published" };
+/// Other processes of the run.
+pub const LOST: Exit = Exit { code: 7, when: "another process of the run did not come, was lost, or was interrupted" };
+/// Ctrl-C.
+pub const INTERRUPTED: Exit = Exit { code: 130, when: "interrupted" };
+
+/// Every exit code, in ascending order.
+pub const EXITS: [Exit; 9] = [DONE, BUG, USAGE, SOURCE, STORE, GUARD, STAGE, LOST, INTERRUPTED];
+
 /// Why a command ended without doing what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -53,15 +91,15 @@ impl Error {
     /// The exit code.
     pub fn code(&self) -> u8 {
         match self {
-            Error::Bug(_) => 1,
-            Error::Manifest(_) | Error::Usage(_) => 2,
-            Error::Source(_) => 3,
-            Error::Store(_) | Error::Lock(_) | Error::Damage(_) => 4,
-            Error::Guard(_) => 5,
-            Error::Stage(_) => 6,
-            Error::Lost(_) => 7,
+            Error::Bug(_) => BUG.code,
+            Error::Manifest(_) | Error::Usage(_) => USAGE.code,
+            Error::Source(_) => SOURCE.code,
+            Error::Store(_) | Error::Lock(_) | Error::Damage(_) => STORE.code,
+            Error::Guard(_) => GUARD.code,
+            Error::Stage(_) => STAGE.code,
+            Error::Lost(_) => LOST.code,
             Error::Elsewhere { code, .. } => *code,
-            Error::Interrupted => 130,
+            Error::Interrupted => INTERRUPTED.code,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! `remove`) of the store fail with ERROR (`full`, `io`, `readonly`) once AFTER of them have gone well: TIMES of them, or
 //! all that follow. The operation `stage NAME` is the work of a stage over a whole corpus. Permissions cannot play a read-only disk to a test that runs as root.
 
+use crate::environment;
 use std::{
     fs::{self, File},
     io::{self, Write},
@@ -42,7 +43,7 @@ fn parse(text: &str) -> Option<Fault> {
 /// Only when the environment asks for it; see the module's text.
 pub fn point(name: &str) -> io::Result<()> {
     static FAULT: OnceLock<Option<Fault>> = OnceLock::new();
-    let fault = FAULT.get_or_init(|| std::env::var("REFRAIN_FAULT").ok().and_then(|text| parse(&text)));
+    let fault = FAULT.get_or_init(|| environment::FAULT.text().and_then(|text| parse(&text)));
     let Some(fault) = fault.as_ref().filter(|fault| fault.point == name) else { return Ok(()) };
     let seen = fault.seen.fetch_add(1, Ordering::Relaxed);
     let fails = seen >= fault.after && seen - fault.after < fault.times;

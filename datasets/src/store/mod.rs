@@ -29,7 +29,7 @@ pub use log::Log;
 pub use memo::Memo;
 use receipts::Receipts;
 pub use receipts::{Receipt, Segment};
-pub use roots::{Pins, Recorded, Root};
+pub use roots::{Pins, Recorded, Root, turns};
 pub use sweep::{Contents, Live};
 
 use crate::{Digest, Key};

@@ -44,7 +44,7 @@ use super::{Receipt, Store, StoreError, remove, write_atomic};
 use crate::{Digest, Key, corpus::Member, store::fault};
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     path::{Path, PathBuf},
 };
@@ -88,6 +88,28 @@ pub struct Pins {
 
 const HEX: usize = 32;
 
+/// The turns of all published runs of the store in `folder`, without opening it: the last published run has the highest.
+///
+/// # Errors
+/// When the disk refuses.
+pub fn turns(folder: &Path) -> Result<BTreeMap<String, u64>, StoreError> {
+    Ok(root_files(&folder.join("roots"))?.into_iter().map(|(turn, run, _)| (run, turn)).collect())
+}
+
+/// Files in a folder of roots: turn, run, path; in order of turns.
+fn root_files(folder: &Path) -> Result<Vec<(u64, String, PathBuf)>, StoreError> {
+    let mut files = Vec::new();
+    for path in list(folder)? {
+        let parts = path.file_name().and_then(|name| name.to_str()?.split_once('-'));
+        let turn = parts.and_then(|(turn, run)| Some((turn.parse::<u64>().ok()?, run.to_owned())));
+        if let Some((turn, run)) = turn {
+            files.push((turn, run, path));
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
 impl Store {
     fn roots_folder(&self) -> PathBuf {
         self.root().join("roots")
@@ -95,17 +117,7 @@ impl Store {
 
     /// Files under `roots/`: turn, run, path; in order of turns.
     fn root_files(&self) -> Result<Vec<(u64, String, PathBuf)>, StoreError> {
-        let folder = self.roots_folder();
-        let mut files = Vec::new();
-        for path in list(&folder)? {
-            let parts = path.file_name().and_then(|name| name.to_str()?.split_once('-'));
-            let turn = parts.and_then(|(turn, run)| Some((turn.parse::<u64>().ok()?, run.to_owned())));
-            if let Some((turn, run)) = turn {
-                files.push((turn, run, path));
-            }
-        }
-        files.sort();
-        Ok(files)
+        root_files(&self.roots_folder())
     }
 
     /// Root files of runs that have a later one: what a kill between writing a root and removing the one before left.

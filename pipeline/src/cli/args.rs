@@ -6,10 +6,47 @@ use crate::{
     explain::{approved::Approved, preview::Preview},
     plan::Plan,
     run::{self, prepare::Options, what_if::WhatIf},
+    terminal::output::{Color, Output, Verbosity},
 };
-use clap::Args;
+use clap::{ArgAction, Args};
 use stages::flow::Cancel;
 use std::{num::NonZeroUsize, path::PathBuf, sync::Arc, thread, time::Duration};
+
+/// Options of every command about what is said, and how.
+#[derive(Args)]
+pub(crate) struct OutputArgs {
+    /// When to use color: auto (on a terminal, unless the environment asks for none), always or never
+    #[arg(
+        long,
+        global = true,
+        default_value = "auto",
+        hide_possible_values = true,
+        value_name = "WHEN",
+        help_heading = OUTPUT
+    )]
+    pub(crate) color: Color,
+    /// No progress and no warnings, only errors and the summary; twice (-qq): only errors
+    #[arg(short, long, global = true, action = ArgAction::Count, help_heading = OUTPUT)]
+    pub(crate) quiet: u8,
+    /// Debug messages of refrain too
+    #[arg(short, long, global = true, conflicts_with = "quiet", help_heading = OUTPUT)]
+    pub(crate) verbose: bool,
+}
+
+/// The heading of the options that every command has.
+const OUTPUT: &str = "Output";
+
+impl OutputArgs {
+    pub(crate) fn output(&self) -> Output {
+        let verbosity = match (self.verbose, self.quiet) {
+            (true, _) => Verbosity::Verbose,
+            (false, 0) => Verbosity::Normal,
+            (false, 1) => Verbosity::Quiet,
+            (false, _) => Verbosity::Silent,
+        };
+        Output { color: self.color, verbosity }
+    }
+}
 
 #[derive(Args)]
 pub(crate) struct ManifestArgs {

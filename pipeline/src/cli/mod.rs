@@ -1,30 +1,33 @@
 //! The command line.
 
 pub mod args;
+mod manual;
+mod open;
+pub mod reference;
 
 use crate::{
     cli::args::{
-        CheckArgs, DecodeArgs, EncodeArgs, EvaluateArgs, GcArgs, ManifestArgs, PlanArgs, RunArgs, StoreArgs, WatchArgs,
-        WorkArgs, workers,
+        CheckArgs, DecodeArgs, EncodeArgs, EvaluateArgs, GcArgs, ManifestArgs, OutputArgs, PlanArgs, RunArgs,
+        StoreArgs, WatchArgs, WorkArgs, workers,
     },
-    error::Error,
-    inspect::{diff, runs, why},
+    error::{DONE, EXITS, Error, Exit, USAGE},
+    inspect::{diff, list, runs, why},
     plan::{Plan, PlannedStage, load, memory::Bound},
     run::{self, Ended, finished, prepare::Options, watch::watch},
     schema,
-    standalone::{codec, evaluate, sample},
-    terminal::progress,
+    standalone::{codec, evaluate, init, sample},
+    terminal::{
+        output::{self, Lines, Verbosity, answer, summary},
+        progress,
+    },
     upkeep::{gc, verify},
 };
-use clap::{Parser, Subcommand};
+use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap_complete::Shell;
+use datasets::environment::PURGE_DELAY;
 use stages::flow::Cancel;
-use std::io::IsTerminal;
 use std::os::unix::process::CommandExt;
-use std::{
-    io::{self, Write},
-    path::PathBuf,
-    sync::Arc,
-};
+use std::{ffi::OsString, path::PathBuf, sync::Arc};
 use tracing_subscriber::{
     filter::{LevelFilter, Targets},
     fmt,
@@ -34,16 +37,18 @@ use tracing_subscriber::{layer::SubscriberExt, util::SubscriberInitExt};
 /// Builds music corpora and the generative models that stand on them, as one incremental dataflow.
 #[derive(Parser)]
 #[command(name = "refrain", version, about, max_term_width = 100)]
-#[command(after_help = "Exit codes: 0 done, 1 a bug of refrain, 2 manifest or usage, 3 source missing, 4 store, \
-                        5 stopped by a guard, 6 a corpus-level stage failed, 7 another process was lost, \
-                        130 interrupted.")]
+#[command(after_help = exit_codes())]
 pub struct Cli {
+    #[command(flatten)]
+    output: OutputArgs,
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Subcommand)]
 enum Command {
+    /// Write a commented manifest for a folder of your own recordings
+    Init(init::Args),
     /// Run a manifest: do exactly what has changed, then publish
     Run(RunArgs),
     /// Show what a run would do, and why, without doing it
@@ -59,8 +64,14 @@ enum Command {
     },
     /// Print the JSON schema of a manifest, for editors
     Schema,
-    /// List the published runs of a store
-    Runs(StoreArgs),
+    /// List the published runs of a store: sizes, and what is new against the run before of the same name
+    Runs {
+        #[command(flatten)]
+        store: StoreArgs,
+        /// One JSON event on standard output
+        #[arg(long)]
+        json: bool,
+    },
     /// Clean up a store: the last runs of each name and the weights that lock files name stay
     Gc(GcArgs),
     /// Look after a store
@@ -73,6 +84,9 @@ enum Command {
         run: String,
         #[command(flatten)]
         store: StoreArgs,
+        /// Open it in the browser too
+        #[arg(long)]
+        open: bool,
     },
     /// Show two runs side by side: settings, data, scores
     Diff {
@@ -106,6 +120,18 @@ enum Command {
     Sample(sample::Args),
     /// Measure how far the sounds of a folder are from those of another, by Fréchet distance
     Evaluate(EvaluateArgs),
+    /// Print the completions for a shell; how to install them is in the shell's manual
+    Completions {
+        /// The shell
+        #[arg(value_name = "SHELL")]
+        shell: Shell,
+    },
+    /// Write the manual pages, refrain.1 and one for each command, to a folder
+    Man {
+        /// The folder; made where it is not there
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
 }
 
 #[derive(Subcommand)]
@@ -120,9 +146,24 @@ enum StoreCommand {
     },
 }
 
-/// Standard output; a reader that went away, such as `head`, is no error of ours.
-fn print(text: &str) {
-    let _ = io::stdout().lock().write_all(text.as_bytes());
+/// The exit codes, as the help ends with them.
+fn exit_codes() -> String {
+    let line = |exit: &Exit| format!("\n  {:>3}  {}", exit.code, exit.when);
+    format!("Exit codes:{}", EXITS.iter().map(line).collect::<String>())
+}
+
+/// `--color` as it stands on the command line, before the rest of it is understood: complaints about it are colored too.
+fn color(words: &[OsString]) -> ColorChoice {
+    let words: Vec<&str> = words.iter().map_while(|word| word.to_str().filter(|word| *word != "--")).collect();
+    let values = words.iter().enumerate().filter_map(|(i, word)| match word.strip_prefix("--color")? {
+        "" => words.get(i + 1).copied(),
+        value => value.strip_prefix('='),
+    });
+    match values.last() {
+        Some("always") => ColorChoice::Always,
+        Some("never") => ColorChoice::Never,
+        _ => ColorChoice::Auto,
+    }
 }
 
 /// Starts this program anew, once, with an allocator that gives back at once what is freed: so one that stays up over a list of
@@ -130,9 +171,8 @@ fn print(text: &str) {
 /// never again. Where there is more to do than to list tracks it would be slower by far: a training step frees large buffers
 /// and asks for them again.
 fn frugal(plan: &Plan) {
-    const DELAY: &str = "MIMALLOC_PURGE_DELAY";
     let light = |stage: &PlannedStage| stage.entry.facts.light;
-    if std::env::var_os(DELAY).is_some() || !plan.stages.iter().all(light) {
+    if PURGE_DELAY.get().is_some() || !plan.stages.iter().all(light) {
         return;
     }
     let mut words = std::env::args_os();
@@ -141,7 +181,7 @@ fn frugal(plan: &Plan) {
     // A loader that was asked to start this program is another program.
     if let Some(own) = own.filter(|own| named.is_some_and(|named| named.file_name() == own.file_name())) {
         // Comes back only where it fails.
-        let error = std::process::Command::new(own).args(words).env(DELAY, "0").exec();
+        let error = std::process::Command::new(own).args(words).env(PURGE_DELAY.name, "0").exec();
         tracing::warn!("watching takes more memory than it need: {error}");
     }
 }
@@ -154,13 +194,21 @@ fn cancel_on_interrupt() -> Cancel {
         if asked.cancelled() {
             std::process::exit(130);
         }
-        eprintln!("stopping; again to stop at once");
+        output::note("stopping; again to stop at once");
         asked.cancel();
     });
     if let Err(error) = handled {
         tracing::warn!("Ctrl-C will stop at once: {error}");
     }
     cancel
+}
+
+/// What was done, as JSON where that was asked for.
+fn said(json: Option<String>, text: impl FnOnce() -> String) {
+    match json {
+        Some(json) => answer(&json),
+        None => summary(&text()),
+    }
 }
 
 impl Cli {
@@ -170,6 +218,7 @@ impl Cli {
     /// See [`Error`]; its code is the exit code.
     pub fn perform(self) -> Result<(), Error> {
         match self.command {
+            Command::Init(args) => summary(&init::init(&args)?),
             Command::Run(args) => {
                 let plan = load(&args.manifest.manifest, &args.manifest.sets, args.manifest.to.as_deref())
                     .map_err(Error::Manifest)?;
@@ -182,18 +231,18 @@ impl Cli {
                 screen.end();
                 match (ended?, args.work.json) {
                     (Ended::Finished(finished), json) => {
-                        print(&if json { finished::done(&finished) + "\n" } else { finished::summary(&finished) });
+                        said(json.then(|| finished::done(&finished) + "\n"), || finished::summary(&finished));
                         finished.ended()?;
                     }
-                    (Ended::Followed(run), true) => print(&(finished::followed(&run) + "\n")),
-                    (Ended::Followed(run), false) => print(&format!("run     {run}, published by process 0\n")),
+                    (Ended::Followed(run), true) => answer(&(finished::followed(&run) + "\n")),
+                    (Ended::Followed(run), false) => summary(&format!("run     {run}, published by process 0\n")),
                 }
             }
             Command::Plan(args) => {
                 let plan = load(&args.manifest.manifest, &args.manifest.sets, args.manifest.to.as_deref())
                     .map_err(Error::Manifest)?;
                 let preview = args.preview(plan, cancel_on_interrupt())?;
-                print(&if args.work.json { format!("{}\n", preview.json()) } else { preview.text() + &args.saved() });
+                answer(&if args.work.json { format!("{}\n", preview.json()) } else { preview.text() + &args.saved() });
             }
             Command::Watch(args) => {
                 let ManifestArgs { manifest, sets, to } = &args.manifest;
@@ -207,48 +256,62 @@ impl Cli {
                 let ManifestArgs { manifest, sets, to } = &args.manifest;
                 let plan = load(manifest, sets, to.as_deref()).map_err(Error::Manifest)?;
                 let points = plan.sweep.as_ref().map_or_else(String::new, |s| format!(" at {} points", s.points.len()));
-                print(&format!("{}: {} stages{points}, nothing to complain about\n", plan.name, plan.stages.len()));
-                print(&Bound::of(&plan, workers(args.workers)).text());
+                summary(&format!("{}: {} stages{points}, nothing to complain about\n", plan.name, plan.stages.len()));
+                summary(&Bound::of(&plan, workers(args.workers)).text());
             }
-            Command::Stages { verb } => print(&schema::stages_text(verb.as_deref()).map_err(Error::Usage)?),
-            Command::Schema => print(&format!("{:#}\n", schema::json_schema())),
-            Command::Runs(args) => print(&runs::list(&args.store)?),
+            Command::Stages { verb } => answer(&schema::stages_text(verb.as_deref()).map_err(Error::Usage)?),
+            Command::Schema => answer(&format!("{:#}\n", schema::json_schema())),
+            Command::Runs { store, json } => {
+                let runs = list::listed(&store.store)?;
+                answer(&if json { list::json(&runs) + "\n" } else { list::text(&runs) });
+            }
             Command::Gc(args) => {
                 let options = gc::GcOptions { keep: args.keep.get(), dry: args.dry_run };
                 let swept = gc::gc(&args.store.store, &options)?;
-                print(&if args.json { format!("{}\n", swept.json()) } else { swept.text() });
+                said(args.json.then(|| format!("{}\n", swept.json())), || swept.text());
             }
             Command::Store(StoreCommand::Verify { store, json }) => {
                 let verified = verify::verify(&store.store)?;
-                print(&if json { format!("{}\n", verified.json()) } else { verified.text() });
+                said(json.then(|| format!("{}\n", verified.json())), || verified.text());
                 verified.sound()?;
             }
-            Command::Report { run, store } => {
-                let folder = runs::find(&store.store, &run)?;
-                print(&format!("{}\n", folder.join("report.html").display()));
+            Command::Report { run, store, open } => {
+                let page = runs::find(&store.store, &run)?.join("report.html");
+                if !page.is_file() {
+                    let page = page.display();
+                    return Err(Error::Usage(format!("there is no {page}: run the manifest again to publish it")));
+                }
+                answer(&format!("{}\n", page.display()));
+                if open && let Err(why) = open::open(&page) {
+                    output::warning(&format!("{why}; open the page above yourself"));
+                }
             }
             Command::Diff { a, b, store, json } => {
                 let diff = diff::diff(&runs::find(&store.store, &a)?, &runs::find(&store.store, &b)?)?;
                 match json {
-                    true => print(&(serde_json::to_string(&diff).map_err(|e| Error::Bug(e.to_string()))? + "\n")),
-                    false => print(&diff::text(&diff)),
+                    true => answer(&(serde_json::to_string(&diff).map_err(|e| Error::Bug(e.to_string()))? + "\n")),
+                    false => answer(&diff::text(&diff)),
                 }
             }
             Command::Why { run, id, store, json } => {
-                let answer = why::why(&runs::find(&store.store, &run)?, &store.store, &id)?;
-                print(&if json { answer.json()? + "\n" } else { answer.text() });
+                let explained = why::why(&runs::find(&store.store, &run)?, &store.store, &id)?;
+                answer(&if json { explained.json()? + "\n" } else { explained.text() });
             }
             Command::Encode(args) => {
-                print(&codec::encode(&args.files, &args.model, &args.out, &cancel_on_interrupt())?)
+                summary(&codec::encode(&args.files, &args.model, &args.out, &cancel_on_interrupt())?)
             }
             Command::Decode(args) => {
-                print(&codec::decode(&args.files, &args.model, &args.out, args.level, &cancel_on_interrupt())?);
+                summary(&codec::decode(&args.files, &args.model, &args.out, args.level, &cancel_on_interrupt())?);
             }
             Command::Sample(args) => {
-                print(&sample::sample(&args, &cancel_on_interrupt(), &progress::Screen::new(false))?);
+                summary(&sample::sample(&args, &cancel_on_interrupt(), &progress::Screen::new(false))?);
             }
+            Command::Completions { shell } => {
+                answer(&String::from_utf8_lossy(&manual::completions(Cli::command(), shell)));
+            }
+            Command::Man { folder } => drop(manual::man(Cli::command(), &folder)?),
             Command::Evaluate(args) => {
-                evaluate::evaluate(&args.reference, &args.candidate, args.json, &cancel_on_interrupt(), &print)?;
+                evaluate::evaluate(&args.reference, &args.candidate, args.json, &cancel_on_interrupt(), &answer)?;
             }
         }
         Ok(())
@@ -257,21 +320,73 @@ impl Cli {
 
 /// Parses the command line, does what it says, and returns the exit code.
 pub fn main() -> u8 {
-    // Readers that look whether a file is theirs say so as an error; a refused file has its row and its reason.
-    let levels = Targets::new().with_default(LevelFilter::WARN).with_target("symphonia", LevelFilter::OFF);
-    tracing_subscriber::registry()
-        .with(fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal()).without_time())
-        .with(levels)
-        .init();
-    match Cli::parse().perform() {
-        Ok(()) => 0,
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let matches = Cli::command().color(color(&words)).try_get_matches_from(words);
+    let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(cli) => cli,
+        // Help and version come as errors that go to standard output.
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { USAGE.code } else { DONE.code };
+        }
+    };
+    output::set(cli.output.output());
+    log();
+    match cli.perform() {
+        Ok(()) => DONE.code,
         Err(Error::Manifest(complaints)) => {
-            let _ = write!(io::stderr(), "{}", complaints.render(io::stderr().is_terminal()));
-            2
+            output::errors(&complaints.render(output::colored()));
+            USAGE.code
         }
         Err(error) => {
-            eprintln!("error: {error}");
+            output::error(&error.to_string());
             error.code()
         }
+    }
+}
+
+/// Sends log lines to standard error, above the progress bars.
+fn log() {
+    let level = match output::verbosity() {
+        Verbosity::Silent | Verbosity::Quiet => LevelFilter::ERROR,
+        Verbosity::Normal | Verbosity::Verbose => LevelFilter::WARN,
+    };
+    // Readers that look whether a file is theirs say so as an error; a refused file has its row and its reason.
+    let mut levels = Targets::new().with_default(level).with_target("symphonia", LevelFilter::OFF);
+    if output::verbosity() == Verbosity::Verbose {
+        levels = levels.with_targets(OWN.map(|name| (name, LevelFilter::DEBUG)));
+    }
+    tracing_subscriber::registry()
+        .with(fmt::layer().with_writer(|| Lines).with_ansi(output::colored()).without_time())
+        .with(levels)
+        .init();
+}
+
+/// The crates whose debug messages `--verbose` shows.
+const OWN: [&str; 4] = ["pipeline", "stages", "datasets", "kernels"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn color_is_known_before_the_rest_is_understood() {
+        for (line, choice) in [
+            ("refrain run", ColorChoice::Auto),
+            ("refrain --color never run", ColorChoice::Never),
+            ("refrain run --color=always --wrong", ColorChoice::Always),
+            ("refrain run --color=always --color auto", ColorChoice::Auto),
+            ("refrain run -- --color=always", ColorChoice::Auto),
+            ("refrain run --color", ColorChoice::Auto),
+            ("refrain run --colors=never", ColorChoice::Auto),
+        ] {
+            let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            assert_eq!(color(&words), choice, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
     }
 }

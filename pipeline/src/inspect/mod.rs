@@ -1,5 +1,6 @@
 //! Reads what runs published: no plan, no dataflow.
 
 pub mod diff;
+pub mod list;
 pub mod runs;
 pub mod why;

@@ -4,7 +4,7 @@ use crate::{
     error::Error,
     record::{self, Outline, RecordError},
 };
-use stages::{rows::Kind, spec, stage::StageSpec};
+use stages::settings::suggest;
 use std::{
     collections::BTreeMap,
     fs, io,
@@ -21,10 +21,10 @@ pub struct Tree {
 }
 
 /// The record of a published run. `Err` with a sentence where another version of Refrain wrote it.
-type Read = Result<Outline, String>;
+pub(super) type Read = Result<Outline, String>;
 
 /// What `of` says of each published run of a store, by the run's name. Records are read one after the other.
-fn each<T>(store: &Path, of: impl Fn(PathBuf, Read) -> T) -> Result<BTreeMap<String, T>, Error> {
+pub(super) fn each<T>(store: &Path, of: impl Fn(PathBuf, Read) -> T) -> Result<BTreeMap<String, T>, Error> {
     let folder = store.join("runs");
     let entries = match fs::read_dir(&folder) {
         Ok(entries) => entries,
@@ -78,44 +78,6 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Bytes of all files under a folder.
-fn size(folder: &Path) -> u64 {
-    files(folder).iter().filter_map(|path| Some(path.metadata().ok()?.len())).sum()
-}
-
-/// A table of the published runs of a store.
-///
-/// # Errors
-/// When there is no store, or it cannot be read.
-pub fn list(store: &Path) -> Result<String, Error> {
-    let runs = each(store, |folder, record| (folder, record))?;
-    let latest = fs::read_link(store.join("runs").join("latest")).ok();
-    let width = runs.keys().map(String::len).max().unwrap_or(3).max(3);
-    let mut text = format!("{:width$}  {:>8} {:>8} {:>10}\n", "run", "tracks", "shards", "MiB");
-    let mut notes = String::new();
-    for (run, (folder, record)) in &runs {
-        let of = |which: fn(&StageSpec) -> bool| match record {
-            Ok(record) => {
-                let stages = record.stages.iter().filter(|stage| spec(&stage.verb).is_some_and(which));
-                stages.map(|stage| stage.kept).sum::<u64>().to_string()
-            }
-            Err(_) => "-".to_owned(),
-        };
-        let fingerprint = if latest.as_deref() == Some(Path::new(run)) { "  latest" } else { "" };
-        let partial = if record.as_ref().is_ok_and(|record| !record.failed.is_empty()) { "  partial" } else { "" };
-        let mib = size(folder) as f64 / f64::from(1 << 20);
-        let (tracks, shards) = (of(StageSpec::is_corpus), of(|spec| spec.gives == Kind::Shard));
-        text += &format!("{run:width$}  {tracks:>8} {shards:>8} {mib:>10.1}{fingerprint}{partial}\n");
-        if let Err(other) = record {
-            notes += &format!("note: {other}\n");
-        }
-    }
-    if runs.is_empty() {
-        text += "no run was published yet\n";
-    }
-    Ok(text + &notes)
-}
-
 /// The folder of a run: a path, `latest`, a name, or a prefix of a name or of an id.
 ///
 /// # Errors
@@ -134,7 +96,12 @@ pub fn find(store: &Path, word: &str) -> Result<PathBuf, Error> {
         runs.iter().filter(|(name, _)| name.starts_with(word) || id(name).starts_with(word)).collect();
     match hits[..] {
         [(_, tree)] => Ok(tree.folder.clone()),
-        [] => Err(Error::Usage(format!("no run goes by `{word}`; `refrain runs` lists them"))),
+        [] => {
+            let names = runs.keys().map(String::as_str);
+            let near =
+                suggest(word, names.chain(["latest"])).map_or_else(String::new, |n| format!("; did you mean `{n}`?"));
+            Err(Error::Usage(format!("no run goes by `{word}`{near}; `refrain runs` lists them")))
+        }
         _ => {
             let names: Vec<&str> = hits.iter().map(|(name, _)| name.as_str()).collect();
             Err(Error::Usage(format!("`{word}` may be any of {}", names.join(", "))))
@@ -163,10 +130,12 @@ mod tests {
         let trees = trees(store.path()).expect("trees");
         let partial = trees.iter().map(|(run, tree)| (run.as_str(), tree.partial));
         assert_eq!(partial.collect::<Vec<_>>(), [("a-1", false), ("a-2", true), ("a-3", false)]);
-        let list = list(store.path()).expect("a list");
-        let lines: Vec<&str> = list.lines().collect();
-        assert!(lines[1].starts_with("a-1         9        3 ") && lines[2].ends_with("  partial"), "{list}");
-        assert!(lines[3].starts_with("a-3         -        - ") && lines[4].contains("a-3 has format 3, "), "{list}");
+        let listed = crate::inspect::list::listed(store.path()).expect("a list");
+        let run = |name: &str| listed.iter().find(|run| run.run == name).expect("a run");
+        assert_eq!((run("a-1").tracks, run("a-1").shards, run("a-1").partial), (Some(9), Some(3), false));
+        assert!(run("a-2").partial);
+        assert_eq!((run("a-3").tracks, run("a-3").shards), (None, None));
+        assert!(run("a-3").note.as_ref().is_some_and(|note| note.contains("a-3 has format 3, ")), "{listed:?}");
         assert_eq!(find(store.path(), "a-2").expect("a run"), store.path().join("runs/a-2"));
         assert_eq!(find(store.path(), "a-4").expect_err("none").code(), 2);
     }

@@ -184,17 +184,20 @@ fn lead(
     if options.refresh.is_empty()
         && let Some((published, summary)) = unchanged::recall(&history, settled, &env.store)?
     {
+        tracing::debug!("nothing changed since {}: the dataflow is not begun", published.run);
         env.event(Event::Unchanged { run: published.run.clone() });
         publish::again(&plan, &env.store, &published, &summary, options.workers, started)?;
         root::record(&env.store, &plan, &Outcome::default(), &Withdrawn::default(), &published.run, true)?;
         env.store.flush()?;
         return Ok(Finished { summary, published, wall: started.elapsed(), locked: None, failed: Vec::new() });
     }
+    tracing::debug!("starting the dataflow: {} stages on {} workers", plan.stages.len(), options.workers);
     if let Some(cluster) = cluster {
         follower::start(cluster, &plan, &env, &pins).map_err(|error| early(&env, error))?;
     }
     let share = execute(&plan, &env, found, pins, options.workers, cluster).map_err(|error| early(&env, error))?;
     env.store.flush()?;
+    tracing::debug!("the dataflow ended after {:.2} s", started.elapsed().as_secs_f64());
     if let Some(cluster) = cluster {
         follower::gather(cluster, &share, &env).map_err(|error| early(&env, error))?;
     }

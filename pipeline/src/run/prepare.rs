@@ -81,6 +81,7 @@ pub(crate) fn prepare(
         return Err(Error::Usage(format!("--refresh names `{wrong}`, which cannot be refreshed; {can}")));
     }
     let store = Store::open(&options.store)?;
+    tracing::debug!("opened the store {}", store.root().display());
     let lock = Lock::read_all(&plan.file, &plan.bases).map_err(Error::Lock)?;
     let mut pins = Vec::new();
     for stage in &plan.stages {
@@ -97,6 +98,14 @@ pub(crate) fn prepare(
                 store.root().display(),
                 stage.name
             )));
+        }
+        if let Some((weights, path)) = pin {
+            tracing::debug!(
+                "stage `{}`: pinned to the weights {} by {}",
+                stage.name,
+                weights.short(12),
+                path.display()
+            );
         }
         pins.push(pin.map(|(weights, _)| weights));
     }
@@ -119,7 +128,12 @@ pub(crate) fn scan(plan: &Plan, env: &Env, mut unreadable: Vec<String>) -> Resul
     let mut found = Vec::new();
     for stage in &plan.stages {
         match stage.ready.scan(&plan.base, env) {
-            Ok(rows) => found.push(Arc::new(rows)),
+            Ok(rows) => {
+                if stage.entry.ports.is_empty() {
+                    tracing::debug!("stage `{}`: {} rows found", stage.name, rows.len());
+                }
+                found.push(Arc::new(rows));
+            }
             Err(SourceError::Store(error)) => return Err(error.into()),
             Err(SourceError::Unreadable(why)) => {
                 unreadable.push(format!("stage `{}`: {why}", stage.name));

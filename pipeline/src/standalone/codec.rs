@@ -1,6 +1,6 @@
 //! `encode` and `decode` on plain files, without a manifest and without a store.
 
-use crate::{error::Error, publish::bundle, standalone::sound::samples};
+use crate::{error::Error, publish::bundle, standalone::sound::samples, terminal::output};
 use burn_flex::Flex;
 use datasets::{
     Digest,
@@ -79,7 +79,7 @@ pub fn encode(files: &[PathBuf], path: &Path, out: &Path, cancel: &Cancel) -> Re
         let (content, (samples, digest)) = match made {
             Ok(made) => made,
             Err(why) => {
-                eprintln!("{}: {why}", file.display());
+                output::errors(&format!("{}: {why}\n", file.display()));
                 refused.push(file);
                 continue;
             }

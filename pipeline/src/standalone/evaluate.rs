@@ -1,6 +1,6 @@
 //! `evaluate` on plain files: the Fréchet distance between the sounds of two folders.
 
-use crate::{error::Error, standalone::sound::samples};
+use crate::{error::Error, standalone::sound::samples, terminal::output};
 use datasets::{
     Digest, Key,
     corpus::{self, Oddity},
@@ -113,7 +113,7 @@ pub fn evaluate(
     let (own, other) = (own?, other?);
     for (side, (what, root)) in [&own, &other].into_iter().zip(sides) {
         for file in &side.left_out {
-            eprintln!("{what} {}: left out: {}", root.join(&file.file).display(), file.why);
+            output::warning(&format!("{what} {}: left out: {}", root.join(&file.file).display(), file.why));
         }
     }
     for (side, (what, root)) in [&own, &other].into_iter().zip(sides) {

@@ -2,5 +2,6 @@
 
 pub mod codec;
 pub mod evaluate;
+pub mod init;
 pub mod sample;
 pub mod sound;

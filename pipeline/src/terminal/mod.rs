@@ -1,5 +1,6 @@
-//! What people see on a terminal: progress and tables.
+//! What people see on a terminal: color and verbosity, progress, tables.
 
+pub mod output;
 pub mod progress;
 pub mod table;
 pub(crate) mod warnings;

@@ -1,6 +1,9 @@
 //! What a person sees: progress while it runs, a table when it is done; or one JSON event a line.
 
-use crate::terminal::warnings::{Held, Warnings};
+use crate::terminal::{
+    output::{self, Verbosity},
+    warnings::{Held, Warnings},
+};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use stages::flow::{Event, Figure, Observer};
 use std::io::IsTerminal;
@@ -27,9 +30,10 @@ enum Mode {
     Json,
     Bars(MultiProgress, Mutex<BTreeMap<String, ProgressBar>>),
     Plain,
+    Quiet,
 }
 
-/// Shows events as progress bars on a terminal, as plain lines elsewhere, or as JSON.
+/// Shows events as progress bars on a terminal, as plain lines elsewhere, or as JSON; not at all where this process is quiet.
 pub struct Screen {
     mode: Mode,
     counts: Mutex<BTreeMap<String, Count>>,
@@ -48,19 +52,23 @@ impl Observer for Shared {
 impl Screen {
     /// JSON goes to standard output, everything else to standard error.
     pub fn new(json: bool) -> Screen {
-        let mode = match (json, io::stderr().is_terminal()) {
-            (true, _) => Mode::Json,
-            (false, true) => {
-                Mode::Bars(MultiProgress::with_draw_target(ProgressDrawTarget::stderr()), Mutex::default())
+        let quiet = output::verbosity() < Verbosity::Normal;
+        let mode = match (json, quiet, io::stderr().is_terminal()) {
+            (true, ..) => Mode::Json,
+            (false, true, _) => Mode::Quiet,
+            (false, false, true) => {
+                let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
+                output::above(Some(bars.clone()));
+                Mode::Bars(bars, Mutex::default())
             }
-            (false, false) => Mode::Plain,
+            (false, false, false) => Mode::Plain,
         };
         Screen { mode, counts: Mutex::default(), held: Held::default() }
     }
 
     fn progress(&self, stage: &str, done: u64, total: u64, text: &str) {
         match &self.mode {
-            Mode::Json => {}
+            Mode::Json | Mode::Quiet => {}
             Mode::Bars(all, bars) => {
                 let mut bars = lock(bars);
                 let bar = bars.entry(stage.to_owned()).or_insert_with(|| {
@@ -84,7 +92,7 @@ impl Screen {
                 if due {
                     count.said = Some(Instant::now());
                     let dot = if text.is_empty() { "" } else { ", " };
-                    eprintln!("{stage}: {done} of {total}{dot}{text}");
+                    output::note(&format!("{stage}: {done} of {total}{dot}{text}"));
                 }
             }
         }
@@ -99,17 +107,16 @@ impl Screen {
         for warnings in warnings {
             match self.mode {
                 Mode::Json => drop(writeln!(io::stdout().lock(), "{}", warnings.json())),
-                _ => self.line(&warnings.text()),
+                _ => output::warning(&warnings.text()),
             }
         }
     }
+}
 
-    fn line(&self, text: &str) {
-        match &self.mode {
-            Mode::Bars(all, _) => {
-                let _ = all.println(text);
-            }
-            _ => eprintln!("{text}"),
+impl Drop for Screen {
+    fn drop(&mut self) {
+        if let Mode::Bars(..) = self.mode {
+            output::above(None);
         }
     }
 }
@@ -131,6 +138,9 @@ impl Observer for Screen {
                 let _ = writeln!(io::stdout().lock(), "{line}");
             }
             return;
+        }
+        if let Event::Executed { stage, id, .. } = &event {
+            output::detail(&format!("{stage}: executed {id}"));
         }
         match event {
             Event::Queued { stage } => {
@@ -162,9 +172,9 @@ impl Observer for Screen {
                 self.progress(&stage, done, total, &text);
             }
             Event::Resumed { stage, done, total } => {
-                self.line(&format!("{stage}: goes on from a checkpoint, {done} of {total} are done"));
+                output::note(&format!("{stage}: goes on from a checkpoint, {done} of {total} are done"));
             }
-            Event::Publishing { run } => self.line(&format!("publishing {run}")),
+            Event::Publishing { run } => output::note(&format!("publishing {run}")),
             Event::Warning { .. } | Event::Checkpoint { .. } | Event::Unchanged { .. } => {}
         }
     }

@@ -33,11 +33,11 @@ impl Warnings {
     pub(crate) fn text(&self) -> String {
         let Warnings { stage, cause, count, example } = self;
         if *count == 1 {
-            return format!("warning: {stage}: {example}");
+            return format!("{stage}: {example}");
         }
         let example =
             example.strip_suffix(cause.as_str()).map_or(example.as_str(), |start| start.trim_end_matches(": "));
-        format!("warning: {stage}: {cause}: {count} rows, such as {example}")
+        format!("{stage}: {cause}: {count} rows, such as {example}")
     }
 
     /// One JSON event.
@@ -114,9 +114,9 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "warning: free: 2 of the 2 lines of `exclude` name no track here",
-                "warning: tracks: No such file: 3 rows, such as set/a.wav: cannot read /music/a.wav",
-                "warning: tracks: set/d.wav: cannot read /music/d.wav: Permission denied",
+                "free: 2 of the 2 lines of `exclude` name no track here",
+                "tracks: No such file: 3 rows, such as set/a.wav: cannot read /music/a.wav",
+                "tracks: set/d.wav: cannot read /music/d.wav: Permission denied",
             ]
         );
         let event = json!({

@@ -12,6 +12,7 @@ use crate::{
 use datasets::{
     Digest,
     effect::Fault,
+    environment::CHECKPOINT_SECONDS,
     row::Waiting,
     store::{Store, StoreError, write_atomic},
 };
@@ -97,7 +98,7 @@ impl<'a, R: Recorded> Saver<'a, R> {
             let (stage, done) = (training.stage.to_owned(), records.len() as u64);
             training.env.event(Event::Resumed { stage, done, total: training.total });
         }
-        let pace = said(std::env::var("REFRAIN_CHECKPOINT_SECONDS").ok());
+        let pace = said(CHECKPOINT_SECONDS.text());
         (Self { training, records, path, last: Instant::now(), pace, failed: None }, state)
     }
 }

@@ -4,7 +4,7 @@ use super::{
     protocol::{Hello, MAGIC, hear_hello, say},
     seat::Seat,
 };
-use crate::error::Error;
+use crate::{error::Error, terminal::output};
 use stages::flow::Cancel;
 use std::{
     io,
@@ -86,7 +86,7 @@ pub(super) fn meet(seat: &Seat, facts: &[(String, String)], cancel: &Cancel) -> 
         }
         if started.elapsed() >= next {
             next += SAY.1;
-            eprintln!("waiting for {}", missing.join(", "));
+            output::note(&format!("waiting for {}", missing.join(", ")));
         }
         if !came {
             thread::sleep(Duration::from_millis(50));

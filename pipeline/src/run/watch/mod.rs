@@ -18,7 +18,10 @@ use crate::{
         inputs::Facts,
         prepare::{Options, Prepared},
     },
-    terminal::progress::{Screen, Shared},
+    terminal::{
+        output,
+        progress::{Screen, Shared},
+    },
 };
 use places::Places;
 use serde_json::json;
@@ -48,7 +51,7 @@ pub fn watch(
         plan = loop {
             match load() {
                 Ok(plan) => break Arc::new(plan),
-                Err(complaints) => eprintln!("{complaints}"),
+                Err(complaints) => output::errors(&complaints.render(output::colored())),
             }
             if places.wait(cancel).is_none() {
                 return Ok(());
@@ -114,7 +117,7 @@ fn session(
                 }
             }
             // What was fed is fed: a guard waits for the next change, anything else begins anew then.
-            Err(error @ Error::Guard(_)) if !broken => eprintln!("error: {error}"),
+            Err(error @ Error::Guard(_)) if !broken => output::error(&error.to_string()),
             Err(error) => return wait_out(error, places, cancel),
         }
         changes = loop {
@@ -162,7 +165,7 @@ fn wait_out(error: Error, places: &Places, cancel: &Cancel) -> Result<After, Err
     if matches!(error.code(), 1 | 4 | 130) {
         return Err(error);
     }
-    eprintln!("error: {error}");
+    output::error(&error.to_string());
     Ok(if places.wait(cancel).is_some() { After::Again } else { After::Ended })
 }
 
@@ -170,7 +173,7 @@ fn tell(json: bool, event: &serde_json::Value, sentence: &str) {
     if json {
         println!("{event}");
     } else {
-        eprintln!("{sentence}");
+        output::note(sentence);
     }
 }
 
@@ -192,5 +195,6 @@ fn told(json: bool, finished: &Finished, absorbed: f64) {
     }
     let listed = |parts: &[String]| if parts.is_empty() { "none".to_owned() } else { parts.join(", ") };
     let seconds = finished.wall.as_secs_f64();
-    println!("{} ({seconds:.1} s)  executed: {}; rows: {}", finished.published.run, listed(&work), listed(&rows));
+    let (run, work, rows) = (&finished.published.run, listed(&work), listed(&rows));
+    output::summary(&format!("{run} ({seconds:.1} s)  executed: {work}; rows: {rows}\n"));
 }

@@ -1,0 +1,137 @@
+//! Environment variables: the one list that code and documentation read.
+//!
+//! [`ENVIRONMENT`] holds all of them, those that only tests read too. `docs/cli.md`, the manual page `refrain(1)` and the table
+//! in `CONTRIBUTING.md` follow from it, and a test finds variables that are read somewhere and not listed here.
+
+use std::{env, ffi::OsString};
+
+/// Who a variable is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Everybody who uses `refrain`.
+    Users,
+    /// Developers: steers tests, or `refrain` under test.
+    Developers,
+}
+
+/// One environment variable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// What stands behind the `=`, as the documentation writes it.
+    pub value: &'static str,
+    /// Who it is for.
+    pub audience: Audience,
+    /// What it does: sentences in Markdown.
+    pub meaning: &'static str,
+}
+
+impl Variable {
+    /// The value in this process; `None` where it is unset or empty.
+    pub fn get(&self) -> Option<OsString> {
+        env::var_os(self.name).filter(|value| !value.is_empty())
+    }
+
+    /// The value in this process as text; `None` where it is unset, empty or not in UTF-8.
+    pub fn text(&self) -> Option<String> {
+        self.get()?.into_string().ok()
+    }
+}
+
+/// <https://no-color.org>
+pub const NO_COLOR: Variable = Variable {
+    name: "NO_COLOR",
+    value: "1",
+    audience: Audience::Users,
+    meaning: "No color, unless `--color always` says otherwise. Any value but the empty one (<https://no-color.org>).",
+};
+
+/// The kind of terminal.
+pub const TERM: Variable = Variable {
+    name: "TERM",
+    value: "dumb",
+    audience: Audience::Users,
+    meaning: "No color either, unless `--color always` says otherwise.",
+};
+
+/// The allocator's.
+pub const PURGE_DELAY: Variable = Variable {
+    name: "MIMALLOC_PURGE_DELAY",
+    value: "MILLISECONDS",
+    audience: Audience::Users,
+    meaning: "How long the allocator keeps memory that was freed. `watch` sets it to 0 for manifests that only list tracks, \
+              unless it is set.",
+};
+
+/// The pace of checkpoints.
+pub const CHECKPOINT_SECONDS: Variable = Variable {
+    name: "REFRAIN_CHECKPOINT_SECONDS",
+    value: "SECONDS",
+    audience: Audience::Users,
+    meaning: "How far apart the state of a training or a sampling is saved; 12 by default. Changes no result.",
+};
+
+/// Recordings for tests.
+pub const SHARED: Variable = Variable {
+    name: "REFRAIN_SHARED",
+    value: "DIR",
+    audience: Audience::Developers,
+    meaning: "A folder of real recordings, metadata and reference results that are not in the repository. Tests that need it \
+              print `skipped: REFRAIN_SHARED is not set` without it.",
+};
+
+/// Accepts what the code says.
+pub const BLESS: Variable = Variable {
+    name: "REFRAIN_BLESS",
+    value: "1",
+    audience: Audience::Developers,
+    meaning: "Rewrites expected files (`tests/refuse/*/expected.txt`, `docs/manifest.md`, `docs/cli.md`, ...) with what the \
+              code says now. Read the diff before you commit it.",
+};
+
+/// Faults of disks on purpose.
+pub const FAULT: Variable = Variable {
+    name: "REFRAIN_FAULT",
+    value: "POINT:ERROR[:AFTER[:TIMES]]",
+    audience: Audience::Developers,
+    meaning: "Makes operations POINT (`read`, `write`, `fsync`, `rename`, `remove`, or `stage NAME`, the work of a stage over a \
+              whole corpus) of the store fail with ERROR (`full`, `io`, `readonly`) once AFTER of them have gone well: TIMES \
+              of them, or all that follow. For `refrain` as for its tests: `REFRAIN_FAULT=write:full:20 refrain run ...`",
+};
+
+/// How many faults tests draw.
+pub const FAULT_ROUNDS: Variable = Variable {
+    name: "REFRAIN_FAULT_ROUNDS",
+    value: "N",
+    audience: Audience::Developers,
+    meaning: "How many faults and kills `tests/faults.rs` draws.",
+};
+
+/// Which faults tests draw.
+pub const FAULT_SEED: Variable = Variable {
+    name: "REFRAIN_FAULT_SEED",
+    value: "N",
+    audience: Audience::Developers,
+    meaning: "Which faults and kills `tests/faults.rs` draws.",
+};
+
+/// Raises revisions.
+pub const REVISION: Variable = Variable {
+    name: "REFRAIN_REVISION",
+    value: "VERB[,VERB]",
+    audience: Audience::Developers,
+    meaning: "Raises the revisions of verbs by one, to see what a new revision does again.",
+};
+
+/// Shards for other readers.
+pub const SHARDS: Variable = Variable {
+    name: "REFRAIN_SHARDS",
+    value: "DIR",
+    audience: Audience::Developers,
+    meaning: "The test `shards_for_other_readers` writes two shards there, for `scripts/open_shards.py`.",
+};
+
+/// Every environment variable that Refrain or its tests read.
+pub const ENVIRONMENT: [Variable; 11] =
+    [NO_COLOR, TERM, PURGE_DELAY, CHECKPOINT_SECONDS, SHARED, BLESS, FAULT, FAULT_ROUNDS, FAULT_SEED, REVISION, SHARDS];
