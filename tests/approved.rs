@@ -137,7 +137,7 @@ fn sources_that_moved_are_named() {
         said[3],
         "3 items of `decoded` would run that the plan does not name: folder/t1.wav, folder/x.wav, folder/y.wav"
     );
-    // Another label executes nothing, and is another source all the same.
+    // What was there before is no difference, and another label is one.
     for name in ["x.wav", "y.wav"] {
         fs::remove_file(place.music().join(name)).expect("removed");
     }
@@ -145,7 +145,7 @@ fn sources_that_moved_are_named() {
     place.table(&rows);
     assert_eq!(run(&place, &[]).code, Some(0));
     place.table(&rows.replace("Title 3", "Another"));
-    assert_eq!(refused(&place, &[]), ["1 track is changed since the plan in `tracks`: t3.wav"]);
+    assert_eq!(refused(&place, &[])[0], "1 track is changed since the plan in `tracks`: t3.wav");
 }
 
 #[test]
@@ -153,16 +153,17 @@ fn a_manifest_that_moved_is_told_by_its_settings() {
     let place = base().copy();
     save(&place, &[]);
     let of = |args: &[&str]| refused(&place, args).first().cloned().unwrap_or_default();
+    let said = refused(&place, &["--set", "stage.codec.steps=[3,2,2]"]);
     assert_eq!(
-        refused(&place, &["--set", "stage.codec.steps=[3,2,2]"]),
+        said[..3],
         [
             "the setting stage.codec.steps is [3, 2, 2] now, and [2, 2, 2] in the plan",
             "1 item of `codec` would run that the plan does not name: all",
             "20 items of `codes` would run that the plan does not name: folder/t0.wav@0+16000, folder/t0.wav@16000+16000, \
              folder/t1.wav@0+16000 and 17 more",
-            "3 items of `shards` would run that the plan does not name: test/new, train/new, valid/new",
         ]
     );
+    assert!(said.len() == 4 && said[3].contains(" of `shards` would run that the plan does not name: "), "{said:?}");
     assert_eq!(of(&["--set", "seed=18"]), "the seed is 18 now, and 17 in the plan");
     assert_eq!(of(&["--set", "stage.codec.salt=b"]), "the setting stage.codec.salt is \"b\" now, and \"\" in the plan");
     assert_eq!(of(&["--to", "codes"]), "the stage `shards` of the plan is not in this run");
