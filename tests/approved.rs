@@ -48,11 +48,11 @@ fn run(place: &Place, args: &[&str]) -> Said {
 
 /// A run that was refused before it did anything: the differences.
 fn refused(place: &Place, args: &[&str]) -> Vec<String> {
-    let runs = || support::files(&place.store().join("receipts"));
-    let before = runs();
+    let objects = || support::files(&place.store().join("objects"));
+    let before = objects();
     let said = run(place, args);
     assert_eq!((said.code, said.all("executed").count()), (Some(5), 0), "{}{}", said.out, said.err);
-    support::assert_same("receipts", &before, &runs());
+    support::assert_same("objects", &before, &objects());
     let lines: Vec<&str> = said.err.lines().collect();
     let head = "error: this is not what the saved plan was made for; nothing was run:";
     let foot = "Look at `refrain plan` again, and save it with --save if it is as it should be";
@@ -137,7 +137,7 @@ fn sources_that_moved_are_named() {
         said[3],
         "3 items of `decoded` would run that the plan does not name: folder/t1.wav, folder/x.wav, folder/y.wav"
     );
-    // Another label executes nothing, and is another source all the same.
+    // What was there before is no difference, and another label is one.
     for name in ["x.wav", "y.wav"] {
         fs::remove_file(place.music().join(name)).expect("removed");
     }
@@ -145,7 +145,7 @@ fn sources_that_moved_are_named() {
     place.table(&rows);
     assert_eq!(run(&place, &[]).code, Some(0));
     place.table(&rows.replace("Title 3", "Another"));
-    assert_eq!(refused(&place, &[]), ["1 track is changed since the plan in `tracks`: t3.wav"]);
+    assert_eq!(refused(&place, &[])[0], "1 track is changed since the plan in `tracks`: t3.wav");
 }
 
 #[test]
@@ -153,16 +153,17 @@ fn a_manifest_that_moved_is_told_by_its_settings() {
     let place = base().copy();
     save(&place, &[]);
     let of = |args: &[&str]| refused(&place, args).first().cloned().unwrap_or_default();
+    let said = refused(&place, &["--set", "stage.codec.steps=[3,2,2]"]);
     assert_eq!(
-        refused(&place, &["--set", "stage.codec.steps=[3,2,2]"]),
+        said[..3],
         [
             "the setting stage.codec.steps is [3, 2, 2] now, and [2, 2, 2] in the plan",
             "1 item of `codec` would run that the plan does not name: all",
-            "16 items of `codes` would run that the plan does not name: folder/t0.wav@0+16000, folder/t0.wav@16000+16000, \
-             folder/t1.wav@0+16000 and 13 more",
-            "3 items of `shards` would run that the plan does not name: test/all, train/all, valid/all",
+            "20 items of `codes` would run that the plan does not name: folder/t0.wav@0+16000, folder/t0.wav@16000+16000, \
+             folder/t1.wav@0+16000 and 17 more",
         ]
     );
+    assert!(said.len() == 4 && said[3].contains(" of `shards` would run that the plan does not name: "), "{said:?}");
     assert_eq!(of(&["--set", "seed=18"]), "the seed is 18 now, and 17 in the plan");
     assert_eq!(of(&["--set", "stage.codec.salt=b"]), "the setting stage.codec.salt is \"b\" now, and \"\" in the plan");
     assert_eq!(of(&["--to", "codes"]), "the stage `shards` of the plan is not in this run");
@@ -190,7 +191,7 @@ fn results_that_the_store_has_lost_are_counted() {
     let said = refused(&place, &[]);
     assert_eq!(said[0], "1 result of `codec` that the plan counted on is not in the store any more: all");
     assert!(
-        said[1].starts_with("16 results of `codes` that the plan counted on are not in the store any more: "),
+        said[1].starts_with("20 results of `codes` that the plan counted on are not in the store any more: "),
         "{said:?}"
     );
     // Saved again, the same run is as it should be.
@@ -242,7 +243,7 @@ fn people_are_told_where_the_plan_is() {
 
 #[test]
 fn a_run_that_was_interrupted_goes_on_by_its_plan() {
-    let place = Place::new().with(&["--set", "stage.codec.steps=[4000,2,2]"]);
+    let place = Place::new().with(&["--set", "stage.codec.steps=[300,2,2]"]);
     let planned = save(&place, &[]);
     let mut child = place
         .command("run", &["-w", "2", "--plan", &file(&place).display().to_string()])
@@ -251,8 +252,8 @@ fn a_run_that_was_interrupted_goes_on_by_its_plan() {
         .spawn()
         .expect("the binary starts");
     let started = Instant::now();
-    let receipts = || support::files(&place.store()).keys().any(|path| path.starts_with("pcm"));
-    while !place.store().join("receipts").exists() || !receipts() {
+    let samples = place.store().join("pcm");
+    while !fs::read_dir(&samples).is_ok_and(|mut all| all.next().is_some()) {
         assert!(started.elapsed() < Duration::from_secs(60), "nothing is done");
         thread::sleep(Duration::from_millis(10));
     }
@@ -298,4 +299,201 @@ fn an_effect_that_the_plan_does_not_name_does_not_start() {
     assert_eq!((said.code, said.all("executed").count()), (Some(5), 0), "{}{}", said.out, said.err);
     let expected = "error: the run was stopped before it did what the plan does not name: `codec` on all. ";
     assert!(said.err.starts_with(expected), "{}", said.err);
+}
+
+#[test]
+fn weights_of_a_pinned_codec() {
+    let place = Place::new().with(&STEPS).with(&["--set", "stage.codec.refresh=pinned"]);
+    // No lock names weights yet: those that the run trains, and pins, are what the plan names.
+    save(&place, &[]);
+    assert!(run(&place, &[]).executed().contains_key("codec"));
+    assert_eq!(run(&place, &[]).executed(), BTreeMap::new());
+    add(&place, "new.wav", 99);
+    let planned = save(&place, &[]);
+    let said = run(&place, &[]);
+    planned.holds(&said.executed());
+    assert!(said.executed().contains_key("codes") && !said.executed().contains_key("codec"), "{}", said.out);
+
+    save(&place, &[]);
+    let said = refused(&place, &["--refresh", "codec"]);
+    assert_eq!(said[0], "this run has --refresh codec, and the plan was saved without");
+    save(&place, &["--refresh", "codec"]);
+    assert_eq!(refused(&place, &[])[0], "the plan was saved with --refresh codec, and this run goes without");
+}
+
+#[test]
+fn a_lock_that_names_other_weights() {
+    let place = Place::new().with(&STEPS).with(&["--set", "stage.codec.refresh=pinned"]);
+    let first = place.run(&[]).weights();
+    save(&place, &[]);
+    fs::rename(place.music().join("t0.wav"), place.path().join("t0.wav")).expect("moved");
+    let refresh = ["--set", "name=other", "--to", "codec", "--refresh", "codec"];
+    assert_eq!(place.run(&refresh).code, Some(0));
+    fs::rename(place.path().join("t0.wav"), place.music().join("t0.wav")).expect("moved back");
+    let said = refused(&place, &[]);
+    let (now, planned) = said[0].split_once(" now, and ").expect("a sentence");
+    assert_eq!(planned, format!("{} in the plan", &first[..12]));
+    assert!(now.starts_with("the weights of `codec` are ") && !now.ends_with(&first[..12]), "{said:?}");
+    assert!(said[1].starts_with("20 items of `codes` would run that the plan does not name: "), "{said:?}");
+}
+
+#[test]
+fn points_of_a_sweep() {
+    let place = base().copy();
+    let manifest = fs::read_to_string(place.path().join("tiny.toml")).expect("a manifest");
+    let sweep = |rates: &str| {
+        let text = format!("{manifest}\n[sweep]\n\"stage.codec.learning_rate\" = [{rates}]\n");
+        fs::write(place.path().join("tiny.toml"), text).expect("written");
+    };
+    sweep("1e-3, 2e-3");
+    let planned = save(&place, &[]);
+    let said = run(&place, &[]);
+    planned.holds(&said.executed());
+    assert!(said.executed().contains_key("codec[learning_rate=0.002]"), "{}", said.out);
+    sweep("1e-3, 2e-3, 4e-3");
+    let said = refused(&place, &[]);
+    let new = |stage: &str| format!("the stage `{stage}[learning_rate=0.004]` is not in the plan");
+    assert_eq!(said[..3], [new("codec"), new("codes"), new("shards")]);
+    assert_eq!(said[3], "1 item of `codec[learning_rate=0.004]` would run that the plan does not name: all");
+    sweep("1e-3");
+    let said = refused(&place, &[]);
+    assert!(said[0].ends_with("` of the plan is not in this run"), "{said:?}");
+}
+
+#[test]
+fn several_processes_keep_to_one_plan() {
+    let place = base().copy();
+    add(&place, "new.wav", 99);
+    let planned = save(&place, &[]);
+    let plan = file(&place).display().to_string();
+    let list = place.path().join("hosts.txt");
+    let both = |second: &[&str]| {
+        support::hosts(&list, 2);
+        let start = |process: &str, args: &[&str]| {
+            let mut command = place.command("run", &["-w", "1", "--wait", "60", "-p", process]);
+            command.args(args).arg("--hosts").arg(&list).stdout(Stdio::piped()).stderr(Stdio::piped());
+            command.spawn().expect("the binary starts")
+        };
+        let children = [start("0", &["--plan", &plan]), start("1", second)];
+        children.map(|child| Said::of(&child.wait_with_output().expect("its end")))
+    };
+    let alone = both(&[]);
+    assert!(alone.iter().all(|said| said.code == Some(2) && said.err.contains("--plan")), "{alone:?}");
+    let said = both(&["--plan", &plan]);
+    assert_eq!((said[0].code, said[1].code), (Some(0), Some(0)), "{said:?}");
+    let mut ran: BTreeMap<String, std::collections::BTreeSet<String>> = BTreeMap::new();
+    for event in said.iter().flat_map(|said| said.all("executed")) {
+        ran.entry(support::text(&event["stage"])).or_default().insert(support::text(&event["id"]));
+    }
+    planned.holds(&ran);
+    // Both hear what has moved.
+    add(&place, "more.wav", 98);
+    let said = both(&["--plan", &plan]);
+    for said in &said {
+        let moved = "1 track is new since the plan in `tracks`: more.wav";
+        assert!(said.code == Some(5) && said.err.contains(moved), "{said:?}");
+    }
+}
+
+/// A plan as its event says it.
+fn event(place: &Place, args: &[&str]) -> Value {
+    let said = Said::of(&place.command("plan", args).output().expect("the binary starts"));
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    said.events.last().expect("a plan").clone()
+}
+
+/// A plan that is refused: the sentence.
+fn slip(place: &Place, args: &[&str]) -> String {
+    let said = Said::of(&place.command("plan", args).output().expect("the binary starts"));
+    assert_eq!((said.code, said.out.as_str()), (Some(2), ""), "{}", said.err);
+    said.err.trim_end().trim_start_matches("error: ").to_owned()
+}
+
+#[test]
+fn a_withdrawal_costs_what_the_list_would_make_it_cost() {
+    let place = base().copy();
+    let plan = event(&place, &[]);
+    let before = support::files(place.path());
+    let asked = event(&place, &["--without", "folder/t1.wav", "--without", "folder/t5.wav"]);
+    assert_eq!(asked["stages"]["free"]["withdrawn"], serde_json::json!(["folder/t1.wav", "folder/t5.wav"]));
+    assert_eq!(asked["stages"]["codec"]["will"], serde_json::json!(["all"]));
+    // Nothing was edited, and what the store knows is what it knew.
+    support::assert_same("all", &before, &support::files(place.path()));
+    assert_eq!(event(&place, &[]), plan);
+    let list = place.path().join("list.csv");
+    let listed = |rows: &str| {
+        fs::write(&list, format!("id,date,evidence\n{rows}")).expect("written");
+        format!("stage.free.exclude={}", list.display())
+    };
+    let set = listed("folder/t1.wav,2026-03-01,letter\nfolder/t5.wav,2026-03-02,mail\n");
+    assert_eq!(event(&place, &["--set", &set]), asked);
+    // Beside a list, which says itself whom it names.
+    let set = listed("folder/t1.wav,2026-03-01,letter\n");
+    let args = ["--without", "folder/t5.wav", "--without", "folder/t1.wav", "--set", &set];
+    assert_eq!(event(&place, &args), asked);
+    let mut command = support::refrain(&["plan"]);
+    command.arg(place.path().join("tiny.toml")).args(&place.args).args(args).arg("--store").arg(place.store());
+    let said = Said::of(&command.output().expect("the binary starts"));
+    let drops: Vec<&str> =
+        said.out.lines().filter_map(|line| line.split_once("  drops ")).map(|(_, why)| why).collect();
+    assert_eq!(drops, ["folder/t1.wav: withdrawn on 2026-03-01: letter", "folder/t5.wav: withdrawn by --without"]);
+}
+
+#[test]
+fn a_license_costs_what_the_policy_would_make_it_cost() {
+    let place = base().copy();
+    place.table(
+        &place.rows().replace("t1.wav,CC0-1.0", "t1.wav,CC-BY-4.0").replace("t2.wav,CC0-1.0", "t2.wav,CC-BY-4.0"),
+    );
+    assert_eq!(place.run(&[]).code, Some(0));
+    let asked = event(&place, &["--deny", "CC-BY-*"]);
+    assert_eq!(event(&place, &["--set", "stage.free.deny=[\"CC-BY-*\"]"]), asked);
+    assert_eq!((&asked["stages"]["free"]["retracted"], &asked["stages"]["free"]["kept"]), (&2.into(), &6.into()));
+    let reason = &asked["stages"]["codec"]["reasons"][0]["text"];
+    let setting = " because setting `deny` [] -> [\"CC-BY-*\"] of `free`";
+    assert!(reason.as_str().is_some_and(|reason| reason.ends_with(setting)), "{reason}");
+    // What nothing is under costs nothing, and both are priced at once.
+    assert_eq!(event(&place, &["--deny", "CC-BY-SA-4.0"])["totals"]["will"], 0);
+    let both = event(&place, &["--deny", "CC-BY-4.0", "--without", "folder/t0.wav"]);
+    assert_eq!(both["stages"]["free"]["kept"], 5);
+}
+
+#[test]
+fn before_anything_was_decoded() {
+    let place = Place::new().with(&STEPS);
+    let asked = event(&place, &["--without", "folder/t1.wav"]);
+    assert_eq!((&asked["stages"]["decoded"]["items"], &asked["stages"]["free"]["kept"]), (&7.into(), &7.into()));
+}
+
+#[test]
+fn slips_in_what_is_withdrawn() {
+    let place = base().copy();
+    let of = |args: &[&str]| slip(&place, args);
+    let track = |id: &str, help: &str| format!("--without names `{id}`, which no source holds; {help}");
+    let near = "did you mean `folder/t1.wav`?";
+    assert_eq!(of(&["--without", "t1.wav"]), track("t1.wav", near));
+    assert_eq!(of(&["--without", "folder/t1.wva"]), track("folder/t1.wva", near));
+    let help = "a track is called `dataset/key`, as `refrain plan` and `tracks.parquet` name it";
+    assert_eq!(of(&["--without", "nothing like it"]), track("nothing like it", help));
+    let license = of(&["--deny", "CC-BY-4"]);
+    assert!(
+        license.starts_with("--deny names \"CC-BY-4\", ") && license.ends_with("did you mean `CC-BY-4.0`?"),
+        "{license}"
+    );
+    let manifest = fs::read_to_string(place.path().join("tiny.toml")).expect("a manifest");
+    let more = "[stage.more]\ndo = \"ingest\"\ndataset = \"more\"\n";
+    let text = manifest.replace("from = [\"free\"]", "from = [\"free\", \"more\"]") + more;
+    fs::write(place.path().join("tiny.toml"), text).expect("written");
+    let root = format!("stage.more.root={}", place.music().display());
+    let judged = "--without names `more/t1.wav` of `more`, and no `license` stage stands behind that: put one there";
+    assert_eq!(of(&["--set", &root, "--without", "more/t1.wav"]), judged);
+    let stage = "[stage.free]\ndo    = \"license\"\nfrom  = [\"tracks\"]\nallow = [\"CC0-1.0\", \"CC-BY-4.0\"]\n";
+    let text = manifest.replace(stage, "").replace("\"free\"", "\"tracks\"");
+    fs::write(place.path().join("tiny.toml"), text).expect("written");
+    let needs = "needs a `license` stage, where tracks are withdrawn, and `tiny` has none: put one after its sources";
+    assert_eq!(of(&["--without", "folder/t1.wav"]), format!("--without {needs}"));
+    assert_eq!(of(&["--deny", "CC0-1.0"]), format!("--deny {needs}"));
+    // What is priced is no plan that a run could keep to.
+    let save = ["--deny", "CC0-1.0", "--save", "plan.json"];
+    assert_eq!(Said::of(&place.command("plan", &save).output().expect("the binary starts")).code, Some(2));
 }

@@ -11,7 +11,7 @@ pub(super) fn sentences(saved: &Approved, now: &Approved) -> Vec<String> {
     let mut said = Vec::new();
     asked(saved, now, &mut said);
     versions(saved, now, &mut said);
-    let both = || saved.stages.iter().filter_map(|(name, was)| Some((name, was, now.stages.get(name)?)));
+    let both = || now.order.iter().filter_map(|name| Some((name, saved.stages.get(name)?, now.stages.get(name)?)));
     both().for_each(|(name, was, is)| manifest(name, was, is, saved.seed == now.seed, &mut said));
     if said.is_empty() && saved.plan != now.plan {
         said.push("the manifest is another one than when the plan was saved".to_owned());
@@ -23,7 +23,8 @@ pub(super) fn sentences(saved: &Approved, now: &Approved) -> Vec<String> {
     both().for_each(|(name, was, is)| weights(name, was, is, &mut said));
     let moved = !said.is_empty();
     let named = Named::of(saved);
-    now.stages.iter().for_each(|(name, is)| items(name, saved.stages.get(name), is, &named, moved, &mut said));
+    let own = now.order.iter().filter_map(|name| Some((name, now.stages.get(name)?)));
+    own.for_each(|(name, is)| items(name, saved.stages.get(name), is, &named, moved, &mut said));
     said
 }
 
@@ -92,7 +93,9 @@ fn manifest(name: &str, was: &Stage, is: &Stage, own_seed: bool, said: &mut Vec<
         let of = |stage: &'_ Stage| stage.settings.get(field).cloned();
         setting(field, of(was).as_deref(), of(is).as_deref());
     }
-    setting("salt", Some(&format!("{:?}", was.salt)), Some(&format!("{:?}", is.salt)));
+    if !is.settings.contains_key("salt") {
+        setting("salt", Some(&format!("{:?}", was.salt)), Some(&format!("{:?}", is.salt)));
+    }
     if own_seed {
         setting("seed", Some(&was.seed.to_string()), Some(&is.seed.to_string()));
     }

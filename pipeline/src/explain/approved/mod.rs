@@ -55,6 +55,8 @@ pub struct Approved {
     refresh: BTreeSet<String>,
     /// Arithmetic, decoder and resampler.
     versions: BTreeMap<String, String>,
+    /// The names of the stages, each after those that feed it.
+    order: Vec<String>,
     stages: BTreeMap<String, Stage>,
 }
 
@@ -198,6 +200,7 @@ impl Approved {
             points,
             refresh: refresh.iter().cloned().collect(),
             versions: versions(),
+            order: plan.stages.iter().map(|stage| stage.name.clone()).collect(),
             stages,
         }
         .sealed()
