@@ -1,5 +1,6 @@
 //! Shards: same rows, same bytes; round trips; the view; encodings; plain tables.
 
+use datasets::row::Labels;
 use datasets::shard::{ShardError, ShardMeta, ShardReader, ShardRow, View, read, view, write};
 use datasets::tables::{Column, table};
 use parquet::basic::Encoding;
@@ -29,10 +30,12 @@ fn row(i: u64, frames: u64, meta: &ShardMeta) -> ShardRow {
         rate: meta.rate,
         license: "CC-BY-4.0".to_owned(),
         attribution: format!("Ünïcödé 音楽 {i}"),
-        artist: i.is_multiple_of(2).then(|| "Ada".to_owned()),
-        title: Some(String::new()),
-        genre: (!i.is_multiple_of(4)).then(|| "jazz".to_owned()),
-        source: None,
+        labels: Labels {
+            artist: i.is_multiple_of(2).then(|| "Ada".to_owned()),
+            title: Some(String::new()),
+            genre: (!i.is_multiple_of(4)).then(|| "jazz".to_owned()),
+            ..Labels::default()
+        },
         content: *blake3::hash(&i.to_le_bytes()).as_bytes(),
         samples: *blake3::hash(&(i / 3).to_le_bytes()).as_bytes(),
         codec: meta.codec,
@@ -185,20 +188,21 @@ fn the_view_is_what_training_reads() {
     };
     assert!(!changed(|row| row.track = "renamed".into()));
     assert!(!changed(|row| row.clip = "a".into()));
-    assert!(!changed(|row| row.title = Some("corrected".into())));
+    assert!(!changed(|row| row.labels.title = Some("corrected".into())));
     assert!(!changed(|row| row.license = "CC0-1.0".into()));
     assert!(!changed(|row| row.attribution = "B".into()));
-    assert!(!changed(|row| row.source = Some("x".into())));
+    assert!(!changed(|row| row.labels.source = Some("x".into())));
     assert!(!changed(|row| row.content = [1; 32]));
     assert!(!changed(|row| row.codec = [1; 32]));
+    assert!(!changed(|row| row.labels.set("bpm", "120")));
     assert!(changed(|row| row.split = "valid".into()));
-    assert!(changed(|row| row.genre = None));
-    assert!(changed(|row| row.genre = Some(String::new())));
-    assert!(changed(|row| row.artist = Some("B".into())));
+    assert!(changed(|row| row.labels.genre = None));
+    assert!(changed(|row| row.labels.genre = Some(String::new())));
+    assert!(changed(|row| row.labels.artist = Some("B".into())));
     assert!(changed(|row| row.codes[1][0] ^= 1));
     assert!(changed(|row| row.samples = [1; 32]));
     assert!(changed(|row| row.start += 1));
-    assert!(changed(|row| std::mem::swap(&mut row.genre, &mut row.artist)));
+    assert!(changed(|row| std::mem::swap(&mut row.labels.genre, &mut row.labels.artist)));
     // However clips are spread over shards, the view of all of them is one.
     let (a, b) = rows.split_at(4);
     assert_eq!(view(b, &meta).plus(view(a, &meta)), whole);
@@ -267,6 +271,7 @@ proptest! {
     fn any_row_comes_back(
         texts in prop::array::uniform4(".{0,12}"),
         maybe in prop::array::uniform4(prop::option::of(".{0,8}")),
+        extra in prop::collection::btree_map(".{0,5}", ".{0,5}", 0..4),
         start: u64,
         frames: u64,
         rate: u32,
@@ -281,10 +286,11 @@ proptest! {
         };
         let [track, clip, license, attribution] = texts;
         let [artist, title, genre, source] = maybe;
+        let labels = Labels { artist, title, genre, source, extra };
         let split = "train".to_owned();
         let row = ShardRow {
-            track, clip, split, start, frames, rate, license, attribution, artist, title, genre,
-            source, content: digest, samples: digest, codec: digest, codes,
+            track, clip, split, start, frames, rate, license, attribution,
+            labels, content: digest, samples: digest, codec: digest, codes,
         };
         let file = on_disk(&bytes(std::slice::from_ref(&row), &meta));
         prop_assert_eq!(read(file.path()).unwrap(), (meta, vec![row]));

@@ -12,7 +12,7 @@ use crate::{
     record::{history::parts, made::Made},
 };
 use datasets::{Digest, shard::members, tables::tracks::Listed};
-pub use evidence::{Evidence, Place};
+pub use datasets::corpus::{Evidence, Place};
 use read::Run;
 pub use read::StageLine;
 use serde::Serialize;

@@ -1,47 +1,57 @@
-//! The built-in corpus: pieces are rendered by an effect, one WAV each, into the store.
+//! `corpus = "synth"`: the built-in corpus. Pieces are rendered by an effect, one WAV each, into the store.
 
-use super::Ingest;
-use crate::flow::Env;
+use super::corpora::CorpusSettings;
+use crate::{
+    flow::Env,
+    settings::Complaint,
+    stage::{Places, memory::Memory},
+};
 use datasets::{
     Digest,
+    corpus::{Adapter, BuiltIn, Carry},
     effect::{Effect, Fault, Load, key},
-    row::{Found, Labels, Origin},
+    row::Origin,
     synth::{self, Synth},
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
-fn corpus(ingest: &Ingest) -> Synth {
-    Synth { pieces: ingest.pieces, seed: ingest.compose, seconds: ingest.seconds }
+crate::settings! {
+    /// Settings of short pieces that are composed and rendered by Refrain, CC0.
+    pub(super) struct SynthSettings {
+        /// Number of pieces.
+        pieces: u32 = 36,
+        /// Nominal length of a piece in seconds.
+        seconds: f64 = 8.0,
+        /// Another seed composes other pieces.
+        compose: u64 = 1,
+        /// Of the built-in corpus, which of `key`, `metre`, `motif` and `tempo` (default: none).
+        carry: Option<Vec<String>> = None,
+    }
 }
 
-/// One row per piece: its facts follow from the rules, its audio is not made yet.
-pub(super) fn found(ingest: &Ingest) -> Vec<Found> {
-    let synth = corpus(ingest);
-    let milliseconds = (synth.seconds * 1000.0).round() as u64;
-    (0..synth.pieces)
-        .map(|index| {
-            let piece = synth.piece(index);
-            let extra = [
-                ("key", piece.musical_key),
-                ("metre", format!("{}/{}", piece.metre.0, piece.metre.1)),
-                ("motif", piece.motif),
-                ("tempo", format!("{}", piece.tempo_bpm)),
-            ];
-            Found {
-                key: piece.key,
-                origin: Origin::Piece { index, pieces: synth.pieces, milliseconds, seed: synth.seed },
-                shared: false,
-                license: Some(piece.license),
-                labels: Labels {
-                    title: Some(piece.title),
-                    artist: Some(piece.artist),
-                    genre: Some(piece.genre),
-                    source: Some("composed and rendered by refrain".into()),
-                    extra: extra.into_iter().map(|(k, v)| (k.to_owned(), v)).collect::<BTreeMap<_, _>>(),
-                },
-            }
-        })
-        .collect()
+impl CorpusSettings for SynthSettings {
+    const WORD: &'static str = "synth";
+
+    fn check(&self, at: &Places<'_>, complaints: &mut Vec<Complaint>) {
+        if !(1..=10_000).contains(&self.pieces) {
+            complaints
+                .push(Complaint::new(at.of("pieces"), format!("`pieces`: {} is not from 1 to 10000", self.pieces)));
+        }
+        if !(2.0..=600.0).contains(&self.seconds) {
+            let message = format!("`seconds`: {} is not from 2 to 600", self.seconds);
+            complaints.push(Complaint::new(at.of("seconds"), message));
+        }
+    }
+
+    fn memory(&self) -> Memory {
+        // A piece ends with its last bar, and what rings on.
+        Memory::rendering((2.0 * self.seconds * f64::from(synth::SAMPLE_RATE)) as u64)
+    }
+
+    fn adapter(&self, _: &[PathBuf]) -> Option<Box<dyn Adapter>> {
+        let synth = Synth { pieces: self.pieces, seed: self.compose, seconds: self.seconds };
+        Some(Box::new(BuiltIn { synth, carry: Carry::These(self.carry.clone().unwrap_or_default()) }))
+    }
 }
 
 /// Renders one piece as a 16-bit WAV in the store; gives its digest and size.
