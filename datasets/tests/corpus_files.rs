@@ -1,6 +1,6 @@
 //! Folders with sidecars, and tables, as they lie on disk.
 
-use datasets::corpus::{Entry, Oddity, Scan, ScanError, Table, TableOptions, key_of, resolve, scan};
+use datasets::corpus::{Carry, Entry, Oddity, Scan, ScanError, Table, TableOptions, key_of, resolve, scan};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::fs;
@@ -219,8 +219,44 @@ fn one_table_in_every_format() {
         assert_eq!(b.path, root.path().join("b.wav"));
         assert_eq!(b.labels.title.as_deref(), Some("T, u"), "{name}");
         assert_eq!(b.license.as_deref(), Some("MIT"), "{name}");
-        assert_eq!(b.labels.extra["tempo"], "120", "{name}");
+        assert_eq!(b.labels.extra, BTreeMap::from([("tempo".to_owned(), "120".to_owned())]), "{name}");
     }
+}
+
+#[test]
+fn columns_that_nothing_else_reads_are_carried_but_bytes() {
+    use arrow::array::{ArrayRef, BinaryArray, Int32Array, RecordBatch, StringArray};
+    use std::sync::Arc;
+    let text = |values: [Option<&str>; 2]| Arc::new(StringArray::from(values.to_vec())) as ArrayRef;
+    let columns: [(&str, ArrayRef); 7] = [
+        ("path", text([Some("a.wav"), Some("b.wav")])),
+        ("title", text([Some("not read: another column is"), None])),
+        ("song", text([Some("T"), None])),
+        ("year", Arc::new(Int32Array::from(vec![Some(1999), None]))),
+        ("picture", Arc::new(BinaryArray::from_vec(vec![b"png", b"png"]))),
+        ("", text([Some("an index"), None])),
+        ("tags", text([Some(" x "), Some(" ")])),
+    ];
+    let batch = RecordBatch::try_from_iter_with_nullable(columns.map(|(name, array)| (name, array, true))).unwrap();
+    let root = folder(&[]);
+    let file = root.path().join("t.parquet");
+    let out = fs::File::create(&file).unwrap();
+    let mut writer = parquet::arrow::ArrowWriter::try_new(out, batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+
+    let read = |carry| {
+        let columns = [("title".to_owned(), "song".to_owned())].into();
+        let table = Table::read(&file, &TableOptions { columns, carry, ..options("path") }).unwrap();
+        assert_eq!(table.entries[0].labels.title.as_deref(), Some("T"));
+        table.entries.into_iter().map(|entry| entry.labels.extra).collect::<Vec<_>>()
+    };
+    let own = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+        pairs.iter().map(|(column, text)| ((*column).to_owned(), (*text).to_owned())).collect()
+    };
+    assert_eq!(read(Carry::All), [own(&[("tags", "x"), ("year", "1999")]), own(&[])]);
+    assert_eq!(read(Carry::These(vec!["year".to_owned()])), [own(&[("year", "1999")]), own(&[])]);
+    assert_eq!(read(Carry::These(Vec::new())), [own(&[]), own(&[])]);
 }
 
 #[test]

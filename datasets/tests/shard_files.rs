@@ -177,6 +177,30 @@ fn the_footer_is_what_readers_look_for() {
 }
 
 #[test]
+fn the_column_of_own_columns_is_there_where_a_row_has_some() {
+    let meta = meta(2048);
+    let plain = rows(9, 1280, &meta);
+    let mut own = plain.clone();
+    own[4].labels.set("mood", "calm \"x\"");
+    own[4].labels.set("bpm", "90");
+    let columns = |bytes: &[u8]| -> Vec<String> {
+        let file = SerializedFileReader::new(on_disk(bytes).reopen().unwrap()).unwrap();
+        let schema = file.metadata().file_metadata().schema().get_fields().to_vec();
+        schema.iter().map(|field| field.name().to_owned()).collect()
+    };
+    let (without, with) = (columns(&bytes(&plain, &meta)), columns(&bytes(&own, &meta)));
+    assert!(!without.contains(&"extra".to_owned()));
+    assert_eq!(with.iter().filter(|name| *name != "extra").collect::<Vec<_>>(), without.iter().collect::<Vec<_>>());
+    let file = bytes(&own, &meta);
+    let text = String::from_utf8_lossy(&file);
+    assert!(text.contains(r#""extra": {"dtype": "string", "_type": "Value"}"#), "its footer tells no type of `extra`");
+    let back = read(on_disk(&file).path()).unwrap().1;
+    let extra: Vec<_> = back.iter().filter_map(|row| row.labels.extra_json()).collect();
+    assert_eq!(extra, [r#"{"bpm":"90","mood":"calm \"x\""}"#]);
+    assert_eq!(sorted(back), sorted(own));
+}
+
+#[test]
 fn the_view_is_what_training_reads() {
     let meta = meta(2048);
     let rows = rows(9, 1280, &meta);

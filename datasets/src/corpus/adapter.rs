@@ -1,7 +1,7 @@
 //! Adapters: how a corpus is read, and who states a license in it.
 //!
 //! An [`Adapter`] holds resolved paths and plain options, and knows no manifest. `ingest` makes one of its settings (see
-//! `CORPORA` in `stages/src/verbs/ingest/corpora.rs`, where corpora are listed); `why` makes the same one of what a run
+//! `CORPORA` in `stages/src/verbs/ingest/corpora/mod.rs`, where corpora are listed); `why` makes the same one of what a run
 //! recorded. An adapter opens tables and sidecars, and sound never: files are digested, and their tags read, by `ingest`.
 
 use super::{Entry, ScanError};

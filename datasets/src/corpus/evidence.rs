@@ -39,8 +39,7 @@ pub fn in_sidecars(root: &Path, key: &str) -> Result<Option<(String, Stated)>, S
                     || key::resolve(folder, &row.path.replace('\\', "/")).as_deref() == Some(key)
             };
             let rows = Sidecar::read(&path, folder)?.rows.into_iter().filter(leads);
-            let stated =
-                rows.filter_map(|row| Some(Stated { license: row.license?, row: row.row, line: row.line }));
+            let stated = rows.filter_map(|row| Some(Stated { license: row.license?, row: row.row, line: row.line }));
             if let Some(stated) = stated.into_iter().next() {
                 return Ok(Some((sidecar, stated)));
             }

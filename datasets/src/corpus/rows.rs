@@ -252,7 +252,8 @@ fn read_parquet(path: &Path, sink: &mut impl Sink) -> Result<(), ScanError> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| broken(&e))?;
     let fields = builder.schema().fields().clone();
     let columns: Vec<String> = fields.iter().map(|field| field.name().clone()).collect();
-    let bytes = fields.iter().enumerate().filter(|(_, field)| holds_bytes(field.data_type())).map(|(at, _)| at).collect();
+    let bytes =
+        fields.iter().enumerate().filter(|(_, field)| holds_bytes(field.data_type())).map(|(at, _)| at).collect();
     let chosen = sink.choose(Columns { names: &columns, bytes: &bytes })?;
     let mask = ProjectionMask::roots(builder.parquet_schema(), chosen.iter().copied());
     // A projected batch holds the columns in the file's order, each once.
@@ -288,9 +289,10 @@ fn read_parquet(path: &Path, sink: &mut impl Sink) -> Result<(), ScanError> {
 fn holds_bytes(kind: &DataType) -> bool {
     match kind {
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => true,
-        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) | DataType::Map(item, _) => {
-            holds_bytes(item.data_type())
-        }
+        DataType::List(item)
+        | DataType::LargeList(item)
+        | DataType::FixedSizeList(item, _)
+        | DataType::Map(item, _) => holds_bytes(item.data_type()),
         DataType::Struct(fields) => fields.iter().any(|field| holds_bytes(field.data_type())),
         DataType::Dictionary(_, value) => holds_bytes(value),
         _ => false,

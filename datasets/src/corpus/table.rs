@@ -1,8 +1,8 @@
 //! The `"table"` corpus: files that a CSV, TSV, JSON, JSON lines or Parquet table names.
 
-use super::rows::{self, At, Columns, Format, Sink, Values};
 use super::adapter::{Adapter, Carry, Evidence, Place};
 use super::evidence::{Stated, in_table};
+use super::rows::{self, At, Columns, Format, Sink, Values};
 use super::{Entry, ScanError, is_license, key, state};
 use crate::row::{Found, Labels, Origin};
 use std::collections::{BTreeMap, BTreeSet};

@@ -159,7 +159,10 @@ mod tests {
         labels.fill_from(&other);
         assert_eq!(labels.each(), [None, None, Some("waltz"), Some("s")]);
         assert_eq!(labels.extra, [("bpm".to_owned(), "3".to_owned())].into());
-        assert_eq!((labels.get("genre"), labels.get("bpm"), labels.view().get("source")), (Some("waltz"), None, Some("s")));
+        assert_eq!(
+            (labels.get("genre"), labels.get("bpm"), labels.view().get("source")),
+            (Some("waltz"), None, Some("s"))
+        );
     }
 
     #[test]

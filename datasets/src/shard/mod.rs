@@ -14,8 +14,8 @@ mod view;
 mod write;
 
 pub use read::{Member, ShardReader, members, read};
-pub use schema::{LABELS, ShardMeta};
 pub(crate) use schema::properties;
+pub use schema::{LABELS, ShardMeta};
 pub use view::{View, clip_view, view};
 pub use write::{Written, write};
 

@@ -11,8 +11,8 @@ use crate::{
     error::Error,
     record::{history::parts, made::Made},
 };
-use datasets::{Digest, shard::members, tables::tracks::Listed};
 pub use datasets::corpus::{Evidence, Place};
+use datasets::{Digest, shard::members, tables::tracks::Listed};
 use read::Run;
 pub use read::StageLine;
 use serde::Serialize;

@@ -5,12 +5,9 @@
 //! `synth` has no files: its pieces are rendered into the store.
 
 pub mod corpora;
-mod folder;
 mod recorded;
 mod scan;
 mod settings;
-mod synth;
-mod table;
 
 use crate::{
     flow::{Either, Env, Event, Item, divide, group, memoised},
@@ -21,7 +18,7 @@ use crate::{
         memory::{Known, Memory},
     },
 };
-use corpora::{ConfiguredCorpus, CorpusSpec};
+use corpora::{ConfiguredCorpus, CorpusSpec, synth};
 use datasets::row::{Dropped, Found, Labels, Origin, Track};
 use settings::CommonSettings;
 use std::{

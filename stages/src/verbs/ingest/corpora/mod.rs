@@ -5,7 +5,10 @@
 //! `watch` and `why` follow from the list. Two corpora may have a setting of the same name and kind, such as `root`: it is
 //! documented by both of their lines together.
 
-use super::{folder::FolderSettings, synth::SynthSettings, table::TableSettings};
+mod folder;
+pub(super) mod synth;
+mod table;
+
 use crate::{
     settings::{At, Complaint, Field, Setting, Settings, Table, Value, suggest},
     stage::{Places, memory::Memory},
@@ -20,9 +23,9 @@ use std::{
 
 /// Every corpus there is; the first is the default.
 pub static CORPORA: &[CorpusSpec] = &[
-    CorpusSpec::of::<FolderSettings>(),
-    CorpusSpec::of::<TableSettings>(),
-    CorpusSpec::of::<SynthSettings>(),
+    CorpusSpec::of::<folder::FolderSettings>(),
+    CorpusSpec::of::<table::TableSettings>(),
+    CorpusSpec::of::<synth::SynthSettings>(),
 ];
 
 /// The settings of a corpus, as its author writes them.

@@ -1,6 +1,6 @@
 //! `corpus = "synth"`: the built-in corpus. Pieces are rendered by an effect, one WAV each, into the store.
 
-use super::corpora::CorpusSettings;
+use super::CorpusSettings;
 use crate::{
     flow::Env,
     settings::Complaint,
@@ -55,8 +55,8 @@ impl CorpusSettings for SynthSettings {
 }
 
 /// Renders one piece as a 16-bit WAV in the store; gives its digest and size.
-pub(super) struct Render {
-    pub(super) env: Arc<Env>,
+pub(in crate::verbs::ingest) struct Render {
+    pub(in crate::verbs::ingest) env: Arc<Env>,
 }
 
 impl Effect for Render {

@@ -1,6 +1,6 @@
 //! `corpus = "folder"`: audio files under a root, with sidecars.
 
-use super::corpora::CorpusSettings;
+use super::CorpusSettings;
 use crate::settings::PathSetting;
 use datasets::corpus::{Adapter, Carry, Folder};
 use std::path::{Path, PathBuf};
@@ -24,6 +24,9 @@ impl CorpusSettings for FolderSettings {
     }
 
     fn adapter(&self, paths: &[PathBuf]) -> Option<Box<dyn Adapter>> {
-        Some(Box::new(Folder { root: paths.first()?.clone(), carry: self.carry.clone().map_or(Carry::All, Carry::These) }))
+        Some(Box::new(Folder {
+            root: paths.first()?.clone(),
+            carry: self.carry.clone().map_or(Carry::All, Carry::These),
+        }))
     }
 }
