@@ -270,7 +270,9 @@ fn shards_for_other_readers() {
         return;
     };
     let meta = meta(2048);
-    for (i, rows) in rows(300, 44_100, &meta).chunks(200).enumerate() {
+    let mut all = rows(300, 44_100, &meta);
+    all.iter_mut().step_by(3).for_each(|row| row.labels.set("mood", "calm \"and\" l\u{e4}ndlich"));
+    for (i, rows) in all.chunks(200).enumerate() {
         let path = std::path::Path::new(&folder).join(format!("{i:02}.parquet"));
         std::fs::write(path, bytes(rows, &meta)).unwrap();
     }
