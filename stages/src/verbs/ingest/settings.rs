@@ -4,7 +4,7 @@ use super::{
     Ingest,
     corpora::{CORPORA, CorpusSpec, CorpusWord, only},
 };
-use crate::settings::{At, Complaint, Field, Reader, Setting, Settings, Table};
+use crate::settings::{At, Complaint, Field, Reader, Role, Setting, Settings, Table};
 use datasets::row::Labels;
 use std::sync::Arc;
 
@@ -54,10 +54,17 @@ fn add(fields: &mut Vec<Field>, corpora: &[CorpusSpec]) {
 }
 
 impl Settings for Ingest {
+    const ROLES: &'static [(&'static str, Role)] = CommonSettings::ROLES;
+
+    fn roles() -> Vec<(&'static str, Role)> {
+        Ingest::fields().into_iter().map(|field| (field.name, field.role)).collect()
+    }
+
     fn fields() -> Vec<Field> {
         let default = CorpusWord(&CORPORA[0]).show();
         let mut fields = vec![Field {
             name: "corpus",
+            role: Role::Keyed,
             doc: "Which kind of corpus: a folder of files, a table that names files, or the built-in one.".to_owned(),
             kind: CorpusWord::kind(),
             default: Some(default),
@@ -128,7 +135,7 @@ mod tests {
                 assert!(CommonSettings::fields().iter().all(|common| common.name != field.name), "{}", field.name);
                 let twin = |other: &CorpusSpec| (other.fields)().into_iter().find(|twin| twin.name == field.name);
                 for twin in owners(field.name).filter_map(twin) {
-                    assert_eq!((&twin.kind, &twin.default), (&field.kind, &field.default), "{}", field.name);
+                    assert_eq!((&twin.kind, &twin.default, twin.role), (&field.kind, &field.default, field.role));
                 }
             }
             for (needed, _) in corpus.needs {

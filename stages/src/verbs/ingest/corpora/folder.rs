@@ -9,6 +9,7 @@ crate::settings! {
     /// Settings of a folder of audio files with sidecars `tracks.csv`, `tracks.json` or `tracks.jsonl`.
     pub(super) struct FolderSettings {
         /// The folder with the files.
+        #[path]
         root: Option<PathSetting> = None,
         /// Which further columns of its sidecars go along with the tracks, to shards and `tracks.parquet` (default: all).
         carry: Option<Vec<String>> = None,

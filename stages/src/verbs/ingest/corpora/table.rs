@@ -12,8 +12,10 @@ crate::settings! {
     /// Settings of a table (CSV, TSV, JSON, JSON lines or Parquet) that names audio files.
     pub(super) struct TableSettings {
         /// Of a table, where its paths start (default: the table's folder).
+        #[path]
         root: Option<PathSetting> = None,
         /// The table's file.
+        #[path]
         file: Option<PathSetting> = None,
         /// The table's column with the path of each file.
         path: String = "path".to_owned(),
