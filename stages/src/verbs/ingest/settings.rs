@@ -112,9 +112,12 @@ impl Settings for Ingest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::{Data, Value, Word};
+    use crate::{
+        settings::{Data, Value, Word},
+        stage::{Places, Stage},
+    };
 
-    fn lowered(text: &str) -> Ingest {
+    fn table(text: &str) -> Table {
         let at = At::default();
         let fields = text.lines().filter_map(|line| line.split_once(" = "));
         let value = |text: &str| match text.parse() {
@@ -122,10 +125,48 @@ mod tests {
             Err(_) => Data::String(text.to_owned()),
         };
         let fields = fields.map(|(name, text)| (Word { text: name.into(), at }, Value { data: value(text), at }));
-        let mut wrong = Vec::new();
-        let ingest = Ingest::lower(&Table(fields.collect()), at, &mut wrong).expect("settings");
-        assert_eq!(wrong, []);
-        ingest
+        Table(fields.collect())
+    }
+
+    /// The settings, where they are any, and what is wrong with them.
+    fn judged(text: &str) -> (Option<Ingest>, Vec<String>) {
+        let (table, whole, mut wrong) = (table(text), At::default(), Vec::new());
+        let ingest = Ingest::lower(&table, whole, &mut wrong);
+        ingest.iter().for_each(|ingest| ingest.check(&Places { table: &table, whole }, &mut wrong));
+        (ingest, wrong.into_iter().map(|complaint| complaint.message).collect())
+    }
+
+    fn lowered(text: &str) -> Ingest {
+        let (ingest, wrong) = judged(text);
+        assert_eq!(wrong, Vec::<String>::new());
+        ingest.expect("settings")
+    }
+
+    #[test]
+    fn what_belongs_to_another_corpus_is_told_and_what_is_missing() {
+        let wrong = |text: &str| judged(text).1;
+        assert_eq!(
+            wrong("root = here\nfile = t.csv\npieces = 3\ncarry = x"),
+            ["`carry`: expected a list, each item a string, found a string"]
+        );
+        assert_eq!(
+            wrong("root = here\nfile = t.csv\npieces = 3"),
+            ["`file` means nothing for corpus = \"folder\"", "`pieces` means nothing for corpus = \"folder\""]
+        );
+        assert_eq!(wrong("genre = jazz"), ["corpus = \"folder\" needs `root`, the folder with the audio files"]);
+        assert_eq!(
+            wrong("corpus = table\nroot = here\ncompose = 3"),
+            ["`compose` means nothing for corpus = \"table\"", "corpus = \"table\" needs `file`, the table"]
+        );
+        assert_eq!(wrong("corpus = synth\npieces = 0"), ["`pieces`: 0 is not from 1 to 10000"]);
+        assert_eq!(wrong("corpus = snyth"), ["`corpus`: `snyth` is not one of \"folder\", \"table\", \"synth\""]);
+        assert_eq!(
+            wrong("roots = here"),
+            [
+                "unknown field `roots`, expected `root`",
+                "corpus = \"folder\" needs `root`, the folder with the audio files"
+            ]
+        );
     }
 
     #[test]
