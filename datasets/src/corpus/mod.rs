@@ -14,6 +14,7 @@ mod optout;
 mod rows;
 mod sidecar;
 mod table;
+mod table_file;
 
 pub use adapter::{Adapter, Carry, Evidence, Place};
 pub use built_in::BuiltIn;
@@ -22,7 +23,8 @@ pub use key::{key_of, resolve};
 pub use member::{Member, Name};
 pub use optout::{OptOut, Withdrawal};
 pub use sidecar::{SIDECARS, Sidecar, SidecarRow};
-pub use table::{RowError, Table, TableFile, TableOptions};
+pub use table::{RowError, Table, TableOptions};
+pub use table_file::TableFile;
 
 use crate::row::Labels;
 use std::fmt;

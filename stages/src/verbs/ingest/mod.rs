@@ -9,6 +9,8 @@ mod recorded;
 mod scan;
 mod settings;
 
+pub use settings::Ingest;
+
 use crate::{
     flow::{Either, Env, Event, Item, divide, group, memoised},
     rows::{Input, scan::Scan},
@@ -18,45 +20,12 @@ use crate::{
         memory::{Known, Memory},
     },
 };
-use corpora::{ConfiguredCorpus, CorpusSpec, synth};
-use datasets::row::{Dropped, Found, Labels, Origin, Track};
-use settings::CommonSettings;
+use corpora::synth;
+use datasets::row::{Dropped, Found, Origin, Track};
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
-
-/// The stage with its settings: those of every corpus, and those of the corpus that is chosen.
-#[derive(Clone)]
-pub struct Ingest {
-    spec: &'static CorpusSpec,
-    common: CommonSettings,
-    corpus: Arc<dyn ConfiguredCorpus>,
-    /// The labels of tracks for which nobody states any.
-    unstated: Arc<Labels>,
-}
-
-impl Ingest {
-    /// The first part of every id.
-    pub fn dataset(&self) -> &str {
-        self.common.dataset.as_deref().unwrap_or(self.spec.word)
-    }
-
-    fn track(&self, found: Found, content: datasets::Digest, bytes: u64) -> Track {
-        let Found { key, license, mut labels, .. } = found;
-        labels.fill_from(&self.unstated);
-        Track {
-            id: format!("{}/{key}", self.dataset()),
-            content,
-            bytes,
-            license: license.or_else(|| self.common.license.clone()),
-            labels,
-            recording: None,
-            chain: None,
-            split: None,
-        }
-    }
-}
 
 impl Stage for Ingest {
     const VERB: &'static str = "ingest";

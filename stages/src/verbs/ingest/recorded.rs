@@ -1,7 +1,7 @@
 //! A source as a run recorded it: settings as texts, and the paths where it lay. `why` looks its evidence up as `ingest` reads
 //! it, by the same settings with the same defaults.
 
-use super::Ingest;
+use super::settings::Ingest;
 use crate::settings::{At, Data, Settings, Table, Value, Word};
 use datasets::corpus::{Evidence, Place};
 use std::path::PathBuf;

@@ -4,7 +4,7 @@
 //! is trusted only if it was stored when ctime was more than two seconds older than the reading: a
 //! file that changes within a tick of the clock cannot hide.
 
-use super::Ingest;
+use super::settings::Ingest;
 use crate::{
     flow::Env,
     rows::scan::{Part, Scan},

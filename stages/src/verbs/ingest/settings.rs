@@ -1,11 +1,11 @@
 //! The settings of `ingest`: those of every corpus, and those of the corpus that is chosen.
 
-use super::{
-    Ingest,
-    corpora::{CORPORA, CorpusSpec, CorpusWord, only},
-};
+use super::corpora::{CORPORA, ConfiguredCorpus, CorpusSpec, CorpusWord, only};
 use crate::settings::{At, Complaint, Field, Reader, Role, Setting, Settings, Table};
-use datasets::row::Labels;
+use datasets::{
+    Digest,
+    row::{Found, Labels, Track},
+};
 use std::sync::Arc;
 
 crate::settings! {
@@ -21,6 +21,39 @@ crate::settings! {
         genre: Option<String> = None,
         /// Source of the tracks for which nobody states one.
         source: Option<String> = None,
+    }
+}
+
+/// The stage with its settings: those of every corpus, and those of the corpus that is chosen.
+#[derive(Clone)]
+pub struct Ingest {
+    pub(super) spec: &'static CorpusSpec,
+    pub(super) common: CommonSettings,
+    pub(super) corpus: Arc<dyn ConfiguredCorpus>,
+    /// The labels of tracks for which nobody states any.
+    unstated: Arc<Labels>,
+}
+
+impl Ingest {
+    /// The first part of every id.
+    pub fn dataset(&self) -> &str {
+        self.common.dataset.as_deref().unwrap_or(self.spec.word)
+    }
+
+    /// The track of a row that was found.
+    pub(super) fn track(&self, found: Found, content: Digest, bytes: u64) -> Track {
+        let Found { key, license, mut labels, .. } = found;
+        labels.fill_from(&self.unstated);
+        Track {
+            id: format!("{}/{key}", self.dataset()),
+            content,
+            bytes,
+            license: license.or_else(|| self.common.license.clone()),
+            labels,
+            recording: None,
+            chain: None,
+            split: None,
+        }
     }
 }
 

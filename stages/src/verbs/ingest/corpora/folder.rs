@@ -1,6 +1,6 @@
 //! `corpus = "folder"`: audio files under a root, with sidecars.
 
-use super::CorpusSettings;
+use super::spec::CorpusSettings;
 use crate::settings::PathSetting;
 use datasets::corpus::{Adapter, Carry, Folder};
 use std::path::{Path, PathBuf};

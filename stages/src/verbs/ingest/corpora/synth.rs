@@ -1,6 +1,6 @@
 //! `corpus = "synth"`: the built-in corpus. Pieces are rendered by an effect, one WAV each, into the store.
 
-use super::CorpusSettings;
+use super::spec::CorpusSettings;
 use crate::{
     flow::Env,
     settings::Complaint,

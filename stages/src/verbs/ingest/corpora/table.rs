@@ -1,6 +1,6 @@
 //! `corpus = "table"`: audio files that a table names.
 
-use super::CorpusSettings;
+use super::spec::CorpusSettings;
 use crate::settings::PathSetting;
 use datasets::corpus::{Adapter, Carry, TableFile, TableOptions};
 use std::{
