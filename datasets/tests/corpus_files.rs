@@ -228,13 +228,12 @@ fn columns_that_nothing_else_reads_are_carried_but_bytes() {
     use arrow::array::{ArrayRef, BinaryArray, Int32Array, RecordBatch, StringArray};
     use std::sync::Arc;
     let text = |values: [Option<&str>; 2]| Arc::new(StringArray::from(values.to_vec())) as ArrayRef;
-    let columns: [(&str, ArrayRef); 7] = [
+    let columns: [(&str, ArrayRef); 6] = [
         ("path", text([Some("a.wav"), Some("b.wav")])),
         ("title", text([Some("not read: another column is"), None])),
         ("song", text([Some("T"), None])),
         ("year", Arc::new(Int32Array::from(vec![Some(1999), None]))),
         ("picture", Arc::new(BinaryArray::from_vec(vec![b"png", b"png"]))),
-        ("", text([Some("an index"), None])),
         ("tags", text([Some(" x "), Some(" ")])),
     ];
     let batch = RecordBatch::try_from_iter_with_nullable(columns.map(|(name, array)| (name, array, true))).unwrap();
@@ -257,6 +256,11 @@ fn columns_that_nothing_else_reads_are_carried_but_bytes() {
     assert_eq!(read(Carry::All), [own(&[("tags", "x"), ("year", "1999")]), own(&[])]);
     assert_eq!(read(Carry::These(vec!["year".to_owned()])), [own(&[("year", "1999")]), own(&[])]);
     assert_eq!(read(Carry::These(Vec::new())), [own(&[]), own(&[])]);
+
+    // An index that pandas writes has no name.
+    fs::write(root.path().join("t.csv"), ",path,year\n0,a.wav,1999\n").unwrap();
+    let table = Table::read(&root.path().join("t.csv"), &options("path")).unwrap();
+    assert_eq!(table.entries[0].labels.extra, own(&[("year", "1999")]));
 }
 
 #[test]
