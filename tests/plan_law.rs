@@ -26,7 +26,7 @@ impl Numbers {
 struct Corpus {
     place: Place,
     /// Rows of the table but the path, by file.
-    tracks: BTreeMap<String, [String; 4]>,
+    tracks: BTreeMap<String, [String; 5]>,
     sets: BTreeMap<&'static str, &'static str>,
     fresh: u32,
 }
@@ -55,13 +55,18 @@ impl Corpus {
         let n = self.fresh;
         self.fresh += 1;
         tone(&self.place.music().join(format!("t{n}.wav")), n, 0.6 + f64::from(n % 3) * 0.3);
-        let row = ["CC0-1.0".to_owned(), format!("artist {n}"), format!("Title {n}"), format!("genre {}", n % 2)];
+        // The last is a column of the corpus's own, which some do not fill in.
+        let mood = if n.is_multiple_of(3) { String::new() } else { format!("mood {n}") };
+        let (artist, title) = (format!("artist {n}"), format!("Title {n}"));
+        let row = ["CC0-1.0".to_owned(), artist, title, format!("genre {}", n % 2), mood];
         self.tracks.insert(format!("t{n}.wav"), row);
     }
 
     fn write(&self) {
-        let row = |(file, cells): (&String, &[String; 4])| format!("{file},{}\n", cells.join(","));
-        self.place.table(&self.tracks.iter().map(row).collect::<String>());
+        let row = |(file, cells): (&String, &[String; 5])| format!("{file},{}\n", cells.join(","));
+        let rows: String = self.tracks.iter().map(row).collect();
+        let table = format!("path,license,artist,title,genre,mood\n{rows}");
+        fs::write(self.place.music().join("tracks.csv"), table).expect("a table");
     }
 
     fn args(&self) -> Vec<String> {
@@ -95,7 +100,7 @@ impl Corpus {
                 "has other bytes"
             }
             6 => {
-                let (cell, fresh) = (1 + numbers.below(3) as usize, self.fresh);
+                let (cell, fresh) = (1 + numbers.below(4) as usize, self.fresh);
                 self.fresh += 1;
                 self.tracks.get_mut(&file).expect("a row")[cell] = format!("other {fresh}");
                 "has another label"

@@ -2,7 +2,13 @@
 
 mod support;
 
-use std::{collections::BTreeMap, os::unix::fs::MetadataExt, path::PathBuf};
+use datasets::{shard::read, tables::tracks};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    os::unix::fs::MetadataExt,
+    path::PathBuf,
+};
 use support::{Place, Said, assert_same, files, tone};
 
 /// A codec that trains in no time, one split, and files of a few clips: about 9 kB of codes.
@@ -73,7 +79,7 @@ fn an_insertion_rewrites_one_and_growth_splits_one() {
     // The partition is a function of the rows: from nothing it is the same.
     let last = grown(&place);
     let fresh = self::place(48);
-    std::fs::copy(place.path().join("tiny.lock"), fresh.path().join("tiny.lock")).expect("the codec in use");
+    fs::copy(place.path().join("tiny.lock"), fresh.path().join("tiny.lock")).expect("the codec in use");
     support::copy(&place.store().join("objects"), &fresh.store().join("objects"));
     let fresh = grown(&fresh);
     assert_same("shards that grew", &files(&last.folder().join("codes")), &files(&fresh.folder().join("codes")));
@@ -84,7 +90,7 @@ fn what_does_not_change_is_not_written_again() {
     let place = place(16);
     let first = grown(&place);
     let inode = |said: &Said, name: &str| {
-        std::fs::metadata(said.folder().join(format!("codes/train/{name}.parquet"))).expect("a shard").ino()
+        fs::metadata(said.folder().join(format!("codes/train/{name}.parquet"))).expect("a shard").ino()
     };
     let before: BTreeMap<String, u64> =
         shards(&first).into_keys().map(|name| (name.clone(), inode(&first, &name))).collect();
@@ -94,4 +100,77 @@ fn what_does_not_change_is_not_written_again() {
         shards(&second).into_keys().map(|name| (name.clone(), inode(&second, &name))).collect();
     let moved = before.iter().filter(|(name, inode)| after.get(*name) != Some(inode)).count();
     assert_eq!((before.len(), moved), (after.len(), 1), "only the shard with the corrected title is another file");
+}
+
+/// What the corpus says in columns of its own: of each track in the shards, which agree with `tracks.parquet`.
+fn own(said: &Said) -> BTreeMap<String, String> {
+    let mut found: BTreeMap<String, String> = BTreeMap::new();
+    for path in files(&said.folder().join("codes")).into_keys() {
+        let (_, rows) = read(&said.folder().join("codes").join(path)).expect("a shard");
+        found.extend(rows.into_iter().map(|row| (row.track, row.labels.extra_json().unwrap_or_default())));
+    }
+    let bytes = fs::read(said.folder().join("tracks.parquet")).expect("a list");
+    let listed = tracks::read(&bytes).expect("the tracks").into_iter();
+    let listed = listed.map(|listed| (listed.track, listed.labels.extra_json().unwrap_or_default()));
+    assert_eq!(listed.collect::<BTreeMap<_, _>>(), found, "shards and tracks.parquet differ");
+    found
+}
+
+fn texts(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(track, text)| ((*track).to_owned(), (*text).to_owned())).collect()
+}
+
+#[test]
+fn columns_of_the_corpus_s_own_are_carried_along() {
+    let place = place(3);
+    let plain = grown(&place);
+    let sidecar = |rows: &str| {
+        let table = format!("path,license,artist,title,genre,mood,bpm\n{rows}");
+        fs::write(place.music().join("tracks.csv"), table).expect("a sidecar");
+    };
+    let row = |n: u32, own: &str| format!("t00{n}.wav,CC0-1.0,artist {n},Title {n},genre 0,{own}\n");
+    assert_eq!(own(&plain), texts(&[("folder/t000.wav", ""), ("folder/t001.wav", ""), ("folder/t002.wav", "")]));
+
+    sidecar(&(row(0, "calm, 90") + &row(1, ",120") + &row(2, ",")));
+    let carried = grown(&place);
+    let said = [
+        ("folder/t000.wav", r#"{"bpm":"90","mood":"calm"}"#),
+        ("folder/t001.wav", r#"{"bpm":"120"}"#),
+        ("folder/t002.wav", ""),
+    ];
+    assert_eq!(own(&carried), texts(&said));
+    assert_eq!(carried.executed().into_keys().collect::<BTreeSet<_>>(), ["shards".to_owned()].into());
+    assert!(shards(&plain).keys().eq(shards(&carried).keys()), "a column moved a track to another shard");
+
+    // Those that are named are carried, and without any the files are those of a corpus that has none.
+    let some = place.run(&["--set", "stage.tracks.carry=[\"mood\"]"]);
+    assert_eq!(own(&some)["folder/t000.wav"], r#"{"mood":"calm"}"#);
+    let none = place.run(&["--set", "stage.tracks.carry=[]"]);
+    assert_eq!(none.executed(), BTreeMap::new());
+    assert_same("shards without", &files(&none.folder().join("codes")), &files(&plain.folder().join("codes")));
+    assert_same_tracks(&none, &plain);
+}
+
+fn assert_same_tracks(a: &Said, b: &Said) {
+    let list = |said: &Said| fs::read(said.folder().join("tracks.parquet")).expect("a list");
+    assert!(list(a) == list(b), "tracks.parquet differs");
+}
+
+#[test]
+fn a_table_s_own_columns_are_those_that_nothing_else_reads() {
+    let place = place(2);
+    let table = place.path().join("all.csv");
+    let text =
+        "file,License,artist,song,year,tags\nt000.wav,CC0-1.0,a,One,1999,\"[\"\"x\"\"]\"\nt001.wav,CC0-1.0,b,Two,,\n";
+    fs::write(&table, text).expect("a table");
+    let file = format!("stage.tracks.file={}", table.display());
+    let mut sets = vec!["--set", "stage.tracks.corpus=table", "--set", &file, "--set", "stage.tracks.path=file"];
+    sets.extend(["--set", "stage.tracks.columns={ title = \"song\" }"]);
+    let said = place.run(&sets);
+    let carried = texts(&[("table/t000.wav", r#"{"tags":"[\"x\"]","year":"1999"}"#), ("table/t001.wav", "")]);
+    assert_eq!(own(&said), carried);
+
+    let missing = place.run(&[&sets[..], &["--set", "stage.tracks.carry=[\"yaer\"]"]].concat());
+    assert_eq!(missing.code, Some(3), "{}", missing.err);
+    assert!(missing.err.contains("no column `yaer`, did you mean `year`?"), "{}", missing.err);
 }

@@ -1,6 +1,6 @@
 //! Folders with sidecars, and tables, as they lie on disk.
 
-use datasets::corpus::{Metadata, Oddity, Scan, ScanError, Table, TableOptions, key_of, resolve, scan};
+use datasets::corpus::{Carry, Entry, Oddity, Scan, ScanError, Table, TableOptions, key_of, resolve, scan};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::fs;
@@ -26,8 +26,8 @@ fn odd(scan: &Scan) -> Vec<(&str, &'static str)> {
     complaints.map(|c| (c.key.as_str(), c.oddity.code())).collect()
 }
 
-fn stated<'a>(scan: &'a Scan, key: &str) -> &'a Metadata {
-    &scan.entries.iter().find(|entry| entry.key == key).unwrap().metadata
+fn stated<'a>(scan: &'a Scan, key: &str) -> &'a Entry {
+    scan.entries.iter().find(|entry| entry.key == key).unwrap()
 }
 
 #[test]
@@ -63,11 +63,11 @@ fn nearer_sidecars_win_field_by_field() {
     let text = |text: &str| Some(text.to_owned());
     let x = stated(&found, "a/b/x.wav");
     assert_eq!(x.license, text("CC0-1.0"));
-    assert_eq!((&x.artist, &x.title), (&text("Near"), &text("A, b")));
-    assert_eq!(x.extra, BTreeMap::from([("bpm".to_owned(), "120".to_owned())]));
+    assert_eq!((&x.labels.artist, &x.labels.title), (&text("Near"), &text("A, b")));
+    assert_eq!(x.labels.extra, BTreeMap::from([("bpm".to_owned(), "120".to_owned())]));
     let y = stated(&found, "a/y.wav");
-    assert_eq!((&y.license, &y.genre, &y.source), (&text("MIT"), &text("jazz"), &None));
-    assert_eq!(y.extra["tags"], "[1]");
+    assert_eq!((&y.license, &y.labels.genre, &y.labels.source), (&text("MIT"), &text("jazz"), &None));
+    assert_eq!(y.labels.extra["tags"], "[1]");
 }
 
 #[test]
@@ -81,8 +81,8 @@ fn json_sidecars_have_three_shapes() {
     for shape in shapes {
         let root = folder(&[("a", ""), ("b", ""), ("tracks.json", shape)]);
         let found = scan(root.path()).unwrap();
-        assert_eq!(stated(&found, "a").title.as_deref(), Some("T"), "{shape}");
-        assert_eq!(stated(&found, "b").title.as_deref(), Some("U"), "{shape}");
+        assert_eq!(stated(&found, "a").labels.title.as_deref(), Some("T"), "{shape}");
+        assert_eq!(stated(&found, "b").labels.title.as_deref(), Some("U"), "{shape}");
         assert_eq!(found.complaints, []);
     }
 }
@@ -106,7 +106,7 @@ fn odd_rows_are_complaints() {
     );
     assert_eq!(found.complaints[2].to_string(), "a/gone.wav: a/tracks.csv:4 describes this file, which is not there");
     let x = stated(&found, "a/x.wav");
-    assert_eq!((x.title.as_deref(), x.artist.as_deref()), (Some("T"), Some("Windows")));
+    assert_eq!((x.labels.title.as_deref(), x.labels.artist.as_deref()), (Some("T"), Some("Windows")));
 }
 
 #[test]
@@ -215,12 +215,52 @@ fn one_table_in_every_format() {
         };
         assert_eq!((a.key.as_str(), b.key.as_str()), ("a.wav", "b.wav"), "{name}");
         assert_eq!(a.digest, Some(*blake3::hash(b"x").as_bytes()), "{name}");
-        assert_eq!((&a.metadata.title, &a.metadata.license), (&None, &None), "{name}");
+        assert_eq!((&a.labels.title, &a.license), (&None, &None), "{name}");
         assert_eq!(b.path, root.path().join("b.wav"));
-        assert_eq!(b.metadata.title.as_deref(), Some("T, u"), "{name}");
-        assert_eq!(b.metadata.license.as_deref(), Some("MIT"), "{name}");
-        assert_eq!(b.metadata.extra["tempo"], "120", "{name}");
+        assert_eq!(b.labels.title.as_deref(), Some("T, u"), "{name}");
+        assert_eq!(b.license.as_deref(), Some("MIT"), "{name}");
+        assert_eq!(b.labels.extra, BTreeMap::from([("tempo".to_owned(), "120".to_owned())]), "{name}");
     }
+}
+
+#[test]
+fn columns_that_nothing_else_reads_are_carried_but_bytes() {
+    use arrow::array::{ArrayRef, BinaryArray, Int32Array, RecordBatch, StringArray};
+    use std::sync::Arc;
+    let text = |values: [Option<&str>; 2]| Arc::new(StringArray::from(values.to_vec())) as ArrayRef;
+    let columns: [(&str, ArrayRef); 6] = [
+        ("path", text([Some("a.wav"), Some("b.wav")])),
+        ("title", text([Some("not read: another column is"), None])),
+        ("song", text([Some("T"), None])),
+        ("year", Arc::new(Int32Array::from(vec![Some(1999), None]))),
+        ("picture", Arc::new(BinaryArray::from_vec(vec![b"png", b"png"]))),
+        ("tags", text([Some(" x "), Some(" ")])),
+    ];
+    let batch = RecordBatch::try_from_iter_with_nullable(columns.map(|(name, array)| (name, array, true))).unwrap();
+    let root = folder(&[]);
+    let file = root.path().join("t.parquet");
+    let out = fs::File::create(&file).unwrap();
+    let mut writer = parquet::arrow::ArrowWriter::try_new(out, batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+
+    let read = |carry| {
+        let columns = [("title".to_owned(), "song".to_owned())].into();
+        let table = Table::read(&file, &TableOptions { columns, carry, ..options("path") }).unwrap();
+        assert_eq!(table.entries[0].labels.title.as_deref(), Some("T"));
+        table.entries.into_iter().map(|entry| entry.labels.extra).collect::<Vec<_>>()
+    };
+    let own = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+        pairs.iter().map(|(column, text)| ((*column).to_owned(), (*text).to_owned())).collect()
+    };
+    assert_eq!(read(Carry::All), [own(&[("tags", "x"), ("year", "1999")]), own(&[])]);
+    assert_eq!(read(Carry::These(vec!["year".to_owned()])), [own(&[("year", "1999")]), own(&[])]);
+    assert_eq!(read(Carry::These(Vec::new())), [own(&[]), own(&[])]);
+
+    // An index that pandas writes has no name.
+    fs::write(root.path().join("t.csv"), ",path,year\n0,a.wav,1999\n").unwrap();
+    let table = Table::read(&root.path().join("t.csv"), &options("path")).unwrap();
+    assert_eq!(table.entries[0].labels.extra, own(&[("year", "1999")]));
 }
 
 #[test]
@@ -278,7 +318,7 @@ fn the_shared_data_is_listed() {
     let data = Path::new(&shared).join("data");
     for (name, files) in [("music", 201), ("tricky", 194), ("midi", 179)] {
         let found = scan(&data.join(name)).unwrap();
-        let licensed = found.entries.iter().filter(|e| e.metadata.license.is_some());
+        let licensed = found.entries.iter().filter(|e| e.license.is_some());
         println!("{name}: {} entries, {:?}", found.entries.len(), odd(&found));
         assert_eq!(licensed.count(), files, "{name}");
     }

@@ -1,5 +1,6 @@
 //! Shards: same rows, same bytes; round trips; the view; encodings; plain tables.
 
+use datasets::row::Labels;
 use datasets::shard::{ShardError, ShardMeta, ShardReader, ShardRow, View, read, view, write};
 use datasets::tables::{Column, table};
 use parquet::basic::Encoding;
@@ -29,10 +30,12 @@ fn row(i: u64, frames: u64, meta: &ShardMeta) -> ShardRow {
         rate: meta.rate,
         license: "CC-BY-4.0".to_owned(),
         attribution: format!("Ünïcödé 音楽 {i}"),
-        artist: i.is_multiple_of(2).then(|| "Ada".to_owned()),
-        title: Some(String::new()),
-        genre: (!i.is_multiple_of(4)).then(|| "jazz".to_owned()),
-        source: None,
+        labels: Labels {
+            artist: i.is_multiple_of(2).then(|| "Ada".to_owned()),
+            title: Some(String::new()),
+            genre: (!i.is_multiple_of(4)).then(|| "jazz".to_owned()),
+            ..Labels::default()
+        },
         content: *blake3::hash(&i.to_le_bytes()).as_bytes(),
         samples: *blake3::hash(&(i / 3).to_le_bytes()).as_bytes(),
         codec: meta.codec,
@@ -174,6 +177,30 @@ fn the_footer_is_what_readers_look_for() {
 }
 
 #[test]
+fn the_column_of_own_columns_is_there_where_a_row_has_some() {
+    let meta = meta(2048);
+    let plain = rows(9, 1280, &meta);
+    let mut own = plain.clone();
+    own[4].labels.set("mood", "calm \"x\"");
+    own[4].labels.set("bpm", "90");
+    let columns = |bytes: &[u8]| -> Vec<String> {
+        let file = SerializedFileReader::new(on_disk(bytes).reopen().unwrap()).unwrap();
+        let schema = file.metadata().file_metadata().schema().get_fields().to_vec();
+        schema.iter().map(|field| field.name().to_owned()).collect()
+    };
+    let (without, with) = (columns(&bytes(&plain, &meta)), columns(&bytes(&own, &meta)));
+    assert!(!without.contains(&"extra".to_owned()));
+    assert_eq!(with.iter().filter(|name| *name != "extra").collect::<Vec<_>>(), without.iter().collect::<Vec<_>>());
+    let file = bytes(&own, &meta);
+    let text = String::from_utf8_lossy(&file);
+    assert!(text.contains(r#""extra": {"dtype": "string", "_type": "Value"}"#), "its footer tells no type of `extra`");
+    let back = read(on_disk(&file).path()).unwrap().1;
+    let extra: Vec<_> = back.iter().filter_map(|row| row.labels.extra_json()).collect();
+    assert_eq!(extra, [r#"{"bpm":"90","mood":"calm \"x\""}"#]);
+    assert_eq!(sorted(back), sorted(own));
+}
+
+#[test]
 fn the_view_is_what_training_reads() {
     let meta = meta(2048);
     let rows = rows(9, 1280, &meta);
@@ -185,20 +212,21 @@ fn the_view_is_what_training_reads() {
     };
     assert!(!changed(|row| row.track = "renamed".into()));
     assert!(!changed(|row| row.clip = "a".into()));
-    assert!(!changed(|row| row.title = Some("corrected".into())));
+    assert!(!changed(|row| row.labels.title = Some("corrected".into())));
     assert!(!changed(|row| row.license = "CC0-1.0".into()));
     assert!(!changed(|row| row.attribution = "B".into()));
-    assert!(!changed(|row| row.source = Some("x".into())));
+    assert!(!changed(|row| row.labels.source = Some("x".into())));
     assert!(!changed(|row| row.content = [1; 32]));
     assert!(!changed(|row| row.codec = [1; 32]));
+    assert!(!changed(|row| row.labels.set("bpm", "120")));
     assert!(changed(|row| row.split = "valid".into()));
-    assert!(changed(|row| row.genre = None));
-    assert!(changed(|row| row.genre = Some(String::new())));
-    assert!(changed(|row| row.artist = Some("B".into())));
+    assert!(changed(|row| row.labels.genre = None));
+    assert!(changed(|row| row.labels.genre = Some(String::new())));
+    assert!(changed(|row| row.labels.artist = Some("B".into())));
     assert!(changed(|row| row.codes[1][0] ^= 1));
     assert!(changed(|row| row.samples = [1; 32]));
     assert!(changed(|row| row.start += 1));
-    assert!(changed(|row| std::mem::swap(&mut row.genre, &mut row.artist)));
+    assert!(changed(|row| std::mem::swap(&mut row.labels.genre, &mut row.labels.artist)));
     // However clips are spread over shards, the view of all of them is one.
     let (a, b) = rows.split_at(4);
     assert_eq!(view(b, &meta).plus(view(a, &meta)), whole);
@@ -240,7 +268,9 @@ fn tables_are_deterministic_and_checked() {
 fn shards_for_other_readers() {
     let folder = std::env::var_os("REFRAIN_SHARDS").expect("REFRAIN_SHARDS");
     let meta = meta(2048);
-    for (i, rows) in rows(300, 44_100, &meta).chunks(200).enumerate() {
+    let mut all = rows(300, 44_100, &meta);
+    all.iter_mut().step_by(3).for_each(|row| row.labels.set("mood", "calm \"and\" l\u{e4}ndlich"));
+    for (i, rows) in all.chunks(200).enumerate() {
         let path = std::path::Path::new(&folder).join(format!("{i:02}.parquet"));
         std::fs::write(path, bytes(rows, &meta)).unwrap();
     }
@@ -265,6 +295,7 @@ proptest! {
     fn any_row_comes_back(
         texts in prop::array::uniform4(".{0,12}"),
         maybe in prop::array::uniform4(prop::option::of(".{0,8}")),
+        extra in prop::collection::btree_map(".{0,5}", ".{0,5}", 0..4),
         start: u64,
         frames: u64,
         rate: u32,
@@ -279,10 +310,11 @@ proptest! {
         };
         let [track, clip, license, attribution] = texts;
         let [artist, title, genre, source] = maybe;
+        let labels = Labels { artist, title, genre, source, extra };
         let split = "train".to_owned();
         let row = ShardRow {
-            track, clip, split, start, frames, rate, license, attribution, artist, title, genre,
-            source, content: digest, samples: digest, codec: digest, codes,
+            track, clip, split, start, frames, rate, license, attribution,
+            labels, content: digest, samples: digest, codec: digest, codes,
         };
         let file = on_disk(&bytes(std::slice::from_ref(&row), &meta));
         prop_assert_eq!(read(file.path()).unwrap(), (meta, vec![row]));

@@ -75,12 +75,17 @@ impl Place {
 
     fn table(&self) -> BTreeMap<String, Vec<String>> {
         let text = fs::read_to_string(self.file("tracks.csv")).unwrap_or_default();
-        let cells = |line: &str| line.split(',').map(str::to_owned).collect::<Vec<_>>();
+        let cells = |line: &str| {
+            let mut cells: Vec<String> = line.split(',').map(str::to_owned).collect();
+            cells.resize(COLUMNS.len(), String::new());
+            cells
+        };
         text.lines().skip(1).map(|line| (cells(line)[0].clone(), cells(line))).collect()
     }
 
     pub fn rows(&self, rows: &BTreeMap<String, Vec<String>>) {
-        let rows: String = rows.values().map(|cells| cells.join(",") + "\n").collect();
+        let line = |cells: &Vec<String>| cells.join(",") + &",".repeat(COLUMNS.len() - cells.len()) + "\n";
+        let rows: String = rows.values().map(line).collect();
         fs::write(self.file("tracks.csv"), format!("{}\n{rows}", COLUMNS.join(","))).expect("a table");
     }
 
@@ -192,5 +197,6 @@ impl Place {
     }
 }
 
-const COLUMNS: [&str; 6] = ["path", "license", "artist", "title", "genre", "source"];
+/// The columns of the sidecar; `mood` is the corpus's own.
+const COLUMNS: [&str; 7] = ["path", "license", "artist", "title", "genre", "source", "mood"];
 const OPTOUT: &str = "id\tdate\tevidence\n";

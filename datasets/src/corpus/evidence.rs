@@ -1,8 +1,8 @@
 //! Where the license of one file is stated: looked up in the sidecars or the table of a corpus, as a scan reads them.
 
-use super::rows::{self, At, Format, Sink, Values};
+use super::rows::{self, At, Columns, Format, Sink, Values};
 use super::sidecar::{SIDECARS, Sidecar};
-use super::{ScanError, TableOptions, key};
+use super::{ScanError, TableOptions, is_license, key};
 use std::path::Path;
 
 /// A license as a row states it.
@@ -39,8 +39,7 @@ pub fn in_sidecars(root: &Path, key: &str) -> Result<Option<(String, Stated)>, S
                     || key::resolve(folder, &row.path.replace('\\', "/")).as_deref() == Some(key)
             };
             let rows = Sidecar::read(&path, folder)?.rows.into_iter().filter(leads);
-            let stated =
-                rows.filter_map(|row| Some(Stated { license: row.metadata.license?, row: row.row, line: row.line }));
+            let stated = rows.filter_map(|row| Some(Stated { license: row.license?, row: row.row, line: row.line }));
             if let Some(stated) = stated.into_iter().next() {
                 return Ok(Some((sidecar, stated)));
             }
@@ -71,14 +70,13 @@ struct Look<'a> {
 }
 
 impl Sink for Look<'_> {
-    fn choose(&mut self, columns: &[String]) -> Result<Vec<usize>, ScanError> {
+    fn choose(&mut self, Columns { names: columns, .. }: Columns<'_>) -> Result<Vec<usize>, ScanError> {
         let find = |name: &str| {
             let at = columns.iter().position(|column| column == name);
             at.ok_or_else(|| rows::lacks(self.file, name, columns))
         };
         let mut chosen = vec![find(&self.options.path)?];
-        let license = |field: &str| ["license", "licence"].iter().any(|own| field.eq_ignore_ascii_case(own));
-        for (_, column) in self.options.columns.iter().filter(|(field, _)| license(field)) {
+        for (_, column) in self.options.columns.iter().filter(|(field, _)| is_license(field)) {
             chosen.push(find(column)?);
         }
         if !self.options.columns.contains_key("license") {

@@ -1,7 +1,10 @@
 //! The `"folder"` corpus: every regular file under a root.
 
+use super::adapter::{Adapter, Carry, Evidence, Place};
+use super::evidence::{Stated, in_sidecars};
 use super::sidecar::{SIDECARS, Sidecar, SidecarRow};
-use super::{Complaint, Entry, Metadata, Oddity, Scan, ScanError, key_of};
+use super::{Complaint, Entry, Oddity, Scan, ScanError, key_of};
+use crate::row::{Found, Labels, Origin};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -54,6 +57,43 @@ pub fn scan(root: &Path) -> Result<Scan, ScanError> {
     describe(root, &walk.sidecars, &mut scan)?;
     scan.complaints.sort();
     Ok(scan)
+}
+
+/// A folder of files with sidecars.
+#[derive(Clone, Debug)]
+pub struct Folder {
+    /// The folder.
+    pub root: PathBuf,
+    /// Which further columns of its sidecars are carried along.
+    pub carry: Carry,
+}
+
+impl Adapter for Folder {
+    fn scan(&self, take: &(dyn Fn(usize, Vec<Entry>) + Sync)) -> Result<Vec<Found>, ScanError> {
+        let mut found = scan(&self.root)?;
+        for entry in &mut found.entries {
+            entry.labels.extra.retain(|column, _| self.carry.takes(column));
+        }
+        take(0, found.entries);
+        // What is odd about a folder is a row too, unless the file itself is there and stands for it.
+        let odd = found.complaints.into_iter().filter(|complaint| complaint.oddity != Oddity::DuplicateKey);
+        let row = |Complaint { key, oddity, sentence }| {
+            let origin = match oddity {
+                Oddity::UnreadableFolder => Origin::Unreadable(sentence),
+                _ => Origin::Unusable(oddity.code().into(), sentence),
+            };
+            Found::bare(key, origin)
+        };
+        Ok(odd.map(row).collect())
+    }
+
+    fn evidence(&self, key: &str, _: Option<&str>) -> Result<Option<Evidence>, ScanError> {
+        let stated = in_sidecars(&self.root, key)?.map(|(file, Stated { license, row, line })| Evidence {
+            license,
+            place: Place::Sidecar { file, row, line },
+        });
+        Ok(stated.or_else(|| Evidence::in_tags(&self.root.join(key))))
+    }
 }
 
 struct Walk<'a> {
@@ -157,7 +197,8 @@ impl Walk<'_> {
         self.entries.push(Entry {
             key: key_of(&under),
             path: self.root.join(under),
-            metadata: Metadata::default(),
+            license: None,
+            labels: Labels::default(),
             digest: None,
         });
     }
@@ -203,7 +244,8 @@ fn describe(root: &Path, sidecars: &BTreeSet<PathBuf>, scan: &mut Scan) -> Resul
                 if entry.key != key {
                     break;
                 }
-                entry.metadata.fill_from(&row.metadata);
+                entry.license = entry.license.take().or_else(|| row.license.clone());
+                entry.labels.fill_from(&row.labels);
             }
         }
     }

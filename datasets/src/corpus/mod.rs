@@ -4,6 +4,8 @@
 //! never the audio. Lists are sorted by key, so that the order in which a file system or a table
 //! lists files reaches no output.
 
+mod adapter;
+mod built_in;
 pub mod evidence;
 mod folder;
 mod key;
@@ -12,87 +14,35 @@ mod optout;
 mod rows;
 mod sidecar;
 mod table;
+mod table_file;
 
-pub use folder::scan;
+pub use adapter::{Adapter, Carry, Evidence, Place};
+pub use built_in::BuiltIn;
+pub use folder::{Folder, scan};
 pub use key::{key_of, resolve};
 pub use member::{Member, Name};
 pub use optout::{OptOut, Withdrawal};
 pub use sidecar::{SIDECARS, Sidecar, SidecarRow};
 pub use table::{RowError, Table, TableOptions};
+pub use table_file::TableFile;
 
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use crate::row::Labels;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-/// What a corpus states about one file. Values are trimmed; an empty value is an absent one.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Metadata {
-    /// The license as stated, to be read by [`crate::license::License::read`].
-    pub license: Option<String>,
-    /// Who made it.
-    pub artist: Option<String>,
-    /// Its title.
-    pub title: Option<String>,
-    /// Its genre, one label.
-    pub genre: Option<String>,
-    /// Where it came from, usually a URL.
-    pub source: Option<String>,
-    /// Every further column by its name.
-    pub extra: BTreeMap<String, String>,
+/// Sets the license or a label by the name of a column, in any case; `licence` is a spelling of `license`. What is set stays.
+fn state(license: &mut Option<String>, labels: &mut Labels, name: &str, text: &str) {
+    let text = text.trim();
+    match is_license(name) {
+        true if text.is_empty() => {}
+        true => drop(license.get_or_insert_with(|| text.to_owned())),
+        false => labels.set(name, text),
+    }
 }
 
-impl Metadata {
-    /// The field of a standard name, in any case. `licence` is a spelling of `license`.
-    fn field(&mut self, name: &str) -> Option<&mut Option<String>> {
-        let is = |own: &str| name.eq_ignore_ascii_case(own);
-        Some(match () {
-            () if is("license") || is("licence") => &mut self.license,
-            () if is("artist") => &mut self.artist,
-            () if is("title") => &mut self.title,
-            () if is("genre") => &mut self.genre,
-            () if is("source") => &mut self.source,
-            () => return None,
-        })
-    }
-
-    /// Sets a field by its name, or an extra column. A field that is set stays as it is.
-    pub fn set(&mut self, name: &str, value: &str) {
-        let value = value.trim();
-        if value.is_empty() {
-            return;
-        }
-        match self.field(name) {
-            Some(field) => {
-                field.get_or_insert_with(|| value.to_owned());
-            }
-            None => {
-                let extra = self.extra.entry(name.to_owned());
-                extra.or_insert_with(|| value.to_owned());
-            }
-        }
-    }
-
-    /// Takes from `other` every field that is missing here.
-    pub fn fill_from(&mut self, other: &Metadata) {
-        let fields = [
-            (&mut self.license, &other.license),
-            (&mut self.artist, &other.artist),
-            (&mut self.title, &other.title),
-            (&mut self.genre, &other.genre),
-            (&mut self.source, &other.source),
-        ];
-        for (own, others) in fields {
-            if own.is_none() {
-                own.clone_from(others);
-            }
-        }
-        for (name, value) in &other.extra {
-            let extra = self.extra.entry(name.clone());
-            extra.or_insert_with(|| value.clone());
-        }
-    }
+fn is_license(name: &str) -> bool {
+    ["license", "licence"].iter().any(|own| name.eq_ignore_ascii_case(own))
 }
 
 /// One file of a corpus.
@@ -102,8 +52,10 @@ pub struct Entry {
     pub key: String,
     /// Where it lies.
     pub path: PathBuf,
-    /// What is stated about it.
-    pub metadata: Metadata,
+    /// The license as stated, to be read by [`crate::license::License::read`].
+    pub license: Option<String>,
+    /// What is stated about it. Texts are trimmed; an empty one is an absent one.
+    pub labels: Labels,
     /// BLAKE3 of its bytes, where a table states it. It is a claim, not a finding.
     pub digest: Option<[u8; 32]>,
 }

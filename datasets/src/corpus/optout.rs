@@ -1,6 +1,6 @@
 //! Opt-out lists: who has withdrawn which tracks, when, and what shows it.
 
-use super::rows::{self, At, Format, Sink, Values};
+use super::rows::{self, At, Columns, Format, Sink, Values};
 use super::{Member, Name, ScanError};
 use crate::Digest;
 use std::borrow::Cow;
@@ -114,7 +114,7 @@ struct Gather<'a> {
 }
 
 impl Sink for Gather<'_> {
-    fn choose(&mut self, columns: &[String]) -> Result<Vec<usize>, ScanError> {
+    fn choose(&mut self, Columns { names: columns, .. }: Columns<'_>) -> Result<Vec<usize>, ScanError> {
         let mut chosen = Vec::new();
         for (name, field) in FIELDS {
             match columns.iter().position(|column| column.eq_ignore_ascii_case(name)) {

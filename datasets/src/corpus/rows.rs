@@ -1,6 +1,7 @@
 //! Rows of CSV, TSV, JSON, JSON lines and Parquet files under one reading.
 
 use super::ScanError;
+use arrow::datatypes::DataType;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -49,10 +50,18 @@ pub(super) struct At {
 /// The values of the chosen columns, in the order chosen; or why the row cannot be read.
 pub(super) type Values<'a> = Result<&'a [Option<Cow<'a, str>>], String>;
 
+/// The columns of a file.
+#[derive(Clone, Copy)]
+pub(super) struct Columns<'a> {
+    pub(super) names: &'a [String],
+    /// Those that hold bytes and no text, by index.
+    pub(super) bytes: &'a BTreeSet<usize>,
+}
+
 /// What a reader of rows does with them.
 pub(super) trait Sink {
     /// Chooses columns, by index, from those there are.
-    fn choose(&mut self, columns: &[String]) -> Result<Vec<usize>, ScanError>;
+    fn choose(&mut self, columns: Columns<'_>) -> Result<Vec<usize>, ScanError>;
     /// Takes one row.
     fn row(&mut self, at: At, values: Values<'_>) -> Result<(), ScanError>;
 }
@@ -121,7 +130,7 @@ fn read_csv(path: &Path, delimiter: u8, sink: &mut impl Sink) -> Result<(), Scan
         .map_err(broken)?;
     let header = reader.headers().map_err(broken)?;
     let columns: Vec<String> = header.iter().map(|name| name.trim().to_owned()).collect();
-    let chosen = sink.choose(&columns)?;
+    let chosen = sink.choose(Columns { names: &columns, bytes: &BTreeSet::new() })?;
     let mut record = csv::ByteRecord::new();
     let mut row = 0;
     while reader.read_byte_record(&mut record).map_err(broken)? {
@@ -221,7 +230,7 @@ fn objects(rows: Vec<(Option<u64>, Result<Object, String>)>, sink: &mut impl Sin
     // Where no row can be read there are no columns to choose from, and only errors to tell.
     let chosen = match columns.is_empty() && rows.iter().all(|(_, row)| row.is_err()) {
         true => Vec::new(),
-        false => sink.choose(&columns)?,
+        false => sink.choose(Columns { names: &columns, bytes: &BTreeSet::new() })?,
     };
     for (i, (line, row)) in rows.into_iter().enumerate() {
         let at = At { row: i as u64 + 1, line };
@@ -243,7 +252,9 @@ fn read_parquet(path: &Path, sink: &mut impl Sink) -> Result<(), ScanError> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| broken(&e))?;
     let fields = builder.schema().fields().clone();
     let columns: Vec<String> = fields.iter().map(|field| field.name().clone()).collect();
-    let chosen = sink.choose(&columns)?;
+    let bytes =
+        fields.iter().enumerate().filter(|(_, field)| holds_bytes(field.data_type())).map(|(at, _)| at).collect();
+    let chosen = sink.choose(Columns { names: &columns, bytes: &bytes })?;
     let mask = ProjectionMask::roots(builder.parquet_schema(), chosen.iter().copied());
     // A projected batch holds the columns in the file's order, each once.
     let present: BTreeSet<usize> = chosen.iter().copied().collect();
@@ -272,6 +283,20 @@ fn read_parquet(path: &Path, sink: &mut impl Sink) -> Result<(), ScanError> {
         }
     }
     Ok(())
+}
+
+/// Whether values of a type are bytes, or hold some.
+fn holds_bytes(kind: &DataType) -> bool {
+    match kind {
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => true,
+        DataType::List(item)
+        | DataType::LargeList(item)
+        | DataType::FixedSizeList(item, _)
+        | DataType::Map(item, _) => holds_bytes(item.data_type()),
+        DataType::Struct(fields) => fields.iter().any(|field| holds_bytes(field.data_type())),
+        DataType::Dictionary(_, value) => holds_bytes(value),
+        _ => false,
+    }
 }
 
 /// That a file lacks a column, and which of those there are may be meant.

@@ -1,7 +1,8 @@
 //! Sidecars: tables of metadata that lie beside the files they describe.
 
-use super::rows::{self, At, Format, Sink, Values};
-use super::{Metadata, ScanError, key};
+use super::rows::{self, At, Columns, Format, Sink, Values};
+use super::{ScanError, key, state};
+use crate::row::Labels;
 use std::path::{Path, PathBuf};
 
 /// The file names that are sidecars, in order of precedence within one folder.
@@ -18,8 +19,10 @@ pub struct SidecarRow {
     pub path: String,
     /// The key under the root that this path leads to; `None` where it leads out of the root.
     pub key: Option<String>,
-    /// What it states.
-    pub metadata: Metadata,
+    /// The license that it states.
+    pub license: Option<String>,
+    /// What else it states.
+    pub labels: Labels,
 }
 
 /// A sidecar and its rows.
@@ -37,7 +40,7 @@ impl Sidecar {
     /// `tracks.csv` has a header; `tracks.jsonl` one object a line; `tracks.json` is an array of
     /// objects, an object keyed by path, or an object of columns. Column names are compared
     /// without case; `path` is required, columns beside the standard ones go to
-    /// [`Metadata::extra`].
+    /// [`Labels::extra`].
     ///
     /// # Errors
     /// A file that cannot be read, is broken (with its line), or has no column `path`.
@@ -58,7 +61,7 @@ struct Gather<'a> {
 }
 
 impl Sink for Gather<'_> {
-    fn choose(&mut self, columns: &[String]) -> Result<Vec<usize>, ScanError> {
+    fn choose(&mut self, Columns { names: columns, .. }: Columns<'_>) -> Result<Vec<usize>, ScanError> {
         let path = columns.iter().position(|c| c.eq_ignore_ascii_case("path"));
         self.path = path.ok_or_else(|| rows::lacks(self.file, "path", columns))?;
         self.names = columns.to_vec();
@@ -83,10 +86,10 @@ impl Sink for Gather<'_> {
         let Some(path) = values[self.path].as_deref().filter(|path| !path.is_empty()) else {
             return broken("the row names no path".to_owned());
         };
-        let mut metadata = Metadata::default();
+        let (mut license, mut labels) = (None, Labels::default());
         for (i, value) in values.iter().enumerate() {
             if let Some(value) = value.as_deref().filter(|_| i != self.path) {
-                metadata.set(&self.names[i], value);
+                state(&mut license, &mut labels, &self.names[i], value);
             }
         }
         self.rows.push(SidecarRow {
@@ -94,7 +97,8 @@ impl Sink for Gather<'_> {
             line: at.line,
             path: path.to_owned(),
             key: key::resolve(self.folder, path),
-            metadata,
+            license,
+            labels,
         });
         Ok(())
     }

@@ -1,8 +1,10 @@
 //! The `"table"` corpus: files that a CSV, TSV, JSON, JSON lines or Parquet table names.
 
-use super::rows::{self, At, Format, Sink, Values};
-use super::{Entry, Metadata, ScanError, key};
-use std::collections::BTreeMap;
+use super::adapter::Carry;
+use super::rows::{self, At, Columns, Format, Sink, Values};
+use super::{Entry, ScanError, is_license, key, state};
+use crate::row::Labels;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,18 +14,22 @@ pub struct TableOptions {
     /// The column that holds the path of each file.
     pub path: String,
     /// Column by field: `title = "canonical_title"`. Beside the standard fields any name may be
-    /// given, it goes to [`Metadata::extra`]. A standard field that is not mapped is taken from
+    /// given, it goes to [`Labels::extra`]. A standard field that is not mapped is taken from
     /// the column of its own name, if there is one.
     pub columns: BTreeMap<String, String>,
     /// The column that holds each file's BLAKE3 in hexadecimal.
     pub digest: Option<String>,
     /// The folder that paths are relative to; default: the table's own.
     pub root: Option<PathBuf>,
+    /// Which columns that nothing else reads go to [`Labels::extra`]. Columns of bytes, such as pictures, never do, nor
+    /// does one without a name or with the name of a field.
+    pub carry: Carry,
 }
 
 impl Default for TableOptions {
     fn default() -> TableOptions {
-        TableOptions { path: "path".to_owned(), columns: BTreeMap::new(), digest: None, root: None }
+        let path = "path".to_owned();
+        TableOptions { path, columns: BTreeMap::new(), digest: None, root: None, carry: Carry::All }
     }
 }
 
@@ -54,29 +60,31 @@ impl Table {
     /// A file that cannot be read or is broken as a whole, and a column that it lacks. A row
     /// that is broken is a [`RowError`] and does not stop the rest.
     pub fn read(file: &Path, options: &TableOptions) -> Result<Table, ScanError> {
-        let (parts, errors) = Table::each(file, options, |entries| entries)?;
-        let mut entries: Vec<Entry> = parts.into_iter().flatten().collect();
+        let all = Mutex::new(Vec::new());
+        let take = |_, entries| all.lock().unwrap_or_else(PoisonError::into_inner).extend::<Vec<Entry>>(entries);
+        let errors = Table::parts(file, options, &take)?;
+        let mut entries = all.into_inner().unwrap_or_else(PoisonError::into_inner);
         entries.sort();
         Ok(Table { entries, errors })
     }
 
-    /// Reads a table some thousand rows at a time, and gives what `make` makes of the entries, in the table's order: those of
-    /// a large table are never all there. `make` runs on several threads.
+    /// Reads a table some thousand rows at a time, and gives these to `take`, numbered in the table's order: those of a large
+    /// table are never all there. `take` runs on several threads. What remains are the rows that name no file.
     ///
     /// # Errors
     /// See [`Table::read`].
-    pub fn each<T: Send>(
+    pub fn parts(
         file: &Path,
         options: &TableOptions,
-        make: impl Fn(Vec<Entry>) -> T + Sync,
-    ) -> Result<(Vec<T>, Vec<RowError>), ScanError> {
+        take: &(dyn Fn(usize, Vec<Entry>) + Sync),
+    ) -> Result<Vec<RowError>, ScanError> {
         let format = Format::of(file).ok_or_else(|| ScanError::Format(file.to_owned()))?;
         let folder = file.parent().unwrap_or(Path::new(""));
         let root = options.root.as_deref().unwrap_or(folder);
-        let done = Mutex::new(BTreeMap::new());
+        let wrong = Mutex::new(BTreeMap::new());
         let make = |number: usize, Table { entries, errors }: Table| {
-            let made = make(entries);
-            done.lock().unwrap_or_else(PoisonError::into_inner).insert(number, (made, errors));
+            take(number, entries);
+            wrong.lock().unwrap_or_else(PoisonError::into_inner).insert(number, errors);
         };
         // One thread reads the file while others make sense of the rows.
         rayon::scope(|scope| {
@@ -87,9 +95,8 @@ impl Table {
             gather.send();
             Ok(())
         })?;
-        let done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let (made, errors): (Vec<T>, Vec<Vec<RowError>>) = done.into_values().unzip();
-        Ok((made, errors.into_iter().flatten().collect()))
+        let wrong = wrong.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok(wrong.into_values().flatten().collect())
     }
 }
 
@@ -98,6 +105,8 @@ enum Field {
     Path,
     Digest,
     Named(String),
+    /// A column that is carried along under its own name.
+    Own(String),
 }
 
 /// So many rows are made sense of at a time.
@@ -155,20 +164,22 @@ impl Batch {
 
 /// The file that a row names.
 fn entry(fields: &[Field], values: &[Option<&str>], root: &Path) -> Result<Entry, String> {
-    let (mut metadata, mut digest, mut path) = (Metadata::default(), None, None);
+    let (mut license, mut labels, mut digest, mut path) = (None, Labels::default(), None, None);
     for (field, value) in fields.iter().zip(values) {
         let Some(value) = value.filter(|value| !value.is_empty()) else { continue };
         match field {
             Field::Path => path = Some(value),
             Field::Digest => digest = Some(hex(value)?),
-            Field::Named(name) => metadata.set(name, value),
+            Field::Named(name) => state(&mut license, &mut labels, name, value),
+            Field::Own(_) if value.trim().is_empty() => {}
+            Field::Own(name) => drop(labels.extra.entry(name.clone()).or_insert_with(|| value.trim().to_owned())),
         }
     }
     let path = path.ok_or("the row names no path")?;
     let under = key::under(root, path);
     // Where it lies is nobody's matter who reads what is published: the row says which it is.
     let key = key::resolve("", under).ok_or("its path is not under the root")?;
-    Ok(Entry { key, path: root.join(under), metadata, digest })
+    Ok(Entry { key, path: root.join(under), license, labels, digest })
 }
 
 struct Gather<'a, 'scope> {
@@ -196,7 +207,7 @@ impl Gather<'_, '_> {
 }
 
 impl Sink for Gather<'_, '_> {
-    fn choose(&mut self, columns: &[String]) -> Result<Vec<usize>, ScanError> {
+    fn choose(&mut self, Columns { names: columns, bytes }: Columns<'_>) -> Result<Vec<usize>, ScanError> {
         let find = |name: &str| {
             let at = columns.iter().position(|column| column == name);
             at.ok_or_else(|| rows::lacks(self.file, name, columns))
@@ -211,13 +222,25 @@ impl Sink for Gather<'_, '_> {
             chosen.push(find(column)?);
             fields.push(Field::Named(field.clone()));
         }
-        for field in ["license", "artist", "title", "genre", "source"] {
+        for field in ["license"].into_iter().chain(Labels::NAMES) {
             if self.options.columns.contains_key(field) {
                 continue;
             }
             if let Some(at) = columns.iter().position(|c| c.eq_ignore_ascii_case(field)) {
                 chosen.push(at);
                 fields.push(Field::Named(field.to_owned()));
+            }
+        }
+        if let Carry::These(names) = &self.options.carry {
+            names.iter().try_for_each(|name| find(name).map(drop))?;
+        }
+        let read: BTreeSet<usize> = chosen.iter().copied().collect();
+        for (at, column) in columns.iter().enumerate() {
+            let field = is_license(column) || Labels::<String>::default().named(column).is_some();
+            let own = !field && !column.is_empty() && !bytes.contains(&at) && !read.contains(&at);
+            if own && self.options.carry.takes(column) {
+                chosen.push(at);
+                fields.push(Field::Own(column.clone()));
             }
         }
         self.fields = Arc::new(fields);

@@ -6,7 +6,7 @@
 
 use crate::{Digest, effect::Refusal};
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
 macro_rules! row { ($($(#[$doc:meta])* pub struct $name:ident { $($body:tt)* })*) => {
     $($(#[$doc])*
@@ -14,27 +14,14 @@ macro_rules! row { ($($(#[$doc:meta])* pub struct $name:ident { $($body:tt)* })*
     pub struct $name { $($body)* })*
 } }
 
+mod labels;
 mod metric;
 mod pending;
 mod view;
+pub use labels::Labels;
 pub use metric::{Embedding, Measured, Metric, Real};
 pub use pending::{Length, Pending, Unknown, Waiting};
-pub use view::{LabelsView, TrackView};
-
-/// What is said about a recording: by a sidecar, a table, its tags or the manifest.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Labels {
-    /// The title of the piece.
-    pub title: Option<String>,
-    /// Who made it; the default key of a split.
-    pub artist: Option<String>,
-    /// One genre; a conditioning label.
-    pub genre: Option<String>,
-    /// Where it came from, usually a URL.
-    pub source: Option<String>,
-    /// Anything else a table said, by column.
-    pub extra: BTreeMap<String, String>,
-}
+pub use view::TrackView;
 
 row! {
     /// What one pass of the decoder found: a property of the file's bytes.
@@ -231,20 +218,6 @@ pub fn shard_id(split: &str, prefix: &str) -> String {
     format!("{split}/{}", if prefix.is_empty() { "all" } else { prefix })
 }
 
-impl Labels {
-    /// `Title by Artist (source)`, as far as each is known: the line that attribution asks for.
-    pub fn attribution(&self) -> String {
-        let mut line = self.title.clone().unwrap_or_else(|| "Untitled".into());
-        if let Some(artist) = &self.artist {
-            line += &format!(" by {artist}");
-        }
-        if let Some(source) = &self.source {
-            line += &format!(" ({source})");
-        }
-        line
-    }
-}
-
 impl Dropped {
     /// The code of a track that an opt-out list names.
     pub const WITHDRAWN: &'static str = "withdrawn";
@@ -284,6 +257,13 @@ row! {
         pub license: Option<String>,
         /// What is said about it.
         pub labels: Labels,
+    }
+}
+
+impl Found {
+    /// A row of which nothing is stated.
+    pub fn bare(key: String, origin: Origin) -> Found {
+        Found { key, origin, shared: false, license: None, labels: Labels::default() }
     }
 }
 

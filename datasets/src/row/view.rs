@@ -3,7 +3,6 @@
 use super::{Chain, Labels, Recording, Track};
 use crate::Digest;
 use serde::Deserialize;
-use std::collections::BTreeMap;
 
 /// A [`Track`] whose texts lie elsewhere: in a track, or in the bytes that it was packed in. The fields are the same, in the
 /// same order.
@@ -20,7 +19,7 @@ pub struct TrackView<'t> {
     pub license: Option<&'t str>,
     /// What is said about it.
     #[serde(borrow)]
-    pub labels: LabelsView<'t>,
+    pub labels: Labels<&'t str>,
     /// Set by `decode`.
     pub recording: Option<Recording>,
     /// Set by `resample`.
@@ -28,38 +27,6 @@ pub struct TrackView<'t> {
     /// Set by `split`.
     #[serde(borrow)]
     pub split: Option<&'t str>,
-}
-
-/// [`Labels`] whose texts lie elsewhere.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-pub struct LabelsView<'t> {
-    /// The title of the piece.
-    #[serde(borrow)]
-    pub title: Option<&'t str>,
-    /// Who made it.
-    #[serde(borrow)]
-    pub artist: Option<&'t str>,
-    /// One genre.
-    #[serde(borrow)]
-    pub genre: Option<&'t str>,
-    /// Where it came from.
-    #[serde(borrow)]
-    pub source: Option<&'t str>,
-    /// Anything else a table said, by column.
-    #[serde(borrow)]
-    pub extra: BTreeMap<&'t str, &'t str>,
-}
-
-impl Labels {
-    fn view(&self) -> LabelsView<'_> {
-        LabelsView {
-            title: self.title.as_deref(),
-            artist: self.artist.as_deref(),
-            genre: self.genre.as_deref(),
-            source: self.source.as_deref(),
-            extra: self.extra.iter().map(|(column, text)| (column.as_str(), text.as_str())).collect(),
-        }
-    }
 }
 
 impl Track {

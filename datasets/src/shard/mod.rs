@@ -3,6 +3,10 @@
 //!
 //! One row is one clip. A file opens as it is in pyarrow, DuckDB, pandas and Hugging Face
 //! `datasets`, whose feature types stand in the footer under the key `huggingface`.
+//!
+//! What a corpus says in columns of its own stands in one column of text, `extra`, as a JSON object in the order of the
+//! names: so all shards of a corpus have one schema, whatever its tables call their columns. Where no row of a file has
+//! any, the file lacks that column.
 
 mod read;
 mod schema;
@@ -10,11 +14,12 @@ mod view;
 mod write;
 
 pub use read::{ShardMember, ShardReader, members, read};
-pub use schema::ShardMeta;
 pub(crate) use schema::properties;
+pub use schema::{LABELS, ShardMeta};
 pub use view::{View, clip_view, view};
 pub use write::{ShardSummary, write};
 
+use crate::row::Labels;
 use serde::{Deserialize, Serialize};
 
 /// One clip and its codes.
@@ -36,14 +41,8 @@ pub struct ShardRow {
     pub license: String,
     /// The credit line.
     pub attribution: String,
-    /// Artist, where known.
-    pub artist: Option<String>,
-    /// Title, where known.
-    pub title: Option<String>,
-    /// Genre, where known.
-    pub genre: Option<String>,
-    /// Where the track came from.
-    pub source: Option<String>,
+    /// What is said about the track, with the corpus's own columns.
+    pub labels: Labels,
     /// BLAKE3 of the source file's bytes.
     pub content: [u8; 32],
     /// BLAKE3 of the decoded samples.

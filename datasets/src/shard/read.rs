@@ -1,7 +1,8 @@
 //! Reading shards back.
 
-use super::schema::schema;
+use super::schema::{EXTRA, LABELS, schema};
 use super::{ShardError, ShardMeta, ShardRow};
+use crate::row::Labels;
 use crate::store::fault;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{UInt16Type, UInt32Type, UInt64Type};
@@ -30,7 +31,7 @@ impl ShardReader {
         let builder = ParquetRecordBatchReaderBuilder::try_new(file)?;
         let footer = builder.metadata().file_metadata().key_value_metadata();
         let meta = ShardMeta::from_footer(footer.map(Vec::as_slice).unwrap_or_default())?;
-        let want = schema(meta.hops.len());
+        let want = schema(meta.hops.len(), builder.schema().index_of(EXTRA).is_ok());
         for field in want.fields() {
             let found = builder.schema().field_with_name(field.name());
             let fits = found.is_ok_and(|found| {
@@ -135,8 +136,11 @@ fn rows_of(batch: &RecordBatch, levels: usize) -> Result<Vec<ShardRow>, ShardErr
     let rate = column("rate")?.as_primitive_opt::<UInt32Type>();
     let rate = rate.ok_or_else(|| lacks("rate"))?;
     let (license, attribution) = (text("license")?, text("attribution")?);
-    let (artist, title) = (text("artist")?, text("title")?);
-    let (genre, source) = (text("genre")?, text("source")?);
+    let mut stated = Vec::with_capacity(LABELS.len());
+    for label in LABELS {
+        stated.push((label, text(label)?));
+    }
+    let extra = if batch.column_by_name(EXTRA).is_some() { Some(text(EXTRA)?) } else { None };
     let (content, samples, codec) = (text("content")?, text("samples")?, text("codec")?);
     let mut lists = Vec::new();
     for level in 0..levels {
@@ -157,6 +161,16 @@ fn rows_of(batch: &RecordBatch, levels: usize) -> Result<Vec<ShardRow>, ShardErr
             let list = list.as_primitive_opt::<UInt16Type>();
             codes.push(list.ok_or_else(|| lacks("codes"))?.values().to_vec());
         }
+        let mut labels = Labels::default();
+        for (label, column) in &stated {
+            if let Some(own) = labels.named(label) {
+                *own = maybe(column);
+            }
+        }
+        if let Some(json) = extra.and_then(maybe) {
+            let broken = |why| ShardError::NotAShard(format!("its `{EXTRA}` is broken: {why}"));
+            labels.extra = Labels::read_extra(&json).map_err(broken)?;
+        }
         rows.push(ShardRow {
             track: own(track),
             clip: own(clip),
@@ -166,10 +180,7 @@ fn rows_of(batch: &RecordBatch, levels: usize) -> Result<Vec<ShardRow>, ShardErr
             rate: rate.value(i),
             license: own(license),
             attribution: own(attribution),
-            artist: maybe(artist),
-            title: maybe(title),
-            genre: maybe(genre),
-            source: maybe(source),
+            labels,
             content: digest(content.value(i))?,
             samples: digest(samples.value(i))?,
             codec: digest(codec.value(i))?,

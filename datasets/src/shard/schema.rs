@@ -1,6 +1,7 @@
 //! The columns of a shard, its footer, and how each column is encoded.
 
 use super::{ShardError, hex};
+use crate::row::Labels;
 use arrow::datatypes::{DataType, Field, Schema};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
@@ -87,8 +88,8 @@ fn list(numbers: &[u32]) -> String {
     texts.join(",")
 }
 
-/// The columns before the codes: name, type, and whether a row may lack it.
-const COLUMNS: [(&str, DataType, bool); 15] = [
+/// The first columns: name, type, and whether a row may lack it.
+const COLUMNS: [(&str, DataType, bool); 8] = [
     ("track", DataType::Utf8, false),
     ("clip", DataType::Utf8, false),
     ("split", DataType::Utf8, false),
@@ -97,14 +98,16 @@ const COLUMNS: [(&str, DataType, bool); 15] = [
     ("rate", DataType::UInt32, false),
     ("license", DataType::Utf8, false),
     ("attribution", DataType::Utf8, false),
-    ("artist", DataType::Utf8, true),
-    ("title", DataType::Utf8, true),
-    ("genre", DataType::Utf8, true),
-    ("source", DataType::Utf8, true),
-    ("content", DataType::Utf8, false),
-    ("samples", DataType::Utf8, false),
-    ("codec", DataType::Utf8, false),
 ];
+
+/// The columns of labels, which a row may lack, behind [`COLUMNS`]: all of [`Labels::NAMES`], in the order of the format.
+pub const LABELS: [&str; Labels::NAMES.len()] = ["artist", "title", "genre", "source"];
+
+/// The columns of digests behind these.
+const DIGESTS: [&str; 3] = ["content", "samples", "codec"];
+
+/// The column of what a corpus says in columns of its own.
+pub(super) const EXTRA: &str = "extra";
 
 /// Where `track`, `clip` and `split` stand in [`COLUMNS`].
 const ORDER: [i32; 3] = [2, 0, 1];
@@ -114,12 +117,16 @@ pub(super) fn code_field() -> Arc<Field> {
     Arc::new(Field::new("element", DataType::UInt16, false))
 }
 
-/// The Arrow schema of a shard with so many levels. Digests are hexadecimal text, which every
-/// reader shows; codes are `list<uint16>` without nulls.
-pub(super) fn schema(levels: usize) -> Arc<Schema> {
-    let fixed = COLUMNS.map(|(name, kind, nullable)| Field::new(name, kind, nullable));
+/// The Arrow schema of a shard with so many levels, and with or without the column [`EXTRA`]. Digests are hexadecimal text,
+/// which every reader shows; codes are `list<uint16>` without nulls.
+pub(super) fn schema(levels: usize, extra: bool) -> Arc<Schema> {
+    let text = |name: &str, nullable| Field::new(name, DataType::Utf8, nullable);
+    let fixed = COLUMNS.map(|(name, kind, nullable)| Field::new(name, kind, nullable)).into_iter();
+    let labels = LABELS.map(|name| text(name, true));
+    let digests = DIGESTS.map(|name| text(name, false));
+    let extra = extra.then(|| text(EXTRA, true));
     let codes = (0..levels).map(|level| Field::new(format!("codes_{level}"), DataType::List(code_field()), false));
-    Arc::new(Schema::new(fixed.into_iter().chain(codes).collect::<Vec<_>>()))
+    Arc::new(Schema::new(fixed.chain(labels).chain(digests).chain(extra).chain(codes).collect::<Vec<_>>()))
 }
 
 /// The features as Hugging Face `datasets` writes them, in the order of the columns.

@@ -61,8 +61,8 @@ pub fn clip_view(row: &ShardRow, meta: &ShardMeta) -> View {
         hasher.update(text.as_bytes());
     };
     text(Some(&row.split));
-    text(row.genre.as_deref());
-    text(row.artist.as_deref());
+    text(row.labels.genre.as_deref());
+    text(row.labels.artist.as_deref());
     hasher.update(&(row.codes.len() as u64).to_le_bytes());
     let mut bytes = Vec::new();
     for codes in &row.codes {
@@ -74,8 +74,8 @@ pub fn clip_view(row: &ShardRow, meta: &ShardMeta) -> View {
     View(hasher.finalize().into())
 }
 
-/// The view of these rows. Ids, titles, licenses, attribution, sources and the digests of files and codec are not in
-/// it.
+/// The view of these rows. Ids, titles, licenses, attribution, sources, the corpus's own columns
+/// and the digests of files and codec are not in it.
 pub fn view(rows: &[ShardRow], meta: &ShardMeta) -> View {
     rows.iter().map(|row| clip_view(row, meta)).sum()
 }

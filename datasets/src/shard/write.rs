@@ -1,6 +1,6 @@
 //! Writing shards.
 
-use super::schema::{code_field, schema, shard_properties};
+use super::schema::{EXTRA, LABELS, code_field, schema, shard_properties};
 use super::{ShardError, ShardMeta, ShardRow, hex};
 use arrow::array::{ArrayRef, ListArray, RecordBatch, StringArray, UInt16Array, UInt32Array, UInt64Array};
 use arrow::buffer::OffsetBuffer;
@@ -54,7 +54,7 @@ pub fn write(rows: &[ShardRow], meta: &ShardMeta, out: &mut (impl Write + Send))
     }
     let groups = groups(&sorted);
     let largest = groups.iter().map(|group| group.len()).max().unwrap_or(0);
-    let schema = schema(meta.hops.len());
+    let schema = schema(meta.hops.len(), rows.iter().any(|row| !row.labels.extra.is_empty()));
     let options = ArrowWriterOptions::new()
         .with_properties(shard_properties(meta, &schema, largest)?)
         // The footer says it all; Arrow's own copy of the schema would only repeat it.
@@ -120,9 +120,6 @@ fn batch(rows: &[&ShardRow], levels: usize, schema: &Arc<Schema>) -> Result<Reco
     fn text<'a>(rows: &[&'a ShardRow], get: fn(&'a ShardRow) -> &'a str) -> ArrayRef {
         Arc::new(StringArray::from_iter_values(rows.iter().map(|row| get(row))))
     }
-    fn maybe<'a>(rows: &[&'a ShardRow], get: fn(&'a ShardRow) -> &'a Option<String>) -> ArrayRef {
-        Arc::new(StringArray::from_iter(rows.iter().map(|row| get(row).as_deref())))
-    }
     fn digest<'a>(rows: &[&'a ShardRow], get: fn(&'a ShardRow) -> &'a [u8; 32]) -> ArrayRef {
         Arc::new(StringArray::from_iter_values(rows.iter().map(|row| hex(get(row)))))
     }
@@ -139,14 +136,18 @@ fn batch(rows: &[&ShardRow], levels: usize, schema: &Arc<Schema>) -> Result<Reco
         Arc::new(UInt32Array::from_iter_values(rates)),
         text(rows, |row| &row.license),
         text(rows, |row| &row.attribution),
-        maybe(rows, |row| &row.artist),
-        maybe(rows, |row| &row.title),
-        maybe(rows, |row| &row.genre),
-        maybe(rows, |row| &row.source),
+    ];
+    for label in LABELS {
+        columns.push(Arc::new(StringArray::from_iter(rows.iter().map(|row| row.labels.get(label)))));
+    }
+    columns.extend([
         digest(rows, |row| &row.content),
         digest(rows, |row| &row.samples),
         digest(rows, |row| &row.codec),
-    ];
+    ]);
+    if schema.index_of(EXTRA).is_ok() {
+        columns.push(Arc::new(StringArray::from_iter(rows.iter().map(|row| row.labels.extra_json()))));
+    }
     for level in 0..levels {
         let lists = rows.iter().map(|row| &row.codes[level]);
         let total: usize = lists.clone().map(Vec::len).sum();

@@ -83,20 +83,21 @@ pub fn table<N: AsRef<str>>(columns: &[(N, Column)], out: &mut (impl Write + Sen
     Ok(())
 }
 
-/// Writes columns of words that come in parts, each part in one group of rows.
+/// Writes columns of words, each with its name and whether a row may lack it, that come in parts, each part in one group of
+/// rows.
 ///
 /// # Errors
 /// Parts whose columns differ in length, and whatever `out` fails with.
-pub fn texts_table<const N: usize>(
-    names: &[&str; N],
-    parts: impl Iterator<Item = [ArrayRef; N]>,
+pub fn texts_table(
+    columns: &[(&str, bool)],
+    parts: impl Iterator<Item = Vec<ArrayRef>>,
     out: &mut (impl Write + Send),
 ) -> Result<(), ShardError> {
-    let schema =
-        Arc::new(Schema::new(names.iter().map(|name| Field::new(*name, DataType::Utf8, false)).collect::<Vec<_>>()));
+    let fields = columns.iter().map(|(name, nullable)| Field::new(*name, DataType::Utf8, *nullable));
+    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
     let mut writer = writer(&schema, out)?;
     for part in parts {
-        let batch = RecordBatch::try_new(schema.clone(), part.into())?;
+        let batch = RecordBatch::try_new(schema.clone(), part)?;
         if batch.num_rows() > 0 {
             writer.write(&batch)?;
             writer.flush()?;

@@ -1,15 +1,19 @@
 //! The tracks of a run as a Parquet table, one row a track: what two runs are compared by, and what a list of a corpus
 //! is made from.
 
-use crate::{row::TrackView, shard::ShardError, tables::texts_table};
+use crate::{
+    row::{Labels, TrackView},
+    shard::ShardError,
+    tables::texts_table,
+};
 use arrow::array::{Array, ArrayRef, RecordBatch, StringArray, StringBuilder};
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use serde::Serialize;
+use serde::{Serialize, Serializer, ser::SerializeMap};
 use std::sync::Arc;
 
 /// What is said about one track; a text that is not stated is empty.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Listed {
     /// Track id: `dataset/key`.
     pub track: String,
@@ -19,92 +23,124 @@ pub struct Listed {
     pub license: String,
     /// Split.
     pub split: String,
-    /// Title.
-    pub title: String,
-    /// Artist.
-    pub artist: String,
-    /// Genre.
-    pub genre: String,
-    /// Where it came from.
-    pub source: String,
+    /// Title, artist and what else is said, with the corpus's own columns.
+    pub labels: Labels,
     /// Digest of its decoded samples, in hexadecimal.
     pub samples: String,
     /// License in the words in which it was stated.
     pub stated: String,
 }
 
-/// A column: its name, and what of a track is in it.
-type Field = (&'static str, fn(&Listed) -> &String);
+/// The columns before those of the labels.
+const FIRST: [&str; 4] = ["track", "content", "license", "split"];
 
-const FIELDS: [Field; 10] = [
-    ("track", |t| &t.track),
-    ("content", |t| &t.content),
-    ("license", |t| &t.license),
-    ("split", |t| &t.split),
-    ("title", |t| &t.title),
-    ("artist", |t| &t.artist),
-    ("genre", |t| &t.genre),
-    ("source", |t| &t.source),
-    ("samples", |t| &t.samples),
-    ("stated", |t| &t.stated),
-];
+/// The columns behind those of the labels, which follow from others as far as two rows are compared.
+const LAST: [&str; 2] = ["samples", "stated"];
 
-/// Columns that follow from others, as far as two rows are compared.
-const FOLLOWING: [&str; 2] = ["samples", "stated"];
+/// How many columns every table has.
+const WIDTH: usize = FIRST.len() + Labels::NAMES.len() + LAST.len();
+
+/// The column of what the corpus says in columns of its own, as a JSON object in the order of their names: it is there
+/// where a track has any, and null for a track that has none.
+const EXTRA: &str = "extra";
+
+/// The names of the columns that every table has, in order.
+fn names() -> impl Iterator<Item = &'static str> {
+    FIRST.into_iter().chain(Labels::NAMES).chain(LAST)
+}
 
 impl Listed {
+    /// The texts in the order of [`names`].
+    fn texts(&self) -> [&str; WIDTH] {
+        let first = [&self.track, &self.content, &self.license, &self.split].map(String::as_str);
+        let last = [&self.samples, &self.stated].map(String::as_str);
+        row(first, &self.labels, last)
+    }
+
     /// The names of the columns, but the track's id and what follows from others, in which two rows differ.
     pub fn differences(&self, other: &Listed) -> Vec<&'static str> {
-        let columns = FIELDS.iter().skip(1).filter(|(name, _)| !FOLLOWING.contains(name));
-        columns.filter(|(_, of)| of(self) != of(other)).map(|(name, _)| *name).collect()
+        let pairs = names().zip(self.texts().into_iter().zip(other.texts())).skip(1);
+        let texts = pairs.filter(|(name, (a, b))| a != b && !LAST.contains(name)).map(|(name, _)| name);
+        texts.chain((self.labels.extra != other.labels.extra).then_some(EXTRA)).collect()
     }
+}
+
+/// One field a column, as the table has them.
+impl Serialize for Listed {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut map = to.serialize_map(None)?;
+        for (name, text) in names().zip(self.texts()) {
+            map.serialize_entry(name, text)?;
+        }
+        if !self.labels.extra.is_empty() {
+            map.serialize_entry(EXTRA, &self.labels.extra)?;
+        }
+        map.end()
+    }
+}
+
+fn row<'t, T: AsRef<str>>(first: [&'t str; 4], labels: &'t Labels<T>, last: [&'t str; 2]) -> [&'t str; WIDTH] {
+    let mut texts = [""; WIDTH];
+    let all = first.into_iter().chain(labels.each().into_iter().map(Option::unwrap_or_default)).chain(last);
+    texts.iter_mut().zip(all).for_each(|(slot, text)| *slot = text);
+    texts
 }
 
 /// Rows of the table in a row, column by column.
 #[derive(Default)]
-pub struct Rows([StringBuilder; FIELDS.len()]);
+pub struct Rows {
+    texts: [StringBuilder; WIDTH],
+    extra: StringBuilder,
+    any_extra: bool,
+}
 
 impl Rows {
     /// Adds a track, whose license was stated in these words.
     pub fn push(&mut self, track: &TrackView<'_>, stated: Option<&str>) {
-        let labels = &track.labels;
         let (content, samples) = (track.content.hex(), track.samples().map(|samples| samples.hex()));
-        self.add([
-            track.id,
-            &content,
-            track.license.unwrap_or_default(),
-            track.split.unwrap_or_default(),
-            labels.title.unwrap_or_default(),
-            labels.artist.unwrap_or_default(),
-            labels.genre.unwrap_or_default(),
-            labels.source.unwrap_or_default(),
-            samples.as_deref().unwrap_or_default(),
-            stated.unwrap_or_default(),
-        ]);
+        let first = [track.id, &content, track.license.unwrap_or_default(), track.split.unwrap_or_default()];
+        let last = [samples.as_deref().unwrap_or_default(), stated.unwrap_or_default()];
+        self.add(row(first, &track.labels, last), track.labels.extra_json());
     }
 
-    fn add(&mut self, values: [&str; FIELDS.len()]) {
-        self.0.iter_mut().zip(values).for_each(|(column, value)| column.append_value(value));
+    fn add(&mut self, texts: [&str; WIDTH], extra: Option<String>) {
+        self.texts.iter_mut().zip(texts).for_each(|(column, text)| column.append_value(text));
+        self.any_extra |= extra.is_some();
+        self.extra.append_option(extra);
+    }
+
+    fn arrays(mut self, extra: bool) -> Vec<ArrayRef> {
+        let columns = self.texts.iter_mut().chain(extra.then_some(&mut self.extra));
+        columns.map(|column| Arc::new(column.finish()) as ArrayRef).collect()
     }
 }
 
 impl<'l> FromIterator<&'l Listed> for Rows {
     fn from_iter<I: IntoIterator<Item = &'l Listed>>(tracks: I) -> Rows {
         let mut rows = Rows::default();
-        tracks.into_iter().for_each(|track| rows.add(FIELDS.map(|(_, of)| of(track).as_str())));
+        tracks.into_iter().for_each(|track| rows.add(track.texts(), track.labels.extra_json()));
         rows
     }
 }
 
 /// The table's bytes, of rows in parts, each of which is written before the next is asked for; equal parts give equal bytes.
+/// `parts` is asked once more from the start where one has columns of the corpus's own, which shows when it comes.
 ///
 /// # Errors
 /// What Parquet says.
-pub fn write(parts: impl IntoIterator<Item = Rows>) -> Result<Vec<u8>, ShardError> {
-    let arrays =
-        parts.into_iter().map(|mut part| part.0.each_mut().map(|column| Arc::new(column.finish()) as ArrayRef));
-    let mut bytes = Vec::new();
-    texts_table(&FIELDS.map(|(name, _)| name), arrays, &mut bytes)?;
+pub fn write<I: IntoIterator<Item = Rows>>(parts: impl Fn() -> I) -> Result<Vec<u8>, ShardError> {
+    let plain: Vec<(&str, bool)> = names().map(|name| (name, false)).collect();
+    let (mut bytes, mut any) = (Vec::new(), false);
+    let until = parts().into_iter().take_while(|part| {
+        any |= part.any_extra;
+        !part.any_extra
+    });
+    texts_table(&plain, until.map(|part| part.arrays(false)), &mut bytes)?;
+    if any {
+        let columns: Vec<(&str, bool)> = plain.into_iter().chain([(EXTRA, true)]).collect();
+        bytes.clear();
+        texts_table(&columns, parts().into_iter().map(|part| part.arrays(true)), &mut bytes)?;
+    }
     Ok(bytes)
 }
 
@@ -117,22 +153,34 @@ pub fn read(bytes: &[u8]) -> Result<Vec<Listed>, ShardError> {
     let mut tracks = Vec::new();
     for batch in reader {
         let batch = batch?;
-        let columns = FIELDS.iter().map(|(name, _)| texts(&batch, name)).collect::<Result<Vec<_>, _>>()?;
-        tracks.extend((0..batch.num_rows()).map(|row| {
-            let text = |column: usize| columns[column].value(row).to_owned();
-            Listed {
-                track: text(0),
-                content: text(1),
-                license: text(2),
-                split: text(3),
-                title: text(4),
-                artist: text(5),
-                genre: text(6),
-                source: text(7),
-                samples: text(8),
-                stated: text(9),
+        let column = |name| texts(&batch, name);
+        let [id, content, license, split] = FIRST.map(column);
+        let [samples, stated] = LAST.map(column);
+        let (id, content, license, split, samples, stated) = (id?, content?, license?, split?, samples?, stated?);
+        let said = Labels::NAMES.map(|name| Ok((name, column(name)?)));
+        let said = said.into_iter().collect::<Result<Vec<_>, ShardError>>()?;
+        let extra = batch.column_by_name(EXTRA).is_some().then(|| column(EXTRA)).transpose()?;
+        for row in 0..batch.num_rows() {
+            let mut labels = Labels::default();
+            for (name, column) in &said {
+                let text = Some(column.value(row)).filter(|text| !text.is_empty());
+                labels.named(name).into_iter().for_each(|own| *own = text.map(str::to_owned));
             }
-        }));
+            if let Some(json) = extra.filter(|column| column.is_valid(row)).map(|column| column.value(row)) {
+                let broken = |why| ShardError::NotAShard(format!("`{EXTRA}` is broken: {why}"));
+                labels.extra = Labels::read_extra(json).map_err(broken)?;
+            }
+            let text = |column: &StringArray| column.value(row).to_owned();
+            tracks.push(Listed {
+                track: text(id),
+                content: text(content),
+                license: text(license),
+                split: text(split),
+                labels,
+                samples: text(samples),
+                stated: text(stated),
+            });
+        }
     }
     Ok(tracks)
 }
@@ -147,34 +195,64 @@ mod tests {
     use super::*;
     use crate::{
         Digest,
-        row::{Labels, Recording, Track},
+        row::{Recording, Track},
     };
 
-    #[test]
-    fn a_track_is_listed_by_its_labels() {
-        let track = Track {
+    fn track(labels: Labels) -> Track {
+        Track {
             id: "t/1".into(),
             content: Digest::of(b"c"),
             bytes: 1,
             license: Some("CC0-1.0".into()),
-            labels: Labels { artist: Some("a".into()), ..Labels::default() },
+            labels,
             recording: Some(Recording { frames: 1, rate: 1, channels: 1, samples: Digest::of(b"s") }),
             chain: None,
             split: Some("train".into()),
-        };
-        let mut rows = Rows::default();
-        rows.push(&track.view(), Some("cc zero"));
-        let listed = Listed {
+        }
+    }
+
+    fn listed(labels: Labels) -> Listed {
+        Listed {
             track: "t/1".into(),
             content: Digest::of(b"c").hex(),
             license: "CC0-1.0".into(),
             split: "train".into(),
-            artist: "a".into(),
+            labels,
             samples: Digest::of(b"s").hex(),
             stated: "cc zero".into(),
-            ..Listed::default()
+        }
+    }
+
+    #[test]
+    fn a_track_is_listed_by_its_labels() {
+        let labels = Labels { artist: Some("a".into()), ..Labels::default() };
+        let bytes = write(|| {
+            let mut rows = Rows::default();
+            rows.push(&track(labels.clone()).view(), Some("cc zero"));
+            [rows]
+        });
+        assert_eq!(read(&bytes.expect("written")).expect("read"), [listed(labels)]);
+    }
+
+    #[test]
+    fn a_column_for_what_the_corpus_says_is_there_where_it_says_something() {
+        let own = Labels { extra: [("bpm".to_owned(), "9".to_owned())].into(), ..Labels::default() };
+        let (with, without) = (listed(own), listed(Labels::default()));
+        let columns = |rows: &[&[&Listed]]| {
+            let bytes = write(|| rows.iter().map(|part| part.iter().copied().collect())).expect("written");
+            let back = read(&bytes).expect("read");
+            assert!(back.iter().eq(rows.iter().copied().flatten().copied()), "{back:?}");
+            let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes)).expect("a table");
+            reader.schema().fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>()
         };
-        assert_eq!(read(&write(vec![rows]).expect("written")).expect("read"), [listed]);
+        assert_eq!(columns(&[&[&without], &[&without]]), names().collect::<Vec<_>>());
+        let all: Vec<&str> = names().chain([EXTRA]).collect();
+        assert_eq!(columns(&[&[&without], &[&with, &without]]), all);
+        assert_eq!(columns(&[&[&with]]), all);
+        assert_eq!(with.differences(&without), ["extra"]);
+        let json = |listed: &Listed| serde_json::to_value(listed).expect("JSON");
+        assert_eq!((&json(&with)["extra"]["bpm"], json(&without).get("extra")), (&"9".into(), None));
+        assert_eq!((&json(&without)["title"], &json(&without)["stated"]), (&"".into(), &"cc zero".into()));
     }
 
     #[test]
@@ -183,11 +261,12 @@ mod tests {
             track: format!("folder/{n}.wav"),
             content: format!("{n:064x}"),
             license: "CC0-1.0".into(),
-            title: if n == 1 { "näh".into() } else { String::new() },
+            labels: Labels { title: (n == 1).then(|| "näh".into()), ..Labels::default() },
             ..Listed::default()
         };
         let tracks: Vec<Listed> = (0..3).map(track).collect();
-        let written = |parts: &[&[Listed]]| write(parts.iter().map(|p| p.iter().collect::<Rows>())).expect("written");
+        let written =
+            |parts: &[&[Listed]]| write(|| parts.iter().map(|p| p.iter().collect::<Rows>())).expect("written");
         let bytes = written(&[&tracks]);
         assert_eq!(bytes, written(&[&tracks]));
         assert_eq!(read(&bytes).expect("read"), tracks);

@@ -150,7 +150,7 @@ pub(crate) fn list(plan: &Plan, outcome: &Outcome, corpus: &Corpus<'_>, store: &
         plan.stages.iter().zip(&outcome.stages).filter(|(stage, _)| stage.entry.cardinality == Cardinality::Source);
     let sources: Vec<&Kept> = sources.map(|(_, own)| &own.kept).collect();
     let said = Corpus::of(sources);
-    let key = Key::new("tracks.parquet").number(3).digest(&corpus.digest()).digest(&said.digest()).finish();
+    let key = Key::new("tracks.parquet").number(4).digest(&corpus.digest()).digest(&said.digest()).finish();
     let memo = Memo::at(key);
     if let Some(known) = memo.get(store) {
         return Ok(known);
@@ -165,7 +165,7 @@ pub(crate) fn list(plan: &Plan, outcome: &Outcome, corpus: &Corpus<'_>, store: &
     let firsts: Vec<usize> = (0..corpus.len()).step_by(PART).collect();
     // As many as there are threads: not all of a large corpus at once.
     let several = |firsts: &[usize]| firsts.par_iter().map(|first| part(*first)).collect::<Vec<_>>();
-    let parts = firsts.chunks(rayon::current_num_threads().max(1)).flat_map(several);
+    let parts = || firsts.chunks(rayon::current_num_threads().max(1)).flat_map(several);
     let bytes = tracks::write(parts).map_err(|e| Error::Bug(format!("the tracks cannot be listed: {e}")))?;
     let digest = store.put(&bytes)?;
     memo.put(store, &digest, &[digest])?;

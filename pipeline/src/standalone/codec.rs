@@ -93,7 +93,7 @@ pub fn encode(files: &[PathBuf], path: &Path, out: &Path, cancel: &Cancel) -> Re
             artist: tags.artist,
             genre: tags.genre,
             source: tags.url,
-            extra: BTreeMap::new(),
+            ..datasets::row::Labels::default()
         };
         let track =
             format!("file/{}", file.file_name().map_or_else(|| "sound".into(), |n| n.to_string_lossy().into_owned()));
@@ -106,10 +106,7 @@ pub fn encode(files: &[PathBuf], path: &Path, out: &Path, cancel: &Cancel) -> Re
             rate: config.rate,
             license: License::read(&stated).canonical(),
             attribution: labels.attribution(),
-            artist: labels.artist,
-            title: labels.title,
-            genre: labels.genre,
-            source: labels.source,
+            labels,
             content: content.0,
             samples: digest.0,
             codec: model.digest.0,

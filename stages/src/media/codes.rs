@@ -91,7 +91,7 @@ impl Part {
                     start: row.start,
                     frames: row.frames,
                     split: row.split,
-                    genre: row.genre,
+                    genre: row.labels.genre,
                     levels,
                 });
             }

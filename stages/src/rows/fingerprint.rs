@@ -1,7 +1,10 @@
 //! Marks of rows: digests of their names and of the parts that somebody reads, by which two runs are compared.
 
 use crate::rows::Row;
-use datasets::{Digest, row::TrackView};
+use datasets::{
+    Digest,
+    row::{self, TrackView},
+};
 use xxhash_rust::xxh3::xxh3_64;
 
 fn first<const N: usize>(text: &[u8]) -> [u8; N] {
@@ -127,8 +130,13 @@ impl Fingerprint {
     }
 }
 
-/// Names of a track's labels, in the order of [`Labels`].
-pub const LABELS: [&str; 6] = ["license", "title", "artist", "genre", "source", "other labels"];
+/// How much is said about a track: its license, its labels, and the corpus's own columns.
+const SAID: usize = row::Labels::NAMES.len() + 2;
+
+/// What may be said about a track, in the order of [`Labels`].
+fn said() -> impl Iterator<Item = &'static str> {
+    ["license"].into_iter().chain(row::Labels::NAMES).chain(["other labels"])
+}
 
 /// Two bytes of texts, by FNV-1a: enough to see which of a few differs, and cheap for millions.
 fn short<'t>(texts: impl IntoIterator<Item = &'t str>) -> [u8; 2] {
@@ -147,28 +155,27 @@ fn short<'t>(texts: impl IntoIterator<Item = &'t str>) -> [u8; 2] {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Labels {
     name: Name,
-    each: [[u8; 2]; 6],
+    each: [[u8; 2]; SAID],
 }
 
 impl Labels {
     /// Length in bytes.
-    pub const BYTES: usize = Name::BYTES + 12;
+    pub const BYTES: usize = Name::BYTES + 2 * SAID;
 
     /// Digests the labels of a track.
     pub fn of(track: &TrackView<'_>) -> Labels {
         let labels = &track.labels;
-        let texts = [track.license, labels.title, labels.artist, labels.genre, labels.source];
-        let mut each = [[0; 2]; 6];
-        for (slot, text) in each.iter_mut().zip(texts) {
+        let mut each = [[0; 2]; SAID];
+        for (slot, text) in each.iter_mut().zip([track.license].into_iter().chain(labels.each())) {
             *slot = text.map_or([0; 2], |text| short([text]));
         }
-        each[5] = short(labels.extra.iter().flat_map(|(column, text)| [*column, *text]));
+        each[SAID - 1] = short(labels.extra.iter().flat_map(|(column, text)| [*column, *text]));
         Labels { name: Name::of(track.id), each }
     }
 
-    /// Names (from [`LABELS`]) of the labels that differ.
+    /// Names of the labels that differ.
     pub fn differences(&self, other: &Labels) -> Vec<&'static str> {
-        let pairs = self.each.iter().zip(&other.each).zip(LABELS);
+        let pairs = self.each.iter().zip(&other.each).zip(said());
         pairs.filter(|((a, b), _)| a != b).map(|(_, what)| what).collect()
     }
 
@@ -182,7 +189,7 @@ impl Labels {
 
     /// Decodes the bytes of [`Labels::bytes`].
     pub fn read(bytes: &[u8; Labels::BYTES]) -> Labels {
-        let mut labels = Labels { name: Name::read(bytes), each: [[0; 2]; 6] };
+        let mut labels = Labels { name: Name::read(bytes), each: [[0; 2]; SAID] };
         labels.each.as_flattened_mut().copy_from_slice(&bytes[10..]);
         labels
     }

@@ -115,8 +115,12 @@ pub trait Setting: Sized + PartialEq {
 
 /// The settings of a verb; implemented by [`crate::settings!`].
 pub trait Settings: Sized {
-    /// Name and role of every field, in the order of declaration.
+    /// Name and role of every field that is declared here, in the order of declaration.
     const ROLES: &'static [(&'static str, Role)];
+    /// Name and role of every field: [`Settings::ROLES`], unless others are put together with them.
+    fn roles() -> Vec<(&'static str, Role)> {
+        Self::ROLES.to_vec()
+    }
     /// All fields, in the order of declaration.
     fn fields() -> Vec<Field>;
     /// Lowers a table; `whole` is the place of the stage's header, for what is missing.
@@ -138,16 +142,20 @@ pub trait Settings: Sized {
 
     /// Every setting of these roles with its value in TOML, in the order of declaration.
     fn with_role(&self, which: impl Fn(Role) -> bool) -> Vec<(&'static str, String)> {
-        let roles = Self::ROLES.iter().map(|(_, role)| *role);
-        self.shown().into_iter().zip(roles).filter(|(_, role)| which(*role)).map(|(setting, _)| setting).collect()
+        let roles = Self::roles();
+        self.shown().into_iter().filter(|(name, _)| which(role_of(&roles, name))).collect()
     }
+}
+
+fn role_of(roles: &[(&'static str, Role)], name: &str) -> Role {
+    roles.iter().find(|(own, _)| *own == name).map_or(Role::Keyed, |(_, role)| *role)
 }
 
 /// The digest of the settings of some roles that differ from their defaults.
 fn digest<S: Settings>(settings: &S, which: impl Fn(Role) -> bool) -> Digest {
     let mut key = Key::new("settings");
-    let role = |name: &str| S::ROLES.iter().find(|(own, _)| *own == name).map_or(Role::Keyed, |(_, role)| *role);
-    for (name, value) in settings.changed().iter().filter(|(name, _)| which(role(name))) {
+    let roles = S::roles();
+    for (name, value) in settings.changed().iter().filter(|(name, _)| which(role_of(&roles, name))) {
         key.add(name.as_bytes());
         key.add(value);
     }

@@ -64,7 +64,7 @@ impl Version {
 /// The start of the keys of a stage's effect. Settings are in it where the verb has one that is keyed.
 pub(super) fn start<S: Stage>(settings: &S, seed: Option<&Digest>) -> Key {
     let mut start = key(S::VERB, S::REVISION);
-    if S::ROLES.iter().any(|(_, role)| matches!(role, Role::Keyed | Role::Live)) {
+    if S::roles().iter().any(|(_, role)| matches!(role, Role::Keyed | Role::Live)) {
         start = start.digest(&settings.keyed());
     }
     let start = seed.into_iter().fold(start, Key::digest);

@@ -5,7 +5,7 @@ pub(crate) mod dedup;
 pub(crate) mod encode;
 pub(crate) mod evaluate;
 pub(crate) mod fit;
-pub(crate) mod ingest;
+pub mod ingest;
 pub(crate) mod license;
 pub(crate) mod resample;
 pub(crate) mod sample;

@@ -2,11 +2,13 @@
 
 use super::*;
 use crate::record;
+use datasets::row::Labels;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
 fn listed(track: &str, license: &str, title: &str) -> Listed {
-    Listed { track: track.into(), license: license.into(), title: title.into(), ..Listed::default() }
+    let labels = Labels { title: Some(title.to_owned()).filter(|title| !title.is_empty()), ..Labels::default() };
+    Listed { track: track.into(), license: license.into(), labels, ..Listed::default() }
 }
 
 /// Writes a run's record and list of tracks.
@@ -19,7 +21,7 @@ fn run(folder: &Path, name: &str, stages: Value, scores: Value, tracks: &[Listed
         "views": {},
     });
     fs::write(run.join(record::FILE), record.to_string()).expect("a record");
-    fs::write(run.join("tracks.parquet"), tracks::write(vec![tracks.iter().collect()]).expect("a table"))
+    fs::write(run.join("tracks.parquet"), tracks::write(|| [tracks.iter().collect()]).expect("a table"))
         .expect("written");
     run
 }

@@ -12,8 +12,8 @@ use crate::{
     error::Error,
     record::{history::parts, made::Made},
 };
+pub use datasets::corpus::{Evidence, Place};
 use datasets::{Digest, shard::members, tables::tracks::Listed};
-pub use evidence::{Evidence, Place};
 use read::Run;
 pub use read::StageLine;
 use serde::Serialize;

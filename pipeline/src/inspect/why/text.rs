@@ -1,6 +1,7 @@
 //! The answer as people read it.
 
 use super::{Answer, Subject, id};
+use datasets::row::Labels;
 use std::fmt::Write as _;
 
 /// How many names of a kind are spelled out.
@@ -58,10 +59,10 @@ impl Answer {
             _ => {}
         }
         if let Some(track) = &self.track {
-            let labels = [("title", &track.title), ("artist", &track.artist), ("genre", &track.genre)];
-            for (label, text) in labels.into_iter().chain([("source", &track.source)]) {
-                out.add(label, Some(text.clone()).filter(|text| !text.is_empty()));
+            for (label, text) in Labels::NAMES.into_iter().zip(track.labels.each()) {
+                out.add(label, text.filter(|text| !text.is_empty()).map(str::to_owned));
             }
+            out.add("extra", track.labels.extra.iter().map(|(column, text)| format!("{column}: {text}")));
             out.add("bytes", [track.content.clone()]);
             out.add("samples", Some(track.samples.clone()).filter(|samples| !samples.is_empty()));
             out.add("split", Some(track.split.clone()).filter(|split| !split.is_empty()));

@@ -6,7 +6,7 @@
 
 mod records;
 
-pub use stages::rows::fingerprint::{Fingerprint, LABELS, Labels, Name, parts};
+pub use stages::rows::fingerprint::{Fingerprint, Labels, Name, parts};
 
 use crate::{
     dataflow::outcome::{Outcome, StageOutcome},

@@ -44,7 +44,7 @@ pub fn init(args: &Args) -> Result<String, Error> {
     write_new(&file, &text)?;
 
     let files = scan.entries.len();
-    let silent = scan.entries.iter().filter(|entry| entry.metadata.license.is_none()).count();
+    let silent = scan.entries.iter().filter(|entry| entry.license.is_none()).count();
     let mut said = format!("wrote {} for {} in {}\n\nnext\n", file.display(), files_of(files), args.folder.display());
     let shown = word(&file.display().to_string());
     let commands = [

@@ -4,98 +4,28 @@
 //! sidecars or the table first, then from the file's tags, then from the settings. The built-in corpus
 //! `synth` has no files: its pieces are rendered into the store.
 
+pub mod corpora;
+mod recorded;
 mod scan;
-mod synth;
+mod settings;
+
+pub use settings::Ingest;
 
 use crate::{
     flow::{Either, Env, Event, Item, divide, group, memoised},
     rows::{Input, scan::Scan},
-    settings::{Complaint, PathSetting},
+    settings::Complaint,
     stage::{
         Cardinality, Context, Facts, Places, Port, SourceError, Stage, StageOutput,
         memory::{Known, Memory},
     },
 };
-use datasets::row::{Dropped, Found, Labels, Origin, Track};
+use corpora::synth;
+use datasets::row::{Dropped, Found, Origin, Track};
 use std::{
-    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
-
-crate::choice! {
-    /// Which kind of corpus.
-    pub enum Corpus {
-        /// A folder of audio files with sidecars `tracks.csv`, `tracks.json` or `tracks.jsonl`.
-        Folder = "folder",
-        /// A table (CSV, JSON lines or Parquet) that names audio files.
-        Table = "table",
-        /// Short pieces composed and rendered by Refrain, CC0.
-        Synth = "synth",
-    }
-}
-
-crate::settings! {
-    /// Settings of `ingest`.
-    pub struct Ingest {
-        /// Which kind of corpus: a folder of files, a table that names files, or the built-in one.
-        corpus: Corpus = Corpus::Folder,
-        /// The folder with the files; of a table, where its paths start (default: the table's folder).
-        #[path]
-        root: Option<PathSetting> = None,
-        /// The table's file (`corpus = "table"`).
-        #[path]
-        file: Option<PathSetting> = None,
-        /// The table's column with the path of each file (`corpus = "table"`).
-        path: String = "path".to_owned(),
-        /// The table's column with the BLAKE3 of each file in hexadecimal: files are then first read when they are
-        /// decoded, and their tags never (`corpus = "table"`).
-        digest: Option<String> = None,
-        /// Which column of the table holds a label, where it has another name: `{ title = "song" }` (`corpus = "table"`).
-        columns: BTreeMap<String, String> = BTreeMap::new(),
-        /// First part of every track's id; by default the corpus's name.
-        dataset: Option<String> = None,
-        /// License of the tracks for which nobody states one.
-        license: Option<String> = None,
-        /// Artist of the tracks for which nobody states one.
-        artist: Option<String> = None,
-        /// Genre of the tracks for which nobody states one.
-        genre: Option<String> = None,
-        /// Source of the tracks for which nobody states one.
-        source: Option<String> = None,
-        /// Number of pieces (`corpus = "synth"`).
-        pieces: u32 = 36,
-        /// Nominal length of a piece in seconds (`corpus = "synth"`).
-        seconds: f64 = 8.0,
-        /// Another seed composes other pieces (`corpus = "synth"`).
-        compose: u64 = 1,
-    }
-}
-
-impl Ingest {
-    /// The first part of every id.
-    fn dataset(&self) -> String {
-        self.dataset.clone().unwrap_or_else(|| self.corpus.word().to_owned())
-    }
-
-    fn track(&self, found: Found, content: datasets::Digest, bytes: u64) -> Track {
-        Track {
-            id: format!("{}/{}", self.dataset(), found.key),
-            content,
-            bytes,
-            license: found.license.or_else(|| self.license.clone()),
-            labels: Labels {
-                artist: found.labels.artist.or_else(|| self.artist.clone()),
-                genre: found.labels.genre.or_else(|| self.genre.clone()),
-                source: found.labels.source.or_else(|| self.source.clone()),
-                ..found.labels
-            },
-            recording: None,
-            chain: None,
-            split: None,
-        }
-    }
-}
 
 impl Stage for Ingest {
     const VERB: &'static str = "ingest";
@@ -109,79 +39,44 @@ impl Stage for Ingest {
     type Out = Track;
 
     fn check(&self, at: &Places<'_>, complaints: &mut Vec<Complaint>) {
-        let belongs = |field: &str| match field {
-            "root" => self.corpus != Corpus::Synth,
-            "file" | "path" | "columns" | "digest" => self.corpus == Corpus::Table,
-            "pieces" | "seconds" | "compose" => self.corpus == Corpus::Synth,
-            _ => true,
-        };
-        for field in ["root", "file", "path", "columns", "digest", "pieces", "seconds", "compose"] {
-            if at.table.get(field).is_some() && !belongs(field) {
-                let message = format!("`{field}` means nothing for corpus = \"{}\"", self.corpus.word());
+        let word = self.spec.word;
+        for (field, _) in &at.table.0 {
+            let mut owners = settings::owners(&field.text).peekable();
+            if owners.peek().is_some() && owners.all(|owner| owner.word != word) {
+                let message = format!("`{}` means nothing for corpus = \"{word}\"", field.text);
                 complaints.push(
-                    Complaint::new(at.of(field), message).help("leave it out, or choose the corpus it belongs to"),
+                    Complaint::new(at.of(&field.text), message)
+                        .help("leave it out, or choose the corpus it belongs to"),
                 );
             }
         }
-        let missing = match self.corpus {
-            Corpus::Folder if self.root.is_none() => Some(("root", "the folder with the audio files")),
-            Corpus::Table if self.file.is_none() => Some(("file", "the table")),
-            _ => None,
-        };
-        if let Some((field, what)) = missing {
-            let message = format!("corpus = \"{}\" needs `{field}`, {what}", self.corpus.word());
+        for (field, what) in self.spec.needs.iter().filter(|(field, _)| at.table.get(field).is_none()) {
+            let message = format!("corpus = \"{word}\" needs `{field}`, {what}");
             complaints.push(Complaint::new(at.whole, message).help(format!("add `{field} = \"..\"`")));
         }
-        if self.dataset.as_ref().is_some_and(|d| d.is_empty() || d.contains('/')) {
+        if self.common.dataset.as_ref().is_some_and(|d| d.is_empty() || d.contains('/')) {
             complaints.push(Complaint::new(at.of("dataset"), "`dataset` must be a name without `/`"));
         }
-        if self.corpus == Corpus::Synth && !(1..=10_000).contains(&self.pieces) {
-            complaints
-                .push(Complaint::new(at.of("pieces"), format!("`pieces`: {} is not from 1 to 10000", self.pieces)));
-        }
-        if self.corpus == Corpus::Synth && !(2.0..=600.0).contains(&self.seconds) {
-            let message = format!("`seconds`: {} is not from 2 to 600", self.seconds);
-            complaints.push(Complaint::new(at.of("seconds"), message));
-        }
+        self.corpus.check(at, complaints);
     }
 
     fn memory(&self, _: &mut Known, _: u64) -> Memory {
-        match self.corpus {
-            // A piece ends with its last bar, and what rings on.
-            Corpus::Synth => Memory::rendering((2.0 * self.seconds * f64::from(datasets::synth::SAMPLE_RATE)) as u64),
-            Corpus::Folder | Corpus::Table => Memory::default(),
-        }
+        self.corpus.memory()
     }
 
     fn scan(&self, base: &Path, env: &Env) -> Result<Scan, SourceError> {
-        match self.corpus {
-            Corpus::Folder => scan::folder(self, base, env),
-            Corpus::Table => scan::table(self, base, env),
-            Corpus::Synth => Ok(synth::found(self).into_iter().collect()),
-        }
+        let Some(adapter) = self.corpus.adapter(&self.corpus.source_paths(base)) else {
+            unreachable!("`check` asked for what `{}` needs", self.spec.word)
+        };
+        scan::scan(self, &*adapter, env)
     }
 
     fn source_paths(&self, base: &Path) -> Vec<PathBuf> {
-        let resolve = |path: &Option<PathSetting>| path.as_ref().map(|path| path.resolve(base));
-        match self.corpus {
-            Corpus::Folder => resolve(&self.root).into_iter().collect(),
-            Corpus::Table => {
-                let file = resolve(&self.file);
-                let folder = || file.as_deref().and_then(Path::parent).map(Path::to_owned);
-                let root = resolve(&self.root).or_else(folder);
-                file.clone().into_iter().chain(root).collect()
-            }
-            Corpus::Synth => Vec::new(),
-        }
+        self.corpus.source_paths(base)
     }
 
     fn watched_paths(&self, base: &Path) -> Vec<PathBuf> {
-        let mut places = self.source_paths(base);
-        // Files whose digests the table states are not looked at.
-        if self.corpus == Corpus::Table && self.digest.is_some() {
-            places.truncate(1);
-        }
-        places
+        self.corpus.watched_paths(base)
     }
 
     fn render<'s>(self, cx: &Context<'s>, input: Input<'s, Found>) -> StageOutput<'s, Track> {
@@ -198,7 +93,7 @@ impl Stage for Ingest {
             true => Either::One(ingest.track(found, content, bytes)),
             false => Either::Other(ingest.track(found, content, bytes)),
         });
-        let (dataset, env, stage) = (self.dataset(), cx.env.clone(), cx.stage.to_string());
+        let (dataset, env, stage) = (self.dataset().to_owned(), cx.env.clone(), cx.stage.to_string());
         let unusable = others.flat_map(move |found| {
             let id = format!("{dataset}/{}", found.key);
             match found.origin {

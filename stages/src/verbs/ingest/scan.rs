@@ -4,7 +4,7 @@
 //! is trusted only if it was stored when ctime was more than two seconds older than the reading: a
 //! file that changes within a tick of the clock cannot hide.
 
-use super::Ingest;
+use super::settings::Ingest;
 use crate::{
     flow::Env,
     rows::scan::{Part, Scan},
@@ -13,17 +13,19 @@ use crate::{
 use datasets::{
     Digest, Key,
     audio::tags::{self, Tags},
-    corpus::{self, Entry, Member, Oddity, Table, TableOptions},
+    corpus::{Adapter, Entry, Member},
     row::{Found, Labels, Origin},
     store::{Memo, StoreError},
 };
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
+    collections::BTreeMap,
     fs::{self, Metadata},
     io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -33,49 +35,25 @@ const REST: i128 = 2_000_000_000;
 /// Files are read so many at a time: what is known of them is packed before the next are read.
 const AT_ONCE: usize = 4096;
 
-pub(super) fn folder(ingest: &Ingest, base: &Path, env: &Env) -> Result<Scan, SourceError> {
-    let Some(root) = &ingest.root else { unreachable!("`check` asked for a root") };
-    let root = root.resolve(base);
-    let scan = corpus::scan(&root).map_err(|e| SourceError::Unreadable(e.to_string()))?;
-    let read = in_parts(ingest, scan.entries, env)?;
-    // What is odd about a folder is a row too, unless the file itself is there and stands for it.
-    let odd = scan.complaints.into_iter().filter(|c| c.oddity != Oddity::DuplicateKey).map(|complaint| {
-        let unreadable = complaint.oddity == Oddity::UnreadableFolder;
-        let origin = match unreadable {
-            true => Origin::Unreadable(complaint.sentence),
-            false => Origin::Unusable(complaint.oddity.code().into(), complaint.sentence),
-        };
-        Found { key: complaint.key, origin, shared: false, license: None, labels: Labels::default() }
-    });
-    Ok(whole(read, odd, env))
-}
+/// Some of a corpus, as it was listed: files whose digests are stated, packed, and files that are to be read.
+type Listed = (Result<(Part, Vec<Place>), StoreError>, Vec<Entry>);
 
-pub(super) fn table(ingest: &Ingest, base: &Path, env: &Env) -> Result<Scan, SourceError> {
-    let Some(file) = &ingest.file else { unreachable!("`check` asked for a file") };
-    let options = TableOptions {
-        path: ingest.path.clone(),
-        columns: ingest.columns.clone(),
-        digest: ingest.digest.clone(),
-        root: ingest.root.as_ref().map(|root| root.resolve(base)),
-    };
-    // Files are read when the whole table is known to be one.
-    let read = Table::each(&file.resolve(base), &options, |entries| {
+/// Lists a corpus, and reads the digests and tags of its files.
+pub(super) fn scan(ingest: &Ingest, corpus: &dyn Adapter, env: &Env) -> Result<Scan, SourceError> {
+    let listed: Mutex<BTreeMap<usize, Listed>> = Mutex::default();
+    // Files are read when the whole corpus is known to be one.
+    let take = |number: usize, entries: Vec<Entry>| {
         let (stated, rest): (Vec<Entry>, Vec<Entry>) = entries.into_iter().partition(|entry| entry.digest.is_some());
         let stated = stated.into_iter().map(|entry| one(ingest, entry, env));
-        (stated.collect::<Result<Vec<_>, StoreError>>().map(packed), rest)
-    });
-    let (read, errors) = read.map_err(|e| SourceError::Unreadable(e.to_string()))?;
-    let (stated, rest): (Vec<_>, Vec<Vec<Entry>>) = read.into_iter().unzip();
+        let stated = stated.collect::<Result<Vec<_>, StoreError>>().map(packed);
+        listed.lock().unwrap_or_else(PoisonError::into_inner).insert(number, (stated, rest));
+    };
+    let odd = corpus.scan(&take).map_err(|e| SourceError::Unreadable(e.to_string()))?;
+    let listed = listed.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let (stated, rest): (Vec<_>, Vec<Vec<Entry>>) = listed.into_values().unzip();
     let mut read = stated.into_iter().collect::<Result<Vec<_>, StoreError>>()?;
     read.extend(in_parts(ingest, rest.into_iter().flatten().collect(), env)?);
-    let odd = errors.into_iter().map(|wrong| Found {
-        key: format!("row {}", wrong.row),
-        origin: Origin::Unusable("unusable-row".into(), wrong.reason),
-        shared: false,
-        license: None,
-        labels: Labels::default(),
-    });
-    Ok(whole(read, odd, env))
+    Ok(whole(read, odd.into_iter(), env))
 }
 
 /// Reads files' digests and tags, in parallel.
@@ -115,20 +93,8 @@ fn whole(read: Vec<(Part, Vec<Place>)>, odd: impl Iterator<Item = Found>, env: &
 type Place = (Digest, PathBuf);
 
 fn one(ingest: &Ingest, entry: Entry, env: &Env) -> Result<(Found, Option<Place>), StoreError> {
-    let Entry { key, path, metadata, digest } = entry;
-    let mut found = Found {
-        key,
-        origin: Origin::Unreadable(String::new()),
-        shared: false,
-        license: metadata.license,
-        labels: Labels {
-            title: metadata.title,
-            artist: metadata.artist,
-            genre: metadata.genre,
-            source: metadata.source,
-            extra: metadata.extra,
-        },
-    };
+    let Entry { key, path, license, labels, digest } = entry;
+    let mut found = Found { license, labels, ..Found::bare(key, Origin::Unreadable(String::new())) };
     // The table's word is taken until the file is decoded, which reads it and finds out.
     if let Some(stated) = digest {
         let content = Digest(stated);
@@ -143,13 +109,9 @@ fn one(ingest: &Ingest, entry: Entry, env: &Env) -> Result<(Found, Option<Place>
         }
     };
     let (tags, noted) = tags_of(&path, &content, env);
-    let Labels { title, artist, genre, source, .. } = &mut found.labels;
-    for (label, tag) in [(title, tags.title), (artist, tags.artist), (genre, tags.genre), (source, tags.url)] {
-        if label.is_none() {
-            *label = tag;
-        }
-    }
-    found.license = found.license.or(tags.license);
+    let Remembered { title, artist, genre, license, url } = tags;
+    found.labels.fill_from(&Labels { title, artist, genre, source: url, ..Labels::default() });
+    found.license = found.license.or(license);
     found.origin = Origin::File { content, bytes };
     // The store keeps nothing of a track that is withdrawn: its file is read again each time.
     if !withdrawn(ingest, &found, content, bytes, env) {

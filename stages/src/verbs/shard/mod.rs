@@ -22,7 +22,7 @@ use datasets::{
     codes::unpack,
     effect::{Effect, Fault, Load},
     row::{self, Codes, shard_id},
-    shard::{ShardMeta, ShardRow, view, write},
+    shard::{self, ShardMeta, ShardRow, view, write},
 };
 use place::{BITS, WHOLE, leaf};
 use serde::{Deserialize, Serialize};
@@ -98,10 +98,7 @@ fn shard_row(codes: &Codes, levels: Vec<Vec<u16>>) -> ShardRow {
         rate: track.chain.as_ref().map_or(0, |chain| chain.rate),
         license: track.license.clone().unwrap_or_else(|| "NOASSERTION".to_owned()),
         attribution: track.labels.attribution(),
-        artist: track.labels.artist.clone(),
-        title: track.labels.title.clone(),
-        genre: track.labels.genre.clone(),
-        source: track.labels.source.clone(),
+        labels: track.labels.clone(),
         content: track.content.0,
         samples: track.recording.as_ref().map_or([0; 32], |recording| recording.samples.0),
         codec: codes.codec.0,
@@ -119,14 +116,18 @@ impl Effect for Pack {
         let add = |key: Key, codes: &Codes| {
             let row = shard_row(codes, Vec::new());
             let texts =
-                [Some(&row.track), Some(&row.clip), Some(&row.split), Some(&row.license), Some(&row.attribution)];
-            let labels = [row.artist.as_ref(), row.title.as_ref(), row.genre.as_ref(), row.source.as_ref()];
+                [&row.track, &row.clip, &row.split, &row.license, &row.attribution].map(|text| Some(text.as_str()));
+            let labels = shard::LABELS.map(|name| row.labels.get(name));
             let key = texts.into_iter().chain(labels).fold(key, |key, text| match text {
                 Some(text) => key.number(1).text(text),
                 None => key.number(0),
             });
             let shape = codes.hops.iter().chain(&codes.codewords).fold(key, |key, n| key.number((*n).into()));
-            shape.number(row.rate.into()).bytes(&row.content).bytes(&row.samples).bytes(&row.codec).digest(&codes.blob)
+            let key = shape.number(row.rate.into()).bytes(&row.content).bytes(&row.samples).bytes(&row.codec);
+            let (key, own) = (key.digest(&codes.blob), &row.labels.extra);
+            // A row without columns of its own has the key that it had before there were any; 2 is where no row begins.
+            let start = if own.is_empty() { key } else { key.number(2).number(own.len() as u64) };
+            own.iter().fold(start, |key, (column, text)| key.text(column).text(text))
         };
         contents.rows.iter().fold(start, add).finish()
     }
