@@ -83,30 +83,12 @@ pub fn table<N: AsRef<str>>(columns: &[(N, Column)], out: &mut (impl Write + Sen
     Ok(())
 }
 
-/// Writes columns of words that come in parts, each part in one group of rows.
-///
-/// # Errors
-/// Parts whose columns differ in length, and whatever `out` fails with.
-pub fn texts_table<const N: usize>(
-    names: &[&str; N],
-    parts: impl Iterator<Item = [ArrayRef; N]>,
-    out: &mut (impl Write + Send),
-) -> Result<(), ShardError> {
-    let schema =
-        Arc::new(Schema::new(names.iter().map(|name| Field::new(*name, DataType::Utf8, false)).collect::<Vec<_>>()));
-    let mut writer = writer(&schema, out)?;
-    for part in parts {
-        let batch = RecordBatch::try_new(schema.clone(), part.into())?;
-        if batch.num_rows() > 0 {
-            writer.write(&batch)?;
-            writer.flush()?;
-        }
-    }
-    writer.close()?;
-    Ok(())
+/// The schema of columns of words.
+pub(super) fn texts_schema<const N: usize>(names: &[&str; N]) -> Arc<Schema> {
+    Arc::new(Schema::new(names.iter().map(|name| Field::new(*name, DataType::Utf8, false)).collect::<Vec<_>>()))
 }
 
-fn writer<W: Write + Send>(schema: &Arc<Schema>, out: W) -> Result<ArrowWriter<W>, ShardError> {
+pub(super) fn writer<W: Write + Send>(schema: &Arc<Schema>, out: W) -> Result<ArrowWriter<W>, ShardError> {
     let options = ArrowWriterOptions::new()
         .with_properties(properties(schema, BTreeMap::new())?.build())
         .with_skip_arrow_metadata(true);

@@ -1,7 +1,11 @@
 //! The tracks of a run as a Parquet table, one row a track: what two runs are compared by, and what a list of a corpus
 //! is made from.
 
-use crate::{row::TrackView, shard::ShardError, tables::texts_table};
+use crate::{
+    row::TrackView,
+    shard::ShardError,
+    tables::groups::{Earlier, Encoder, Group, TextsWriter},
+};
 use arrow::array::{Array, ArrayRef, RecordBatch, StringArray, StringBuilder};
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -96,16 +100,44 @@ impl<'l> FromIterator<&'l Listed> for Rows {
     }
 }
 
+/// The table under way.
+pub type Writer = TextsWriter<{ FIELDS.len() }>;
+
+/// Begins a table.
+///
+/// # Errors
+/// What Parquet says.
+pub fn writer() -> Result<Writer, ShardError> {
+    Writer::new(&FIELDS.map(|(name, _)| name))
+}
+
+impl Rows {
+    /// Encodes the rows as one group of a table; `None` if there are none.
+    ///
+    /// # Errors
+    /// What Parquet says.
+    pub fn encoded(mut self, encoder: Encoder<'_>) -> Result<Option<Group>, ShardError> {
+        encoder.encode(&self.0.each_mut().map(|column| Arc::new(column.finish()) as ArrayRef))
+    }
+}
+
 /// The table's bytes, of rows in parts, each of which is written before the next is asked for; equal parts give equal bytes.
 ///
 /// # Errors
 /// What Parquet says.
 pub fn write(parts: impl IntoIterator<Item = Rows>) -> Result<Vec<u8>, ShardError> {
-    let arrays =
-        parts.into_iter().map(|mut part| part.0.each_mut().map(|column| Arc::new(column.finish()) as ArrayRef));
-    let mut bytes = Vec::new();
-    texts_table(&FIELDS.map(|(name, _)| name), arrays, &mut bytes)?;
-    Ok(bytes)
+    let mut table = writer()?;
+    for part in parts {
+        if let Some(group) = part.encoded(table.encoder())? {
+            table.push(group)?;
+        }
+    }
+    table.finish()
+}
+
+/// The list that an earlier run wrote; `None` if the bytes are none.
+pub fn earlier(bytes: Vec<u8>) -> Option<Earlier> {
+    Earlier::read(bytes)
 }
 
 /// Reads what [`write`] wrote.
@@ -148,6 +180,7 @@ mod tests {
     use crate::{
         Digest,
         row::{Labels, Recording, Track},
+        tables::{Column, table},
     };
 
     #[test]
@@ -178,6 +211,34 @@ mod tests {
     }
 
     #[test]
+    fn a_group_copied_from_an_earlier_table_gives_the_same_bytes() {
+        let track = |n: usize| Listed {
+            track: format!("folder/{n:05}.wav"),
+            content: format!("{:064x}", n * n * 7919),
+            artist: format!("artist {}", n % 37),
+            ..Listed::default()
+        };
+        let tracks: Vec<Listed> = (0..30_000).map(track).collect();
+        let mut changed = tracks.clone();
+        changed[15_000].license = "CC0-1.0".into();
+        let parts = |tracks: &[Listed]| tracks.chunks(10_000).map(|part| part.iter().collect()).collect::<Vec<Rows>>();
+        let before = earlier(write(parts(&tracks)).expect("written")).expect("a table");
+        assert_eq!(before.groups(), 3);
+        let mut list = writer().expect("begun");
+        list.copy(&before, 0).expect("copied");
+        let middle: Rows = changed[10_000..20_000].iter().collect();
+        let group = middle.encoded(list.encoder()).expect("encoded").expect("rows");
+        list.push(group).expect("appended");
+        list.copy(&before, 2).expect("copied");
+        assert!(list.copy(&before, 3).is_err());
+        let mut again = writer().expect("begun");
+        (0..3).for_each(|index| again.copy(&before, index).expect("copied"));
+        assert!(again.finish().expect("written") == write(parts(&tracks)).expect("written"));
+        assert!(list.finish().is_ok_and(|bytes| bytes == write(parts(&changed)).expect("written")));
+        assert!(earlier(b"PAR1".to_vec()).is_none());
+    }
+
+    #[test]
     fn goes_both_ways() {
         let track = |n: usize| Listed {
             track: format!("folder/{n}.wav"),
@@ -194,6 +255,11 @@ mod tests {
         assert_eq!(read(&written(&[&tracks[..1], &tracks[1..]])).expect("read"), tracks);
         assert_eq!((read(&written(&[])).expect("read"), read(&written(&[&[]])).expect("read")), (vec![], vec![]));
         assert!(read(b"PAR1").is_err());
+        // As the engine's own writer writes it.
+        let column = |of: fn(&Listed) -> &String| Column::Text(tracks.iter().map(|track| of(track).clone()).collect());
+        let mut plain = Vec::new();
+        table(&FIELDS.map(|(name, of)| (name, column(of))), &mut plain).expect("written");
+        assert_eq!(plain, bytes);
         assert_eq!(tracks[0].differences(&tracks[1]), ["content", "title"]);
     }
 }

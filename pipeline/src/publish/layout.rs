@@ -1,16 +1,9 @@
 //! Where the files of a run lie in its tree: `codes/`, `model/`, `audio/`; of a sweep, what differs between points below
 //! a folder for each point, such as `audio/top_p=0.9/`.
 
-use crate::{dataflow::outcome::Outcome, error::Error, plan::Plan, record::sweep_table::Results};
-use datasets::{Digest, Key, store::Store, tables::tracks};
-use rayon::prelude::*;
-use stages::{
-    rows::{
-        AnyRow, Kind,
-        kept::{Corpus, Kept},
-    },
-    stage::Cardinality,
-};
+use crate::{dataflow::outcome::Outcome, error::Error, plan::Plan, publish::tracks, record::sweep_table::Results};
+use datasets::{Digest, store::Store};
+use stages::rows::{AnyRow, Kind, kept::Corpus};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -77,7 +70,7 @@ pub fn files(
     for part in parts(plan) {
         files.extend(part.files(outcome));
     }
-    files.insert("tracks.parquet".into(), list(plan, outcome, corpus, store)?);
+    files.insert("tracks.parquet".into(), tracks::list(plan, outcome, corpus, store)?);
     if let Some(results) = results {
         let table = results.parquet().map_err(|e| Error::Bug(format!("the results cannot be written: {e}")))?;
         files.insert("results.csv".into(), store.put(results.csv().as_bytes())?);
@@ -129,38 +122,6 @@ pub(crate) fn of(rows: &[AnyRow]) -> BTreeMap<PathBuf, Digest> {
         }
     }
     files
-}
-
-/// So many tracks of the list are one group of rows.
-const PART: usize = 1 << 17;
-
-/// The list of tracks, written where it is not there yet.
-pub(crate) fn list(plan: &Plan, outcome: &Outcome, corpus: &Corpus<'_>, store: &Store) -> Result<Digest, Error> {
-    // The rows of sources have the words that a `license` reads.
-    let sources =
-        plan.stages.iter().zip(&outcome.stages).filter(|(stage, _)| stage.entry.cardinality == Cardinality::Source);
-    let sources: Vec<&Kept> = sources.map(|(_, own)| &own.kept).collect();
-    let said = Corpus::of(sources);
-    let key = Key::new("tracks.parquet").number(3).digest(&corpus.digest()).digest(&said.digest()).finish();
-    let known = store.receipt(&key).and_then(|bytes| Some(Digest(bytes.as_ref().try_into().ok()?)));
-    if let Some(known) = known.filter(|known| store.has(known)) {
-        return Ok(known);
-    }
-    let part = |first: usize| {
-        let mut rows = tracks::Rows::default();
-        for (track, source) in corpus.beside(first..corpus.len().min(first + PART), &said) {
-            rows.push(&track, source.and_then(|source| source.license));
-        }
-        rows
-    };
-    let firsts: Vec<usize> = (0..corpus.len()).step_by(PART).collect();
-    // As many as there are threads: not all of a large corpus at once.
-    let several = |firsts: &[usize]| firsts.par_iter().map(|first| part(*first)).collect::<Vec<_>>();
-    let parts = firsts.chunks(rayon::current_num_threads().max(1)).flat_map(several);
-    let bytes = tracks::write(parts).map_err(|e| Error::Bug(format!("the tracks cannot be listed: {e}")))?;
-    let digest = store.put(&bytes)?;
-    store.remember_with(key, &[digest], &digest.0)?;
-    Ok(digest)
 }
 
 /// Each shard's view by its id; at a point of a sweep below the point's name.

@@ -7,6 +7,7 @@ pub mod publication;
 pub mod root;
 pub mod run_json;
 pub mod timing;
+pub mod tracks;
 pub mod withdrawal;
 
 use crate::record::sweep_table;
@@ -47,7 +48,7 @@ const QUARANTINE: &str = "quarantine.tsv";
 /// When the store refuses, or a source of the report's sounds is gone.
 pub fn publish(run: &Run<'_>) -> Result<Published, Error> {
     let store = &run.env.store;
-    let name = format!("{}-{}", run.plan.name, run.id.short(12));
+    let name = run.name();
     let folder = store.runs().join(&name);
     let scores = scores::scores(run.plan, run.outcome);
     let results = sweep_table::results(run.plan, &scores);

@@ -56,10 +56,11 @@ pub(crate) fn finish(
     let summary = Summary::of(plan, &outcome, &history.changes(&next));
     // Of a large corpus it takes as much as the next one.
     drop(history);
-    let published = publish::publish(&publication::Run {
+    let corpus = corpus(&outcome);
+    let run = publication::Run {
         plan,
         outcome: &outcome,
-        corpus: &corpus(&outcome),
+        corpus: &corpus,
         env,
         id,
         summary: &summary,
@@ -67,11 +68,16 @@ pub(crate) fn finish(
         workers: options.workers,
         processes: options.seat.as_ref().map_or(1, Seat::processes),
         started,
-    })?;
+    };
+    // What the run's root holds is made while the tree is written.
+    let rooted = env.store.root_of(&run.name())?.is_some();
+    let (published, made) =
+        rayon::join(|| publish::publish(&run), || (!rooted).then(|| root::members(plan, &outcome, &withdrawn)));
+    let published = published?;
     let settled = Settled::of(settled, &outcome, &published, &summary);
     next.record(&env.store, &plan.name, &published.run, settled)?;
     let locked = write_lock(plan, &outcome, lock, &env.store)?;
-    root::record(&env.store, plan, &outcome, &withdrawn, &published.run, published.known)?;
+    root::record(&env.store, plan, &outcome, &withdrawn, &published.run, published.known, made)?;
     env.store.flush()?;
     // Millions of rows take a second to be freed, and nobody waits for it.
     std::thread::spawn(move || drop(outcome));
