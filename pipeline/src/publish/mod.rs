@@ -19,7 +19,7 @@ use crate::{
         run_json::record,
         timing::{timing, write_timing},
     },
-    record::{published::Published, scores, summary::Summary},
+    record::{kinds, published::Published, summary::Summary},
     report::{self, attribution_md, html},
 };
 use datasets::{
@@ -50,7 +50,7 @@ pub fn publish(run: &Run<'_>) -> Result<Published, Error> {
     let store = &run.env.store;
     let name = run.name();
     let folder = store.runs().join(&name);
-    let scores = scores::scores(run.plan, run.outcome);
+    let scores = kinds::scores(run.plan, run.outcome);
     let results = sweep_table::results(run.plan, &scores);
     let (files, works) = rayon::join(
         || layout::files(run.plan, run.outcome, run.corpus, results.as_ref(), store),

@@ -3,7 +3,7 @@
 use crate::{
     publish::{layout, publication::Run},
     record::scores::Score,
-    record::{Line, Record, made},
+    record::{Line, Record, kinds},
 };
 use datasets::Digest;
 use serde_json::{Value, json};
@@ -44,7 +44,7 @@ pub(crate) fn record(run: &Run<'_>, name: &str, files: &BTreeMap<PathBuf, Digest
         dropped: dropped.collect(),
         files: files.iter().map(|(path, digest)| (path.display().to_string(), digest)).collect(),
         format: 2,
-        made: json!(made::made(run.plan, run.outcome)),
+        made: json!(kinds::made(run.plan, run.outcome)),
         name: &run.plan.name,
         numerics: datasets::effect::numerics(),
         refrain: env!("CARGO_PKG_VERSION"),

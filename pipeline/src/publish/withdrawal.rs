@@ -4,11 +4,11 @@
 //! is every song that was made from it. The store remembers taints with the models: once the old runs are cleaned up,
 //! nothing else in it knows what the samples were of.
 
-use crate::{dataflow::outcome::Outcome, plan::Plan};
+use crate::{dataflow::outcome::Outcome, plan::Plan, record::kinds};
 use datasets::{
     Digest, Key,
     corpus::{Member, Name, OptOut, Withdrawal},
-    row::{Audio, Dropped, Track},
+    row::{Dropped, Track},
     store::{Recorded, Store, StoreError},
 };
 use rayon::prelude::*;
@@ -202,35 +202,30 @@ fn tainted<'l>(
     find: &dyn Fn(&Member) -> Option<&'l Withdrawal>,
 ) -> Result<Vec<Tainted>, StoreError> {
     let mut tainted: Vec<Tainted> = Vec::new();
-    for (stage, own) in plan.stages.iter().zip(&outcome.stages) {
-        for row in &own.kept.made() {
-            let Some((model, lineage)) = lineage::of(store, row)? else { continue };
-            let key = taint(&model);
-            let known: Taints =
-                store.receipt(&key).and_then(|bytes| postcard::from_bytes(&bytes).ok()).unwrap_or_default();
-            let mut all = known.clone();
-            for (member, tombstone) in lineage.iter().filter_map(|sound| samples.get(&Name::digest(sound))) {
-                all.insert(member.clone(), tombstone.clone());
-            }
-            if all != known
-                && let Ok(bytes) = postcard::to_stdvec(&all)
-            {
-                store.remember_with(key, &[model], &bytes)?;
-            }
-            // Only what these lists withdraw: another manifest may have other lists.
-            let named = |(member, tombstone): (Member, Tombstone)| Some(Tombstone::new(&tombstone.id, find(&member)?));
-            let withdrawn: BTreeSet<Tombstone> = all.into_iter().filter_map(named).collect();
-            if !withdrawn.is_empty() {
-                let withdrawn = withdrawn.into_iter().collect();
-                tainted.push(Tainted { stage: stage.name.clone(), model, withdrawn, songs: Vec::new() });
-            }
+    for (stage, product) in kinds::models(plan, outcome) {
+        let (model, lineage) = (product.digest, lineage::of(store, &product.digest, &product.lineage)?);
+        let key = taint(&model);
+        let known: Taints = store.receipt(&key).and_then(|bytes| postcard::from_bytes(&bytes).ok()).unwrap_or_default();
+        let mut all = known.clone();
+        for (member, tombstone) in lineage.iter().filter_map(|sound| samples.get(&Name::digest(sound))) {
+            all.insert(member.clone(), tombstone.clone());
+        }
+        if all != known
+            && let Ok(bytes) = postcard::to_stdvec(&all)
+        {
+            store.remember_with(key, &[model], &bytes)?;
+        }
+        // Only what these lists withdraw: another manifest may have other lists.
+        let named = |(member, tombstone): (Member, Tombstone)| Some(Tombstone::new(&tombstone.id, find(&member)?));
+        let withdrawn: BTreeSet<Tombstone> = all.into_iter().filter_map(named).collect();
+        if !withdrawn.is_empty() {
+            let withdrawn = withdrawn.into_iter().collect();
+            tainted.push(Tainted { stage: stage.name.clone(), model, withdrawn, songs: Vec::new() });
         }
     }
-    for (stage, own) in plan.stages.iter().zip(&outcome.stages) {
-        for song in own.kept.rows::<Audio>() {
-            for model in tainted.iter_mut().filter(|t| song.codec == t.model || song.priors.contains(&t.model)) {
-                model.songs.push(format!("{}/{}", stage.name, song.name));
-            }
+    for (stage, song) in kinds::songs(plan, outcome) {
+        for model in tainted.iter_mut().filter(|t| song.models.contains(&t.model)) {
+            model.songs.push(format!("{}/{}", stage.name, song.title));
         }
     }
     Ok(tainted)

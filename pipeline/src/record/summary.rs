@@ -1,7 +1,7 @@
 //! What a run says of itself when it is done: the same on screen, as an event, and in `timing.json`.
 
 use crate::record::sweep_table;
-use crate::{dataflow::outcome::Outcome, plan::Plan, record::scores, report::sweep};
+use crate::{dataflow::outcome::Outcome, plan::Plan, record::kinds, report::sweep};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fmt::Write as _};
@@ -67,7 +67,7 @@ impl Summary {
             }
         });
         let stages = stages.collect();
-        let scores = scores::scores(plan, outcome);
+        let scores = kinds::scores(plan, outcome);
         let results = sweep_table::results(plan, &scores).filter(|results| !results.scores.is_empty());
         Summary { stages, results: results.map_or_else(String::new, |results| sweep::text(&results.view())) }
     }

@@ -8,13 +8,12 @@ use crate::{
         self, publication, root,
         withdrawal::{self},
     },
-    record::{corpus::corpus, history::History, lockfile::Lock, settled::Settled, summary::Summary},
+    record::{corpus::corpus, history::History, kinds, lockfile::Lock, settled::Settled, summary::Summary},
     run::{conservation, failure::failure, finished::Finished, guard, inputs::Facts, prepare::Options},
 };
 use datasets::{Digest, Key, store::Store};
 use stages::{
     flow::{Env, Event},
-    rows::AnyRow,
     stage::Refresh,
 };
 use std::{path::PathBuf, time::Instant};
@@ -115,13 +114,9 @@ pub(crate) fn run_id(plan: &Plan, inputs: &Digest, outcome: &Outcome) -> Digest 
 /// The weights of each stage whose weights are pinned, now or by this run: the run that trains them and the next one,
 /// which finds them in the lock, are the same run.
 pub(crate) fn pinned<'a>(plan: &'a Plan, outcome: &'a Outcome) -> impl Iterator<Item = (&'a PlannedStage, Digest)> {
-    plan.stages.iter().zip(&outcome.stages).filter_map(|(stage, own)| match own.kept.made().first() {
-        Some(AnyRow::Weights(weights)) if stage.ready.refresh() == Some(Refresh::Pinned) => {
-            Some((stage, weights.digest))
-        }
-        Some(AnyRow::Prior(prior)) if stage.ready.refresh() == Some(Refresh::Pinned) => Some((stage, prior.digest)),
-        _ => None,
-    })
+    let pinned = plan.stages.iter().zip(&outcome.stages);
+    let pinned = pinned.filter(|(stage, _)| stage.ready.refresh() == Some(Refresh::Pinned));
+    pinned.filter_map(|(stage, own)| Some((stage, kinds::of(own.kept.made().first()?).pin()?)))
 }
 
 pub(crate) fn write_lock(

@@ -125,9 +125,9 @@ impl<'o> AllCodes<'o> {
     }
 
     fn iter(&self) -> impl Iterator<Item = Codes> + '_ {
-        self.0.iter().filter_map(|(kept, index)| match kept.get(*index) {
-            AnyRow::Codes(codes) => Some(codes),
-            _ => None,
+        self.0.iter().filter_map(|(kept, index)| {
+            let AnyRow::Codes(codes) = kept.get(*index) else { return None };
+            Some(codes)
         })
     }
 
@@ -206,7 +206,7 @@ fn in_numbers(corpus: &Corpus<'_>) -> CorpusView {
 /// # Errors
 /// When an object is missing from the store.
 pub fn attribution<'r>(run: &Run<'r>) -> Result<Vec<Attribution<'r>>, Error> {
-    let lineage = songs::lineage(run.outcome, run.env)?;
+    let lineage = songs::lineage(run.plan, run.outcome, run.env)?;
     let work = |track: TrackView<'r>| Attribution {
         title: track.labels.title.unwrap_or(track.id).into(),
         artist: track.labels.artist.unwrap_or_default().into(),
