@@ -262,3 +262,66 @@ pub fn members(kept: &Kept) -> usize {
         made => made.iter().map(|row| of(row).members()).sum(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digest(text: &str) -> Digest {
+        Digest::of(text.as_bytes())
+    }
+
+    fn codec(text: &str, curves: Option<&str>) -> AnyRow {
+        let (hops, codewords) = (vec![8], vec![512]);
+        AnyRow::Weights(Weights {
+            digest: digest(text),
+            rate: 22_050,
+            hops,
+            codewords,
+            curves: curves.map(digest),
+            lineage: Some(digest("lineage")),
+        })
+    }
+
+    fn song(name: &str, file: &str) -> AnyRow {
+        AnyRow::Audio(Audio {
+            name: name.into(),
+            file: digest(file),
+            frames: 1,
+            rate: 22_050,
+            genre: None,
+            seed: digest("seed"),
+            codec: digest("a"),
+            priors: vec![digest("p")],
+            lineage: vec![digest("lineage")],
+        })
+    }
+
+    #[test]
+    fn files_of_one_name_are_told_apart_by_their_digests() {
+        let rows = [codec("a", Some("curves")), codec("b", None), song("x/1", "s"), song("x/1", "s"), song("x/1", "t")];
+        let all = files(&rows);
+        let paths: BTreeMap<String, Digest> =
+            all.into_iter().map(|(path, digest)| (path.display().to_string(), digest)).collect();
+        let other = |name: &str, text: &str, end: &str| format!("{name}-{}.{end}", digest(text).short(12));
+        let expected = [
+            ("model/codec.safetensors".to_owned(), digest("a")),
+            ("model/codec-curves.parquet".to_owned(), digest("curves")),
+            (other("model/codec", "b", "safetensors"), digest("b")),
+            ("audio/x_1.wav".to_owned(), digest("s")),
+            (other("audio/x_1", "t", "wav"), digest("t")),
+        ];
+        assert_eq!(paths, BTreeMap::from(expected));
+    }
+
+    #[test]
+    fn models_are_pinned_and_songs_name_their_models() {
+        let (codec, song) = (codec("a", None), song("1", "s"));
+        let product = |row: &AnyRow| of(row).product().expect("a product");
+        assert_eq!((of(&codec).pin(), of(&song).pin()), (Some(digest("a")), None));
+        assert_eq!((product(&codec).kind, product(&codec).model, product(&codec).lineage.len()), ("codec", true, 1));
+        assert_eq!((product(&song).kind, product(&song).model), ("song", false));
+        assert_eq!(product(&song).models, [digest("a"), digest("p")]);
+        assert!(is_model(Kind::Weights) && is_model(Kind::Prior) && !is_model(Kind::Audio) && !is_model(Kind::Track));
+    }
+}
