@@ -88,22 +88,13 @@ impl Decoder {
         Ok(self.coder.get_or_init(|| Arc::new(coder)).clone())
     }
 
-    /// The sound of the first `frames` frames of a level's codes, remembered as an object of the store.
+    /// The sound of the first `frames` frames of a level's codes, kept in the cache of decoded samples.
     ///
     /// # Errors
     /// When the codes are missing or not the codec's.
     pub fn sound(&self, env: &Env, codes: &Codes, level: usize, frames: u64) -> Result<Vec<f32>, Fault> {
         let key = key("sound").digest(&self.digest).digest(&codes.blob).number(level as u64).number(frames).finish();
-        let known = env.store.receipt(&key).and_then(|bytes| Some(Digest(bytes.as_ref().try_into().ok()?)));
-        if let Some(bytes) = known.and_then(|object| env.store.get(&object).ok()) {
-            let (samples, _) = bytes.as_chunks::<4>();
-            return Ok(samples.iter().map(|sample| f32::from_le_bytes(*sample)).collect());
-        }
-        let samples = self.decode(env, codes, level, frames)?;
-        let bytes: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
-        let object = env.store.put(&bytes)?;
-        env.store.remember_with(key, &[object], &object.0)?;
-        Ok(samples)
+        pcm::cached(env, &key, || self.decode(env, codes, level, frames))
     }
 
     fn decode(&self, env: &Env, codes: &Codes, level: usize, frames: u64) -> Result<Vec<f32>, Fault> {
