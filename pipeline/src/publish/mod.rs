@@ -120,9 +120,11 @@ fn fill(
         }
         link(&store.path(digest), &target)?;
     }
-    let (page, works) = rayon::join(|| html(report), || attribution_md(report));
-    write_atomic(&temp.join("report.html"), page.as_bytes())?;
-    write_atomic(&temp.join("ATTRIBUTION.md"), works.as_bytes())?;
+    let (page, works) = rayon::join(
+        || write_atomic(&temp.join("report.html"), html(report).as_bytes()),
+        || write_atomic(&temp.join("ATTRIBUTION.md"), attribution_md(report).as_bytes()),
+    );
+    page.and(works)?;
     // In the order of their names, in which the record comes last.
     texts.iter().try_for_each(|(path, text)| write_atomic(&temp.join(path), text.as_bytes()))
 }

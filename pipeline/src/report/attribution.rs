@@ -320,3 +320,66 @@ impl std::fmt::Display for Plain<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXTS: [&str; 14] = [
+        "",
+        "a",
+        "A",
+        "a\0",
+        "ab",
+        "Zz [_",
+        "zz [_",
+        "artist number 1",
+        "Artist number 10",
+        "artist number 100000 and more",
+        "ARTIST number 100000 and less",
+        "\u{c9}mile",
+        "\u{e9}mile",
+        "\u{130}",
+    ];
+
+    #[test]
+    fn texts_are_compared_as_their_lower_case() {
+        for a in TEXTS {
+            for b in TEXTS {
+                assert_eq!(compare(a, b), folded(a).cmp(folded(b)), "{a:?} {b:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn works_are_sorted_by_numbers_as_by_their_texts() {
+        let mut works = Vec::new();
+        for (n, artist) in TEXTS.iter().enumerate() {
+            for title in TEXTS {
+                let license = ["CC0-1.0", " CC0-1.0", "CC-BY-4.0"][(n + title.len()) % 3];
+                let work = Attribution {
+                    title: title.into(),
+                    artist: (*artist).into(),
+                    license: license.into(),
+                    tracks: 1,
+                    ..Attribution::default()
+                };
+                works.extend([work.clone(), work]);
+            }
+        }
+        let mut plain = works.clone();
+        plain.sort_by(order);
+        plain.dedup_by(|work, line| {
+            let same = order(line, work).is_eq();
+            line.tracks += if same { work.tracks } else { 0 };
+            same
+        });
+        works.reverse();
+        let sorted = merged(works);
+        assert!(sorted.is_sorted_by(|a, b| order(a, b).is_lt()));
+        let lines = |works: &[Attribution]| -> Vec<(String, String, u64)> {
+            works.iter().map(|work| (work.artist.to_string(), work.title.to_string(), work.tracks)).collect()
+        };
+        assert_eq!(lines(&sorted), lines(&plain));
+    }
+}
