@@ -3,6 +3,11 @@
 
 mod support;
 
+use datasets::{
+    effect::{Refusal, key},
+    store::{Memo, Store},
+    synth::{self, Synth},
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -159,6 +164,40 @@ fn a_file_that_cannot_be_read() {
             kept.get(Path::new("codes/train/all.parquet"))
         );
     }
+}
+
+#[test]
+fn files_that_are_missing_for_one_cause_are_one_warning() {
+    let place = Place::new();
+    let digest = |n: u32| blake3::hash(&fs::read(place.music().join(format!("t{n}.wav"))).expect("a file")).to_hex();
+    let lost = |n: u32| format!("lost{n:02}.wav,CC0-1.0,{}\n", blake3::hash(&n.to_le_bytes()).to_hex());
+    let there = (0..8).map(|n| format!("t{n}.wav,CC0-1.0,{}\n", digest(n)));
+    let rows: String = (0..40).map(lost).chain(there).collect();
+    let table = place.music().join("all.csv");
+    fs::write(&table, format!("path,license,b3\n{rows}")).expect("a table");
+    let file = format!("stage.tracks.file={}", table.display());
+    let sets =
+        ["--set", "stage.tracks.corpus=table", "--set", &file, "--set", "stage.tracks.digest=b3", "--to", "mono"];
+    let said = place.run(&sets);
+    assert_eq!((said.code, said.count("decoded", "dropped")), (Some(0), 40), "{}", said.err);
+    let warnings: Vec<_> = said.all("warning").collect();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    let cause = "No such file or directory (os error 2)";
+    assert_eq!((&warnings[0]["stage"], &warnings[0]["count"]), (&"decoded".into(), &40.into()));
+    assert_eq!(warnings[0]["cause"], *cause);
+    let example = support::text(&warnings[0]["message"]);
+    assert!(example.starts_with("table/lost00.wav: ") && example.ends_with(cause), "{example}");
+    // The record names each.
+    let record = said.record();
+    let rows = record["dropped"].as_array().expect("rows").iter().filter(|row| row["code"] == "failed");
+    assert_eq!(rows.map(|row| support::text(&row["id"])).collect::<BTreeSet<_>>().len(), 40);
+    // To people it is one line.
+    let mut command = refrain(&["run"]);
+    command.arg(place.path().join("tiny.toml")).args(&place.args).args(sets).arg("--store").arg(place.store());
+    let said = Said::of(&command.output().expect("the binary starts"));
+    let lines: Vec<&str> = said.err.lines().filter(|line| line.starts_with("warning: ")).collect();
+    assert_eq!(lines.len(), 1, "{}", said.err);
+    assert!(lines[0].starts_with(&format!("warning: decoded: {cause}: 40 rows, such as table/lost00.wav: ")));
 }
 
 #[test]
@@ -341,5 +380,34 @@ fn objects_that_are_lost() {
         let said = place.run(&[]);
         assert_eq!(said.code, Some(0), "{}", said.err);
         assert_same("after all objects were lost", &tree(&said.folder()), &whole);
+    }
+}
+
+/// What the store remembers of an effect.
+#[derive(serde::Serialize, serde::Deserialize)]
+enum Remembered {
+    Result(Vec<u8>),
+    Refused(Refusal),
+}
+
+#[test]
+fn a_piece_that_the_renderer_refused_is_a_dropped_row_in_this_run_and_the_next() {
+    let place = Place::empty().with(&["--set", "stage.tracks.corpus=synth", "--set", "stage.tracks.pieces=3"]);
+    let mut place = place.with(&["--set", "stage.tracks.seconds=2", "--to", "free"]);
+    place.args.drain(..2);
+    // As a panic of the renderer leaves it.
+    let store = Store::open(&place.store()).expect("a store");
+    let piece = key("ingest synth", synth::REVISION).number(1).number(3).number(2000).number(1).finish();
+    let refusal = Refusal { code: "panic".into(), why: "the stage panicked: on purpose".into() };
+    Memo::at(piece).put(&store, &Remembered::Refused(refusal), &[]).expect("remembered");
+    drop(store);
+    let name = Synth { pieces: 3, seed: 1, seconds: 2.0 }.piece(1).key;
+    for run in ["first", "next"] {
+        let said = place.run(&[]);
+        assert_eq!(said.code, Some(0), "{run}: {}", said.err);
+        assert_eq!((said.count("tracks", "kept"), said.count("tracks", "dropped")), (2, 1), "{run}");
+        let record = said.record();
+        let dropped = record["dropped"].to_string();
+        assert!(dropped.contains(&format!("synth/{name}")) && dropped.contains("on purpose"), "{run}: {dropped}");
     }
 }

@@ -11,7 +11,10 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use priors::{codes, settings};
-use stages::model::prior::fit::{PriorRecord, PriorSink, fit};
+use stages::model::{
+    prior::fit::{PriorRecord, fit},
+    training::TrainingSink,
+};
 
 /// Takes the time of every step.
 struct Clock {
@@ -20,7 +23,7 @@ struct Clock {
     bits: f64,
 }
 
-impl PriorSink for Clock {
+impl TrainingSink<PriorRecord> for Clock {
     fn step(&mut self, record: &PriorRecord) {
         self.steps.push(self.last.elapsed().as_secs_f64() * 1e3);
         self.last = Instant::now();

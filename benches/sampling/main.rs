@@ -13,12 +13,15 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use priors::{codes, settings};
-use stages::model::prior::fit::{PriorRecord, PriorSink, fit};
 use stages::model::prior::sample::{Draw, SampleError, Sampler, Song};
+use stages::model::{
+    prior::fit::{PriorRecord, fit},
+    training::TrainingSink,
+};
 
 struct Silent;
 
-impl PriorSink for Silent {
+impl TrainingSink<PriorRecord> for Silent {
     fn step(&mut self, _: &PriorRecord) {}
     fn due(&mut self) -> bool {
         false

@@ -4,6 +4,18 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::{fmt, str::FromStr};
 
 /// A BLAKE3 digest: 32 bytes, written as 64 lower-case hexadecimal digits.
+///
+/// ```
+/// use datasets::Digest;
+///
+/// let digest = Digest::of(b"refrain");
+/// assert_eq!(digest.hex().len(), 64);
+/// assert_eq!(digest.hex().parse(), Ok(digest));
+/// // A list of digests is their bytes, one after the other.
+/// let list = Digest::joined([digest, Digest::of(b"")]);
+/// assert_eq!(list.len(), 64);
+/// assert_eq!(Digest::list(&list).next(), Some(digest));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Digest(pub [u8; 32]);
 
@@ -85,6 +97,17 @@ impl<'de> Deserialize<'de> for Digest {
 
 /// Builds the digest of a structured thing. Every part goes in with its length, so that no two
 /// different sequences of parts hash alike.
+///
+/// ```
+/// use datasets::Key;
+///
+/// let key = |title: &str, artist: &str| Key::new("song").text(title).text(artist).number(3).finish();
+/// assert_eq!(key("ab", "c"), key("ab", "c"));
+/// assert_ne!(key("ab", "c"), key("a", "bc"));
+/// // The same parts of another kind of thing.
+/// assert_ne!(key("ab", "c"), Key::new("sound").text("ab").text("c").number(3).finish());
+/// ```
+#[derive(Clone)]
 pub struct Key(blake3::Hasher);
 
 impl Key {

@@ -1,7 +1,39 @@
 //! Heavy work as a memoised effect: what it is keyed by, and how it may end.
 //!
-//! key = blake3(verb, REVISION, settings, input digests, \[seed\], \[numerics\]). An effect's work item holds
-//! only the fields on which its result can depend; how to reach the bytes (paths) is in no key.
+//! # What enters a key
+//!
+//! The outcome of an effect is remembered under a digest of everything on which its bytes can depend, and of nothing
+//! else. Two stages, two runs or two processes that come to one key share one outcome.
+//!
+//! | part | says | is in the key of |
+//! |---|---|---|
+//! | verb and revision | which code: raised whenever the same input would give other bytes, or a default changes | every effect |
+//! | settings | every field that differs from its default, by name, floats by their bits | effects whose result depends on settings that no row shows |
+//! | input digests | which sound, codes, weights: digests of content, in an order that follows from the content | every effect that reads any |
+//! | spans and forms | first frame, frames, rate, channels of a clip | what reads samples |
+//! | labels | title, artist, genre, licence and the like | `shard`, which writes them; `train`, as far as it may condition on them |
+//! | seed | the manifest's seed, the verb, the stage's salt | verbs that draw |
+//! | numerics class | which arithmetic: [`numerics`] | networks, decoders, resamplers |
+//! | versions | which decoder, resampler, embedding | what uses one |
+//!
+//! In no key are paths and times of files, names of stages and manifests, the machine's threads and memory, how many
+//! windows are scored at a time, and settings that only choose rows, such as `split`: what was chosen shows in the rows. A
+//! default is left out, so that a new field leaves every key as it was.
+//!
+//! Inputs are digests of results, not keys of the work that made them. So where a raised revision gives the bytes
+//! that were there before, nothing that comes after it is done again.
+//!
+//! ```
+//! use datasets::{Digest, effect::{key, numerics}};
+//!
+//! let (codec, sound) = (Digest::of(b"weights"), Digest::of(b"samples"));
+//! let encode = |revision, sound: &Digest| key("encode", revision).text(numerics()).digest(&codec).digest(sound).finish();
+//! assert_eq!(encode(1, &sound), encode(1, &sound));
+//! assert_ne!(encode(1, &sound), encode(2, &sound));
+//! assert_ne!(encode(1, &sound), encode(1, &Digest::of(b"other samples")));
+//! ```
+//!
+//! An effect's work item holds only what may enter its key; how to reach the bytes is a hint beside it.
 
 use crate::{Digest, Key, store::StoreError};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};

@@ -3,7 +3,8 @@ use std::io;
 
 use stages::model::codec::{Codec, CodecConfig, LevelConfig};
 use stages::model::cost::{check, cost};
-use stages::model::fit::{Clips, FitError, FitSettings, FitSink, LevelFit, Schedule, StepRecord, fit};
+use stages::model::fit::{Clips, FitSettings, LevelFit, StepRecord, fit};
+use stages::model::training::{Schedule, TrainingError, TrainingSink};
 
 /// Tones with a few partials.
 struct Tones(Vec<Vec<f32>>);
@@ -43,7 +44,7 @@ struct Keep {
     rounds: u64,
 }
 
-impl FitSink for Keep {
+impl TrainingSink<StepRecord> for Keep {
     fn step(&mut self, record: &StepRecord) {
         self.records.push(*record);
     }
@@ -83,7 +84,7 @@ fn settings() -> FitSettings {
     }
 }
 
-fn run(threads: usize, resume: Option<&[u8]>, sink: &mut Keep) -> Result<Vec<u8>, FitError> {
+fn run(threads: usize, resume: Option<&[u8]>, sink: &mut Keep) -> Result<Vec<u8>, TrainingError> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
     pool.install(|| fit(&settings(), [3; 32], &Tones::new(), resume, sink))
 }
@@ -120,7 +121,7 @@ fn learns_and_is_the_same_for_any_threads_and_interruptions() {
 
     // Stopped, it leaves a checkpoint.
     let mut stopped = Keep { last: Some(13), ..Keep::default() };
-    assert!(matches!(run(1, None, &mut stopped), Err(FitError::Stopped(13))));
+    assert!(matches!(run(1, None, &mut stopped), Err(TrainingError::Stopped(13))));
     let (round, checkpoint) = stopped.checkpoints.pop().expect("a checkpoint");
     assert_eq!(round, 13);
     assert_eq!(run(1, Some(&checkpoint), &mut Keep::default()).expect("a codec"), bytes);
@@ -146,7 +147,10 @@ fn checkpoints_of_another_training_are_refused() {
     let mut changed = settings();
     changed.levels[1].steps += 1;
     assert_eq!(refusal(&changed, 3, checkpoint), foreign);
-    assert!(refusal(&settings(), 3, &checkpoint[..checkpoint.len() - 4]).starts_with("not a safetensors file"));
+    assert!(
+        refusal(&settings(), 3, &checkpoint[..checkpoint.len() - 4])
+            .starts_with("the checkpoint cannot be resumed: not a safetensors file")
+    );
 }
 
 #[test]

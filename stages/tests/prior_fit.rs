@@ -3,9 +3,10 @@
 use stages::model::prior::{
     config::{Prior, PriorConfig, Upper},
     decode::{Given, Room, Stepper},
-    fit::{PriorError, PriorRecord, PriorSettings, PriorSink, Tokens, baselines, bits, fit},
+    fit::{PriorRecord, PriorSettings, Tokens, baselines, bits, fit},
     sample::{Draw, Round, SampleError, Sampled, Sampler, Song},
 };
+use stages::model::training::{TrainingError, TrainingSink};
 use std::io;
 
 /// Clips of two levels. A code above chooses a table of successors: code `c` is followed by `(c * 5 + above) % 16`, but
@@ -101,7 +102,7 @@ struct Watch {
     state: Vec<u8>,
 }
 
-impl PriorSink for Watch {
+impl TrainingSink<PriorRecord> for Watch {
     fn step(&mut self, record: &PriorRecord) {
         self.records.push(*record);
     }
@@ -147,14 +148,14 @@ fn neither_threads_nor_interruptions_change_a_bit() {
     let codes = Chain::new(12, 1);
     let mut first = Watch { stop_after: Some(5), ..Watch::default() };
     let stopped = fit(&settings, [3; 32], &codes, None, &mut first);
-    assert!(matches!(stopped, Err(PriorError::Stopped(5))), "{stopped:?}");
+    assert!(matches!(stopped, Err(TrainingError::Stopped(5))), "{stopped:?}");
     let mut second = Watch::default();
     let resumed = fit(&settings, [3; 32], &codes, Some(&first.state), &mut second).expect("a prior");
     assert_eq!(second.records.len(), 7);
     assert!(resumed.to_bytes().expect("bytes") == whole);
     // A checkpoint of another training is refused.
     let other = fit(&settings, [4; 32], &codes, Some(&first.state), &mut Watch::default());
-    assert!(matches!(other, Err(PriorError::Checkpoint(_))), "{other:?}");
+    assert!(matches!(other, Err(TrainingError::Checkpoint(_))), "{other:?}");
 }
 
 #[test]
@@ -270,5 +271,5 @@ fn wrong_settings_are_refused() {
     assert_eq!(refusal(|s| s.steps = 0), "0 steps with a batch of 8");
     assert_eq!(refusal(|s| s.config.codewords[0] = 4), "codes cannot be read: code 13 of 4 codewords");
     let nothing = fit(&settings(1, false), [0; 32], &Chain::new(0, 1), None, &mut Watch::default());
-    assert!(matches!(nothing, Err(PriorError::Empty)));
+    assert!(matches!(nothing, Err(TrainingError::Empty("codes"))));
 }

@@ -5,13 +5,14 @@ use super::{Member, Name, ScanError};
 use crate::Digest;
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fmt;
 use std::path::Path;
 use unicode_normalization::UnicodeNormalization;
 
 /// One line of a list.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Withdrawal {
-    /// The day, as `YYYY-MM-DD`.
+    /// The day, as `YYYY-MM-DD`; empty where the command line asks what a withdrawal would cost.
     pub date: String,
     /// What shows that it was withdrawn: a letter, a ticket, an address.
     pub evidence: String,
@@ -19,6 +20,15 @@ pub struct Withdrawal {
     pub line: u64,
     /// The track's id, where the line names it.
     pub id: Option<String>,
+}
+
+impl fmt::Display for Withdrawal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.date.is_empty() {
+            true => write!(f, "withdrawn by {}", self.evidence),
+            false => write!(f, "withdrawn on {}: {}", self.date, self.evidence),
+        }
+    }
 }
 
 /// A list of withdrawn tracks. The order of its lines decides nothing.
@@ -47,7 +57,20 @@ impl OptOut {
 
     /// The line that withdraws a track: of several, the earliest.
     pub fn find(&self, track: &Member) -> Option<&Withdrawal> {
-        track.names().filter_map(|name| self.index.get(&name)).map(|&line| &self.lines[line]).min()
+        let lines = track.names().filter_map(|name| self.index.get(&name)).map(|&line| &self.lines[line]);
+        // What nobody has withdrawn yet comes last.
+        lines.min_by_key(|line| (line.date.is_empty(), *line))
+    }
+
+    /// The list with one more track, which nobody has withdrawn yet. A line that names it already stays.
+    #[must_use]
+    pub fn also(mut self, id: &str, evidence: &str) -> OptOut {
+        let name = Name::id(id);
+        if !self.index.contains_key(&name) {
+            let (date, id) = (String::new(), Some(id.nfc().collect()));
+            self.add(name, Withdrawal { date, evidence: evidence.to_owned(), line: 0, id });
+        }
+        self
     }
 
     /// All lines.
@@ -218,6 +241,17 @@ mod tests {
         assert_eq!(date(track("folder/c.wav", "x")), None);
         let json = read("optout.jsonl", "{\"artist\":\"x\",\"date\":\"2026-01-01\",\"evidence\":\"e\"}\n");
         assert!(json.expect("a list").find(&track("y", "X")).is_some());
+    }
+
+    #[test]
+    fn a_track_that_nobody_has_withdrawn_yet_comes_last() {
+        let list = read("optout.csv", "id,artist,date,evidence\na,,2026-01-01,letter\n,Ann,2026-01-02,mail\n");
+        let list = list.expect("a list").also("a", "--without").also("b", "--without").also("c", "--without");
+        let said = |track: Member| list.find(&track).map(ToString::to_string);
+        assert_eq!(said(track("a", "x")).as_deref(), Some("withdrawn on 2026-01-01: letter"));
+        assert_eq!(said(track("b", "ann")).as_deref(), Some("withdrawn on 2026-01-02: mail"));
+        assert_eq!(said(track("c", "x")).as_deref(), Some("withdrawn by --without"));
+        assert_eq!(said(track("d", "x")), None);
     }
 
     #[test]

@@ -270,6 +270,27 @@ impl Verdict {
 }
 
 /// Allow and deny lists, checked when they are made.
+///
+/// ```
+/// use datasets::license::{License, Policy, Unknown, Verdict};
+///
+/// let policy = Policy::new(&["CC0-1.0", "CC-BY-*"], &["CC-BY-2.0"], Unknown::Refuse).unwrap();
+/// let under = |text: &str| match policy.judge(&License::read(text)) {
+///     Verdict::Allowed { under } => under,
+///     Verdict::Refused { code, sentence } => format!("{}: {sentence}", code.code()),
+/// };
+/// // Texts as corpora state them; of `OR` the side that is allowed is relied upon.
+/// assert_eq!(under("https://creativecommons.org/licenses/by/4.0/"), "CC-BY-4.0");
+/// assert_eq!(under("GPL-3.0-only OR CC-BY-3.0"), "CC-BY-3.0");
+/// // A family holds its versions and no other licence; `deny` goes before `allow`.
+/// assert_eq!(under("CC-BY-NC-4.0"), "license-not-allowed: CC-BY-NC-4.0 is not in `allow`");
+/// assert_eq!(under("CC-BY-2.0"), "license-denied: CC-BY-2.0 is in `deny`");
+/// assert_eq!(under(""), "license-unknown: no license is stated");
+///
+/// // What names no licence is an error with a suggestion.
+/// let wrong = Policy::new(&["CC0"], &[] as &[&str], Unknown::Refuse).unwrap_err();
+/// assert_eq!(wrong[0].suggestion.as_deref(), Some("CC0-1.0"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Policy {
     allow: Vec<Pattern>,

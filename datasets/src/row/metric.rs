@@ -33,7 +33,7 @@ impl PartialOrd for Real {
     }
 }
 
-/// A number where people read it, its bits where they do not.
+/// A number where people read it, `null` in JSON where it is none; its bits where they do not.
 impl Serialize for Real {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         if to.is_human_readable() { to.serialize_f64(self.get()) } else { to.serialize_u64(self.0) }
@@ -42,7 +42,11 @@ impl Serialize for Real {
 
 impl<'de> Deserialize<'de> for Real {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Real, D::Error> {
-        if from.is_human_readable() { f64::deserialize(from).map(Real::from) } else { u64::deserialize(from).map(Real) }
+        if from.is_human_readable() {
+            Option::<f64>::deserialize(from).map(|value| Real::from(value.unwrap_or(f64::NAN)))
+        } else {
+            u64::deserialize(from).map(Real)
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! `REFRAIN_FAULT=POINT:ERROR[:AFTER[:TIMES]]` makes operations named POINT (`read`, `write`, `fsync`, `rename`,
 //! `remove`) of the store fail with ERROR (`full`, `io`, `readonly`) once AFTER of them have gone well: TIMES of them, or
-//! all that follow. Permissions cannot play a read-only disk to a test that runs as root.
+//! all that follow. The operation `stage NAME` is the work of a stage over a whole corpus. Permissions cannot play a read-only disk to a test that runs as root.
 
 use std::{
     fs::{self, File},
@@ -47,6 +47,14 @@ pub fn point(name: &str) -> io::Result<()> {
     let seen = fault.seen.fetch_add(1, Ordering::Relaxed);
     let fails = seen >= fault.after && seen - fault.after < fault.times;
     if fails { Err(io::Error::from_raw_os_error(fault.errno)) } else { Ok(()) }
+}
+
+/// Called before a stage does its work over a whole corpus: the operation `stage NAME`.
+///
+/// # Errors
+/// Only when the environment asks for it; see the module's text.
+pub fn stage(name: &str) -> io::Result<()> {
+    point(&format!("stage {name}"))
 }
 
 /// Reads a whole file of the store.

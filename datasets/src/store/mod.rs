@@ -17,12 +17,14 @@
 mod atomic;
 pub mod fault;
 mod log;
+mod memo;
 mod receipts;
 mod roots;
 mod sweep;
 
 pub use atomic::{Temp, remove, replace, sync_folder, write_atomic};
 pub use log::Log;
+pub use memo::Memo;
 use receipts::Receipts;
 pub use receipts::{Receipt, Segment};
 pub use roots::{Pins, Recorded, Root};
@@ -33,7 +35,7 @@ use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::atomic::AtomicBool,
 };
 
 /// The layout that this version reads and writes.
@@ -98,6 +100,8 @@ impl StoreError {
 pub struct Store {
     root: PathBuf,
     receipts: Receipts,
+    /// Whether a memo that cannot be read has been told of.
+    unread: AtomicBool,
     /// Held for as long as the store is open; none where the disk lets nobody write.
     _lock: Option<File>,
 }
@@ -176,7 +180,8 @@ impl Store {
             let folder = root.join(folder);
             fs::create_dir_all(&folder).map_err(StoreError::io("create", &folder))?;
         }
-        Ok(Store { root: root.into(), receipts: Receipts::open(&root.join("receipts"))?, _lock: lock })
+        let receipts = Receipts::open(&root.join("receipts"))?;
+        Ok(Store { root: root.into(), receipts, unread: AtomicBool::new(false), _lock: lock })
     }
 
     /// Says which manifest's run works on it from here on: what it writes is unfinished work of that name until it is
@@ -240,36 +245,9 @@ impl Store {
         Ok(())
     }
 
-    /// What was remembered under a key. The run that asks rests on it.
-    pub fn receipt(&self, key: &Digest) -> Option<Arc<[u8]>> {
-        self.receipts.get(key, true)
-    }
-
-    /// The same, for somebody who may yet do without it.
-    pub fn peek(&self, key: &Digest) -> Option<Arc<[u8]>> {
-        self.receipts.get(key, false)
-    }
-
     /// Whether there is a receipt under a key, and every object that it names. The run that asks rests on it.
     pub fn complete(&self, key: &Digest) -> bool {
         self.receipts.objects(key).is_some_and(|objects| objects.iter().all(|object| self.has(object)))
-    }
-
-    /// Remembers bytes that name no object under a key.
-    ///
-    /// # Errors
-    /// When the disk refuses.
-    pub fn remember(&self, key: Digest, bytes: &[u8]) -> Result<(), StoreError> {
-        self.receipts.put(key, &[], bytes)
-    }
-
-    /// Remembers bytes under a key, with the objects that they name: these must have been stored before, and stay as
-    /// long as the receipt.
-    ///
-    /// # Errors
-    /// When the disk refuses.
-    pub fn remember_with(&self, key: Digest, objects: &[Digest], bytes: &[u8]) -> Result<(), StoreError> {
-        self.receipts.put(key, objects, bytes)
     }
 
     /// Takes in the receipts that other processes of the same run have made durable: it rests on those of these keys.
@@ -291,7 +269,7 @@ impl Store {
     /// Where the unfinished state of an effect lies, for whoever is about to do the work.
     pub fn checkpoint(&self, key: &Digest) -> PathBuf {
         // It stays as long as this receipt. Where that cannot be written, the state itself cannot either, and says so.
-        let _ = self.remember(checkpoint_of(key), &key.0);
+        let _ = Memo::at(checkpoint_of(key)).put(self, key, &[]);
         self.root.join("checkpoints").join(key.hex())
     }
 
@@ -321,14 +299,14 @@ mod tests {
         let key = Digest::of(b"key");
         let digest = {
             let store = Store::open(folder.path()).expect("a store");
-            assert!(store.receipt(&key).is_none());
+            assert!(Memo::<Digest>::at(key).get(&store).is_none());
             let digest = store.put(b"bytes").expect("stored");
             assert_eq!(store.put(b"bytes").expect("stored twice"), digest);
-            store.remember(key, &digest.0).expect("remembered");
+            Memo::at(key).put(&store, &digest, &[digest]).expect("remembered");
             digest
         };
         let store = Store::open(folder.path()).expect("a store");
-        assert_eq!(store.receipt(&key).as_deref(), Some(&digest.0[..]));
+        assert_eq!(Memo::at(key).get(&store), Some(digest));
         assert_eq!(store.get(&digest).expect("there"), b"bytes");
         fs::write(store.path(&digest), b"bites").expect("written");
         assert!(matches!(store.get(&digest), Err(StoreError::Damaged(d)) if d == digest));

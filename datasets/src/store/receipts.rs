@@ -131,13 +131,18 @@ impl Receipts {
         self.name.get_or_init(|| name.to_owned());
     }
 
-    pub(super) fn get(&self, key: &Digest, touch: bool) -> Option<Arc<[u8]>> {
+    /// The receipt under a key; whoever looks does not rest on it yet.
+    pub(super) fn find(&self, key: &Digest) -> Option<Receipt> {
         let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
-        let known = index.get(key)?;
-        if touch {
+        index.get(key).map(|known| known.receipt.clone())
+    }
+
+    /// Counts a receipt as looked up.
+    pub(super) fn touch(&self, key: &Digest) {
+        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = index.get(key) {
             known.touched.store(true, Ordering::Relaxed);
         }
-        Some(known.receipt.value.clone())
     }
 
     /// The objects that a receipt names.
@@ -314,13 +319,13 @@ mod tests {
         let receipts = Receipts::open(folder.path()).expect("open");
         receipts.put(Digest::of(b"new"), &[], b"x").expect("put");
         assert!(place(folder.path(), 2).exists());
-        assert!(keys.iter().all(|k| receipts.get(k, false).as_deref() == Some(b"value".as_slice())));
+        assert!(keys.iter().all(|k| receipts.find(k).is_some_and(|found| *found.value == *b"value")));
         assert_eq!(receipts.touched(|_| true), [Digest::of(b"new")]);
         // What another process of the same run has written meanwhile.
         let (other, later) = (Receipts::open(folder.path()).expect("open"), Digest::of(b"later"));
         other.put(later, &[], b"y").expect("put");
         receipts.adopt(&[later, keys[0], Digest::of(b"nowhere")]).expect("adopted");
-        assert_eq!(receipts.get(&later, false).as_deref(), Some(&b"y"[..]));
+        assert_eq!(receipts.find(&later).expect("adopted").value[..], b"y"[..]);
         let mut touched = vec![Digest::of(b"new"), later, keys[0]];
         touched.sort();
         assert_eq!(receipts.touched(|_| true), touched);

@@ -1,7 +1,44 @@
 //! Roots: what keeps receipts and objects from being cleaned up. Each published run is one, and each lock file.
 //!
-//! A run's root lists the keys that the run looked up or wrote, the samples that it may want again, and who is in it,
-//! as digests of names: so a run that holds a track is found without the store naming the track a second time.
+//! # What keeps bytes alive
+//!
+//! Nothing in the store is counted or leased. `gc` marks from the roots ([`Store::live`]) and removes the rest:
+//!
+//! | who needs it | receipts | objects | samples in `pcm/` |
+//! |---|---|---|---|
+//! | the root of a run that stays | the keys that the run looked up or wrote | those that these receipts name | those of its tracks |
+//! | a lock file's record | those that name its weights | the weights, and what these receipts name: curves, lineage | none |
+//! | unfinished work: a segment of a name that was not published after it | all of it | those that it names | none |
+//!
+//! A checkpoint stays while such a receipt says that its effect had one and no such receipt says that the effect
+//! finished. A receipt names its objects itself, so nobody has to know what its value means; an object that a value
+//! mentions without its receipt naming it is cleaned up, and made again when it is asked for. A published tree holds
+//! bytes by links of its own.
+//!
+//! ```
+//! use datasets::{Key, store::{Memo, Recorded, Root, Store}};
+//!
+//! let folder = tempfile::tempdir()?;
+//! let store = Store::open(folder.path())?;
+//! store.begin("songs");
+//! let [song, other] = [store.put(b"a song")?, store.put(b"named by nobody")?];
+//! Memo::at(Key::new("work").finish()).put(&store, &7_u64, &[song])?;
+//!
+//! // Work of a run that was not published yet.
+//! let live = Store::live(&store.segments()?, &[], [], &[]);
+//! assert!(live.objects.contains(&song) && !live.objects.contains(&other));
+//!
+//! // Published, it lives as long as the run's root.
+//! let keys = store.touched(&Default::default());
+//! let root = Root { name: "songs".into(), segment: store.last_segment()?, keys, ..Root::default() };
+//! let all = [Recorded { turn: 1, run: "songs-1".into(), root: root.clone() }];
+//! assert!(Store::live(&store.segments()?, &all, [&root], &[]).objects.contains(&song));
+//! assert!(Store::live(&store.segments()?, &all, [], &[]).objects.is_empty());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A run's root also says who is in it, as digests of names: so a run that holds a track is found without the store
+//! naming the track a second time.
 
 use super::{Receipt, Store, StoreError, remove, write_atomic};
 use crate::{Digest, Key, corpus::Member, store::fault};
@@ -232,9 +269,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::open(folder.path()).expect("a store");
         let [a, b, c, gone] = [b"a", b"b", b"c", b"g"].map(|name| Digest::of(name));
-        store.remember(a, b"value").expect("remembered");
-        store.remember(b, &[&b"xyz"[..], &gone.0, b"t"].concat()).expect("remembered");
-        store.remember_with(c, &[gone], b"value").expect("remembered");
+        store.receipts.put(a, &[], b"value").expect("remembered");
+        store.receipts.put(b, &[], &[&b"xyz"[..], &gone.0, b"t"].concat()).expect("remembered");
+        store.receipts.put(c, &[gone], b"value").expect("remembered");
         assert_eq!(store.touched(&BTreeSet::new()).len(), 3);
         assert_eq!(store.touched(&BTreeSet::from([gone])), [a]);
     }

@@ -185,10 +185,10 @@ mod tests {
             store.begin(name);
             if name == "songs" {
                 let object = store.put(b"object").expect("stored");
-                store.remember_with(work, &[object], b"").expect("remembered");
+                store.receipts.put(work, &[object], b"").expect("remembered");
                 fs::write(store.checkpoint(&training), "state").expect("written");
             } else {
-                store.remember(other, b"").expect("remembered");
+                store.receipts.put(other, &[], b"").expect("remembered");
             }
         }
         let store = Store::open(folder.path()).expect("a store");

@@ -1,8 +1,16 @@
 //! The arguments of every command.
 
-use crate::{cli::workers, dataflow::cluster::Seat, error::Error, run::prepare::Options};
+use crate::{
+    cli::workers,
+    dataflow::cluster::Seat,
+    error::Error,
+    explain::{approved::Approved, preview::Preview},
+    plan::Plan,
+    run::{self, prepare::Options, what_if::WhatIf},
+};
 use clap::Args;
-use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
+use stages::flow::Cancel;
+use std::{num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
 
 #[derive(Args)]
 pub(crate) struct ManifestArgs {
@@ -52,6 +60,7 @@ impl WorkArgs {
             allow_shrink,
             pcm_cache: self.pcm_cache << 20,
             seat: None,
+            approved: None,
         }
     }
 }
@@ -90,8 +99,19 @@ pub(crate) struct RunArgs {
     /// Publish although a source shrank or a stage dropped more than its limit
     #[arg(long)]
     pub(crate) allow_shrink: bool,
+    /// Execute nothing that this saved plan does not name
+    #[arg(long, value_name = "FILE")]
+    pub(crate) plan: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) hosts: HostsArgs,
+}
+
+impl RunArgs {
+    /// The saved plan that the run keeps to.
+    pub(crate) fn approved(&self) -> Result<Option<Arc<Approved>>, Error> {
+        let read = |path: &PathBuf| Approved::read(path).map(Arc::new).map_err(|wrong| Error::Usage(wrong.to_string()));
+        self.plan.as_ref().map(read).transpose()
+    }
 }
 
 #[derive(Args)]
@@ -102,6 +122,35 @@ pub(crate) struct PlanArgs {
     pub(crate) store: StoreArgs,
     #[command(flatten)]
     pub(crate) work: WorkArgs,
+    /// Save the plan, for `run --plan`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) save: Option<PathBuf>,
+    /// Price the withdrawal of this track: plan as if an opt-out list named it
+    #[arg(long, value_name = "TRACK", conflicts_with = "save")]
+    pub(crate) without: Vec<String>,
+    /// Price the loss of this license: plan as if every stage that judges licenses denied it
+    #[arg(long, value_name = "LICENSE", conflicts_with = "save")]
+    pub(crate) deny: Vec<String>,
+}
+
+impl PlanArgs {
+    /// What a run would do; saved where that is asked for.
+    pub(crate) fn preview(&self, plan: Plan, cancel: Cancel) -> Result<Preview, Error> {
+        let options = self.work.options(&self.store, false);
+        let Some(path) = &self.save else {
+            let what_if = WhatIf { without: self.without.clone(), deny: self.deny.clone() };
+            return run::dry(plan, &options, cancel, &what_if);
+        };
+        let (preview, approved) = run::approvable(&Arc::new(plan), &options, cancel)?;
+        approved.save(path).map_err(|error| Error::Usage(format!("the plan cannot be saved: {error}")))?;
+        Ok(preview)
+    }
+
+    /// Where the plan was saved, for people.
+    pub(crate) fn saved(&self) -> String {
+        let path = self.save.as_ref().map(|path| path.display());
+        path.map_or_else(String::new, |path| format!("saved as {path}: `refrain run --plan {path}` keeps to it\n"))
+    }
 }
 
 #[derive(Args)]

@@ -24,6 +24,7 @@ use std::{
     io::{self, Write},
     num::NonZeroUsize,
     path::PathBuf,
+    sync::Arc,
     thread,
 };
 use tracing_subscriber::{
@@ -180,11 +181,17 @@ impl Cli {
                 let plan = load(&args.manifest.manifest, &args.manifest.sets, args.manifest.to.as_deref())
                     .map_err(Error::Manifest)?;
                 let seat = args.hosts.seat()?;
-                let options = Options { seat, ..args.work.options(&args.store, args.allow_shrink) };
-                let observer = Box::new(progress::Screen::new(args.work.json));
-                match (run::run(plan, &options, cancel_on_interrupt(), observer)?, args.work.json) {
-                    (Ended::Finished(finished), true) => print(&(finished::done(&finished) + "\n")),
-                    (Ended::Finished(finished), false) => print(&finished::summary(&finished)),
+                let approved = args.approved()?;
+                let options = Options { seat, approved, ..args.work.options(&args.store, args.allow_shrink) };
+                let screen = Arc::new(progress::Screen::new(args.work.json));
+                let observer = Box::new(progress::Shared(screen.clone()));
+                let ended = run::run(plan, &options, cancel_on_interrupt(), observer);
+                screen.end();
+                match (ended?, args.work.json) {
+                    (Ended::Finished(finished), json) => {
+                        print(&if json { finished::done(&finished) + "\n" } else { finished::summary(&finished) });
+                        finished.ended()?;
+                    }
                     (Ended::Followed(run), true) => print(&(finished::followed(&run) + "\n")),
                     (Ended::Followed(run), false) => print(&format!("run     {run}, published by process 0\n")),
                 }
@@ -192,8 +199,8 @@ impl Cli {
             Command::Plan(args) => {
                 let plan = load(&args.manifest.manifest, &args.manifest.sets, args.manifest.to.as_deref())
                     .map_err(Error::Manifest)?;
-                let preview = run::dry(plan, &args.work.options(&args.store, false), cancel_on_interrupt())?;
-                print(&if args.work.json { format!("{}\n", preview.json()) } else { preview.text() });
+                let preview = args.preview(plan, cancel_on_interrupt())?;
+                print(&if args.work.json { format!("{}\n", preview.json()) } else { preview.text() + &args.saved() });
             }
             Command::Watch(args) => {
                 let ManifestArgs { manifest, sets, to } = &args.manifest;

@@ -3,13 +3,10 @@
 use crate::{
     explain::reason::{Change, Reason},
     plan::{Plan, PlannedStage},
-    record::history::{Fingerprint, History, Name, Past, versions},
+    record::history::{Fingerprint, History, Name, Past},
 };
 use rayon::prelude::*;
-use stages::{
-    rows::{Kind, kept::Kept},
-    stage::Property,
-};
+use stages::{rows::kept::Kept, settings::Role, stage::Version};
 
 /// How a row differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,11 +107,11 @@ pub(super) fn matched<'h>(plan: &Plan, history: Option<&'h History>) -> Vec<Opti
     matched
 }
 
-/// Settings that differ, of those that `which` picks.
-pub(super) fn settings(stage: &PlannedStage, past: &Past, which: impl Fn(&str) -> bool) -> Option<Reason> {
-    let now: Vec<(&str, String)> = stage.settings().collect();
+/// Settings that differ, of the roles that `which` picks; never where something lies.
+pub(super) fn settings(stage: &PlannedStage, past: &Past, which: impl Fn(Role) -> bool) -> Option<Reason> {
+    let now = stage.ready.with_role(&|role| role != Role::Path && which(role));
     let was = |name: &str| past.settings.iter().find(|(own, _)| own == name).map(|(_, value)| value);
-    let changes = now.iter().filter(|(name, value)| which(name) && was(name) != Some(value));
+    let changes = now.iter().filter(|(name, value)| was(name) != Some(value));
     let changes: Vec<Change> = changes
         .map(|(name, now)| {
             let was = was(name).map_or_else(|| "unset".to_owned(), String::clone);
@@ -130,7 +127,7 @@ pub(super) fn canonical(stage: &PlannedStage, past: &Past) -> Option<Reason> {
     if was != now {
         return Some(Reason::Revision { verb: past.verb.clone(), was, now });
     }
-    settings(stage, past, |name| name != "refresh")
+    settings(stage, past, |role| role != Role::Refresh)
 }
 
 /// What of a stage itself differs: revision, settings, seed, versions.
@@ -146,27 +143,20 @@ pub(super) fn own(stage: &PlannedStage, past: &Past, history: Option<&History>) 
             return Some(Reason::Seed { stage: stage.name.clone(), change });
         }
     }
-    let known = &history.filter(|_| stage.entry.numeric)?.versions;
-    let other = versions().into_iter().find(|(what, now)| keyed(stage, what) && known.get(what) != Some(now));
-    other.map(|(name, now)| Reason::Version {
-        change: Change { was: known.get(&name).cloned().unwrap_or_else(|| "unknown".to_owned()), name, now },
-    })
-}
-
-/// Whether a version is part of the keys of a stage that depends on versions.
-fn keyed(stage: &PlannedStage, version: &str) -> bool {
-    match version {
-        "decoder" => stage.entry.adds.contains(&Property::Decoded),
-        // Who takes clips reads their samples.
-        "resampler" => stage.entry.ports.iter().any(|port| port.kind == Kind::Clip),
-        _ => true,
-    }
+    let known = &history?.versions;
+    let change = |version: &Version| {
+        let (was, now) = (known.get(version.name())?.clone(), version.text());
+        (was != now).then(|| Change { name: version.name().to_owned(), was, now })
+    };
+    let mut versions = stage.entry.versions.to_vec();
+    versions.sort_unstable();
+    versions.iter().find_map(change).map(|change| Reason::Version { change })
 }
 
 /// The splits that a stage chooses rows by; none where it takes all.
 pub(super) fn splits(stage: &PlannedStage) -> Vec<[u8; 2]> {
-    let chosen: Vec<String> =
-        stage.settings().filter(|(name, _)| ["split", "held_out"].contains(name)).map(|(_, value)| value).collect();
+    let chosen = stage.ready.with_role(&|role| role == Role::Selects);
+    let chosen: Vec<String> = chosen.into_iter().map(|(_, value)| value).collect();
     match chosen.first() {
         // TOML strings.
         Some(split) if split != "\"\"" => {

@@ -4,6 +4,7 @@
 //! the rows are compared stage by stage, the rows by the digests of what heavy work reads of them. A row that differs is
 //! followed back to the stage where the difference starts.
 
+pub mod approved;
 mod compare;
 mod pending;
 pub mod preview;
@@ -14,6 +15,7 @@ use crate::{
     explain::reason::{Differences, Reason},
     plan::Plan,
     record::{
+        Outline,
         history::{Fingerprint, History, Labels, Name, Past, parts},
         kinds,
     },
@@ -24,6 +26,7 @@ use datasets::row::{Pending, Unknown};
 use pending::Waits;
 use stages::{
     rows::{AnyRow, Kind},
+    settings::Role,
     stage::Cardinality,
 };
 use std::{
@@ -50,6 +53,8 @@ pub struct Explainer<'a> {
     stay: RefCell<HashMap<usize, bool>>,
     /// Tracks of the last run by name: what is gone is named by them.
     tracks: OnceCell<BTreeMap<Name, String>>,
+    /// Names of the stages that failed in the last run, or rest on one that did.
+    withheld: OnceCell<BTreeSet<String>>,
     /// By the last run that went on to stages which the last one left out.
     former: Option<Box<Explainer<'a>>>,
 }
@@ -79,8 +84,22 @@ impl<'a> Explainer<'a> {
             let former = Explainer::new(plan, outcome, Some(former), refreshed, pinned, runs);
             Box::new(former)
         });
-        let (runs, stay, tracks) = (runs.into(), RefCell::default(), OnceCell::new());
-        Explainer { plan, outcome, history, refreshed, pinned, runs, past, diffs, waits, stay, tracks, former }
+        let (runs, stay, tracks, withheld) = (runs.into(), RefCell::default(), OnceCell::new(), OnceCell::new());
+        Explainer {
+            plan,
+            outcome,
+            history,
+            refreshed,
+            pinned,
+            runs,
+            past,
+            diffs,
+            waits,
+            stay,
+            tracks,
+            withheld,
+            former,
+        }
     }
 
     /// What explains a stage: the last run that had it, with all that fed it then.
@@ -144,14 +163,26 @@ impl<'a> Explainer<'a> {
         compare::own(planned, past, self.history)
             .or_else(|| self.of_rows(&inputs, reads))
             .or_else(|| self.wiring(stage))
-            .or_else(|| compare::settings(planned, past, |name| name == "refresh"))
+            .or_else(|| compare::settings(planned, past, |role| role == Role::Refresh))
             .or_else(|| past.failed(name).then_some(Reason::Failed))
             .unwrap_or(Reason::Lost)
+    }
+
+    /// Names of the stages that failed in the last run, or rest on one that did.
+    fn withheld(&self) -> &BTreeSet<String> {
+        self.withheld.get_or_init(|| {
+            let last = self.history.and_then(|history| Outline::read(&self.runs.join(&history.run)).ok());
+            let failed = last.into_iter().flat_map(|last| last.failed);
+            failed.flat_map(|failed| std::iter::once(failed.stage).chain(failed.withheld)).collect()
+        })
     }
 
     /// What is to be said of a stage that the last run did not have.
     fn new_stage(&self, stage: usize) -> Reason {
         let planned = &self.plan.stages[stage];
+        if self.withheld().contains(&planned.name) {
+            return Reason::Unfinished { stage: planned.name.clone() };
+        }
         let label = planned.name.strip_prefix(&planned.of).and_then(|rest| rest.strip_prefix('[')?.strip_suffix(']'));
         let variant = |past: &Past| past.name.split('[').next() == Some(planned.of.as_str());
         let known = self.history.is_some_and(|history| history.stages.iter().any(variant));
@@ -353,7 +384,7 @@ impl<'a> Explainer<'a> {
         if self.pinned[stage] {
             // What a lock file names does not follow from rows.
             return compare::canonical(planned, past)
-                .or_else(|| compare::settings(planned, past, |name| name == "refresh"))
+                .or_else(|| compare::settings(planned, past, |role| role == Role::Refresh))
                 .unwrap_or_else(|| Reason::Pinned { stage: planned.name.clone() });
         }
         let own = || compare::own(planned, past, self.history);
@@ -375,7 +406,7 @@ impl<'a> Explainer<'a> {
             .or_else(|| self.of_rows(&inputs, reads))
             .or_else(whole)
             .or_else(|| self.wiring(stage))
-            .or_else(|| compare::settings(planned, past, |name| name == "refresh"))
+            .or_else(|| compare::settings(planned, past, |role| role == Role::Refresh))
             .unwrap_or_else(|| Reason::Other { stage: planned.name.clone() })
     }
 

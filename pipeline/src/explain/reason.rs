@@ -55,6 +55,11 @@ pub enum Reason {
         /// The stage.
         stage: String,
     },
+    /// The stage failed in the last run, or rests on one that did.
+    Unfinished {
+        /// The stage.
+        stage: String,
+    },
     /// The sweep of the last run had no such point.
     NewPoint {
         /// The stage, as the manifest calls it.
@@ -187,6 +192,7 @@ impl Reason {
         match self {
             Reason::NeverRun { .. } => "never-run",
             Reason::NewStage { .. } => "new-stage",
+            Reason::Unfinished { .. } => "unfinished",
             Reason::NewPoint { .. } => "new-point",
             Reason::Refreshed { .. } => "refreshed",
             Reason::New { .. } => "new",
@@ -257,6 +263,7 @@ impl Reason {
         match self {
             Reason::NeverRun { name } => format!("no earlier run of `{name}` is known"),
             Reason::NewStage { stage } => format!("the last run had no stage `{stage}`"),
+            Reason::Unfinished { stage } => format!("the last run did not finish `{stage}`"),
             Reason::NewPoint { stage, point } => format!("the last run had no point `{point}` of `{stage}`"),
             Reason::Refreshed { stage } => format!("--refresh {stage}"),
             Reason::New { input } => format!("{} is new", named(input)),

@@ -2,7 +2,7 @@
 
 use crate::manifest::{COMMON, From, Manifest, Text, Written};
 use stages::{
-    settings::{At, Complaint, Data, Field, PathSetting, Setting, Table, Value, Word, suggest},
+    settings::{At, Complaint, Data, Field, Role, Setting, Table, Value, Word, suggest},
     stage::{ConfiguredStage, StageSpec},
 };
 use std::{path::Path, sync::Arc};
@@ -65,7 +65,7 @@ fn stage<'m>(
                 .extend(wrong.into_iter().map(|c| Complaint { message: format!("`salt`: {}", c.message), ..c })),
         }
     }
-    for field in fields.iter().filter(|field| field.kind.ends_with(PathSetting::KIND)) {
+    for field in fields.iter().filter(|field| field.role == Role::Path) {
         if let Some((_, value)) = settings.0.iter_mut().find(|(word, _)| word.text == field.name) {
             text.start_where_typed(value);
         }

@@ -12,7 +12,7 @@ pub use sweep::{Point, Sweep};
 use crate::manifest::{self, Complaints, Manifest, Source};
 use datasets::{Digest, Key};
 use stages::{
-    settings::{At, Complaint, Table, suggest},
+    settings::{At, Complaint, Role, Table, suggest},
     stage::{ConfiguredStage, StageSpec},
 };
 use std::{
@@ -70,7 +70,7 @@ pub struct PlannedStage {
 impl PlannedStage {
     /// Every setting with its value in TOML, but where files lie: that is not what they are.
     pub fn settings(&self) -> impl Iterator<Item = (&'static str, String)> {
-        self.ready.shown().into_iter().filter(|(field, _)| !["root", "file", "exclude"].contains(field))
+        self.ready.with_role(&|role| role != Role::Path).into_iter()
     }
 
     /// The revision of its verb.
@@ -83,10 +83,11 @@ impl Plan {
     /// Whether another plan would be rendered as this one is: it differs in nothing but settings that come as rows, and in how
     /// it was written. A sweep's stages are named after its settings: it counts as another.
     pub(crate) fn stands(&self, other: &Plan) -> bool {
+        let static_settings = |stage: &PlannedStage| stage.ready.with_role(&|role| role != Role::Live);
         let stage = |a: &PlannedStage, b: &PlannedStage| {
             (&a.name, &a.of, a.entry.verb, &a.inputs) == (&b.name, &b.of, b.entry.verb, &b.inputs)
                 && (&a.salt, a.seed) == (&b.salt, b.seed)
-                && a.ready.static_settings() == b.ready.static_settings()
+                && static_settings(a) == static_settings(b)
         };
         let whole = |plan: &Plan| (plan.name.clone(), plan.seed, plan.bases.clone(), plan.left_out.clone());
         whole(self) == whole(other)

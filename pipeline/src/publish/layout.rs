@@ -6,7 +6,7 @@ use crate::{
     error::Error,
     plan::Plan,
     publish::tracks,
-    record::{kinds, sweep_table::Results},
+    record::{kinds, stage_record::PointRecord, sweep_table::Results},
 };
 use datasets::{Digest, store::Store};
 use stages::rows::{AnyRow, kept::Corpus};
@@ -98,18 +98,18 @@ pub fn views(plan: &Plan, outcome: &Outcome) -> BTreeMap<String, Digest> {
     views
 }
 
-/// The sweep as the record tells of it: each point with its values, and its stages that other points do not share.
-pub fn points(plan: &Plan) -> Option<serde_json::Value> {
+/// The points of a sweep for the record. `None` of a plan without one.
+pub fn points(plan: &Plan) -> Option<Vec<PointRecord>> {
     let sweep = plan.sweep.as_ref()?;
     let points = sweep.points.iter().map(|point| {
         let own = point.stages.iter().map(|&stage| &plan.stages[stage]);
-        let differing = own.filter(|stage| sweep.stages.contains(&stage.of)).map(|stage| &stage.name);
-        serde_json::json!({
-            "name": point.name,
-            "folder": point.folder,
-            "values": point.values,
-            "stages": differing.collect::<Vec<_>>(),
-        })
+        let differing = own.filter(|stage| sweep.stages.contains(&stage.of)).map(|stage| stage.name.clone());
+        PointRecord {
+            folder: point.folder.clone(),
+            name: point.name.clone(),
+            stages: differing.collect(),
+            values: point.values.clone(),
+        }
     });
     Some(points.collect())
 }

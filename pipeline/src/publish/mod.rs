@@ -10,16 +10,14 @@ pub mod timing;
 pub mod tracks;
 pub mod withdrawal;
 
-use crate::record::sweep_table;
 use crate::{
     error::Error,
     plan::Plan,
     publish::{
         publication::Run,
-        run_json::record,
         timing::{timing, write_timing},
     },
-    record::{kinds, published::Published, summary::Summary},
+    record::{self, kinds, published::Published, summary::Summary, sweep_table},
     report::{self, attribution_md, html},
 };
 use datasets::{
@@ -37,8 +35,6 @@ use std::{
     time::Instant,
 };
 
-/// The file of a run's record; a tree is whole when it holds the record that belongs to it.
-pub(crate) const RECORD: &str = "run.json";
 /// The table of what was withdrawn.
 const QUARANTINE: &str = "quarantine.tsv";
 
@@ -57,8 +53,7 @@ pub fn publish(run: &Run<'_>) -> Result<Published, Error> {
         || collect::attribution(run),
     );
     let files = files?;
-    let record = record(run, &name, &files, &scores);
-    let mut texts = BTreeMap::from([(RECORD, record)]);
+    let mut texts = BTreeMap::from([(record::FILE, run_json::text(run, &name, &files, scores))]);
     if !run.withdrawn.tombstones.is_empty() {
         texts.insert(QUARANTINE, withdrawal::quarantine(&run.withdrawn.tombstones));
     }
@@ -187,7 +182,7 @@ pub fn again(
     workers: usize,
     started: Instant,
 ) -> Result<(), StoreError> {
-    let text = timing(plan, &published.run, summary, workers, 1, started);
-    write_timing(&published.folder, &text)?;
+    let timing = timing(plan, &published.run, summary, workers, 1, started);
+    write_timing(&published.folder, &timing)?;
     point_latest(&store.runs(), &published.run)
 }

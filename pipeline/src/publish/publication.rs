@@ -1,6 +1,11 @@
 //! Everything that publishing needs of a run.
 
-use crate::{dataflow::outcome::Outcome, plan::Plan, publish::withdrawal::Withdrawn, record::summary::Summary};
+use crate::{
+    dataflow::outcome::Outcome,
+    plan::Plan,
+    publish::withdrawal::Withdrawn,
+    record::{stage_record::FailedStage, summary::Summary},
+};
 use datasets::Digest;
 use stages::{flow::Env, rows::kept::Corpus};
 use std::time::Instant;
@@ -19,6 +24,8 @@ pub struct Run<'a> {
     pub id: Digest,
     /// What it says of itself.
     pub summary: &'a Summary,
+    /// Stages that failed: where there are any, the run is partial.
+    pub failed: &'a [FailedStage],
     /// What its opt-out lists withdraw.
     pub withdrawn: &'a Withdrawn,
     /// Workers.

@@ -4,7 +4,7 @@
 use crate::{dataflow::outcome::Outcome, error::Error, plan::Plan};
 use datasets::{
     Digest, Key,
-    store::Store,
+    store::{Memo, Store},
     tables::{
         groups::{Earlier, Group},
         tracks::{self, Rows},
@@ -37,11 +37,11 @@ pub(crate) fn list(plan: &Plan, outcome: &Outcome, corpus: &Corpus<'_>, store: &
         (0..corpus.len()).step_by(PART).map(|first| first..corpus.len().min(first + PART)).collect();
     let digests: Vec<Digest> = ranges.par_iter().map(|range| corpus.digest(range.clone(), &said)).collect();
     let key = digests.iter().fold(Key::new("tracks.parquet").number(4), |key, part| key.digest(part)).finish();
-    let known = store.receipt(&key).and_then(|bytes| Some(Digest(bytes.as_ref().try_into().ok()?)));
-    if let Some(known) = known.filter(|known| store.has(known)) {
+    let memo = Memo::at(key);
+    if let Some(known) = memo.get(store) {
         return Ok(known);
     }
-    let last = Key::new("last tracks.parquet").text(&plan.name).finish();
+    let last: Memo<Last> = Memo::at(Key::new("last tracks.parquet").text(&plan.name).finish());
     let earlier = if digests.len() > 1 { earlier(store, &last) } else { None };
     let rows = |range: &Range<usize>| {
         let mut rows = Rows::default();
@@ -71,18 +71,16 @@ pub(crate) fn list(plan: &Plan, outcome: &Outcome, corpus: &Corpus<'_>, store: &
         }
     }
     let digest = store.put(&table.finish().map_err(bug)?)?;
-    store.remember_with(key, &[digest], &digest.0)?;
-    if digests.len() > 1
-        && let Ok(bytes) = postcard::to_stdvec(&(digest, digests))
-    {
-        store.remember_with(last, &[digest], &bytes)?;
+    memo.put(store, &digest, &[digest])?;
+    if digests.len() > 1 {
+        last.put(store, &(digest, digests), &[digest])?;
     }
     Ok(digest)
 }
 
 /// The last list of a name, if the store still holds it, and the place of each of its parts.
-fn earlier(store: &Store, last: &Digest) -> Option<(Earlier, BTreeMap<Digest, usize>)> {
-    let (file, parts): Last = postcard::from_bytes(&store.peek(last)?).ok()?;
+fn earlier(store: &Store, last: &Memo<Last>) -> Option<(Earlier, BTreeMap<Digest, usize>)> {
+    let (file, parts) = last.peek(store)?;
     let earlier = tracks::earlier(store.get(&file).ok()?)?;
     let places = parts.into_iter().enumerate().map(|(index, part)| (part, index)).collect();
     (earlier.groups() > 0).then_some((earlier, places))

@@ -4,51 +4,26 @@
 //! is every song that was made from it. The store remembers taints with the models: once the old runs are cleaned up,
 //! nothing else in it knows what the samples were of.
 
-use crate::{dataflow::outcome::Outcome, plan::Plan, record::kinds};
+use crate::{
+    dataflow::outcome::Outcome,
+    plan::Plan,
+    record::{
+        kinds,
+        tainted::{Tainted, Tombstone},
+    },
+};
 use datasets::{
     Digest, Key,
     corpus::{Member, Name, OptOut, Withdrawal},
     row::{Dropped, Track},
-    store::{Recorded, Store, StoreError},
+    store::{Memo, Recorded, Store, StoreError},
 };
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 use stages::{flow::Env, media::lineage};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
-
-/// What stays of a track.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Tombstone {
-    /// Its id; empty where its file is gone and the list names it otherwise.
-    pub id: String,
-    /// The day on which it was withdrawn.
-    pub date: String,
-    /// What shows it.
-    pub evidence: String,
-}
-
-impl Tombstone {
-    fn new(id: &str, line: &Withdrawal) -> Tombstone {
-        let id = if id.is_empty() { line.id.clone().unwrap_or_default() } else { id.to_owned() };
-        Tombstone { id, date: line.date.clone(), evidence: line.evidence.clone() }
-    }
-}
-
-/// A model that was trained on what is withdrawn now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Tainted {
-    /// The stage that gives it.
-    pub stage: String,
-    /// Its digest.
-    pub model: Digest,
-    /// The tracks.
-    pub withdrawn: Vec<Tombstone>,
-    /// Songs of this run that were made from it: `stage/name`.
-    pub songs: Vec<String>,
-}
 
 /// What the opt-out lists of a run withdraw.
 #[derive(Debug, Default)]
@@ -94,7 +69,7 @@ pub fn look(plan: &Plan, outcome: &mut Outcome, env: &Env) -> Result<Withdrawn, 
     for row in outcome.stages.iter_mut().flat_map(|stage| Arc::make_mut(&mut stage.dropped)) {
         if let Some(line) = find(&Member::named(&row.id)) {
             row.code = Dropped::WITHDRAWN.into();
-            row.why = format!("withdrawn on {}: {}", line.date, line.evidence).into();
+            row.why = line.to_string().into();
             row.failed = false;
             found.tombstones.insert(Tombstone::new(&row.id, line));
         }
@@ -190,8 +165,8 @@ fn samples(
 type Taints = BTreeMap<Member, Tombstone>;
 
 /// Under this key lies which withdrawn tracks a model was trained on.
-fn taint(model: &Digest) -> Digest {
-    Key::new("withdrawn from under").digest(model).finish()
+fn taint(model: &Digest) -> Memo<Taints> {
+    Memo::at(Key::new("withdrawn from under").digest(model).finish())
 }
 
 fn tainted<'l>(
@@ -204,16 +179,14 @@ fn tainted<'l>(
     let mut tainted: Vec<Tainted> = Vec::new();
     for (stage, product) in kinds::models(plan, outcome) {
         let (model, lineage) = (product.digest, lineage::of(store, &product.digest, &product.lineage)?);
-        let key = taint(&model);
-        let known: Taints = store.receipt(&key).and_then(|bytes| postcard::from_bytes(&bytes).ok()).unwrap_or_default();
+        let memo = taint(&model);
+        let known = memo.get(store).unwrap_or_default();
         let mut all = known.clone();
         for (member, tombstone) in lineage.iter().filter_map(|sound| samples.get(&Name::digest(sound))) {
             all.insert(member.clone(), tombstone.clone());
         }
-        if all != known
-            && let Ok(bytes) = postcard::to_stdvec(&all)
-        {
-            store.remember_with(key, &[model], &bytes)?;
+        if all != known {
+            memo.put(store, &all, &[model])?;
         }
         // Only what these lists withdraw: another manifest may have other lists.
         let named = |(member, tombstone): (Member, Tombstone)| Some(Tombstone::new(&tombstone.id, find(&member)?));

@@ -2,28 +2,34 @@
 //! axis a mean with its deviation. Scores that were not measured on the same thing are never set side by side without
 //! saying so.
 
-use crate::plan::PlannedStage;
+use crate::{plan::PlannedStage, record::by_name};
 use datasets::row::{Measured, Metric, Prior};
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 
 /// What a score was measured on and with: two scores compare where these are equal.
 pub type Basis = BTreeMap<String, String>;
 
 /// One figure that a stage gave.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Score {
-    /// The stage's name in the plan.
-    pub stage: String,
-    /// What was measured: `held_out_bits`.
-    pub name: String,
-    /// The figure.
-    pub value: f64,
     /// What it was measured on and with.
     pub basis: Basis,
     /// Of an evaluation, the same in full.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "by_name")]
     pub metric: Option<Metric>,
+    /// What was measured: `held_out_bits`.
+    pub name: String,
+    /// The stage's name in the plan.
+    pub stage: String,
+    /// The figure.
+    #[serde(deserialize_with = "figure")]
+    pub value: f64,
+}
+
+/// Reads a figure; JSON has no other way to write one that is no number than `null`.
+fn figure<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    Option::deserialize(from).map(|value| value.unwrap_or(f64::NAN))
 }
 
 /// Bits per code of a prior.

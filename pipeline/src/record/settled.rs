@@ -28,7 +28,7 @@ impl Settled {
     /// Of a run that was published; none where the next one may have more to do.
     pub fn of(key: Option<Digest>, outcome: &Outcome, published: &Published, summary: &Summary) -> Option<Settled> {
         let failed = outcome.stages.iter().flat_map(|stage| stage.dropped.iter()).any(|row| row.failed);
-        let record = fs::read(published.folder.join(crate::publish::RECORD)).ok()?;
+        let record = fs::read(published.folder.join(crate::record::FILE)).ok()?;
         let mut files = Vec::new();
         list(&published.folder, Path::new(""), &mut files).ok()?;
         files.sort();

@@ -1,7 +1,11 @@
 //! What a run says of itself when it is done: the same on screen, as an event, and in `timing.json`.
 
-use crate::record::sweep_table;
-use crate::{dataflow::outcome::Outcome, plan::Plan, record::kinds, report::sweep};
+use crate::{
+    dataflow::outcome::Outcome,
+    plan::Plan,
+    record::{kinds, sweep_table, timing::StageTiming},
+    report::sweep,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fmt::Write as _};
@@ -129,19 +133,17 @@ impl Summary {
         self.stages.iter().map(|line| (line.name.clone(), value(line))).collect()
     }
 
-    /// What each stage did and took, by name, for `timing.json`.
-    pub fn costs(&self) -> Value {
-        let value = |line: &Line| {
-            json!({
-                "executed": line.executed,
-                "seconds": line.seconds,
-                "bytes": line.bytes,
-                "cached": line.cached,
-                "added": line.added,
-                "retracted": line.retracted,
-            })
+    /// Work of each stage, by name, for `timing.json`.
+    pub fn costs(&self) -> BTreeMap<String, StageTiming> {
+        let cost = |line: &Line| StageTiming {
+            added: line.added,
+            bytes: line.bytes,
+            cached: line.cached,
+            executed: line.executed,
+            retracted: line.retracted,
+            seconds: line.seconds,
         };
-        self.stages.iter().map(|line| (line.name.clone(), value(line))).collect()
+        self.stages.iter().map(|line| (line.name.clone(), cost(line))).collect()
     }
 }
 
@@ -172,6 +174,6 @@ mod tests {
              codes dropped 1 (too-short), such as a.wav: 0.1 s\nnote: codec pinned\n"
         );
         assert_eq!(again.counts()["codes"]["cached"], 5);
-        assert_eq!(again.costs()["codes"]["seconds"], 0.0);
+        assert_eq!(again.costs()["codes"].seconds, 0.0);
     }
 }

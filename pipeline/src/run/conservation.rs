@@ -1,13 +1,13 @@
 //! Refused rows are rows: checks that every row that went in came out, kept or dropped.
 
 use crate::{dataflow::outcome::Outcome, plan::Plan, record::kinds};
-use stages::{flow::Failure, rows::kept::Kept, stage::Cardinality};
+use stages::{rows::kept::Kept, settings::Role, stage::Cardinality};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Stages over a whole corpus that had rows, and none that they select: there is nothing to train on.
-pub fn idle(plan: &Plan, outcome: &Outcome) -> Vec<Failure> {
+/// Stages over a whole corpus that had rows, and none that they select, each with a sentence: there is nothing to train on.
+pub fn idle(plan: &Plan, outcome: &Outcome) -> Vec<(usize, String)> {
     let mut failures = Vec::new();
-    for (stage, own) in plan.stages.iter().zip(&outcome.stages) {
+    for (index, (stage, own)) in plan.stages.iter().zip(&outcome.stages).enumerate() {
         let first = stage.inputs.first().map(Vec::as_slice).unwrap_or_default();
         let count: usize = first.iter().map(|i| outcome.stages[*i].kept.len()).sum();
         if stage.entry.cardinality != Cardinality::Corpus || !own.kept.is_empty() || count == 0 {
@@ -19,28 +19,29 @@ pub fn idle(plan: &Plan, outcome: &Outcome) -> Vec<Failure> {
             *splits.entry(split.to_owned()).or_default() += 1;
         }
         let splits: Vec<String> = splits.iter().map(|(split, count)| format!("{count} in `{split}`")).collect();
-        let selects = stage.ready.shown().into_iter().find(|(name, _)| *name == "split");
-        let selects = selects.map_or_else(String::new, |(_, value)| format!(" of split = {value}"));
-        failures.push(Failure::Stage {
-            stage: stage.name.clone(),
-            why: format!(
+        let selects = stage.ready.with_role(&|role| role == Role::Selects).into_iter().next();
+        let selects = selects.map_or_else(String::new, |(name, value)| format!(" of {name} = {value}"));
+        failures.push((
+            index,
+            format!(
                 "it got no row{selects} among its {count}: {}; add recordings, or divide them otherwise by the settings of `split`",
                 splits.join(", ")
             ),
-        });
+        ));
     }
     failures
 }
 
-/// Checks every stage of a finished run.
+/// Checks every stage of a finished run but those that are withheld, which have no rows.
 ///
 /// # Errors
 /// A sentence for each stage whose rows do not add up: a bug of ours.
-pub fn check(plan: &Plan, outcome: &Outcome, found: &[usize]) -> Result<(), Vec<String>> {
+pub fn check(plan: &Plan, outcome: &Outcome, found: &[usize], withheld: &BTreeSet<String>) -> Result<(), Vec<String>> {
     let wrong: Vec<String> = plan
         .stages
         .iter()
         .enumerate()
+        .filter(|(_, stage)| !withheld.contains(&stage.name))
         .filter_map(|(index, stage)| {
             let own = &outcome.stages[index];
             let first = stage.inputs.first().map(Vec::as_slice).unwrap_or_default();

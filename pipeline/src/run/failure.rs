@@ -20,17 +20,26 @@ pub(crate) fn told(failure: Failure) -> (u8, String) {
 
 /// The gravest failure decides the exit code; all are told.
 pub(crate) fn failure(failures: Vec<Failure>) -> Option<Error> {
-    let (mut stages, mut sources) = (Vec::new(), Vec::new());
+    let (mut stages, mut sources, mut unplanned) = (Vec::new(), Vec::new(), Vec::new());
     for failure in failures {
         match failure {
             Failure::Store(error) => return Some(error.into()),
             Failure::Pin(why) => return Some(Error::Lock(why)),
             Failure::Stage { stage, why } => stages.push(format!("stage `{stage}` failed: {why}")),
             Failure::Source { stage, why } => sources.push(format!("stage `{stage}` did not start: {why}")),
+            Failure::Unplanned { stage, id } => unplanned.push(format!("`{stage}` on {id}")),
             Failure::Elsewhere { code: 6, why } => stages.push(why),
             Failure::Elsewhere { code: 3, why } => sources.push(why),
             Failure::Elsewhere { code, why } => return Some(Error::Elsewhere { code, why }),
         }
+    }
+    if !unplanned.is_empty() {
+        unplanned.sort();
+        return Some(Error::Guard(format!(
+            "the run was stopped before it did what the plan does not name: {}. What was finished is kept; something moved \
+             while it was running: save a plan again",
+            unplanned.join(", ")
+        )));
     }
     if !stages.is_empty() {
         stages.extend(sources);

@@ -8,8 +8,11 @@ use crate::{
         self, publication, root,
         withdrawal::{self},
     },
-    record::{corpus::corpus, history::History, kinds, lockfile::Lock, settled::Settled, summary::Summary},
-    run::{conservation, failure::failure, finished::Finished, guard, inputs::Facts, prepare::Options},
+    record::{
+        corpus::corpus, history::History, kinds, lockfile::Lock, settled::Settled, stage_record::FailedStage,
+        summary::Summary,
+    },
+    run::{conservation, finished::Finished, guard, inputs::Facts, partial, prepare::Options},
 };
 use datasets::{Digest, Key, store::Store};
 use stages::{
@@ -19,6 +22,8 @@ use stages::{
 use std::{path::PathBuf, time::Instant};
 
 /// Checks what became of a plan and publishes it.
+///
+/// Where a stage over the whole corpus failed, what does not rest on it is published: see [`Finished::ended`].
 ///
 /// # Errors
 /// See [`Error`].
@@ -33,26 +38,20 @@ pub(crate) fn finish(
     options: &Options,
     started: Instant,
 ) -> Result<Finished, Error> {
-    if let Some(error) = failure(outcome.failures) {
-        return Err(error);
-    }
+    let (mut outcome, withheld) = partial::divide(plan, outcome)?;
     if env.cancel.cancelled() {
         return Err(Error::Interrupted);
     }
-    let mut outcome = Outcome { stages: outcome.stages, failures: Vec::new() };
-    if let Some(error) = failure(conservation::idle(plan, &outcome)) {
-        return Err(error);
-    }
-    conservation::check(plan, &outcome, &facts.counts)
+    conservation::check(plan, &outcome, &facts.counts, &withheld.stages)
         .map_err(|wrong| Error::Bug(format!("rows were lost: {}", wrong.join("; "))))?;
     if !options.allow_shrink {
         guard::dropped(plan, &outcome).map_err(Error::Guard)?;
     }
     let withdrawn = withdrawal::look(plan, &mut outcome, env)?;
     warn(env, &withdrawn);
-    let id = run_id(plan, &facts.inputs, &outcome);
-    let next = history.next(plan, &outcome);
-    let summary = Summary::of(plan, &outcome, &history.changes(&next));
+    let id = run_id(plan, &facts.inputs, &outcome, &withheld.failed);
+    let next = history.next(plan, &outcome, &withheld.stages);
+    let summary = Summary::of(plan, &outcome, &history.changes(plan, &next));
     // Of a large corpus it takes as much as the next one.
     drop(history);
     let corpus = corpus(&outcome);
@@ -63,6 +62,7 @@ pub(crate) fn finish(
         env,
         id,
         summary: &summary,
+        failed: &withheld.failed,
         withdrawn: &withdrawn,
         workers: options.workers,
         processes: options.seat.as_ref().map_or(1, Seat::processes),
@@ -73,6 +73,8 @@ pub(crate) fn finish(
     let (published, made) =
         rayon::join(|| publish::publish(&run), || (!rooted).then(|| root::members(plan, &outcome, &withdrawn)));
     let published = published?;
+    // What failed is tried again: no shortcut stands for a partial run.
+    let settled = settled.filter(|_| withheld.failed.is_empty());
     let settled = Settled::of(settled, &outcome, &published, &summary);
     next.record(&env.store, &plan.name, &published.run, settled)?;
     let locked = write_lock(plan, &outcome, lock, &env.store)?;
@@ -80,7 +82,7 @@ pub(crate) fn finish(
     env.store.flush()?;
     // Millions of rows take a second to be freed, and nobody waits for it.
     std::thread::spawn(move || drop(outcome));
-    Ok(Finished { summary, published, wall: started.elapsed(), locked })
+    Ok(Finished { summary, published, wall: started.elapsed(), locked, failed: withheld.failed })
 }
 
 /// Lines of a list that name nothing may be slips, or about other corpora.
@@ -94,7 +96,9 @@ pub(crate) fn warn(env: &Env, withdrawn: &withdrawal::Withdrawn) {
     }
 }
 
-pub(crate) fn run_id(plan: &Plan, inputs: &Digest, outcome: &Outcome) -> Digest {
+/// The digest that names a run: of its plan, its inputs and its class of arithmetic, of pinned weights and dropped sources,
+/// and of what failed. So a partial run never goes by the name of the whole one, nor of one that failed otherwise.
+pub(crate) fn run_id(plan: &Plan, inputs: &Digest, outcome: &Outcome, failed: &[FailedStage]) -> Digest {
     let mut key = Key::new("run").digest(&plan.digest()).digest(inputs).text(datasets::effect::numerics());
     for (stage, weights) in pinned(plan, outcome) {
         key = key.text(&stage.name).digest(&weights);
@@ -107,6 +111,9 @@ pub(crate) fn run_id(plan: &Plan, inputs: &Digest, outcome: &Outcome) -> Digest 
         for row in own.dropped.iter().filter(|row| row.withdrawn()) {
             key = key.text(&stage.name).text(&row.id).text(&row.why);
         }
+    }
+    for FailedStage { stage, why, .. } in failed {
+        key = key.text("failed").text(stage).text(why);
     }
     key.finish()
 }

@@ -1,6 +1,9 @@
 //! A finished run, and what a person reads of it.
 
-use crate::record::{published::Published, summary::Summary};
+use crate::{
+    error::Error,
+    record::{published::Published, stage_record::FailedStage, summary::Summary},
+};
 use serde_json::json;
 use std::{fmt::Write as _, path::PathBuf, time::Duration};
 
@@ -15,6 +18,23 @@ pub struct Finished {
     pub wall: Duration,
     /// The lock file, where this run wrote it.
     pub locked: Option<PathBuf>,
+    /// Stages that failed: where there are any, what was published is a part of the run.
+    pub failed: Vec<FailedStage>,
+}
+
+impl Finished {
+    /// The error with which the run ends although it published.
+    ///
+    /// # Errors
+    /// [`Error::Stage`] where the run is partial.
+    pub fn ended(&self) -> Result<(), Error> {
+        if self.failed.is_empty() {
+            return Ok(());
+        }
+        let mut lines: Vec<String> = self.failed.iter().map(ToString::to_string).collect();
+        lines.push(format!("the rest is published as {}; the next run tries again", self.published.run));
+        Err(Error::Stage(lines.join("\n")))
+    }
 }
 
 /// The table of a finished run, and where its results are.
@@ -23,7 +43,8 @@ pub fn summary(finished: &Finished) -> String {
     let Published { run, folder, .. } = &finished.published;
     let has = |name: &str| folder.join(name).exists();
     let shown = folder.display();
-    let _ = writeln!(text, "run     {run} ({:.1} s)", finished.wall.as_secs_f64());
+    let partial = if finished.failed.is_empty() { "" } else { ", partial" };
+    let _ = writeln!(text, "run     {run} ({:.1} s{partial})", finished.wall.as_secs_f64());
     if has("codes") {
         let _ = writeln!(text, "codes   {shown}/codes");
     }
@@ -42,13 +63,16 @@ pub fn summary(finished: &Finished) -> String {
 
 /// The last event of a run with `--json`.
 pub fn done(finished: &Finished) -> String {
-    json!({
+    let mut done = json!({
         "event": "done",
         "stages": finished.summary.counts(),
         "run": finished.published.run,
         "folder": finished.published.folder.display().to_string(),
-    })
-    .to_string()
+    });
+    if !finished.failed.is_empty() {
+        done["failed"] = json!(finished.failed);
+    }
+    done.to_string()
 }
 
 /// The last event of a process that does not lead, with `--json`.

@@ -58,6 +58,7 @@ pub(crate) fn facts(plan: &Plan, options: &Options) -> Vec<(String, String)> {
         ("number of workers (-w)", options.workers.to_string()),
         ("manifest, --set or --to", manifest.finish().short(12)),
         ("--refresh", refresh),
+        ("--plan", options.approved.as_ref().map_or_else(|| "none".to_owned(), |plan| plan.digest().short(12))),
         ("--rehash", options.rehash.to_string()),
         ("--allow-shrink", options.allow_shrink.to_string()),
     ];
@@ -121,6 +122,10 @@ pub(crate) fn gather(cluster: &Cluster, share: &Share, env: &Env) -> Result<(), 
         for Work { stage, executed, cost, cached, notes } in account.work {
             env.ledger.add(&stage, StageLedger { executed, cost, cached, notes, ..StageLedger::default() });
         }
+        // Wherever a stage failed, the run says it in the same words.
+        for (stage, why) in account.failed {
+            env.ledger.fail(Failure::Stage { stage, why });
+        }
         for (code, why) in account.failures {
             env.ledger.fail(Failure::Elsewhere { code, why });
         }
@@ -177,11 +182,14 @@ pub(crate) fn follow(
         cached,
         notes,
     });
-    let account = Account {
-        work: work.collect(),
-        failures: failures.into_iter().map(run::failure::told).collect(),
-        keys: env.store.touched(&BTreeSet::new()),
-    };
+    let (mut failed, mut others) = (Vec::new(), Vec::new());
+    for failure in failures {
+        match failure {
+            Failure::Stage { stage, why } => failed.push((stage, why)),
+            other => others.push(run::failure::told(other)),
+        }
+    }
+    let account = Account { work: work.collect(), failed, failures: others, keys: env.store.touched(&BTreeSet::new()) };
     cluster.hand_in(share.parts(), account);
     cluster.published()
 }

@@ -1,6 +1,10 @@
-//! Guards: an unmounted disk or a wrong setting must not quietly replace a corpus by a smaller one.
+//! Guards: an unmounted disk or a wrong setting must not quietly replace a corpus by a smaller one, and a run that goes by
+//! a saved plan must not do what nobody has approved.
 
-use crate::{dataflow::outcome::Outcome, plan::Plan, record::history::History, run::inputs::Facts};
+use crate::{
+    dataflow::outcome::Outcome, error::Error, explain::approved::Approved, plan::Plan, record::history::History,
+    run::inputs::Facts,
+};
 use datasets::row::Dropped;
 
 /// A source may lose this share of its tracks before somebody is asked.
@@ -23,6 +27,41 @@ pub(crate) fn sources(plan: &Plan, facts: &Facts, history: &History) -> Result<(
         }
     }
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
+}
+
+/// Compares a saved plan with the plan as it is `now`. Runs before any work starts.
+///
+/// # Errors
+/// [`Error::Usage`] where the plan is of another manifest; [`Error::Guard`] with a sentence for each difference.
+pub(crate) fn approved(approved: &Approved, now: &Approved) -> Result<(), Error> {
+    if approved.name != now.name {
+        return Err(Error::Usage(format!(
+            "the saved plan is of `{}`, and this manifest is `{}`: save a plan of this one",
+            approved.name, now.name
+        )));
+    }
+    match approved.differences(now) {
+        differences if differences.is_empty() => Ok(()),
+        differences => Err(moved(&differences.join("\n"))),
+    }
+}
+
+/// Compares the sources that a run is about to read with those of its saved plan, once more.
+///
+/// # Errors
+/// [`Error::Guard`] where they have changed after [`approved`] looked.
+pub(crate) fn still(approved: &Approved, facts: &Facts) -> Result<(), Error> {
+    match approved.inputs == facts.inputs {
+        true => Ok(()),
+        false => Err(moved("the sources have changed just now")),
+    }
+}
+
+fn moved(differences: &str) -> Error {
+    Error::Guard(format!(
+        "this is not what the saved plan was made for; nothing was run:\n{differences}\n\
+         Look at `refrain plan` again, and save it with --save if it is as it should be"
+    ))
 }
 
 /// Checks each stage's `max_dropped`. Runs before anything is published.

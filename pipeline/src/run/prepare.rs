@@ -3,12 +3,13 @@
 use crate::{
     dataflow::cluster::{Cluster, Seat},
     error::Error,
+    explain::approved::{Approved, Named},
     plan::Plan,
     record::lockfile::Lock,
 };
 use datasets::{Digest, corpus::OptOut, store::Store};
 use stages::{
-    flow::{Cancel, Env, Ledger, Observer, Pool, Sources},
+    flow::{Cancel, Env, Ledger, Observer, Permit, Pool, Sources},
     rows::scan::Scan,
     stage::{Refresh, SourceError},
 };
@@ -35,6 +36,8 @@ pub struct Options {
     pub pcm_cache: u64,
     /// Which of several processes this is.
     pub seat: Option<Seat>,
+    /// The saved plan beyond which nothing may run.
+    pub approved: Option<Arc<Approved>>,
 }
 
 /// A plan with everything that is known before it executes.
@@ -147,6 +150,7 @@ pub(crate) fn env(
         pcm_cache: options.pcm_cache,
         observer,
         peers: None,
+        permit: options.approved.as_ref().map(|approved| Arc::new(Named::of(approved)) as Arc<dyn Permit>),
     }
 }
 

@@ -54,7 +54,7 @@ pub fn recall(
 ) -> Result<Option<(Published, Summary)>, StoreError> {
     let Some(settled) = history.settled.as_ref().filter(|settled| key == Some(settled.key)) else { return Ok(None) };
     let folder = store.runs().join(&history.run);
-    let record = fs::read(folder.join(crate::publish::RECORD));
+    let record = fs::read(folder.join(crate::record::FILE));
     if !record.is_ok_and(|record| Digest::of(&record) == settled.record)
         || !settled.files.iter().all(|path| folder.join(path).is_file())
     {

@@ -9,7 +9,7 @@ use crate::manifest::EDITION;
 use serde_json::{Map, Value, json};
 use stages::{
     STAGES,
-    settings::{Field, suggest},
+    settings::{Field, Role, suggest},
     stage::{Cardinality, StageSpec},
 };
 
@@ -254,6 +254,7 @@ fn stage_text(entry: &StageSpec) -> String {
     let fields = (entry.fields)();
     let salt = draws(entry, &fields).then(|| Field {
         name: "salt",
+        role: Role::Keyed,
         doc: SALT.to_owned(),
         kind: "a string".to_owned(),
         default: Some("\"\"".to_owned()),

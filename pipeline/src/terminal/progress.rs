@@ -1,12 +1,13 @@
 //! What a person sees: progress while it runs, a table when it is done; or one JSON event a line.
 
+use crate::terminal::warnings::{Held, Warnings};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use stages::flow::{Event, Observer};
 use std::io::IsTerminal;
 use std::{
     collections::BTreeMap,
     io::{self, Write},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -30,6 +31,16 @@ enum Mode {
 pub struct Screen {
     mode: Mode,
     counts: Mutex<BTreeMap<String, Count>>,
+    held: Held,
+}
+
+/// A screen that its maker keeps, to end it.
+pub(crate) struct Shared(pub(crate) Arc<Screen>);
+
+impl Observer for Shared {
+    fn event(&self, event: Event) {
+        self.0.event(event);
+    }
 }
 
 impl Screen {
@@ -42,7 +53,7 @@ impl Screen {
             }
             (false, false) => Mode::Plain,
         };
-        Screen { mode, counts: Mutex::default() }
+        Screen { mode, counts: Mutex::default(), held: Held::default() }
     }
 
     fn progress(&self, stage: &str, done: u64, total: u64, text: &str) {
@@ -77,6 +88,20 @@ impl Screen {
         }
     }
 
+    /// Shows what was held back: a build has ended, well or not.
+    pub(crate) fn end(&self) {
+        self.tell(&self.held.take());
+    }
+
+    fn tell(&self, warnings: &[Warnings]) {
+        for warnings in warnings {
+            match self.mode {
+                Mode::Json => drop(writeln!(io::stdout().lock(), "{}", warnings.json())),
+                _ => self.line(&warnings.text()),
+            }
+        }
+    }
+
     fn line(&self, text: &str) {
         match &self.mode {
             Mode::Bars(all, _) => {
@@ -93,6 +118,10 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Observer for Screen {
     fn event(&self, event: Event) {
+        if let Event::Warning { stage, message } = event {
+            return self.held.add(stage, message);
+        }
+        self.tell(&self.held.before(&event));
         if let Mode::Json = self.mode {
             if !matches!(event, Event::Queued { .. } | Event::Shared { .. })
                 && let Ok(line) = serde_json::to_string(&event)
@@ -125,7 +154,6 @@ impl Observer for Screen {
                     self.progress(&stage, done, queued, "");
                 }
             }
-            Event::Warning { stage, message } => self.line(&format!("warning: {stage}: {message}")),
             Event::Step { stage, done, total, level, reconstruction, perplexity, .. } => {
                 let text = format!("level {level}: reconstruction {reconstruction:.3}, perplexity {perplexity:.0}");
                 self.progress(&stage, done, total, &text);
@@ -139,7 +167,7 @@ impl Observer for Screen {
                 self.line(&format!("{stage}: goes on from a checkpoint, {done} of {total} are done"));
             }
             Event::Publishing { run } => self.line(&format!("publishing {run}")),
-            Event::Checkpoint { .. } | Event::Unchanged { .. } => {}
+            Event::Warning { .. } | Event::Checkpoint { .. } | Event::Unchanged { .. } => {}
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use crate::{
     error::Error,
-    inspect::runs,
+    inspect::runs::{self, Tree},
     record::{
         history::{self, History},
         lockfile::Lock,
@@ -57,6 +57,8 @@ const KINDS: [&str; 7] = [RUNS, RECEIPTS, OBJECTS, CHECKPOINTS, CACHE, HISTORIES
 
 /// Why a run goes that would otherwise stay.
 const WITHDRAWN: &str = "it holds tracks that a later run has withdrawn";
+/// Why a partial run goes.
+const PARTIAL: &str = "a stage of it failed, and there are later ones";
 
 /// Cleans up a store.
 ///
@@ -86,7 +88,7 @@ pub fn gc(folder: &Path, options: &Options) -> Result<Swept, Error> {
     forget(&store, &roots, &swept)?;
     for (run, _) in &swept.runs {
         if let Some(tree) = trees.get(run) {
-            remove_tree(tree)?;
+            remove_tree(&tree.folder)?;
         }
     }
     for recorded in &roots {
@@ -108,13 +110,9 @@ pub fn gc(folder: &Path, options: &Options) -> Result<Swept, Error> {
     Ok(swept)
 }
 
-/// The roots that stay: of each name the last runs, but for those that hold what its last run has withdrawn.
-fn choose<'r>(
-    roots: &'r [Recorded],
-    trees: &BTreeMap<String, PathBuf>,
-    keep: usize,
-    swept: &mut Swept,
-) -> Vec<&'r Root> {
+/// The roots that stay: of each name the last whole runs, and a partial one after them, but for those that hold what its
+/// last run has withdrawn.
+fn choose<'r>(roots: &'r [Recorded], trees: &BTreeMap<String, Tree>, keep: usize, swept: &mut Swept) -> Vec<&'r Root> {
     let mut by_name: BTreeMap<&str, Vec<&Recorded>> = BTreeMap::new();
     for recorded in roots.iter().rev().filter(|recorded| trees.contains_key(&recorded.run)) {
         by_name.entry(&recorded.root.name).or_default().push(recorded);
@@ -124,17 +122,22 @@ fn choose<'r>(
     for (name, runs) in &by_name {
         // By the runs after the one that is looked at.
         let (mut members, mut contents): (HashSet<&Member>, HashSet<Name>) = Default::default();
-        let mut stay = 0;
+        // Partial runs do not count: whoever keeps one run keeps a whole one.
+        let (mut stay, mut whole) = (0, 0);
         for run in runs {
+            let partial = trees.get(&run.run).is_some_and(|tree| tree.partial);
             let holds = |member: &Member| {
                 members.contains(member) || member.content.is_some_and(|content| contents.contains(&content))
             };
             if stay > 0 && run.root.tracks.iter().any(holds) {
                 swept.runs.push((run.run.clone(), WITHDRAWN));
-            } else if stay > 0 && stay >= keep {
+            } else if stay > 0 && partial {
+                swept.runs.push((run.run.clone(), PARTIAL));
+            } else if whole > 0 && whole >= keep {
                 swept.runs.push((run.run.clone(), "there are later ones"));
             } else {
                 stay += 1;
+                whole += usize::from(!partial);
                 kept.push(run);
             }
             members.extend(&run.root.withdrawn);
@@ -239,7 +242,7 @@ fn doomed(contents: &Contents, live: &Live) -> Vec<(&'static str, PathBuf)> {
 
 /// Adds up what goes. A file frees its bytes when its last name goes.
 fn count(
-    trees: &BTreeMap<String, PathBuf>,
+    trees: &BTreeMap<String, Tree>,
     segments: &[Segment],
     live: &Live,
     doomed: &[(&'static str, PathBuf)],
@@ -258,7 +261,7 @@ fn count(
         *slot = (slot.0 + number, slot.1 + bytes);
     };
     for (run, _) in &swept.runs {
-        let files = trees.get(run).map(|tree| runs::files(tree)).unwrap_or_default();
+        let files = trees.get(run).map(|tree| runs::files(&tree.folder)).unwrap_or_default();
         add(RUNS, 1, files.iter().map(|path| freed(path)).sum());
     }
     for (kind, path) in doomed {
@@ -362,7 +365,7 @@ mod tests {
             recorded(6, "a-5", &["y"], &["x"]),
             recorded(7, "c-1", &["x"], &[]),
         ];
-        let trees: BTreeMap<String, PathBuf> = roots[..6].iter().map(|r| (r.run.clone(), PathBuf::new())).collect();
+        let trees: BTreeMap<String, Tree> = roots[..6].iter().map(|r| (r.run.clone(), Tree::default())).collect();
         let mut swept = Swept::default();
         let kept = choose(&roots, &trees, 2, &mut swept);
         assert_eq!(kept.iter().map(|root| root.name.as_str()).collect::<Vec<_>>(), ["a", "a", "b"]);
@@ -371,5 +374,22 @@ mod tests {
         assert_eq!(swept.runs, gone.map(|(run, why)| (run.to_owned(), why)));
         assert_eq!(swept.notes.len(), 1, "{:?}", swept.notes);
         assert!(swept.notes[0].starts_with("b-1 holds tracks that a has withdrawn"));
+    }
+
+    #[test]
+    fn a_partial_run_takes_no_whole_ones_place() {
+        let roots = [1, 2, 3, 4, 5].map(|turn| recorded(turn, &format!("a-{turn}"), &[], &[]));
+        let stay = |partial: &[u64], keep| {
+            let tree = |r: &Recorded| (r.run.clone(), Tree { partial: partial.contains(&r.turn), ..Tree::default() });
+            let mut swept = Swept::default();
+            choose(&roots, &roots.iter().map(tree).collect(), keep, &mut swept);
+            let gone: BTreeMap<String, &str> = swept.runs.into_iter().collect();
+            let stay = roots.iter().filter(|r| !gone.contains_key(&r.run)).map(|r| r.turn).collect::<Vec<_>>();
+            (stay, gone.into_values().filter(|why| *why == PARTIAL).count())
+        };
+        assert_eq!(stay(&[5], 1), (vec![4, 5], 0));
+        assert_eq!(stay(&[3, 5], 2), (vec![2, 4, 5], 1));
+        assert_eq!(stay(&[4], 1), (vec![5], 1));
+        assert_eq!(stay(&[1, 2, 3, 4, 5], 1), (vec![5], 4));
     }
 }

@@ -1,7 +1,11 @@
 //! `store verify`: checks every object and every published file against its digest, and every receipt against the
 //! objects that it names. What is damaged goes, with the receipts that name it, so that the next run makes it again.
 
-use crate::{error::Error, inspect::runs};
+use crate::{
+    error::Error,
+    inspect::runs::{self, Tree},
+    record::Outline,
+};
 use datasets::{
     Digest,
     store::{Store, StoreError, remove},
@@ -9,7 +13,7 @@ use datasets::{
 use rayon::prelude::*;
 use serde_json::{Value, json};
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fs::{self, File},
     io,
     os::unix::fs::MetadataExt,
@@ -37,6 +41,8 @@ pub struct Verified {
     pub lost: BTreeSet<String>,
     /// Weights that a lock file names and that are gone: sentences.
     pub notes: Vec<String>,
+    /// Published runs of other versions of Refrain, whose files were not checked: sentences.
+    pub unread: Vec<String>,
 }
 
 /// A file's digest and size, and which file it is on its disk.
@@ -89,18 +95,24 @@ pub fn verify(folder: &Path) -> Result<Verified, Error> {
 
 /// Checks the files of published runs that are objects; most are second names of objects and were read before.
 fn published(
-    trees: &std::collections::BTreeMap<String, std::path::PathBuf>,
+    trees: &BTreeMap<String, Tree>,
     known: &HashMap<(u64, u64), Digest>,
     found: &mut Verified,
 ) -> Result<(), StoreError> {
-    for (run, tree) in trees {
-        let record = runs::record(tree).unwrap_or_default();
-        for (path, expected) in record["files"].as_object().into_iter().flatten() {
+    for (run, Tree { folder: tree, .. }) in trees {
+        let record = match Outline::read(tree) {
+            Ok(record) => record,
+            Err(other) => {
+                found.unread.push(other.to_string());
+                continue;
+            }
+        };
+        for (path, expected) in &record.files {
             found.files += 1;
             let file = tree.join(path);
             let seen = fs::metadata(&file).ok().and_then(|facts| known.get(&(facts.dev(), facts.ino())).copied());
             let is = seen.or_else(|| digest(&file).ok().map(|(_, digest, _)| digest));
-            if is.is_none_or(|digest| expected.as_str() != Some(&digest.hex())) {
+            if is.as_ref() != Some(expected) {
                 found.lost.insert(format!("{run}/{path}"));
                 // A tree that lacks a file is published again by the next run.
                 remove(&file)?;
@@ -144,7 +156,7 @@ impl Verified {
             self.lost.len()
         );
         self.lost.iter().for_each(|file| text += &format!("lost: {file}\n"));
-        self.notes.iter().for_each(|note| text += &format!("note: {note}\n"));
+        self.notes.iter().chain(&self.unread).for_each(|note| text += &format!("note: {note}\n"));
         text
     }
 
@@ -161,6 +173,7 @@ impl Verified {
             "files": self.files,
             "lost": self.lost,
             "notes": self.notes,
+            "unread": self.unread,
         })
     }
 

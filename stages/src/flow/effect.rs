@@ -13,13 +13,14 @@ use crate::{
         Rows, Time,
         pack::{pack, unpack},
     },
-    stage::Context,
+    stage::{Context, StageOutput},
 };
 use crossbeam_channel::unbounded;
 use datasets::{
     Digest,
     effect::{Effect, Fault, Load, Refusal},
-    store::StoreError,
+    row::{Dropped, Pending, Track, Waiting},
+    store::{Memo, StoreError, fault},
 };
 use differential_dataflow::AsCollection;
 use std::{
@@ -35,16 +36,44 @@ use timely::dataflow::{
     operators::{Capability, generic::Operator},
 };
 
-/// Rows with what became of their work.
+/// Rows with what became of their work. [`Done::split`] is the only way on: no outcome can be forgotten.
+#[must_use]
 pub struct Done<'s, R: 'static, O: 'static> {
     /// Rows with their result.
-    pub ok: Rows<'s, (R, O)>,
+    ok: Rows<'s, (R, O)>,
     /// Rows whose work was refused.
-    pub refused: Rows<'s, (R, Refusal)>,
+    refused: Rows<'s, (R, Refusal)>,
     /// Rows whose source could not be read.
-    pub failed: Rows<'s, (R, String)>,
+    failed: Rows<'s, (R, String)>,
     /// Rows whose work would run, with the id of the row it would run on.
-    pub pending: Rows<'s, (R, Arc<str>)>,
+    pending: Rows<'s, (R, Arc<str>)>,
+}
+
+/// A row without its result, as dropped and pending rows name it.
+pub enum Item {
+    /// A track.
+    Track(Arc<Track>),
+    /// A part of a track, by its own id.
+    Part(String, Arc<Track>),
+    /// A row that is no track and no part of one, by its id.
+    Other(String),
+}
+
+impl Item {
+    fn id(self) -> String {
+        match self {
+            Item::Track(track) => track.id.clone(),
+            Item::Part(id, _) | Item::Other(id) => id,
+        }
+    }
+
+    fn waiting(self, behind: &Arc<str>, cause: Arc<str>) -> Waiting {
+        match self {
+            Item::Track(track) => Waiting::of_track(&track.id, behind, cause, track.clone()),
+            Item::Part(id, track) => Waiting::of_track(&id, behind, cause, track),
+            Item::Other(id) => Pending::new(id.into(), behind.clone(), cause).into(),
+        }
+    }
 }
 
 /// One piece of work as it travels: the least id of the rows that share it, and the packed work.
@@ -78,6 +107,20 @@ where
 }
 
 impl<'s, R: Travels, O: Travels> Done<'s, R, O> {
+    /// The output of the stage: rows with a result are kept, refused and failed ones dropped, and those whose work
+    /// would run are pending. `item` names a row.
+    pub fn split(self, cx: &Context<'s>, item: impl Fn(R) -> Item + Clone + 'static) -> StageOutput<'s, (R, O)> {
+        let (refused, failed, stage) = (item.clone(), item.clone(), cx.stage.clone());
+        StageOutput {
+            kept: self.ok,
+            dropped: self
+                .refused
+                .map(move |(row, refusal)| Dropped::refused(refused(row).id(), refusal))
+                .concat(self.failed.map(move |(row, why)| Dropped::failed(failed(row).id(), why))),
+            pending: self.pending.map(move |(row, cause)| item(row).waiting(&stage, cause)),
+        }
+    }
+
     /// Rows by what became of their work; none is copied.
     fn of(rows: Rows<'s, (R, Outcome)>) -> Done<'s, R, O> {
         let (ok, others) = divide(rows, |(row, outcome)| match outcome {
@@ -95,7 +138,7 @@ impl<'s, R: Travels, O: Travels> Done<'s, R, O> {
 }
 
 /// Who waits for a key: a capability holds the time open until the outcome is there.
-type Waiting = Vec<(Capability<Time>, Time, isize)>;
+type Waiters = Vec<(Capability<Time>, Time, isize)>;
 
 pub(crate) fn operator<'s>(
     cx: &Context<'s>,
@@ -111,7 +154,7 @@ pub(crate) fn operator<'s>(
             let waker = scope.worker().sync_activator_for(info.address.to_vec());
             let (sender, receiver) = unbounded::<(Digest, Option<Outcome>)>();
             let mut live: HashMap<Digest, (Outcome, isize)> = HashMap::new();
-            let mut waiting: HashMap<Digest, Waiting> = HashMap::new();
+            let mut waiting: HashMap<Digest, Waiters> = HashMap::new();
             let mut queue: VecDeque<Job> = VecDeque::new();
             let mut running = 0usize;
             // Enough to keep the pool busy; a heavy effect has it alone anyway.
@@ -194,8 +237,17 @@ fn perform(effect: &dyn Erased, env: &Env, stage: &str, key: Digest, work: &[u8]
         env.event(Event::Shared { stage: stage.into() });
         return Some(outcome);
     }
+    if env.permit.as_ref().is_some_and(|permit| !permit.allows(stage, &id)) {
+        env.ledger.fail(Failure::Unplanned { stage: stage.into(), id });
+        env.cancel.cancel();
+        return None;
+    }
     let started = Instant::now();
-    let result = catch_unwind(AssertUnwindSafe(|| effect.run(work)));
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        let fault = if effect.corpus() { fault::stage(stage) } else { Ok(()) };
+        fault.map_err(|error| Fault::Refused(Refusal { code: "fault".into(), why: error.to_string() }))?;
+        effect.run(work)
+    }));
     let took = started.elapsed();
     if effect.corpus()
         && let Some(failure) = corpus_failure(stage, &result)
@@ -221,14 +273,9 @@ fn perform(effect: &dyn Erased, env: &Env, stage: &str, key: Digest, work: &[u8]
         let objects = if let Receipt::Ok(output) = &receipt { effect.objects(output) } else { None };
         let objects = objects.unwrap_or_default();
         bytes = objects.iter().filter_map(|object| Some(fs::metadata(env.store.path(object)).ok()?.len())).sum();
-        match postcard::to_stdvec(&receipt) {
-            Ok(packed) => {
-                said = Digest::of(&packed);
-                if let Err(error) = env.store.remember_with(key, &objects, &packed) {
-                    return abort(env, error);
-                }
-            }
-            Err(why) => env.ledger.fail(Failure::Stage { stage: stage.into(), why: why.to_string() }),
+        match Memo::at(key).put(&env.store, &receipt, &objects) {
+            Ok(packed) => said = packed,
+            Err(error) => return abort(env, error),
         }
     }
     if effect.load() == Load::Heavy

@@ -20,6 +20,12 @@ pub trait Peers: Send + Sync {
     fn unread(&self) -> Result<Option<String>, Fault>;
 }
 
+/// The items that a run may execute, where its plan was approved beforehand.
+pub trait Permit: Send + Sync {
+    /// Whether the effect of a stage may run on the row of an id.
+    fn allows(&self, stage: &str, id: &str) -> bool;
+}
+
 /// The word to stop: Ctrl-C, or a store that cannot be written.
 #[derive(Clone, Default)]
 pub struct Cancel(Arc<AtomicBool>);
@@ -60,6 +66,8 @@ pub struct Env {
     pub observer: Box<dyn Observer>,
     /// The other processes of this run, where there are any.
     pub peers: Option<Arc<dyn Peers>>,
+    /// What may run. `None`: everything.
+    pub permit: Option<Arc<dyn Permit>>,
 }
 
 impl Env {

@@ -39,7 +39,7 @@ pub enum Event {
     Warning {
         /// The stage's name.
         stage: String,
-        /// A sentence.
+        /// A sentence that names the row first; behind its last colon is the cause, which others may have in common.
         message: String,
     },
     /// One step of training.

@@ -23,6 +23,13 @@ pub enum Failure {
     Pin(String),
     /// The store failed: exit code 4.
     Store(StoreError),
+    /// An effect was about to run that the approved plan does not name: exit code 5.
+    Unplanned {
+        /// The stage's name.
+        stage: String,
+        /// The id of the row on which it would have run.
+        id: String,
+    },
     /// Another process of this run failed.
     Elsewhere {
         /// Its exit code.

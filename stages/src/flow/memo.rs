@@ -4,6 +4,7 @@ use crate::flow::Env;
 use datasets::{
     Digest,
     effect::{Effect, Fault, Load, Refusal},
+    store::Memo,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -56,10 +57,9 @@ impl<E: Effect> Erased for E {
 
 /// A remembered outcome, if the objects it names are still there.
 pub(super) fn recall(effect: &dyn Erased, env: &Env, key: &Digest) -> Option<Outcome> {
-    match postcard::from_bytes::<Receipt>(&env.store.receipt(key)?).ok()? {
-        Receipt::Ok(output) => {
-            effect.objects(&output)?.iter().all(|object| env.store.has(object)).then_some(Outcome::Ok(output))
-        }
+    match Memo::at(*key).get(&env.store)? {
+        // Its objects are asked for to see whether it can be read.
+        Receipt::Ok(output) => effect.objects(&output).map(|_| Outcome::Ok(output)),
         Receipt::Refused(refusal) => Some(Outcome::Refused(refusal)),
     }
 }

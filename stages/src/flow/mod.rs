@@ -15,8 +15,8 @@ mod relate;
 mod sources;
 pub(crate) mod whole;
 
-pub use effect::{Done, memoised};
-pub use env::{Cancel, Env, Peers};
+pub use effect::{Done, Item, memoised};
+pub use env::{Cancel, Env, Peers, Permit};
 pub use event::{Event, Observer};
 pub use failure::Failure;
 pub use ledger::{Cost, Ledger, StageLedger};

@@ -1,4 +1,36 @@
 //! The process's pool: light effects take one slot each, heavy ones all of them, one at a time.
+//!
+//! # Threads, workers and locks
+//!
+//! `--workers N` gives a process N of each of the first three:
+//!
+//! | threads | do | wait for |
+//! |---|---|---|
+//! | timely's workers | step operators: move, group and pair rows, look keys up | rows and outcomes, never long: nobody wakes them for Ctrl-C |
+//! | the pool, `effect-i` | run effects | jobs, their turn for a key |
+//! | the engine's (rayon's) | split one heavy effect, a scan or a publication into parts | parts |
+//! | `fit`'s own | a level's step each, side by side | the end of the round |
+//! | `hear-i`, `beat-i` | with several processes: hear another one, tell it that this one is there | messages, the clock |
+//!
+//! **An operator never runs an effect.** It submits a job and goes on; the job sends its outcome through a channel and
+//! wakes the worker by an activator. Until then a capability holds the time open, so that nothing after it takes the
+//! build for finished. An operator has one heavy job or two light ones for each slot in flight, and queues the rest
+//! itself.
+//!
+//! **No order reaches an output.** Which job ends first is chance. Outcomes are functions of their work; groups see their
+//! values sorted; kept rows are sorted when they are read.
+//!
+//! | lock | guards | held |
+//! |---|---|---|
+//! | the turn of a key | two stages that need one result: the second waits and finds it | for a whole job |
+//! | a cached track's | two jobs that decode one track: the second opens what the first made | while it is decoded |
+//! | the pool's state, the ledger, sources | queues, counts, where files lie | for a few instructions |
+//! | receipts | the index (many readers), the segment that is written | for a look, a write |
+//! | the store's file `lock` | `gc` and `verify` against everybody else | as long as the store is open |
+//!
+//! The first four are taken from top to bottom and never the other way: whoever holds a turn runs, and asks for no other
+//! turn, so every wait ends. A heavy job starts when nothing runs; while one waits, no light job starts, or it would wait for ever.
+//! A lock that a panic poisoned is taken all the same: what they guard is whole between any two changes.
 
 use datasets::Digest;
 use datasets::effect::Load;

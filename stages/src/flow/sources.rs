@@ -134,7 +134,7 @@ pub(crate) fn unchanged(path: &Path, content: &Digest) -> Result<(), Fault> {
     } else {
         let (path, stated) = (path.display(), content.short(12));
         Err(Fault::Failed(format!(
-            "{path} changed while it was read, or a table states a wrong digest for it, {stated}; run again"
+            "{path}, {stated}: it changed while it was read, or a table states a wrong digest for it; run again"
         )))
     }
 }

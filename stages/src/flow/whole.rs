@@ -1,13 +1,13 @@
 //! What stages share that wait for a whole corpus: one item, which runs once everything is known.
 
-use super::{Env, by_time::Held, group, order, relate::Travels, without};
+use super::{Env, Item, by_time::Held, group, order, relate::Travels, without};
 use crate::{
     rows::{Rows, end_of_build},
     stage::{Context, none},
 };
 use datasets::{
-    effect::{Fault, Refusal},
-    row::{Dropped, Pending, Waiting},
+    effect::Fault,
+    row::{Pending, Waiting},
 };
 use differential_dataflow::AsCollection;
 use std::sync::Arc;
@@ -61,9 +61,9 @@ pub(crate) fn waiting<'s>(cx: &Context<'s>, id: &'static str, causes: Rows<'s, A
     causes.map(move |cause| Pending::new(id.clone(), behind.clone(), cause).into())
 }
 
-/// The one item, refused.
-pub(crate) fn refused(refusals: Rows<'_, Refusal>) -> Rows<'_, Dropped> {
-    refusals.map(|refusal| Dropped::refused(ALL.into(), refusal))
+/// The one item, for [`Done::split`](super::Done::split).
+pub(crate) fn all<R>(_: R) -> Item {
+    Item::Other(ALL.to_owned())
 }
 
 /// Whether every source could be read: no model is trained on the rest.

@@ -1,6 +1,6 @@
 //! Lineage: the sound that a model was trained on.
 
-use crate::verbs::fit;
+use crate::media::models;
 use datasets::{
     Digest,
     store::{Store, StoreError},
@@ -21,7 +21,7 @@ pub fn read<'o>(store: &Store, objects: impl IntoIterator<Item = &'o Digest>) ->
 
 /// Those that weights from a file were trained on, as far as they were trained in this store.
 pub fn of_loaded(store: &Store, weights: &Digest) -> BTreeSet<Digest> {
-    fit::known(store, weights)
+    models::known(store, weights)
 }
 
 /// The digests of all samples that a model was trained on. `lineage` are the objects that list them; without any, the weights

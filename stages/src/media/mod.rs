@@ -1,8 +1,9 @@
-//! The bytes that rows point to: samples, codes, models, checkpoints, songs.
+//! The bytes that rows point to: samples, codes, models and their trainings, songs.
 
-pub(crate) mod checkpoint;
 pub(crate) mod codes;
+mod curves;
 pub mod generate;
 pub mod lineage;
 pub(crate) mod models;
 pub mod pcm;
+pub(crate) mod training;

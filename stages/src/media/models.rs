@@ -1,49 +1,63 @@
 //! Models in the store: loaded, described, and found again by their digest.
 
-use crate::{flow::Env, model::codec::Codec};
+use crate::{
+    flow::Env,
+    model::{codec::Codec, prior::config::Prior},
+};
 use datasets::{
     Digest, Key,
     effect::Fault,
     row::{self, Weights},
-    store::{Store, StoreError},
+    store::{Memo, Store, StoreError},
 };
 use std::collections::BTreeSet;
 
-/// A codec that lies in the store.
+/// Reads a codec from the store.
 pub(crate) fn load(env: &Env, digest: &Digest) -> Result<Codec, Fault> {
     let bytes = env.store.get(digest)?;
     Codec::load(&bytes).map_err(|e| Fault::Failed(format!("the codec {} cannot be used: {e}", digest.short(12))))
 }
 
+/// Reads a prior from the store.
+pub(crate) fn load_prior(store: &Store, digest: &Digest) -> Result<Prior, Fault> {
+    let bytes = store.get(digest)?;
+    Prior::load(&bytes).map_err(|e| Fault::Failed(format!("the prior {} cannot be used: {e}", digest.short(12))))
+}
+
+/// The row of a codec that was trained in this store, for later runs that pin it.
+fn trained(digest: &Digest) -> Memo<Weights> {
+    Memo::at(Key::new("weights").digest(digest).finish())
+}
+
+/// The row of a prior that was trained in this store and the view of the shards that it learned from, for later runs
+/// that pin it.
+pub(crate) fn trained_prior(digest: &Digest) -> Memo<(row::Prior, Digest)> {
+    Memo::at(Key::new("prior").digest(digest).finish())
+}
+
 /// The digests of all samples that a codec was trained on, as far as this store knows.
 pub(crate) fn known(store: &Store, digest: &Digest) -> BTreeSet<Digest> {
-    let about: Option<Weights> = store.receipt(&about(digest)).and_then(|b| postcard::from_bytes(&b).ok());
-    let lineage = about.and_then(|w| w.lineage).and_then(|d| store.get(&d).ok()).unwrap_or_default();
-    Digest::list(&lineage).collect()
+    let lineage = trained(digest).get(store).and_then(|weights| weights.lineage);
+    let samples = lineage.and_then(|lineage| store.get(&lineage).ok()).unwrap_or_default();
+    Digest::list(&samples).collect()
 }
 
-/// Under this key lies what a training said of its weights, for later runs that pin them.
-pub(crate) fn about(digest: &Digest) -> Digest {
-    Key::new("weights").digest(digest).finish()
-}
-
+/// The row of a codec in the store: what its training said of it, or else what its file says.
 pub(crate) fn recall(env: &Env, digest: &Digest) -> Result<Weights, Fault> {
-    if let Some(about) = env.store.receipt(&about(digest)).and_then(|b| postcard::from_bytes(&b).ok()) {
-        return Ok(about);
+    match trained(digest).get(&env.store) {
+        Some(weights) => Ok(weights),
+        None => Ok(describe(&load(env, digest)?, *digest)),
     }
-    Ok(describe(&load(env, digest)?, *digest))
 }
 
-/// Remembers what a row of weights says, so that they can be pinned.
+/// Remembers the row of a codec, so that it can be pinned.
 pub(crate) fn remember(store: &Store, weights: &Weights) -> Result<(), StoreError> {
-    match postcard::to_stdvec(weights) {
-        Ok(bytes) => {
-            let objects: Vec<Digest> =
-                [Some(weights.digest), weights.curves, weights.lineage].into_iter().flatten().collect();
-            store.remember_with(about(&weights.digest), &objects, &bytes)
-        }
-        Err(_) => Ok(()),
-    }
+    trained(&weights.digest).put(store, weights, &objects(weights)).map(drop)
+}
+
+/// The objects that a codec's row names.
+pub(crate) fn objects(weights: &Weights) -> Vec<Digest> {
+    [Some(weights.digest), weights.curves, weights.lineage].into_iter().flatten().collect()
 }
 
 /// What a row says about a codec's file that lies in the store.

@@ -201,6 +201,7 @@ mod tests {
             pcm_cache: 1 << 20,
             observer: Box::new(()),
             peers: None,
+            permit: None,
         };
         let key = Digest::of(b"key");
         let sound = vec![0.5f32, -1.0, f32::MIN_POSITIVE];

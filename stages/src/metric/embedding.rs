@@ -33,6 +33,9 @@ pub trait Embedding: Sync {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LogMelStatistics;
 
+/// The embedding of `evaluate`.
+pub static EMBEDDING: LogMelStatistics = LogMelStatistics;
+
 const RATE: u32 = 16_000;
 const FFT: usize = 1024;
 const HOP: usize = 256;

@@ -1,6 +1,7 @@
 //! Random excerpts of the clips to train on.
-use super::fit::{Clips, FitError};
+use super::fit::Clips;
 use super::random::Random;
+use super::training::TrainingError;
 
 /// The clips, and where each begins when every possible first frame of an excerpt is numbered through.
 pub(crate) struct Excerpts<'a> {
@@ -9,7 +10,7 @@ pub(crate) struct Excerpts<'a> {
 }
 
 impl<'a> Excerpts<'a> {
-    pub(crate) fn new(clips: &'a dyn Clips) -> Result<Self, FitError> {
+    pub(crate) fn new(clips: &'a dyn Clips) -> Result<Self, TrainingError> {
         let mut total = 0u64;
         let ends = (0..clips.len())
             .map(|i| {
@@ -18,7 +19,7 @@ impl<'a> Excerpts<'a> {
             })
             .collect();
         if total == 0 {
-            return Err(FitError::Empty);
+            return Err(TrainingError::Empty("audio"));
         }
         Ok(Self { clips, ends })
     }
@@ -32,7 +33,7 @@ impl<'a> Excerpts<'a> {
         counter: u64,
         items: usize,
         crop: usize,
-    ) -> Result<Vec<f32>, FitError> {
+    ) -> Result<Vec<f32>, TrainingError> {
         let mut random = Random::new(seed, purpose, counter);
         let mut out = vec![0.0; items * crop];
         let total = self.ends.last().copied().unwrap_or(0);
@@ -43,7 +44,9 @@ impl<'a> Excerpts<'a> {
             let room = frames.saturating_sub(crop as u64);
             let first = random.below(room + 1);
             let real = frames.min(crop as u64) as usize;
-            self.clips.read(clip, first, &mut excerpt[..real]).map_err(|message| FitError::Clip { clip, message })?;
+            self.clips
+                .read(clip, first, &mut excerpt[..real])
+                .map_err(|message| TrainingError::Clip { clip, message })?;
         }
         Ok(out)
     }

@@ -1,22 +1,19 @@
-//! The state of a training run as bytes: a safetensors file, moments and averages beside the weights, all by name.
-use std::collections::BTreeMap;
-
+//! The state of a codec's training as bytes: of each level weights, moments, averages and what its losses are measured by.
 use serde::{Deserialize, Serialize};
 
-use super::adam::Adam;
 use super::ema::Codebook;
-use super::fit::{Clips, FitError, FitSettings};
+use super::fit::FitSettings;
 use super::level::LevelState;
 use super::loss::Bandwidth;
-use super::weights::{self, Array, Arrays};
+use super::training::TrainingError;
+use super::training::checkpoint::{Groups, Header, broken, put, read as open, take, write as pack};
+use super::weights::{Array, Arrays};
 
-const ENTRY: &str = "refrain_codec_checkpoint";
-const VERSION: u32 = 1;
+const GROUPS: Groups = ["weights", "adam_first", "adam_second"];
 
-/// What the metadata entry holds. Floats by their bits: a decimal detour must not change them.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Header {
+struct CodecHeader {
     version: u32,
     identity: String,
     rounds: u64,
@@ -24,32 +21,32 @@ struct Header {
     bandwidths: Vec<[u64; 2]>,
 }
 
-/// A digest of what a training run starts from. Of the clips it covers number and lengths; that they are the same clips
-/// is the caller's to know.
-pub(crate) fn identity(settings: &FitSettings, seed: &[u8; 32], clips: &dyn Clips) -> String {
-    let mut hasher = blake3::Hasher::new_keyed(seed);
-    hasher.update(format!("{settings:?}").as_bytes());
-    for i in 0..clips.len() {
-        hasher.update(&clips.frames(i).to_le_bytes());
+impl Header for CodecHeader {
+    const ENTRY: &'static str = "refrain_codec_checkpoint";
+    const VERSION: u32 = 1;
+    const DATA: &'static str = "clips";
+    fn version(&self) -> u32 {
+        self.version
     }
-    hasher.finalize().to_hex().to_string()
+    fn identity(&self) -> &str {
+        &self.identity
+    }
 }
 
-/// The bytes of a checkpoint after `rounds`.
-pub(crate) fn write(
-    states: &[LevelState],
-    bandwidths: &[Bandwidth],
-    rounds: u64,
-    identity: &str,
-) -> Result<Vec<u8>, FitError> {
+/// All that changes while a codec is trained, and the bandwidths that were measured at its start.
+pub(crate) struct CodecState {
+    /// Rounds made: in each, every level makes at most one step.
+    pub(crate) rounds: u64,
+    pub(crate) levels: Vec<LevelState>,
+    pub(crate) bandwidths: Vec<Bandwidth>,
+}
+
+/// The bytes of a checkpoint. `identity` is a digest of what the training started from.
+pub(crate) fn write(state: &CodecState, identity: &str) -> Result<Vec<u8>, TrainingError> {
     let mut arrays = Arrays::new();
-    for (level, state) in states.iter().enumerate() {
-        let groups =
-            [("weights", &state.parameters), ("adam_first", &state.adam.first), ("adam_second", &state.adam.second)];
-        for (group, members) in groups {
-            arrays.extend(members.iter().map(|(n, a)| (format!("{level}.{group}.{n}"), a.clone())));
-        }
-        if let Some(book) = &state.codebook {
+    for (level, own) in state.levels.iter().enumerate() {
+        put(&mut arrays, &format!("{level}."), GROUPS, &own.parameters, &own.adam);
+        if let Some(book) = &own.codebook {
             let words = book.counts.len();
             let mut insert = |name: &str, shape: &[usize], data: &[f32]| {
                 let array = Array { shape: shape.to_vec(), data: data.to_vec() };
@@ -60,76 +57,51 @@ pub(crate) fn write(
             insert("sums", &[words, book.dim], &book.sums);
         }
     }
-    let header = Header {
-        version: VERSION,
+    let header = CodecHeader {
+        version: CodecHeader::VERSION,
         identity: identity.to_owned(),
-        rounds,
-        steps: states.iter().map(|s| s.step).collect(),
-        bandwidths: bandwidths.iter().map(|b| [b.power.to_bits(), b.spectral.to_bits()]).collect(),
+        rounds: state.rounds,
+        steps: state.levels.iter().map(|s| s.step).collect(),
+        bandwidths: state.bandwidths.iter().map(|b| [b.power.to_bits(), b.spectral.to_bits()]).collect(),
     };
-    let text = serde_json::to_string(&header).map_err(|e| FitError::Checkpoint(e.to_string()))?;
-    Ok(weights::to_bytes(&arrays, (ENTRY, text))?)
+    pack(&header, &arrays)
 }
 
-/// The states of all levels, their bandwidths and the rounds made.
-pub(crate) fn read(
-    bytes: &[u8],
-    settings: &FitSettings,
-    identity: &str,
-) -> Result<(Vec<LevelState>, Vec<Bandwidth>, u64), FitError> {
-    let broken = |text: &str| FitError::Checkpoint(text.to_owned());
-    let (arrays, entry) = weights::from_bytes(bytes, ENTRY)?;
-    let entry = entry.ok_or_else(|| broken("it is no checkpoint"))?;
-    let header: Header = serde_json::from_str(&entry).map_err(|e| broken(&e.to_string()))?;
-    if header.version != VERSION {
-        return Err(broken(&format!("it has version {}, this program reads {VERSION}", header.version)));
-    }
-    if header.identity != identity {
-        return Err(broken("it belongs to other settings, another seed or other clips"));
-    }
-    let levels = settings.levels.len();
-    if header.steps.len() != levels || header.bandwidths.len() != levels {
+/// The state in a checkpoint of the same training.
+pub(crate) fn read(bytes: &[u8], settings: &FitSettings, identity: &str) -> Result<CodecState, TrainingError> {
+    let (header, mut arrays) = open::<CodecHeader>(bytes, identity)?;
+    let count = settings.levels.len();
+    if header.steps.len() != count || header.bandwidths.len() != count {
         return Err(broken("it has another number of levels"));
     }
-    let mut groups: BTreeMap<(usize, String), Arrays> = BTreeMap::new();
-    for (name, array) in arrays {
-        let mut parts = name.splitn(3, '.');
-        let level = parts.next().and_then(|l| l.parse().ok());
-        let (Some(level), Some(group), Some(rest)) = (level, parts.next(), parts.next()) else {
-            return Err(broken(&format!("tensor `{name}` does not belong")));
-        };
-        groups.entry((level, group.to_owned())).or_default().insert(rest.to_owned(), array);
-    }
-    let mut states = Vec::new();
+    let mut levels = Vec::new();
     for (level, step) in header.steps.iter().enumerate() {
         let fresh = LevelState::new(&settings.codec, level, &[0; 32]);
-        let mut take = |group: &str| {
-            let found = groups.remove(&(level, group.to_owned())).unwrap_or_default();
-            let same = found.len() == fresh.parameters.len()
-                && found.iter().zip(&fresh.parameters).all(|((n, a), (m, b))| n == m && a.shape == b.shape);
-            if same { Ok(found) } else { Err(broken(&format!("level {level} lacks {group}"))) }
-        };
-        let (parameters, first, second) = (take("weights")?, take("adam_first")?, take("adam_second")?);
-        let codebook = match groups.remove(&(level, "codebook".to_owned())) {
-            Some(book) => Some(codebook(book, settings, level).ok_or_else(|| broken("a codebook is incomplete"))?),
-            None => None,
-        };
-        states.push(LevelState { step: *step, parameters, adam: Adam { first, second }, codebook });
+        let (parameters, adam) = take(&mut arrays, &format!("{level}."), GROUPS, &fresh.parameters)?;
+        let codebook = codebook(&mut arrays, settings, level)?;
+        levels.push(LevelState { step: *step, parameters, adam, codebook });
+    }
+    if let Some(name) = arrays.keys().next() {
+        return Err(broken(format!("tensor `{name}` does not belong")));
     }
     let bandwidths = header
         .bandwidths
         .iter()
         .map(|[power, spectral]| Bandwidth { power: f64::from_bits(*power), spectral: f64::from_bits(*spectral) });
-    Ok((states, bandwidths.collect(), header.rounds))
+    Ok(CodecState { rounds: header.rounds, levels, bandwidths: bandwidths.collect() })
 }
 
-fn codebook(mut book: Arrays, settings: &FitSettings, level: usize) -> Option<Codebook> {
+/// The codebook of a level; `None` where the level had none yet.
+fn codebook(arrays: &mut Arrays, settings: &FitSettings, level: usize) -> Result<Option<Codebook>, TrainingError> {
     let (dim, words) = (settings.codec.dim, settings.codec.levels[level].codewords);
-    let mut take = |name: &str, n: usize| book.remove(name).map(|a| a.data).filter(|d| d.len() == n);
-    Some(Codebook {
-        dim,
-        centres: take("centres", words * dim)?,
-        counts: take("counts", words)?,
-        sums: take("sums", words * dim)?,
-    })
+    let mut take = |name: &str| arrays.remove(&format!("{level}.codebook.{name}")).map(|array| array.data);
+    match (take("centres"), take("counts"), take("sums")) {
+        (None, None, None) => Ok(None),
+        (Some(centres), Some(counts), Some(sums))
+            if (centres.len(), counts.len(), sums.len()) == (words * dim, words, words * dim) =>
+        {
+            Ok(Some(Codebook { dim, centres, counts, sums }))
+        }
+        _ => Err(broken("a codebook is incomplete")),
+    }
 }

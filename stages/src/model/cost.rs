@@ -1,10 +1,11 @@
 //! What training needs in memory, before it starts, and what a codec takes that encodes and decodes.
 use super::codec::CodecConfig;
-use super::fit::{FitError, FitSettings, MEASURED};
+use super::fit::{FitSettings, MEASURED};
 use super::infer;
 use super::layer::{Kind, Layer};
 use super::level::VECTORS_PER_CODEWORD;
 use super::loss;
+use super::training::TrainingError;
 
 /// Arrays of a layer's output size that are alive at once for a residual block: its input, both rectified tensors, the
 /// inner sum, the output, and the gradient that passes.
@@ -127,7 +128,7 @@ pub fn tile(codec: &CodecConfig) -> u64 {
 }
 
 /// Refuses settings whose training needs more than `limit` bytes, and says what would fit.
-pub fn check(settings: &FitSettings, limit: u64) -> Result<(), FitError> {
+pub fn check(settings: &FitSettings, limit: u64) -> Result<(), TrainingError> {
     let needed = cost(settings).total();
     if needed <= limit {
         return Ok(());
@@ -147,7 +148,7 @@ pub fn check(settings: &FitSettings, limit: u64) -> Result<(), FitError> {
             fit.crop = (fit.crop / 2).next_multiple_of(hop);
         } else {
             let remedy = "no batch fits: the network has to be narrower or less deep".to_owned();
-            return Err(FitError::Memory { needed, limit, remedy });
+            return Err(TrainingError::Memory { needed, limit, remedy });
         }
     }
     let changes = settings.levels.iter().zip(&smaller.levels).enumerate().filter(|(_, (a, b))| a != b);
@@ -155,5 +156,5 @@ pub fn check(settings: &FitSettings, limit: u64) -> Result<(), FitError> {
         .map(|(level, (_, b))| format!("level {level} with a batch of {} x {} frames", b.batch, b.crop))
         .collect();
     let remedy = format!("{} would fit", changes.join(" and "));
-    Err(FitError::Memory { needed, limit, remedy })
+    Err(TrainingError::Memory { needed, limit, remedy })
 }

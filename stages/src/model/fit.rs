@@ -3,16 +3,15 @@
 //! Levels are independent: each has its own batches, moments and codebook, and they are trained side by side. All
 //! randomness is a function of (seed, level, step), so a checkpoint needs no generator's state, and a run that goes on from
 //! one ends with the bytes of a run that was never stopped.
-use std::io;
-
 use serde::{Deserialize, Serialize};
 
 use super::batch::Excerpts;
-use super::checkpoint;
+use super::checkpoint::{self, CodecState};
 use super::codec::{Codec, CodecConfig};
 use super::level::{LevelState, Trainer};
 use super::loss::{Bandwidth, Spectral};
-use super::weights::{Arrays, WeightsError};
+use super::training::{Learner, Rate, Schedule, TrainingError, TrainingSink, identity, train};
+use super::weights::Arrays;
 
 /// Excerpts over which the bandwidths of the losses are measured.
 pub(super) const MEASURED: usize = 256;
@@ -54,30 +53,6 @@ pub struct StepRecord {
     pub revived: usize,
     /// The step belongs to the start without a codebook.
     pub unquantised: bool,
-}
-
-/// What follows a training run: its records, its checkpoints and the wish to stop it.
-pub trait FitSink {
-    /// After every step of every level, in one order.
-    fn step(&mut self, record: &StepRecord);
-    /// Whether a checkpoint is due; asked after each round. Clocks live outside of training.
-    fn due(&mut self) -> bool;
-    /// Takes a checkpoint made after `step` rounds.
-    fn checkpoint(&mut self, step: u64, bytes: &[u8]) -> io::Result<()>;
-    /// Whether to stop; asked after each round.
-    fn stop(&mut self) -> bool;
-}
-
-/// How the learning rate moves after the warm-up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Schedule {
-    /// It stays.
-    Constant,
-    /// It falls by half a cosine.
-    Cosine,
-    /// It falls on a straight line.
-    Linear,
 }
 
 /// The training of one level.
@@ -126,9 +101,9 @@ pub struct FitSettings {
 
 impl FitSettings {
     /// Checks every number.
-    pub fn validate(&self) -> Result<(), FitError> {
+    pub fn validate(&self) -> Result<(), TrainingError> {
         self.codec.validate()?;
-        let complain = |text: String| Err(FitError::Settings(text));
+        let complain = |text: String| Err(TrainingError::Settings(text));
         if self.levels.len() != self.codec.levels.len() {
             return complain(format!(
                 "training is given for {} levels, the codec has {}",
@@ -163,19 +138,10 @@ impl FitSettings {
         Ok(())
     }
 
-    /// The learning rate at `step` of `steps`.
-    pub fn rate(&self, step: u64, steps: u64) -> f64 {
-        if step < self.warmup {
-            return self.learning_rate * (step + 1) as f64 / self.warmup as f64;
-        }
-        let left = steps.saturating_sub(self.warmup).max(1) as f64;
-        let done = (step - self.warmup) as f64 / left;
-        let fall = match self.schedule {
-            Schedule::Constant => return self.learning_rate,
-            Schedule::Cosine => 0.5 + 0.5 * libm::cos(std::f64::consts::PI * done),
-            Schedule::Linear => 1.0 - done,
-        };
-        self.learning_rate * (self.final_rate + (1.0 - self.final_rate) * fall)
+    /// How the learning rate moves.
+    pub(crate) fn rate(&self) -> Rate {
+        let FitSettings { learning_rate, warmup, schedule, final_rate, .. } = *self;
+        Rate { peak: learning_rate, warmup, schedule, last: final_rate }
     }
 
     /// Rounds of the whole training: in each, every level makes at most one step.
@@ -189,107 +155,76 @@ impl FitSettings {
     }
 }
 
-/// Why training ended without a codec.
-#[derive(Debug, thiserror::Error)]
-pub enum FitError {
-    /// A setting makes no sense.
-    #[error("{0}")]
-    Settings(String),
-    /// The network or its weights make no sense.
-    #[error(transparent)]
-    Weights(#[from] WeightsError),
-    /// There is nothing to learn from.
-    #[error("no audio to train on")]
-    Empty,
-    /// Everything is digital silence.
-    #[error("the audio to train on is silent")]
-    Silent,
-    /// A clip cannot be read.
-    #[error("clip {clip}: {message}")]
-    Clip {
-        /// The clip's number.
-        clip: usize,
-        /// What went wrong.
-        message: String,
-    },
-    /// A loss is not a number any more.
-    #[error("level {level} diverged at step {step}: lower the learning rate")]
-    Diverged {
-        /// The level.
-        level: usize,
-        /// Its step.
-        step: u64,
-    },
-    /// A checkpoint is not of this training.
-    #[error("the checkpoint cannot be resumed: {0}")]
-    Checkpoint(String),
-    /// A checkpoint cannot be kept.
-    #[error("a checkpoint cannot be written: {0}")]
-    Write(#[from] io::Error),
-    /// The sink asked to stop.
-    #[error("stopped after {0} rounds")]
-    Stopped(u64),
-    /// Training needs more memory than there is.
-    #[error("training needs about {} MB, {} MB are there; {remedy}", needed >> 20, limit >> 20)]
-    Memory {
-        /// Bytes needed.
-        needed: u64,
-        /// Bytes available.
-        limit: u64,
-        /// What would fit.
-        remedy: String,
-    },
-}
-
 /// Trains a codec and returns the bytes of its file ([`Codec::load`] reads them).
 ///
 /// `resume` is a checkpoint of the same settings, seed and clips. The result is a function of settings, seed and clips:
 /// neither the number of threads nor interruptions change a bit.
+///
+/// # Errors
+/// See [`TrainingError`].
 pub fn fit(
     settings: &FitSettings,
     seed: [u8; 32],
     clips: &dyn Clips,
     resume: Option<&[u8]>,
-    sink: &mut dyn FitSink,
-) -> Result<Vec<u8>, FitError> {
+    sink: &mut dyn TrainingSink<StepRecord>,
+) -> Result<Vec<u8>, TrainingError> {
     settings.validate()?;
     let excerpts = Excerpts::new(clips)?;
     let spectral = Spectral::new();
-    let identity = checkpoint::identity(settings, &seed, clips);
-    let (mut states, bandwidths, start) = match resume {
+    let identity = identity(settings, &seed, (0..clips.len()).map(|clip| clips.frames(clip)));
+    let levels = 0..settings.levels.len();
+    let state = match resume {
         Some(bytes) => checkpoint::read(bytes, settings, &identity)?,
-        None => {
-            let states = (0..settings.levels.len())
-                .map(|level| LevelState::new(&settings.codec, level, &seed))
-                .collect::<Vec<_>>();
-            let bandwidths = (0..settings.levels.len())
+        None => CodecState {
+            rounds: 0,
+            levels: levels.clone().map(|level| LevelState::new(&settings.codec, level, &seed)).collect(),
+            bandwidths: levels
                 .map(|level| measure(settings.levels[level].crop, &excerpts, &seed, &spectral))
-                .collect::<Result<Vec<_>, _>>()?;
-            (states, bandwidths, 0)
-        }
+                .collect::<Result<_, _>>()?,
+        },
     };
-    let trainers: Vec<Trainer> = bandwidths
-        .iter()
-        .enumerate()
+    let bandwidths = state.bandwidths.iter().enumerate();
+    let trainers = bandwidths
         .map(|(level, bandwidth)| Trainer::new(settings, level, seed, &excerpts, &spectral, *bandwidth))
         .collect();
-    for round in start..settings.rounds() {
-        for record in step_levels(&trainers, &mut states, |level| settings.steps_after(level, round + 1)) {
-            sink.step(&record?);
-        }
-        let stop = sink.stop();
-        if (stop || sink.due()) && round + 1 < settings.rounds() {
-            sink.checkpoint(round + 1, &checkpoint::write(&states, &bandwidths, round + 1, &identity)?)?;
-        }
-        if stop {
-            return Err(FitError::Stopped(round + 1));
-        }
-    }
+    let mut learner = Levels { settings, identity, trainers, state };
+    train(&mut learner, sink)?;
     let mut arrays = Arrays::new();
-    for (trainer, state) in trainers.iter().zip(states) {
+    for (trainer, state) in learner.trainers.iter().zip(learner.state.levels) {
         trainer.finish(state, &mut arrays)?;
     }
     Ok(Codec::new(settings.codec.clone(), arrays)?.to_bytes()?)
+}
+
+/// All levels of a codec in training; a step of it is a round, in which each level makes at most one.
+struct Levels<'a> {
+    settings: &'a FitSettings,
+    identity: String,
+    trainers: Vec<Trainer<'a>>,
+    state: CodecState,
+}
+
+impl Learner for Levels<'_> {
+    type Record = StepRecord;
+    fn total(&self) -> u64 {
+        self.settings.rounds()
+    }
+    fn made(&self) -> u64 {
+        self.state.rounds
+    }
+    fn step(&mut self, record: &mut dyn FnMut(&StepRecord)) -> Result<(), TrainingError> {
+        let round = self.state.rounds + 1;
+        let target = |level| self.settings.steps_after(level, round);
+        for made in step_levels(&self.trainers, &mut self.state.levels, target) {
+            record(&made?);
+        }
+        self.state.rounds = round;
+        Ok(())
+    }
+    fn state(&self) -> Result<Vec<u8>, TrainingError> {
+        checkpoint::write(&self.state, &self.identity)
+    }
 }
 
 /// One step of every level that is behind its `target`, side by side; the records in the order of levels.
@@ -297,7 +232,7 @@ fn step_levels(
     trainers: &[Trainer],
     states: &mut [LevelState],
     target: impl Fn(usize) -> u64,
-) -> Vec<Result<StepRecord, FitError>> {
+) -> Vec<Result<StepRecord, TrainingError>> {
     let due = trainers
         .iter()
         .zip(states)
@@ -319,12 +254,12 @@ fn step_levels(
 }
 
 /// The bandwidths of excerpts of `crop` frames.
-fn measure(crop: usize, excerpts: &Excerpts, seed: &[u8; 32], spectral: &Spectral) -> Result<Bandwidth, FitError> {
+fn measure(crop: usize, excerpts: &Excerpts, seed: &[u8; 32], spectral: &Spectral) -> Result<Bandwidth, TrainingError> {
     let batch = excerpts.batch(seed, "bandwidth", 0, MEASURED, crop)?;
     let power = batch.iter().map(|v| f64::from(*v) * f64::from(*v)).sum::<f64>() / batch.len() as f64;
     let norm = spectral.norm(&batch, crop);
     if power == 0.0 {
-        return Err(FitError::Silent);
+        return Err(TrainingError::Silent);
     }
     Ok(Bandwidth {
         power,

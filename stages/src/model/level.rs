@@ -4,16 +4,16 @@ use burn::tensor::{Tensor, TensorData};
 use burn_flex::Flex;
 use kernels::Kernels;
 
-use super::adam::Adam;
 use super::batch::Excerpts;
 use super::codec::CodecConfig;
 use super::ema::{Codebook, Rule};
-use super::fit::{FitError, FitSettings, StepRecord};
+use super::fit::{FitSettings, StepRecord};
 use super::infer::values;
 use super::layer::{self, Layer, Loaded};
 use super::loss::{Bandwidth, Mix, Spectral};
 use super::quantise::{nearest, rows};
 use super::random::Random;
+use super::training::{TrainingError, adam::Adam};
 use super::weights::{Array, Arrays};
 
 /// The engine of training.
@@ -86,7 +86,7 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    fn batch(&self, purpose: &str, counter: u64) -> Result<Vec<f32>, FitError> {
+    fn batch(&self, purpose: &str, counter: u64) -> Result<Vec<f32>, TrainingError> {
         let fit = &self.settings.levels[self.level];
         let purpose = format!("{purpose} {}", self.level);
         self.excerpts.batch(&self.seed, &purpose, counter, fit.batch, fit.crop)
@@ -99,7 +99,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// Makes one step.
-    pub(crate) fn step(&self, state: &mut LevelState) -> Result<StepRecord, FitError> {
+    pub(crate) fn step(&self, state: &mut LevelState) -> Result<StepRecord, TrainingError> {
         let fit = &self.settings.levels[self.level];
         let step = state.step;
         let unquantised = step < self.unquantised();
@@ -160,8 +160,7 @@ impl<'a> Trainer<'a> {
         record.spectral = loss.spectral;
         record.log_spectral = loss.log_spectral;
         if !(loss.reconstruction + loss.spectral + loss.log_spectral + record.commitment).is_finite() {
-            let level = self.level;
-            return Err(FitError::Diverged { level, step });
+            return Err(TrainingError::Diverged { what: format!("level {}", self.level), step });
         }
         let back =
             backward(y, Tensor::from_data(TensorData::new(loss.gradient, [fit.batch, 1, fit.crop]), &self.device));
@@ -174,14 +173,14 @@ impl<'a> Trainer<'a> {
         collect(&self.encoder, &encoder, &backward(z, towards), &mut gradients);
         gradients.sort_by(|a, b| a.0.cmp(&b.0));
         let gradients: Vec<Vec<f32>> = gradients.into_iter().map(|(_, g)| g).collect();
-        let rate = self.settings.rate(step, fit.steps);
+        let rate = self.settings.rate().at(step, fit.steps);
         state.adam.update(&mut state.parameters, &gradients, rate, 0.0, step + 1);
         state.step += 1;
         Ok(record)
     }
 
     /// A codebook from the latents of several batches.
-    fn codebook(&self, state: &LevelState, step: u64) -> Result<Codebook, FitError> {
+    fn codebook(&self, state: &LevelState, step: u64) -> Result<Codebook, TrainingError> {
         let fit = &self.settings.levels[self.level];
         let config = &self.settings.codec.levels[self.level];
         let per_step = fit.batch * fit.crop / config.hop();
@@ -198,7 +197,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// Puts the level's tensors into `arrays`.
-    pub(crate) fn finish(&self, state: LevelState, arrays: &mut Arrays) -> Result<(), FitError> {
+    pub(crate) fn finish(&self, state: LevelState, arrays: &mut Arrays) -> Result<(), TrainingError> {
         let book = match state.codebook {
             Some(book) => book,
             // Training that ended within the unquantised start.

@@ -1,5 +1,4 @@
 //! Networks and their training. No dataflow here: samples in, codes and weights out.
-mod adam;
 mod batch;
 mod checkpoint;
 pub mod codec;
@@ -13,4 +12,5 @@ mod loss;
 pub mod prior;
 mod quantise;
 pub(crate) mod random;
+pub mod training;
 pub mod weights;

@@ -2,6 +2,57 @@
 //!
 //! One declaration gives the struct, its defaults, its documentation for the command line and the
 //! JSON schema, the lowering with every complaint at once, and the canonical form that goes into keys.
+//!
+//! # What enters a key
+//!
+//! Two digests are made of a stage's settings: the plan's ([`Settings::identity`]), by which runs are named, and the one
+//! in the keys of the stage's effect ([`Settings::keyed`], put there by [`Stage::key`](crate::stage::Stage::key)). A
+//! setting that has its default is in neither, so a new setting with a default changes no key. An attribute on a field says
+//! where it does not belong; without one, it is in both.
+//!
+//! | attribute | the setting | plan | key | instead |
+//! |---|---|---|---|---|
+//! | none | decides about the result | yes | yes | |
+//! | `#[live]` | is often changed; `watch` applies a change without rebuilding the dataflow | yes | yes | |
+//! | `#[selects]` | names the split of the rows that the stage reads | yes | no | digests of these rows |
+//! | `#[unkeyed]` | does not decide about the result, given its rows | yes | no | |
+//! | `#[refresh]` | says when the result is made anew | no | no | |
+//! | `#[path]` | says where something lies | no | no | digests of what lies there |
+//!
+//! ```
+//! use stages::settings::{Role, Settings};
+//!
+//! stages::settings! {
+//!     /// Settings of a stage.
+//!     pub struct Mix {
+//!         /// The split to mix.
+//!         #[selects]
+//!         split: String = "train".to_owned(),
+//!         /// Gain of every track.
+//!         gain: f64 = 1.0,
+//!     }
+//! }
+//!
+//! assert_eq!(Mix::ROLES, [("split", Role::Selects), ("gain", Role::Keyed)]);
+//! let plain = Mix { split: "train".into(), gain: 1.0 };
+//! let other = Mix { split: "test".into(), ..plain.clone() };
+//! assert_eq!(plain.keyed(), other.keyed());
+//! assert_ne!(plain.identity(), other.identity());
+//! assert_ne!(plain.keyed(), Mix { gain: 0.5, ..plain }.keyed());
+//! ```
+//!
+//! A misspelt attribute does not compile:
+//!
+//! ```compile_fail
+//! stages::settings! {
+//!     /// Settings of a stage.
+//!     pub struct Mix {
+//!         /// The split to mix.
+//!         #[select]
+//!         split: String = "train".to_owned(),
+//!     }
+//! }
+//! ```
 
 mod types;
 mod value;
@@ -11,11 +62,30 @@ pub use value::{At, Complaint, Data, Table, Value, Word, suggest};
 
 use datasets::{Digest, Key};
 
+/// Which digests a setting enters; see the [table](self#what-enters-a-key).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Decides about the result: in the plan's digest and in the effect's key.
+    Keyed,
+    /// Keyed; where the dataflow stays up, it comes as a row.
+    Live,
+    /// Names the split of the rows that the stage reads: the key holds these rows instead.
+    Selects,
+    /// Does not decide about the result of the effect, given its rows: in the plan's digest only.
+    Unkeyed,
+    /// Says when the result is made anew: in no digest.
+    Refresh,
+    /// Says where something lies: in no digest.
+    Path,
+}
+
 /// One field of a verb's settings, as documentation and schema show it.
 #[derive(Clone, Debug)]
 pub struct Field {
     /// The name in the manifest.
     pub name: &'static str,
+    /// Which digests it enters.
+    pub role: Role,
     /// What it means, with its unit.
     pub doc: String,
     /// What kind of value it takes, for people.
@@ -45,6 +115,8 @@ pub trait Setting: Sized + PartialEq {
 
 /// The settings of a verb; implemented by [`crate::settings!`].
 pub trait Settings: Sized {
+    /// Name and role of every field, in the order of declaration.
+    const ROLES: &'static [(&'static str, Role)];
     /// All fields, in the order of declaration.
     fn fields() -> Vec<Field>;
     /// Lowers a table; `whole` is the place of the stage's header, for what is missing.
@@ -54,15 +126,32 @@ pub trait Settings: Sized {
     /// Name and TOML value of every field, in the order of declaration.
     fn shown(&self) -> Vec<(&'static str, String)>;
 
-    /// The digest of the settings but those in `skip`: what goes into keys.
-    fn digest(&self, skip: &[&str]) -> Digest {
-        let mut key = Key::new("settings");
-        for (name, value) in self.changed().iter().filter(|(name, _)| !skip.contains(name)) {
-            key.add(name.as_bytes());
-            key.add(value);
-        }
-        key.finish()
+    /// Digest of the settings by which runs are named: all but [`Role::Path`] and [`Role::Refresh`].
+    fn identity(&self) -> Digest {
+        digest(self, |role| !matches!(role, Role::Path | Role::Refresh))
     }
+
+    /// Digest of the settings in keys of effects: [`Role::Keyed`] and [`Role::Live`].
+    fn keyed(&self) -> Digest {
+        digest(self, |role| matches!(role, Role::Keyed | Role::Live))
+    }
+
+    /// Every setting of these roles with its value in TOML, in the order of declaration.
+    fn with_role(&self, which: impl Fn(Role) -> bool) -> Vec<(&'static str, String)> {
+        let roles = Self::ROLES.iter().map(|(_, role)| *role);
+        self.shown().into_iter().zip(roles).filter(|(_, role)| which(*role)).map(|(setting, _)| setting).collect()
+    }
+}
+
+/// The digest of the settings of some roles that differ from their defaults.
+fn digest<S: Settings>(settings: &S, which: impl Fn(Role) -> bool) -> Digest {
+    let mut key = Key::new("settings");
+    let role = |name: &str| S::ROLES.iter().find(|(own, _)| *own == name).map_or(Role::Keyed, |(_, role)| *role);
+    for (name, value) in settings.changed().iter().filter(|(name, _)| which(role(name))) {
+        key.add(name.as_bytes());
+        key.add(value);
+    }
+    key.finish()
 }
 
 /// Reads fields from a table and remembers what was wrong. Used by [`crate::settings!`].
@@ -116,18 +205,62 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// Declares the settings of a verb. A field without `= default` must be given.
+/// Declares the settings of a verb. A field without `= default` must be given; after its documentation it may have one
+/// attribute, which says [what it enters](crate::settings#what-enters-a-key).
+///
+/// ```
+/// use stages::settings::{At, Data, Settings, Table, Value, Word};
+///
+/// stages::settings! {
+///     /// Settings of a stage that cuts tracks.
+///     pub struct Cut {
+///         /// The split to cut.
+///         split: String,
+///         /// Frames of a clip (44100).
+///         frames: u32 = 44_100,
+///     }
+/// }
+///
+/// let at = At::default();
+/// let table = |fields: &[(&str, Data)]| {
+///     let field = |(name, data): &(&str, Data)| (Word { text: name.to_string(), at }, Value { data: data.clone(), at });
+///     Table(fields.iter().map(field).collect())
+/// };
+/// let mut wrong = Vec::new();
+/// let cut = Cut::lower(&table(&[("split", Data::String("train".into()))]), at, &mut wrong).unwrap();
+/// assert_eq!((cut.split.as_str(), cut.frames), ("train", 44_100));
+/// // What is left at its default is in no key.
+/// assert_eq!(cut.changed().iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["split"]);
+///
+/// // Everything that is wrong is told at once.
+/// assert!(Cut::lower(&table(&[("frame", Data::Integer(7))]), at, &mut wrong).is_none());
+/// let messages: Vec<&str> = wrong.iter().map(|complaint| complaint.message.as_str()).collect();
+/// assert_eq!(messages, ["unknown field `frame`, expected `frames`", "missing field `split`"]);
+/// ```
 #[macro_export]
 macro_rules! settings {
-    ($(#[$meta:meta])* $vis:vis struct $name:ident { $($(#[doc = $doc:literal])+ $field:ident : $ty:ty $(= $default:expr)?),* $(,)? }) => {
+    ($(#[$meta:meta])* $vis:vis struct $name:ident { $(
+        $(#[doc = $doc:literal])+
+        $(#[live $($live:tt)?])? $(#[selects $($selects:tt)?])? $(#[unkeyed $($unkeyed:tt)?])?
+        $(#[refresh $($refresh:tt)?])? $(#[path $($path:tt)?])?
+        $field:ident : $ty:ty $(= $default:expr)?
+    ),* $(,)? }) => {
         $(#[$meta])*
         #[derive(Clone, Debug, PartialEq)]
         $vis struct $name { $($(#[doc = $doc])+ pub $field: $ty),* }
 
         impl $crate::settings::Settings for $name {
+            const ROLES: &'static [(&'static str, $crate::settings::Role)] = &[$((stringify!($field), $crate::settings!(
+                @role $($($live)? Live)? $($($selects)? Selects)? $($($unkeyed)? Unkeyed)? $($($refresh)? Refresh)?
+                $($($path)? Path)?
+            ))),*];
             fn fields() -> Vec<$crate::settings::Field> {
                 vec![$($crate::settings::Field {
                     name: stringify!($field),
+                    role: $crate::settings!(
+                        @role $($($live)? Live)? $($($selects)? Selects)? $($($unkeyed)? Unkeyed)?
+                        $($($refresh)? Refresh)? $($($path)? Path)?
+                    ),
                     doc: [$($doc.trim()),+].join(" "),
                     kind: <$ty as $crate::settings::Setting>::kind(),
                     default: $crate::settings!(@default $ty $(, $default)?).map(|v: $ty| $crate::settings::Setting::show(&v)),
@@ -161,6 +294,8 @@ macro_rules! settings {
             }
         }
     };
+    (@role) => { $crate::settings::Role::Keyed };
+    (@role $role:ident) => { $crate::settings::Role::$role };
     (@default $ty:ty, $default:expr) => { Some::<$ty>($default) };
     (@default $ty:ty) => { None::<$ty> };
 }
@@ -216,6 +351,7 @@ mod tests {
             /// a second.
             rate: u32 = 44_100,
             /// Needed.
+            #[path]
             root: String,
             /// How.
             how: How = How::Fast,
@@ -255,10 +391,15 @@ mod tests {
         let plain = Some3::lower(&table(std::slice::from_ref(&root)), At::default(), &mut wrong).expect("fine");
         let spelled =
             Some3::lower(&table(&[("rate", Data::Integer(44_100)), root]), At::default(), &mut wrong).expect("fine");
-        assert_eq!(plain.digest(&[]), spelled.digest(&[]));
+        assert_eq!((plain.keyed(), plain.identity()), (spelled.keyed(), spelled.identity()));
         let other = Some3 { rate: 48_000, ..plain.clone() };
-        assert_ne!(plain.digest(&[]), other.digest(&[]));
-        assert_eq!(plain.digest(&["rate"]), other.digest(&["rate"]));
+        assert_ne!(plain.keyed(), other.keyed());
+        let moved = Some3 { root: "y".into(), ..plain.clone() };
+        assert_eq!((plain.keyed(), plain.identity()), (moved.keyed(), moved.identity()));
+        assert_eq!(
+            Some3::ROLES.iter().map(|(_, role)| *role).collect::<Vec<_>>(),
+            [Role::Keyed, Role::Path, Role::Keyed]
+        );
         assert_eq!(plain.changed().len(), 1);
         assert_eq!(Some3::fields()[0].doc, "Frames a second.");
     }

@@ -3,10 +3,11 @@
 use crate::{
     flow::Env,
     rows::{Flow, Input, Kind, Row, Rows, kept::Keeper, scan::Scan},
-    settings::{At, Complaint, Field, Table},
+    settings::{At, Complaint, Field, Role, Table},
     stage::{
-        Cardinality, Context, Inputs, Places, Port, Property, Refresh, SourceError, Stage, StageOutput,
+        Cardinality, Context, Inputs, Places, Port, Property, Refresh, SourceError, Stage, StageOutput, Version,
         memory::{Known, Memory},
+        version,
     },
 };
 use datasets::{Digest, Key, row::Dropped};
@@ -40,8 +41,10 @@ pub struct StageSpec {
     pub unit: &'static str,
     /// Whether it draws from the seed.
     pub random: bool,
-    /// Whether its results hold for one class of arithmetic.
-    pub numeric: bool,
+    /// Versions in the keys of its effect.
+    pub versions: &'static [Version],
+    /// Whether it refuses tracks by their license, and those that are withdrawn.
+    pub judges: bool,
     /// The documentation of its settings.
     pub fields: fn() -> Vec<Field>,
     /// Lowers settings; all complaints go into the list.
@@ -63,7 +66,8 @@ impl StageSpec {
             cardinality: S::CARDINALITY,
             unit: S::UNIT,
             random: S::RANDOM,
-            numeric: S::NUMERIC,
+            versions: S::VERSIONS,
+            judges: S::JUDGES,
             fields: S::fields,
             lower: lower::<S>,
         }
@@ -96,18 +100,25 @@ pub(crate) fn lower<S: Stage>(
 
 /// A stage with typed settings, ready to render on any worker.
 pub trait ConfiguredStage: Send + Sync {
-    /// The digest of its settings but `refresh` and the paths of its sources.
+    /// Digest of verb, revision and [`Settings::identity`]: what the stage is to do.
     fn digest(&self) -> Digest;
+    /// The start of the keys of its effect where it draws from this seed. See [`Stage::key`].
+    fn key(&self, seed: &Digest) -> Key;
     /// Every setting with its value in TOML.
     fn shown(&self) -> Vec<(&'static str, String)>;
     /// Whether it can be pinned, and is.
     fn refresh(&self) -> Option<Refresh>;
     /// The opt-out list that it heeds, where a relative path starts at `base`.
     fn exclude(&self, base: &Path) -> Option<PathBuf>;
+    /// See [`Stage::denying`].
+    ///
+    /// # Errors
+    /// The first word that names no license, with what is wrong about it.
+    fn denying(&self, licenses: &[String]) -> Result<Arc<dyn ConfiguredStage>, String>;
     /// See [`Stage::live`].
     fn live(&self) -> Option<Vec<u8>>;
-    /// [`ConfiguredStage::shown`] but for the settings of [`Stage::LIVE`].
-    fn static_settings(&self) -> Vec<(&'static str, String)>;
+    /// Every setting of some roles with its value in TOML.
+    fn with_role(&self, which: &dyn Fn(Role) -> bool) -> Vec<(&'static str, String)>;
     /// See [`Stage::scan`].
     ///
     /// # Errors
@@ -125,10 +136,11 @@ pub trait ConfiguredStage: Send + Sync {
 
 impl<S: Stage> ConfiguredStage for Lowered<S> {
     fn digest(&self) -> Digest {
-        // Where the files lie is not what they are.
-        let inner = self.0.digest(&["refresh", "root", "file", "exclude"]);
         let revision = datasets::effect::revision(S::VERB, S::REVISION);
-        Key::new("stage").text(S::VERB).number(u64::from(revision)).digest(&inner).finish()
+        Key::new("stage").text(S::VERB).number(u64::from(revision)).digest(&self.0.identity()).finish()
+    }
+    fn key(&self, seed: &Digest) -> Key {
+        version::start(&self.0, S::RANDOM.then_some(seed))
     }
     fn shown(&self) -> Vec<(&'static str, String)> {
         self.0.shown()
@@ -139,11 +151,14 @@ impl<S: Stage> ConfiguredStage for Lowered<S> {
     fn exclude(&self, base: &Path) -> Option<PathBuf> {
         self.0.exclude().map(|path| path.resolve(base))
     }
+    fn denying(&self, licenses: &[String]) -> Result<Arc<dyn ConfiguredStage>, String> {
+        Ok(Arc::new(Lowered(self.0.denying(licenses)?)))
+    }
     fn live(&self) -> Option<Vec<u8>> {
         self.0.live()
     }
-    fn static_settings(&self) -> Vec<(&'static str, String)> {
-        self.0.shown().into_iter().filter(|(name, _)| !S::LIVE.contains(name)).collect()
+    fn with_role(&self, which: &dyn Fn(Role) -> bool) -> Vec<(&'static str, String)> {
+        self.0.with_role(which)
     }
     fn scan(&self, base: &Path, env: &Env) -> Result<Scan, SourceError> {
         self.0.scan(base, env)

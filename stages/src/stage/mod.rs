@@ -7,10 +7,12 @@ mod context;
 mod entry;
 mod inputs;
 pub mod memory;
+mod version;
 
 pub use context::{Context, StageOutput, none, seed};
 pub use entry::{ConfiguredStage, Rendered, StageSpec};
 pub use inputs::Inputs;
+pub use version::Version;
 
 use crate::{
     flow::Env,
@@ -18,6 +20,7 @@ use crate::{
     settings::{At, Complaint, Data, PathSetting, Settings, Table},
     stage::memory::{Known, Memory},
 };
+use datasets::Key;
 use std::path::{Path, PathBuf};
 
 /// Something about tracks that a stage may need and another gives, beyond the kind of row.
@@ -99,11 +102,10 @@ pub trait Stage: Settings + Clone + Send + Sync + 'static {
     const UNIT: &'static str;
     /// Whether it draws from the manifest's seed.
     const RANDOM: bool = false;
-    /// Whether its results hold for one class of arithmetic, decoder and resampler: they are in its keys.
-    const NUMERIC: bool = false;
-    /// The settings that people change often, by name: where a dataflow stays up, they come as rows of
-    /// [`Context::settings`], so that other values are a change of rows.
-    const LIVE: &'static [&'static str] = &[];
+    /// Versions for which its results hold, in the order in which they are in its keys.
+    const VERSIONS: &'static [Version] = &[];
+    /// Whether it refuses tracks by their license, and those that are withdrawn.
+    const JUDGES: bool = false;
     /// The rows it takes.
     type In: Inputs;
     /// The rows it gives.
@@ -130,9 +132,24 @@ pub trait Stage: Settings + Clone + Send + Sync + 'static {
         None
     }
 
-    /// The row that the settings of [`Stage::LIVE`] are, packed.
+    /// The same stage, which also refuses these licenses; itself where it judges none.
+    ///
+    /// # Errors
+    /// The first word that names no license, with what is wrong about it.
+    fn denying(&self, _licenses: &[String]) -> Result<Self, String> {
+        Ok(self.clone())
+    }
+
+    /// The row that the settings of [`Role::Live`](crate::settings::Role::Live) are, packed: where a dataflow stays up,
+    /// they come as rows of [`Context::settings`], so that other values are a change of rows.
     fn live(&self) -> Option<Vec<u8>> {
         None
+    }
+
+    /// The start of all keys of its effect: verb, revision, keyed settings, seed and versions. The effect adds its work.
+    fn key(&self, cx: &Context<'_>) -> Key {
+        let seed = Self::RANDOM.then_some(&cx.seed);
+        version::start(self, seed)
     }
 
     /// For a source: where it lies. Of a corpus with a table that is the table, and then the folder in which its paths start.

@@ -4,18 +4,18 @@
 //! are not kept: they are made again, per track and on demand, where somebody reads them.
 
 use crate::{
-    flow::{Env, memoised, unchanged},
+    flow::{Env, Item, memoised, unchanged},
     rows::{Input, Kind},
     stage::{
-        Cardinality, Context, Port, Property, Stage, StageOutput,
+        Cardinality, Context, Port, Property, Stage, StageOutput, Version,
         memory::{Known, Memory},
     },
 };
 use datasets::{
-    Digest,
-    audio::decode::{DECODER, DecodeError, decode},
-    effect::{Effect, Fault, Load, key, numerics},
-    row::{Dropped, Recording, Track, Waiting},
+    Digest, Key,
+    audio::decode::{DecodeError, decode},
+    effect::{Effect, Fault, Load},
+    row::{Recording, Track},
 };
 use std::sync::Arc;
 
@@ -24,11 +24,9 @@ crate::settings! {
     pub struct Decode {}
 }
 
-/// The decoder's revision on our side; `DECODER` carries symphonia's.
-const REVISION: u32 = 1;
-
-pub(crate) struct Pass {
-    pub(crate) env: Arc<Env>,
+struct Pass {
+    start: Key,
+    env: Arc<Env>,
 }
 
 impl Effect for Pass {
@@ -37,7 +35,7 @@ impl Effect for Pass {
     const LOAD: Load = Load::Light;
 
     fn key(&self, content: &Digest) -> Digest {
-        key(Decode::VERB, REVISION).text(DECODER).text(numerics()).digest(content).finish()
+        self.start.clone().digest(content).finish()
     }
 
     fn objects(&self, _: &Recording) -> Vec<Digest> {
@@ -69,12 +67,13 @@ impl Effect for Pass {
 impl Stage for Decode {
     const VERB: &'static str = "decode";
     const ABOUT: &'static str = "counts the frames of each recording and digests its samples, or refuses the file";
-    const REVISION: u32 = REVISION;
+    /// Of our side; [`Version::Decoder`] carries symphonia's.
+    const REVISION: u32 = 1;
     const PORTS: &'static [Port] = &[Port::many("tracks", Kind::Track)];
     const GIVES: &'static [Property] = &[Property::Decoded];
     const CARDINALITY: Cardinality = Cardinality::OneToOne;
     const UNIT: &'static str = "tracks";
-    const NUMERIC: bool = true;
+    const VERSIONS: &'static [Version] = &[Version::Decoder, Version::Numerics];
     type In = Track;
     type Out = Track;
 
@@ -83,22 +82,10 @@ impl Stage for Decode {
     }
 
     fn render<'s>(self, cx: &Context<'s>, input: Input<'s, Track>) -> StageOutput<'s, Track> {
-        let done =
-            memoised(cx, Pass { env: cx.env.clone() }, input.kept.map(|track| (track.content, track)), |track| {
-                track.id.clone()
-            });
-        let waits = cx.may(input.pending);
-        let stage = cx.stage.clone();
-        StageOutput {
-            kept: done.ok.map(|(track, recording)| Track { recording: Some(recording), ..track }),
-            dropped: done
-                .refused
-                .map(|(track, refusal)| Dropped::refused(track.id, refusal))
-                .concat(done.failed.map(|(track, why)| Dropped::failed(track.id, why))),
-            pending: waits.concat(done.pending.map(move |(track, cause)| {
-                let track = Arc::new(track);
-                Waiting::of_track(&track.id, &stage, cause, track.clone())
-            })),
-        }
+        let effect = Pass { start: self.key(cx), env: cx.env.clone() };
+        let done = memoised(cx, effect, input.kept.map(|track| (track.content, track)), |track| track.id.clone());
+        done.split(cx, |track| Item::Track(Arc::new(track)))
+            .map(|(track, recording)| Track { recording: Some(recording), ..track })
+            .and_pending(cx.may(input.pending))
     }
 }

@@ -4,15 +4,15 @@
 //! what is encoded beside it changes a code. All clips of a track are read from one decode.
 
 use crate::{
-    flow::{Env, memoised, pair},
+    flow::{Env, Item, memoised, pair},
     media::{
         models::load,
-        pcm::{self, Excerpt, chain_version, span},
+        pcm::{self, Excerpt, span},
     },
     model::infer::Coder,
     rows::{Input, Kind},
     stage::{
-        Cardinality, Context, Port, Property, Stage, StageOutput,
+        Cardinality, Context, Port, Property, Stage, StageOutput, Version,
         memory::{Known, Memory},
         none,
     },
@@ -21,7 +21,7 @@ use burn_flex::Flex;
 use datasets::{
     Digest, Key,
     codes::pack,
-    effect::{Effect, Fault, Load, key, numerics},
+    effect::{Effect, Fault, Load},
     row::{Clip, Codes, Dropped, Pending, Waiting, Weights},
 };
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,6 +33,7 @@ crate::settings! {
 
 /// Encodes one clip.
 struct Work {
+    start: Key,
     env: Arc<Env>,
     /// The codec in use; reading it once is enough.
     coder: Mutex<Option<(Digest, Arc<Coder<Flex>>)>>,
@@ -60,8 +61,7 @@ impl Effect for Work {
     const LOAD: Load = Load::Light;
 
     fn key(&self, (excerpt, codec): &(Excerpt, Digest)) -> Digest {
-        let key = key(Encode::VERB, Encode::REVISION).text(numerics()).text(&chain_version()).digest(codec);
-        excerpt.key(key).finish()
+        excerpt.key(self.start.clone().digest(codec)).finish()
     }
 
     fn objects(&self, blob: &Digest) -> Vec<Digest> {
@@ -101,7 +101,7 @@ impl Stage for Encode {
     const NEEDS: &'static [Property] = &[];
     const CARDINALITY: Cardinality = Cardinality::OneToOne;
     const UNIT: &'static str = "clips";
-    const NUMERIC: bool = true;
+    const VERSIONS: &'static [Version] = &[Version::Numerics, Version::Resampler];
     type In = (Clip, Weights);
     type Out = Codes;
 
@@ -131,10 +131,9 @@ impl Stage for Encode {
         let work = pairs
             .filter(move |pair| fits(pair))
             .map(|(clip, weights)| ((Excerpt::of(&clip), weights.digest), (clip, weights)));
-        let effect = Work { env: cx.env.clone(), coder: Mutex::new(None) };
+        let effect = Work { start: self.key(cx), env: cx.env.clone(), coder: Mutex::new(None) };
         let done = memoised(cx, effect, work, |(clip, _)| clip.id());
         // Without weights every clip waits for them; a track that waits itself is counted once, as itself.
-        let stage = cx.stage.clone();
         let unweighted = match cx.env.dry {
             false => none(&clips.pending),
             true => {
@@ -150,20 +149,9 @@ impl Stage for Encode {
             }
         };
         let waits = cx.may(clips.pending.concat(unweighted));
-        StageOutput {
-            kept: done.ok.map(|((clip, weights), blob)| Codes {
-                clip,
-                codec: weights.digest,
-                blob,
-                hops: weights.hops,
-                codewords: weights.codewords,
-            }),
-            dropped: wrong
-                .concat(done.failed.map(|((clip, _), why)| Dropped::failed(clip.id(), why)))
-                .concat(done.refused.map(|((clip, _), refusal)| Dropped::refused(clip.id(), refusal))),
-            pending: waits.concat(
-                done.pending.map(move |((clip, _), cause)| Waiting::of_track(&clip.id(), &stage, cause, clip.track)),
-            ),
-        }
+        let coded = done.split(cx, |(clip, _)| Item::Part(clip.id(), clip.track)).map(|((clip, weights), blob)| {
+            Codes { clip, codec: weights.digest, blob, hops: weights.hops, codewords: weights.codewords }
+        });
+        coded.and_dropped(wrong).and_pending(waits)
     }
 }

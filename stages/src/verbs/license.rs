@@ -34,12 +34,16 @@ crate::settings! {
     /// Settings of `license`.
     pub struct License {
         /// Licenses to keep: SPDX ids, families such as `CC-BY-*`, or `*` for every stated license.
+        #[live]
         allow: Vec<String>,
         /// Licenses to refuse, whatever `allow` says.
+        #[live]
         deny: Vec<String> = Vec::new(),
         /// What becomes of a track that states no license, or one that cannot be read.
+        #[live]
         unknown: Unknown = Unknown::Refuse,
         /// A table of withdrawn tracks: `id`, `digest`, `artist` or `url`, with `date` and `evidence`.
+        #[path]
         exclude: Option<PathSetting> = None,
     }
 }
@@ -83,7 +87,7 @@ impl Judge {
         match self.withdrawn.as_ref().and_then(|list| list.find(&Member::of(&track.view()))) {
             None => Ok(track),
             Some(line) => {
-                let why = format!("withdrawn on {}: {}", line.date, line.evidence);
+                let why = line.to_string();
                 Err(Dropped { id: track.id, code: Dropped::WITHDRAWN.into(), why: why.into(), failed: false })
             }
         }
@@ -149,7 +153,7 @@ impl Stage for License {
     const PORTS: &'static [Port] = &[Port::many("tracks", Kind::Track)];
     const CARDINALITY: Cardinality = Cardinality::OneToOne;
     const UNIT: &'static str = "tracks";
-    const LIVE: &'static [&'static str] = &["allow", "deny", "unknown"];
+    const JUDGES: bool = true;
     type In = Track;
     type Out = Track;
 
@@ -175,6 +179,19 @@ impl Stage for License {
 
     fn exclude(&self) -> Option<&PathSetting> {
         self.exclude.as_ref()
+    }
+
+    fn denying(&self, licenses: &[String]) -> Result<License, String> {
+        let more = |license: &&String| !self.deny.contains(*license);
+        let deny = self.deny.iter().chain(licenses.iter().filter(more)).cloned().collect();
+        let stage = License { deny, ..self.clone() };
+        match stage.policy().err().and_then(|wrong| wrong.into_iter().next()) {
+            None => Ok(stage),
+            Some(wrong) => {
+                let near = wrong.suggestion.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+                Err(format!("{:?}, {}{near}", wrong.pattern, wrong.reason))
+            }
+        }
     }
 
     fn live(&self) -> Option<Vec<u8>> {

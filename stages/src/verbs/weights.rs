@@ -4,7 +4,7 @@
 //! is read off the shapes.
 
 use crate::{
-    flow::{Env, memoised},
+    flow::{Env, Item, memoised},
     media::models::describe,
     model::codec::Codec,
     rows::{Input, scan::Scan},
@@ -12,9 +12,9 @@ use crate::{
     stage::{Cardinality, Context, Port, SourceError, Stage, StageOutput},
 };
 use datasets::{
-    Digest,
-    effect::{Effect, Fault, Load, Refusal, key},
-    row::{self, Dropped, Found, Labels, Origin, Pending},
+    Digest, Key,
+    effect::{Effect, Fault, Load, Refusal},
+    row::{self, Found, Labels, Origin},
 };
 use std::{
     fs,
@@ -26,12 +26,14 @@ crate::settings! {
     /// Settings of `weights`.
     pub struct Weights {
         /// The safetensors file.
+        #[path]
         file: PathSetting,
     }
 }
 
 /// Copies the file into the store and reads what it is.
 struct Import {
+    start: Key,
     env: Arc<Env>,
 }
 
@@ -42,7 +44,7 @@ impl Effect for Import {
     const CORPUS: bool = true;
 
     fn key(&self, content: &Digest) -> Digest {
-        key(Weights::VERB, Weights::REVISION).digest(content).finish()
+        self.start.clone().digest(content).finish()
     }
 
     fn objects(&self, weights: &row::Weights) -> Vec<Digest> {
@@ -101,13 +103,8 @@ impl Stage for Weights {
             Origin::File { content, .. } => Some((content, found.key)),
             _ => None,
         });
-        let done = memoised(cx, Import { env: cx.env.clone() }, files, String::clone);
-        let stage = cx.stage.clone();
-        StageOutput {
-            kept: done.ok.map(|(_, weights)| weights),
-            dropped: done.refused.map(|(id, refusal)| Dropped::refused(id, refusal)),
-            pending: done.pending.map(move |(id, cause)| Pending::new(id.into(), stage.clone(), cause).into()),
-        }
+        let done = memoised(cx, Import { start: self.key(cx), env: cx.env.clone() }, files, String::clone);
+        done.split(cx, Item::Other).map(|(_, weights)| weights)
     }
 }
 

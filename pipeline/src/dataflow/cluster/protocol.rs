@@ -27,7 +27,7 @@ pub(super) struct Hello {
 }
 
 /// Magic first line of a connection: tells our peers from whatever else connects to the port.
-pub(super) const MAGIC: &str = "refrain hosts 2";
+pub(super) const MAGIC: &str = "refrain hosts 3";
 
 /// Start message of process 0: pins, opt-out lists and sources that the others need.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -77,7 +77,9 @@ pub(crate) struct Work {
 pub(crate) struct Account {
     /// One entry per stage.
     pub work: Vec<Work>,
-    /// Exit codes and sentences.
+    /// Stages over the whole corpus that failed, each with a sentence.
+    pub failed: Vec<(String, String)>,
+    /// All other failures: exit codes and sentences.
     pub failures: Vec<(u8, String)>,
     /// Keys of receipts that it looked up or wrote.
     pub keys: Vec<Digest>,

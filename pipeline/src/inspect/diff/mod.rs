@@ -4,10 +4,12 @@ mod text;
 
 pub use text::text;
 
-use crate::{error::Error, record::scores::Basis};
+use crate::{
+    error::Error,
+    record::{Outline, scores::Basis, stage_record::FailedStage},
+};
 use datasets::tables::tracks::{self, Listed};
 use serde::Serialize;
-use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
@@ -21,6 +23,12 @@ pub struct Diff {
     pub a: String,
     /// The second run's name.
     pub b: String,
+    /// Stages of the first run that failed; of these and what rests on them it has no scores.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub failed_a: Vec<FailedStage>,
+    /// Stages of the second run that failed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub failed_b: Vec<FailedStage>,
     /// Settings that differ.
     pub settings: Vec<Setting>,
     /// Tracks by license, and those that differ.
@@ -105,19 +113,16 @@ pub struct Score {
 
 /// A published run.
 struct Side {
-    name: String,
-    record: Value,
+    record: Outline,
     tracks: BTreeMap<String, Listed>,
 }
 
 impl Side {
     fn read(folder: &Path) -> Result<Side, Error> {
-        let name = folder.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         let broken = |what: &str, why: &dyn std::fmt::Display| {
             Error::Usage(format!("{} cannot be compared: its {what} {why}", folder.display()))
         };
-        let record = fs::read_to_string(folder.join("run.json")).map_err(|e| broken("run.json cannot be read:", &e))?;
-        let record: Value = serde_json::from_str(&record).map_err(|e| broken("run.json is no record:", &e))?;
+        let record = Outline::read(folder)?;
         let bytes = fs::read(folder.join("tracks.parquet")).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => {
                 broken("tracks.parquet is missing:", &"run its manifest again, an older refrain has published it")
@@ -125,53 +130,35 @@ impl Side {
             _ => broken("tracks.parquet cannot be read:", &error),
         })?;
         let tracks = tracks::read(&bytes).map_err(|e| broken("tracks.parquet cannot be read:", &e))?;
-        let name = record["run"].as_str().map_or(name, str::to_owned);
         let tracks = tracks.into_iter().map(|track| (track.track.clone(), track)).collect();
-        Ok(Side { name, record, tracks })
+        Ok(Side { record, tracks })
     }
 
     /// Every setting by stage and name, in the order of the record.
     fn settings(&self) -> Vec<((Option<String>, String), String)> {
-        let mut all = Vec::new();
-        for key in ["name", "seed", "numerics"] {
-            all.push(((None, key.to_owned()), plain(&self.record[key])));
-        }
-        for stage in self.record["stages"].as_array().into_iter().flatten() {
-            let name = plain(&stage["name"]);
-            let mut add = |setting: &str, value: String| all.push(((Some(name.clone()), setting.to_owned()), value));
-            add("do", plain(&stage["verb"]));
-            let from: Vec<String> = stage["from"].as_array().into_iter().flatten().map(plain).collect();
-            if !from.is_empty() {
-                add("from", from.join(", "));
+        let Outline { name, seed, numerics, stages, .. } = &self.record;
+        let top = [("name", name.clone()), ("seed", seed.to_string()), ("numerics", numerics.clone())];
+        let mut all: Vec<_> = top.map(|(key, value)| ((None, key.to_owned()), value)).into();
+        for stage in stages {
+            let mut add =
+                |setting: &str, value: String| all.push(((Some(stage.name.clone()), setting.to_owned()), value));
+            add("do", stage.verb.clone());
+            if !stage.from.is_empty() {
+                add("from", stage.from.join(", "));
             }
-            for key in ["salt", "revision"] {
-                let value = plain(&stage[key]);
-                if !value.is_empty() {
-                    add(key, value);
-                }
+            if !stage.salt.is_empty() {
+                add("salt", stage.salt.clone());
             }
-            for (setting, value) in stage["settings"].as_object().into_iter().flatten() {
-                add(setting, plain(value));
-            }
+            add("revision", stage.revision.to_string());
+            stage.settings.iter().for_each(|(setting, value)| add(setting, value.clone()));
         }
         all
     }
 
-    /// Every score by stage and name, in the order of the record.
+    /// Every score by stage and name, in the order of the record. A figure that is no number does not compare.
     fn scores(&self) -> Vec<((String, String), (f64, Basis))> {
-        let score = |score: &Value| {
-            let basis = serde_json::from_value(score["basis"].clone()).ok()?;
-            Some(((plain(&score["stage"]), plain(&score["name"])), (score["value"].as_f64()?, basis)))
-        };
-        self.record["scores"].as_array().into_iter().flatten().filter_map(score).collect()
-    }
-}
-
-fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Null => String::new(),
-        other => other.to_string(),
+        let scores = self.record.scores.iter().filter(|score| !score.value.is_nan());
+        scores.map(|s| ((s.stage.clone(), s.name.clone()), (s.value, s.basis.clone()))).collect()
     }
 }
 
@@ -181,7 +168,15 @@ fn plain(value: &Value) -> String {
 /// When one of them cannot be read.
 pub fn diff(a: &Path, b: &Path) -> Result<Diff, Error> {
     let (a, b) = (Side::read(a)?, Side::read(b)?);
-    Ok(Diff { settings: settings(&a, &b), data: data(&a, &b), scores: scores(&a, &b), a: a.name, b: b.name })
+    Ok(Diff {
+        settings: settings(&a, &b),
+        data: data(&a, &b),
+        scores: scores(&a, &b),
+        a: a.record.run,
+        b: b.record.run,
+        failed_a: a.record.failed,
+        failed_b: b.record.failed,
+    })
 }
 
 /// Both lists by key, in the order of the first, what only the second has behind its stage.

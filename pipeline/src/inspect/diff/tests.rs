@@ -1,7 +1,8 @@
 //! Comparisons of runs that are written here.
 
 use super::*;
-use serde_json::json;
+use crate::record;
+use serde_json::{Value, json};
 use std::path::PathBuf;
 
 fn listed(track: &str, license: &str, title: &str) -> Listed {
@@ -12,16 +13,22 @@ fn listed(track: &str, license: &str, title: &str) -> Listed {
 fn run(folder: &Path, name: &str, stages: Value, scores: Value, tracks: &[Listed]) -> PathBuf {
     let run = folder.join(name);
     fs::create_dir_all(&run).expect("a folder");
-    let record =
-        json!({ "run": name, "name": "songs", "seed": 17, "numerics": "cpu", "stages": stages, "scores": scores });
-    fs::write(run.join("run.json"), record.to_string()).expect("a record");
+    let record = json!({
+        "dropped": [], "files": {}, "format": record::FORMAT, "made": [], "name": "songs", "numerics": "cpu",
+        "refrain": "0", "run": name, "scores": scores, "seed": 17, "stages": stages, "sweep": null, "tainted": [],
+        "views": {},
+    });
+    fs::write(run.join(record::FILE), record.to_string()).expect("a record");
     fs::write(run.join("tracks.parquet"), tracks::write(vec![tracks.iter().collect()]).expect("a table"))
         .expect("written");
     run
 }
 
 fn stage(name: &str, settings: Value) -> Value {
-    json!({ "name": name, "verb": "sample", "revision": 1, "from": ["codec"], "salt": "", "settings": settings })
+    json!({
+        "dropped": 0, "from": ["codec"], "kept": 1, "name": name, "notes": [], "reasons": {}, "revision": 1, "salt": "",
+        "settings": settings, "verb": "sample",
+    })
 }
 
 fn score(name: &str, value: f64, codec: &str) -> Value {

@@ -9,7 +9,14 @@ const EXAMPLES: usize = 10;
 
 /// Three sections; one that holds nothing says so.
 pub fn text(diff: &Diff) -> String {
-    let mut out = format!("A  {}\nB  {}\n", diff.a, diff.b);
+    let mut out = String::new();
+    for (side, run, failed) in [("A", &diff.a, &diff.failed_a), ("B", &diff.b, &diff.failed_b)] {
+        let partial = if failed.is_empty() { "" } else { ", partial" };
+        let _ = writeln!(out, "{side}  {run}{partial}");
+        failed.iter().for_each(|failed| {
+            let _ = writeln!(out, "   {failed}");
+        });
+    }
     out += "\nsettings\n";
     let mut lines = vec![["".to_owned(), "A".to_owned(), "B".to_owned()]];
     for setting in &diff.settings {

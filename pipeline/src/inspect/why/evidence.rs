@@ -1,6 +1,7 @@
 //! Who states the license of a track. A run records the words; where they stand is looked up in its source, as `ingest`
 //! reads it, and only for the track that is asked for.
 
+use crate::record::{stage_record::StageRecord, timing::Timing};
 use datasets::{
     audio::tags,
     corpus::{
@@ -9,7 +10,6 @@ use datasets::{
     },
 };
 use serde::Serialize;
-use serde_json::Value;
 use std::{
     collections::BTreeMap,
     fmt,
@@ -81,18 +81,15 @@ pub(super) struct Source {
 
 impl Source {
     /// Of a stage as the record tells of it, and of the places in `timing.json`.
-    pub(super) fn of(stage: &Value, timing: &Value) -> Option<Source> {
-        if stage["verb"] != "ingest" {
+    pub(super) fn of(stage: &StageRecord, timing: &Timing) -> Option<Source> {
+        if stage.verb != "ingest" {
             return None;
         }
-        let name = stage["name"].as_str()?.to_owned();
         let read = |text: &str| toml::from_str::<toml::Table>(&format!("v = {text}")).ok()?.remove("v");
         // What is not set is empty, and no TOML.
-        let settings = stage["settings"].as_object()?.iter();
-        let settings = settings.filter_map(|(field, text)| Some((field.clone(), read(text.as_str()?)?)));
-        let places = timing["sources"][&name].as_array().into_iter().flatten();
-        let places = places.filter_map(|place| Some(PathBuf::from(place.as_str()?)));
-        Some(Source { settings: settings.collect(), places: places.collect(), stage: name })
+        let settings = stage.settings.iter().filter_map(|(field, text)| Some((field.clone(), read(text)?)));
+        let places = timing.sources.get(&stage.name).into_iter().flatten().map(PathBuf::from);
+        Some(Source { settings: settings.collect(), places: places.collect(), stage: stage.name.clone() })
     }
 
     fn text(&self, field: &str) -> Option<&str> {

@@ -149,7 +149,7 @@ impl Answer {
             tracks: Tracks::default(),
             stages: Vec::new(),
             used_by: UsedBy::default(),
-            notes: Vec::new(),
+            notes: run.failed.iter().map(|failed| format!("the run is partial: {failed}")).collect(),
         }
     }
 }
@@ -276,10 +276,8 @@ fn of_dropped(run: &Run, id: &str, stage: &str, subject: &Subject) -> Answer {
 
 fn of_withdrawn(run: &Run, id: &str, subject: &Subject) -> Answer {
     let mut answer = Answer::new(run, subject.clone(), "a track that was withdrawn".into());
-    let names =
-        |tainted: &Value| tainted["withdrawn"].as_array().into_iter().flatten().any(|tombstone| tombstone["id"] == id);
-    let tainted = run.tainted().filter(|tainted| names(tainted));
-    let tainted: BTreeSet<Digest> = tainted.filter_map(|tainted| tainted["model"].as_str()?.parse().ok()).collect();
+    let tainted = run.tainted.iter().filter(|tainted| tainted.withdrawn.iter().any(|tombstone| tombstone.id == id));
+    let tainted: BTreeSet<Digest> = tainted.map(|tainted| tainted.model).collect();
     answer.used_by.models = tainted.iter().flat_map(|digest| run.paths(digest)).collect();
     answer.used_by.songs = run.songs_of(&tainted);
     answer

@@ -3,10 +3,13 @@
 use super::{Evidence, Subject, Tracks, evidence::Source};
 use crate::{
     error::Error,
-    inspect::runs,
     record::{
+        Record,
         history::{History, Name},
         made::Made,
+        stage_record::{FailedStage, StageRecord},
+        tainted::Tainted,
+        timing::Timing,
     },
 };
 use datasets::{
@@ -16,7 +19,6 @@ use datasets::{
     tables::tracks::{self, Listed},
 };
 use serde::Serialize;
-use serde_json::Value;
 use stages::{STAGES, media::lineage};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -50,7 +52,7 @@ pub struct StageLine {
     /// Its verb.
     pub verb: String,
     /// The verb's revision.
-    pub revision: u64,
+    pub revision: u32,
     /// Settings in TOML.
     pub settings: BTreeMap<String, String>,
 }
@@ -65,21 +67,20 @@ pub(super) struct Run {
     /// Files that the record lists, with their digests.
     pub files: BTreeMap<String, String>,
     pub made: Vec<Made>,
-    record: Value,
-    /// What `timing.json` says, where there is one.
-    timing: Value,
+    pub tainted: Vec<Tainted>,
+    /// Stages that failed: where there are any, a part of the run was published.
+    pub failed: Vec<FailedStage>,
+    /// Names of the stages of which something was published.
+    published: BTreeSet<String>,
+    stages: Vec<StageRecord>,
+    timing: Timing,
     store: Option<Store>,
     history: Option<History>,
 }
 
-fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
-}
-
 impl Run {
     pub fn read(folder: &Path, store: &Path) -> Result<Run, Error> {
-        let record = runs::record(folder)
-            .ok_or_else(|| Error::Source(format!("{} holds no run.json that can be read", folder.display())))?;
+        let record: Record = Record::read(folder)?;
         let path = folder.join("tracks.parquet");
         let tracks = match fs::read(&path) {
             Ok(bytes) => tracks::read(&bytes).map_err(|e| Error::Source(format!("{}: {e}", path.display())))?,
@@ -89,39 +90,37 @@ impl Run {
             }
             Err(error) => return Err(Error::Source(format!("cannot read {}: {error}", path.display()))),
         };
-        let dropped = record["dropped"].as_array().into_iter().flatten().map(|row| Subject::Dropped {
-            id: text(&row["id"]),
-            stage: text(&row["stage"]),
-            code: text(&row["code"]),
-            why: text(&row["why"]),
+        let published = record.stages.iter().filter(|stage| !record.withholds(&stage.name));
+        let published = published.map(|stage| stage.name.clone()).collect();
+        let dropped = record.dropped.into_iter().map(|row| Subject::Dropped {
+            id: row.id.into_owned(),
+            stage: row.stage.into_owned(),
+            code: row.code.into_owned(),
+            why: row.why.unwrap_or_default().into_owned(),
         });
         let quarantine = fs::read_to_string(folder.join("quarantine.tsv")).unwrap_or_default();
         let withdrawn = quarantine.lines().skip(1).filter_map(|line| {
             let mut cells = line.split('\t').map(str::to_owned);
             Some(Subject::Withdrawn { id: cells.next()?, date: cells.next()?, evidence: cells.next()? })
         });
-        let files =
-            record["files"].as_object().into_iter().flatten().map(|(path, digest)| (path.clone(), text(digest)));
         // The store that a tree lies in, before any other.
         let around = folder.parent().and_then(Path::parent).filter(|root| root.join("format").is_file());
         let store = around.or(Some(store).filter(|root| root.join("format").is_file()));
         let store = store.map(Store::open).transpose()?;
-        let history = match (&store, record["name"].as_str()) {
-            (Some(store), Some(name)) => History::of(store, name)?,
-            _ => None,
-        };
-        let name = text(&record["run"]);
-        let timing = fs::read(folder.join("timing.json")).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let history = store.as_ref().map(|store| History::of(store, &record.name)).transpose()?.flatten();
         Ok(Run {
-            timing: timing.unwrap_or_default(),
+            timing: Timing::read(folder).unwrap_or_default(),
             folder: folder.into(),
             tracks: tracks.into_iter().map(|track| (track.track.clone(), track)).collect(),
             refused: dropped.chain(withdrawn).collect(),
-            files: files.collect(),
-            made: serde_json::from_value(record["made"].clone()).unwrap_or_default(),
-            history: history.and_then(|history| history.of_run(&name)),
-            name,
-            record,
+            files: record.files.into_iter().map(|(path, digest)| (path, digest.hex())).collect(),
+            made: record.made.into_iter().collect(),
+            history: history.and_then(|history| history.of_run(&record.run)),
+            name: record.run,
+            stages: record.stages,
+            tainted: record.tainted,
+            failed: record.failed,
+            published,
             store,
         })
     }
@@ -231,36 +230,25 @@ impl Run {
         tracks
     }
 
-    /// Models that the record calls tainted.
-    pub fn tainted(&self) -> impl Iterator<Item = &Value> {
-        self.record["tainted"].as_array().into_iter().flatten()
-    }
-
-    fn stages(&self) -> impl Iterator<Item = &Value> {
-        self.record["stages"].as_array().into_iter().flatten()
-    }
-
-    fn line(stage: &Value) -> StageLine {
-        let verb = text(&stage["verb"]);
-        let entry = STAGES.iter().find(|entry| entry.verb == verb);
+    fn line(stage: &StageRecord) -> StageLine {
+        let entry = STAGES.iter().find(|entry| entry.verb == stage.verb);
         let defaults: BTreeMap<&str, Option<String>> =
             entry.into_iter().flat_map(|entry| (entry.fields)()).map(|field| (field.name, field.default)).collect();
-        let settings = stage["settings"].as_object().into_iter().flatten();
-        let settings = settings.map(|(name, value)| (name.clone(), text(value)));
-        let other = |(name, value): &(String, String)| {
+        let other = |(name, value): &(&String, &String)| {
             defaults.get(name.as_str()).is_none_or(|default| default.as_ref() != Some(value))
         };
+        let settings = stage.settings.iter().filter(other);
         StageLine {
-            name: text(&stage["name"]),
-            verb,
-            revision: stage["revision"].as_u64().unwrap_or_default(),
-            settings: settings.filter(other).collect(),
+            name: stage.name.clone(),
+            verb: stage.verb.clone(),
+            revision: stage.revision,
+            settings: settings.map(|(name, value)| (name.clone(), value.clone())).collect(),
         }
     }
 
     /// Every stage.
     pub fn all_stages(&self) -> Vec<StageLine> {
-        self.stages().map(Run::line).collect()
+        self.stages.iter().map(Run::line).collect()
     }
 
     /// A stage and all that it rests on, in the order of the run.
@@ -270,34 +258,34 @@ impl Run {
 
     /// The stages of a verb and all that they rest on.
     pub fn with_verb(&self, verb: &str) -> Vec<StageLine> {
-        self.behind(self.stages().filter(|stage| stage["verb"] == verb).map(|stage| text(&stage["name"])).collect())
+        self.behind(self.stages.iter().filter(|stage| stage.verb == verb).map(|stage| stage.name.clone()).collect())
     }
 
     fn behind(&self, mut names: BTreeSet<String>) -> Vec<StageLine> {
-        let stages: Vec<&Value> = self.stages().collect();
         // Each stage stands after those that it rests on.
-        for stage in stages.iter().rev() {
-            if names.contains(&text(&stage["name"])) {
-                names.extend(stage["from"].as_array().into_iter().flatten().map(text));
+        for stage in self.stages.iter().rev() {
+            if names.contains(&stage.name) {
+                names.extend(stage.from.iter().cloned());
             }
         }
-        stages.into_iter().filter(|stage| names.contains(&text(&stage["name"]))).map(Run::line).collect()
+        self.stages.iter().filter(|stage| names.contains(&stage.name)).map(Run::line).collect()
     }
 
     /// The stages that a track went through: those that kept a row of it, where this is the last run of its name;
     /// otherwise all that may have.
     pub fn path_of(&self, track: &str) -> Vec<StageLine> {
         let name = Name::of(track);
-        let gives = |verb: &Value| STAGES.iter().find(|entry| *verb == entry.verb).map(|entry| entry.gives);
-        let of_tracks = |stage: &&Value| {
+        let gives = |verb: &str| STAGES.iter().find(|entry| *verb == *entry.verb).map(|entry| entry.gives);
+        let of_tracks = |stage: &&StageRecord| {
             use stages::rows::Kind::{Clip, Codes, Track};
-            gives(&stage["verb"]).is_some_and(|kind| [Track, Clip, Codes].contains(&kind))
+            self.published.contains(&stage.name)
+                && gives(&stage.verb).is_some_and(|kind| [Track, Clip, Codes].contains(&kind))
         };
-        let went = |stage: &&Value| {
-            let past = self.history.as_ref().and_then(|history| history.stage(stage["name"].as_str()?));
+        let went = |stage: &&StageRecord| {
+            let past = self.history.as_ref().and_then(|history| history.stage(&stage.name));
             past.is_none_or(|past| past.kept_of(name))
         };
-        self.stages().filter(of_tracks).filter(went).map(Run::line).collect()
+        self.stages.iter().filter(of_tracks).filter(went).map(Run::line).collect()
     }
 
     /// What states the license of a track, `listed` where the run kept it. The source is looked at as it is now: where it
@@ -308,7 +296,7 @@ impl Run {
             return None;
         }
         let (mut other, mut unknown) = (None, None);
-        for source in self.stages().filter_map(|stage| Source::of(stage, &self.timing)) {
+        for source in self.stages.iter().filter_map(|stage| Source::of(stage, &self.timing)) {
             let Some(key) = source.key(track) else { continue };
             match source.look(key, words) {
                 Ok(Some(found)) if words.is_none_or(|words| words == found.license) => return Some(found),

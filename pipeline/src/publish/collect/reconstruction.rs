@@ -6,7 +6,7 @@ use datasets::{
     codes::unpack,
     effect::{Fault, numerics},
     row::Codes,
-    store::StoreError,
+    store::{Memo, StoreError},
 };
 use rayon::prelude::*;
 use serde::{Serialize, de::DeserializeOwned};
@@ -58,13 +58,12 @@ pub(super) fn remembered<T: Serialize + DeserializeOwned>(
     key: Digest,
     make: impl FnOnce() -> Result<T, Fault>,
 ) -> Result<T, Fault> {
-    if let Some(known) = env.store.receipt(&key).and_then(|bytes| postcard::from_bytes(&bytes).ok()) {
+    let memo = Memo::at(key);
+    if let Some(known) = memo.get(&env.store) {
         return Ok(known);
     }
     let made = make()?;
-    if let Ok(bytes) = postcard::to_stdvec(&made) {
-        env.store.remember(key, &bytes)?;
-    }
+    memo.put(&env.store, &made, &[])?;
     Ok(made)
 }
 

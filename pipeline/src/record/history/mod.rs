@@ -13,15 +13,14 @@ use crate::{
     plan::{Plan, PlannedStage},
     record::settled::Settled,
 };
-use datasets::{
-    audio::{decode::DECODER, resample::RESAMPLER},
-    effect::numerics,
-    store::{Store, StoreError, Temp, fault},
-};
+use datasets::store::{Store, StoreError, Temp, fault};
 use rayon::prelude::*;
 use records::Packed;
 use serde::{Deserialize, Serialize};
-use stages::{flow::Cost, stage::Cardinality};
+use stages::{
+    flow::Cost,
+    stage::{Cardinality, Version},
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -120,8 +119,7 @@ impl Past {
 
 /// What this program and this host would do otherwise than others.
 pub fn versions() -> BTreeMap<String, String> {
-    let versions = [("numerics", numerics()), ("decoder", DECODER), ("resampler", RESAMPLER)];
-    versions.map(|(what, version)| (what.to_owned(), version.to_owned())).into()
+    Version::ALL.map(|version| (version.name().to_owned(), version.text())).into()
 }
 
 /// Packs a history, which may be large, piece by piece.
@@ -235,19 +233,20 @@ impl History {
         self.stage(stage).map(|stage| stage.rows.len() as u64)
     }
 
-    /// What comes after this, once an outcome is published.
-    pub fn next(&self, plan: &Plan, outcome: &Outcome) -> History {
-        let stages = plan.stages.iter().zip(&outcome.stages);
+    /// The history after `outcome` has been published without the stages that are withheld: these count as left out.
+    pub fn next(&self, plan: &Plan, outcome: &Outcome, withheld: &BTreeSet<String>) -> History {
+        let stages = plan.stages.iter().zip(&outcome.stages).filter(|(stage, _)| !withheld.contains(&stage.name));
         let stages = stages.map(|(stage, own)| Past::of(plan, stage, own, self.stage(&stage.name)));
-        let former = self.beside(plan.left_out.clone());
+        let former = self.beside(plan.left_out.union(withheld).cloned().collect());
         let (stages, versions) = (stages.collect(), versions());
         History { format: FORMAT, run: String::new(), versions, stages, settled: None, former }
     }
 
-    /// Rows added and retracted at each stage of the next run.
-    pub fn changes(&self, next: &History) -> Vec<(u64, u64)> {
+    /// Rows added and retracted at each stage of a plan by the next run: none at one that it withholds.
+    pub fn changes(&self, plan: &Plan, next: &History) -> Vec<(u64, u64)> {
         let none = Packed::default();
-        let changes = next.stages.iter().map(|now| {
+        let changes = plan.stages.iter().map(|stage| {
+            let Some(now) = next.own(&stage.name) else { return (0, 0) };
             let before = self.stage(&now.name).map_or(&none, |before| &before.rows);
             (now.rows.without(before), before.without(&now.rows))
         });

@@ -18,7 +18,7 @@ use crate::{
         inputs::Facts,
         prepare::{Options, Prepared},
     },
-    terminal::progress::Screen,
+    terminal::progress::{Screen, Shared},
 };
 use places::Places;
 use serde_json::json;
@@ -75,7 +75,8 @@ fn session(
     json: bool,
 ) -> Result<After, Error> {
     let lists = follower::lists(plan);
-    let prepared = run::prepare(plan, options, false, cancel.clone(), Box::new(Screen::new(json)), None);
+    let screen = Arc::new(Screen::new(json));
+    let prepared = run::prepare(plan, options, false, cancel.clone(), Box::new(Shared(screen.clone())), None);
     let Prepared { env, mut lock, pins, found } = match prepared {
         Ok(prepared) => prepared,
         Err(error) => return wait_out(error, places, cancel),
@@ -99,9 +100,14 @@ fn session(
         let broken = !outcome.failures.is_empty();
         let finished =
             shrunk.and_then(|()| run::finish(&plan, &env, outcome, &facts, None, history, &mut lock, options, started));
+        screen.end();
         match finished {
             Ok(finished) => {
                 told(json, &finished, absorbed.as_secs_f64());
+                // What failed may be tried again: the dataflow would not.
+                if let Err(error) = finished.ended() {
+                    return wait_out(error, places, cancel);
+                }
                 // From now on these weights are an input.
                 if finished.locked.is_some() {
                     return Ok(After::Again);

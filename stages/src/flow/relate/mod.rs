@@ -231,6 +231,16 @@ fn without_raw<'s>(rows: Raw<'s>, keys: Rows<'s, Vec<u8>>) -> Raw<'s> {
 
 /// Rows that share a key become other rows. The values come sorted, each with its multiplicity; for the same values the logic
 /// must give what it gave in any earlier build: what it gave is not kept but asked for again.
+///
+/// ```
+/// # use {differential_dataflow::input::Input, stages::{flow::group, rows::Time}};
+/// # timely::execute_directly(|worker| worker.dataflow::<Time, _, _>(|scope| {
+/// let (_, plays) = scope.new_collection_from([('a', 3_u32), ('a', 5), ('b', 4)]);
+/// let most = group(plays, "most", |_, plays| plays.last().map(|(most, _)| (*most, 1)).into_iter().collect());
+/// let (_, expected) = scope.new_collection_from([('a', 5), ('b', 4)]);
+/// most.assert_eq(expected);
+/// # }));
+/// ```
 pub fn group<'s, K: Travels, V: Travels, O: Travels>(
     rows: Rows<'s, (K, V)>,
     name: &str,
@@ -245,6 +255,16 @@ pub fn group<'s, K: Travels, V: Travels, O: Travels>(
 }
 
 /// Every pair of rows that share a key.
+///
+/// ```
+/// # use {differential_dataflow::input::Input, stages::{flow::pair, rows::Time}};
+/// # timely::execute_directly(|worker| worker.dataflow::<Time, _, _>(|scope| {
+/// let (_, titles) = scope.new_collection_from([(1_u32, 'x'), (2, 'y')]);
+/// let (_, clips) = scope.new_collection_from([(1, 10_u32), (1, 11), (3, 30)]);
+/// let (_, expected) = scope.new_collection_from([(1, 'x', 10), (1, 'x', 11)]);
+/// pair(titles, clips).assert_eq(expected);
+/// # }));
+/// ```
 pub fn pair<'s, K: Travels, A: Travels, B: Travels>(
     left: Rows<'s, (K, A)>,
     right: Rows<'s, (K, B)>,
@@ -253,6 +273,17 @@ pub fn pair<'s, K: Travels, A: Travels, B: Travels>(
 }
 
 /// Rows whose key is not among the keys.
+///
+/// ```
+/// # use {differential_dataflow::input::Input, stages::{flow::without, rows::Time}};
+/// # timely::execute_directly(|worker| worker.dataflow::<Time, _, _>(|scope| {
+/// let (_, tracks) = scope.new_collection_from([(1_u32, 'x'), (2, 'y')]);
+/// // A key that is named twice takes its rows away once.
+/// let (_, withdrawn) = scope.new_collection_from([1, 1, 7]);
+/// let (_, expected) = scope.new_collection_from([(2, 'y')]);
+/// without(tracks, withdrawn).assert_eq(expected);
+/// # }));
+/// ```
 pub fn without<'s, K: Travels, V: Travels>(rows: Rows<'s, (K, V)>, keys: Rows<'s, K>) -> Rows<'s, (K, V)> {
     without_raw(raw(rows), keys.map(|key| pack(&key))).map(|(key, row)| (unpack(&key), unpack(&row)))
 }
@@ -275,6 +306,18 @@ impl<A, B> From<Result<A, B>> for Either<A, B> {
 }
 
 /// Rows that are either one thing or another, each kind by itself.
+///
+/// ```
+/// # use {differential_dataflow::input::Input, stages::{flow::{Either, divide}, rows::Time}};
+/// # timely::execute_directly(|worker| worker.dataflow::<Time, _, _>(|scope| {
+/// let (_, numbers) = scope.new_collection_from([1_u32, 2, 3]);
+/// let (even, odd) = divide(numbers, |n| if n % 2 == 0 { Either::One(n) } else { Either::Other(format!("{n} is odd")) });
+/// let (_, expected) = scope.new_collection_from([2]);
+/// even.assert_eq(expected);
+/// let (_, expected) = scope.new_collection_from(["1 is odd", "3 is odd"].map(str::to_owned));
+/// odd.assert_eq(expected);
+/// # }));
+/// ```
 pub fn divide<'s, R: Clone + 'static, A: Clone + 'static, B: Clone + 'static>(
     rows: Rows<'s, R>,
     mut logic: impl FnMut(R) -> Either<A, B> + 'static,
@@ -287,6 +330,15 @@ pub fn divide<'s, R: Clone + 'static, A: Clone + 'static, B: Clone + 'static>(
 }
 
 /// Each row once.
+///
+/// ```
+/// # use {differential_dataflow::input::Input, stages::{flow::once_each, rows::Time}};
+/// # timely::execute_directly(|worker| worker.dataflow::<Time, _, _>(|scope| {
+/// let (_, genres) = scope.new_collection_from(['j', 'j', 'r']);
+/// let (_, expected) = scope.new_collection_from(['j', 'r']);
+/// once_each(genres).assert_eq(expected);
+/// # }));
+/// ```
 pub fn once_each<'s, V: Travels>(rows: Rows<'s, V>) -> Rows<'s, V> {
     once_raw(rows.map(|row| pack(&row))).map(|(row, _)| unpack(&row))
 }

@@ -3,8 +3,9 @@
 //! An estimate from above, in arrays that the engine's autodiff holds at once. It is linear in the positions: attention goes
 //! over its pairs tile by tile.
 use super::config::PriorConfig;
-use super::fit::{PriorError, PriorSettings};
+use super::fit::PriorSettings;
 use super::network;
+use crate::model::training::TrainingError;
 
 /// Arrays of `[width, positions]` that a block holds: its input, both norms with what they keep, sums and projections.
 const WIDE: u64 = 12;
@@ -68,8 +69,8 @@ pub fn cache(config: &PriorConfig) -> u64 {
 /// Refuses settings whose training needs more than `limit` bytes, and says what would fit.
 ///
 /// # Errors
-/// [`PriorError::Memory`].
-pub fn check(settings: &PriorSettings, limit: u64) -> Result<(), PriorError> {
+/// [`TrainingError::Memory`].
+pub fn check(settings: &PriorSettings, limit: u64) -> Result<(), TrainingError> {
     let needed = cost(settings);
     if needed <= limit {
         return Ok(());
@@ -84,7 +85,7 @@ pub fn check(settings: &PriorSettings, limit: u64) -> Result<(), PriorError> {
         } else {
             let remedy =
                 "neither a smaller batch nor a shorter context fits: the network has to be narrower or less deep";
-            return Err(PriorError::Memory { needed, limit, remedy: remedy.to_owned() });
+            return Err(TrainingError::Memory { needed, limit, remedy: remedy.to_owned() });
         }
     }
     let batch = format!("`batch = {}`", smaller.batch);
@@ -92,7 +93,7 @@ pub fn check(settings: &PriorSettings, limit: u64) -> Result<(), PriorError> {
         true => format!("{batch} would fit"),
         false => format!("{batch} with `context = {}` would fit", smaller.config.context),
     };
-    Err(PriorError::Memory { needed, limit, remedy })
+    Err(TrainingError::Memory { needed, limit, remedy })
 }
 
 #[cfg(test)]
@@ -134,7 +135,7 @@ mod tests {
         let needed = cost(&asked);
         assert!(check(&asked, needed).is_ok());
         let remedy = |settings: &PriorSettings, limit| match check(settings, limit) {
-            Err(PriorError::Memory { needed, limit: told, remedy }) => {
+            Err(TrainingError::Memory { needed, limit: told, remedy }) => {
                 assert!(needed > limit && told == limit);
                 remedy
             }

@@ -2,8 +2,6 @@
 //!
 //! All randomness is a function of (seed, level, step), so a checkpoint needs no generator's state, and a run that goes on
 //! from one ends with the bytes of a run that was never stopped.
-use std::io;
-
 use burn_flex::Flex;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -14,9 +12,9 @@ use super::config::{Prior, PriorConfig};
 use super::network::{self, Network};
 use super::step;
 use super::window::{Windows, cover, draw};
-use crate::model::adam::Adam;
 use crate::model::random::Random;
-use crate::model::weights::WeightsError;
+use crate::model::training::adam::Adam;
+use crate::model::training::{Learner, Rate, Schedule, TrainingError, TrainingSink, identity, train};
 
 pub use super::window::Tokens;
 
@@ -55,67 +53,14 @@ pub struct PriorRecord {
     pub norm: f64,
 }
 
-/// What follows the training: its records, its checkpoints and the wish to stop it.
-pub trait PriorSink {
-    /// After every step.
-    fn step(&mut self, record: &PriorRecord);
-    /// Whether a checkpoint is due. Clocks live outside of training.
-    fn due(&mut self) -> bool;
-    /// Takes a checkpoint made after `step` steps.
-    ///
-    /// Errors: it cannot be kept.
-    fn checkpoint(&mut self, step: u64, bytes: &[u8]) -> io::Result<()>;
-    /// Whether to stop.
-    fn stop(&mut self) -> bool;
-}
-
-/// Why training ended without a prior.
-#[derive(Debug, thiserror::Error)]
-pub enum PriorError {
-    /// A setting makes no sense.
-    #[error("{0}")]
-    Settings(String),
-    /// The network or its weights make no sense.
-    #[error(transparent)]
-    Weights(#[from] WeightsError),
-    /// There is nothing to learn from.
-    #[error("no codes to train on")]
-    Empty,
-    /// Codes cannot be read.
-    #[error("codes cannot be read: {0}")]
-    Tokens(String),
-    /// The loss is not a number any more.
-    #[error("training diverged at step {0}: lower the learning rate")]
-    Diverged(u64),
-    /// A checkpoint is not of this training.
-    #[error("the checkpoint cannot be resumed: {0}")]
-    Checkpoint(String),
-    /// A checkpoint cannot be kept.
-    #[error("a checkpoint cannot be written: {0}")]
-    Write(#[from] io::Error),
-    /// The sink asked to stop.
-    #[error("stopped after {0} steps")]
-    Stopped(u64),
-    /// Training needs more memory than there is.
-    #[error("training needs about {} MB, {} MB are there; {remedy}", needed >> 20, limit >> 20)]
-    Memory {
-        /// Bytes needed.
-        needed: u64,
-        /// Bytes available.
-        limit: u64,
-        /// What would fit.
-        remedy: String,
-    },
-}
-
 impl PriorSettings {
     /// Checks every number.
     ///
     /// # Errors
     /// The first that makes no sense.
-    pub fn validate(&self) -> Result<(), PriorError> {
+    pub fn validate(&self) -> Result<(), TrainingError> {
         self.config.validate()?;
-        let complain = |text: String| Err(PriorError::Settings(text));
+        let complain = |text: String| Err(TrainingError::Settings(text));
         if self.steps == 0 || self.batch == 0 {
             return complain(format!("{} steps with a batch of {}", self.steps, self.batch));
         }
@@ -129,14 +74,10 @@ impl PriorSettings {
         Ok(())
     }
 
-    /// The learning rate at a step.
-    fn rate(&self, step: u64) -> f64 {
-        if step < self.warmup {
-            return self.learning_rate * (step + 1) as f64 / self.warmup as f64;
-        }
-        let done = (step - self.warmup) as f64 / self.steps.saturating_sub(self.warmup).max(1) as f64;
-        let fall = 0.5 + 0.5 * libm::cos(std::f64::consts::PI * done);
-        self.learning_rate * (self.final_rate + (1.0 - self.final_rate) * fall)
+    /// How the learning rate moves.
+    fn rate(&self) -> Rate {
+        let PriorSettings { learning_rate, warmup, final_rate, .. } = *self;
+        Rate { peak: learning_rate, warmup, schedule: Schedule::Cosine, last: final_rate }
     }
 }
 
@@ -144,14 +85,14 @@ impl PriorSettings {
 /// seed and codes: neither the number of threads nor interruptions change a bit.
 ///
 /// # Errors
-/// See [`PriorError`].
+/// See [`TrainingError`].
 pub fn fit(
     settings: &PriorSettings,
     seed: [u8; 32],
     tokens: &dyn Tokens,
     resume: Option<&[u8]>,
-    sink: &mut dyn PriorSink,
-) -> Result<Prior, PriorError> {
+    sink: &mut dyn TrainingSink<PriorRecord>,
+) -> Result<Prior, TrainingError> {
     settings.validate()?;
     let config = &settings.config;
     let mut total = 0;
@@ -162,18 +103,44 @@ pub fn fit(
         })
         .collect();
     if total == 0 {
-        return Err(PriorError::Empty);
+        return Err(TrainingError::Empty("codes"));
     }
     let parameters = network::start(config, &seed);
     let mut state = State { step: 0, adam: Adam::new(&parameters), parameters };
-    let identity = identity(settings, &seed, &ends);
+    let identity = identity(settings, &seed, ends.iter().copied());
     if let Some(bytes) = resume {
         state = checkpoint::read(bytes, &identity, &state)?;
     }
-    while state.step < settings.steps {
-        let mut random = Random::new(&seed, &format!("windows {}", config.level), state.step);
-        let places = draw(config, tokens, &ends, settings.batch, &mut random);
-        let windows = Windows::read(config, tokens, &places).map_err(PriorError::Tokens)?;
+    let mut learner = Learning { settings, seed, tokens, ends, identity, state };
+    train(&mut learner, sink)?;
+    Ok(Prior::new(config.clone(), learner.state.parameters)?)
+}
+
+/// A prior in training.
+struct Learning<'a> {
+    settings: &'a PriorSettings,
+    seed: [u8; 32],
+    tokens: &'a dyn Tokens,
+    /// Codes of all clips up to and with each one.
+    ends: Vec<u64>,
+    identity: String,
+    state: State,
+}
+
+impl Learner for Learning<'_> {
+    type Record = PriorRecord;
+    fn total(&self) -> u64 {
+        self.settings.steps
+    }
+    fn made(&self) -> u64 {
+        self.state.step
+    }
+    fn step(&mut self, record: &mut dyn FnMut(&PriorRecord)) -> Result<(), TrainingError> {
+        let Learning { settings, tokens, state, .. } = self;
+        let (config, step) = (&settings.config, state.step);
+        let mut random = Random::new(&self.seed, &format!("windows {}", config.level), step);
+        let places = draw(config, *tokens, &self.ends, settings.batch, &mut random);
+        let windows = Windows::read(config, *tokens, &places).map_err(TrainingError::Tokens)?;
         let (surprise, mut gradients) = step::gradients(config, &state.parameters, &windows)?;
         let square = |g: &[f32]| g.iter().map(|g| f64::from(*g) * f64::from(*g)).sum::<f64>();
         // Piece by piece in parallel, the pieces in order.
@@ -181,36 +148,21 @@ pub fn fit(
         let norm = squares.iter().sum::<f64>().sqrt();
         let bits = surprise.nats / surprise.codes.max(1) as f64 / std::f64::consts::LN_2;
         if !(bits + norm).is_finite() {
-            return Err(PriorError::Diverged(state.step));
+            return Err(TrainingError::Diverged { what: "training".to_owned(), step });
         }
         if settings.clip > 0.0 && norm > settings.clip {
             let scale = (settings.clip / norm) as f32;
             gradients.par_iter_mut().for_each(|g| g.iter_mut().for_each(|g| *g *= scale));
         }
-        let rate = settings.rate(state.step);
-        state.adam.update(&mut state.parameters, &gradients, rate, settings.weight_decay, state.step + 1);
-        sink.step(&PriorRecord { step: state.step, bits, norm });
+        let rate = settings.rate().at(step, settings.steps);
+        state.adam.update(&mut state.parameters, &gradients, rate, settings.weight_decay, step + 1);
         state.step += 1;
-        let stop = sink.stop();
-        if (stop || sink.due()) && state.step < settings.steps {
-            sink.checkpoint(state.step, &checkpoint::write(&state, &identity)?)?;
-        }
-        if stop {
-            return Err(PriorError::Stopped(state.step));
-        }
+        record(&PriorRecord { step, bits, norm });
+        Ok(())
     }
-    Ok(Prior::new(config.clone(), state.parameters)?)
-}
-
-/// A digest of what a training starts from. Of the codes it covers the lengths; that they are the same codes is the
-/// caller's to know.
-fn identity(settings: &PriorSettings, seed: &[u8; 32], ends: &[u64]) -> String {
-    let mut hasher = blake3::Hasher::new_keyed(seed);
-    hasher.update(format!("{settings:?}").as_bytes());
-    ends.iter().for_each(|end| {
-        hasher.update(&end.to_le_bytes());
-    });
-    hasher.finalize().to_hex().to_string()
+    fn state(&self) -> Result<Vec<u8>, TrainingError> {
+        checkpoint::write(&self.state, &self.identity)
+    }
 }
 
 /// Mean bits per code of a prior over clips, from windows that overlap by half; none without codes.
@@ -225,7 +177,7 @@ pub fn bits(
     windows: usize,
     batch: usize,
     stop: &dyn Fn() -> bool,
-) -> Result<Option<f64>, PriorError> {
+) -> Result<Option<f64>, TrainingError> {
     let config = prior.config();
     let all = cover(config, tokens);
     let count = all.len().min(windows.max(1));
@@ -234,9 +186,9 @@ pub fn bits(
     let (mut nats, mut codes) = (0.0, 0);
     for places in places.chunks(batch.max(1)) {
         if stop() {
-            return Err(PriorError::Stopped(0));
+            return Err(TrainingError::Stopped(0));
         }
-        let windows = Windows::read(config, tokens, places).map_err(PriorError::Tokens)?;
+        let windows = Windows::read(config, tokens, places).map_err(TrainingError::Tokens)?;
         let surprise = step::score(config, &network, prior.arrays(), &windows)?;
         nats += surprise.nats;
         codes += surprise.codes;
@@ -248,7 +200,11 @@ pub fn bits(
 ///
 /// # Errors
 /// Codes that cannot be read.
-pub fn baselines(train: &dyn Tokens, held_out: &dyn Tokens, codewords: usize) -> Result<Option<[f64; 2]>, PriorError> {
-    let counts = Counts::of(train, codewords).map_err(PriorError::Tokens)?;
-    counts.bits(held_out).map_err(PriorError::Tokens)
+pub fn baselines(
+    train: &dyn Tokens,
+    held_out: &dyn Tokens,
+    codewords: usize,
+) -> Result<Option<[f64; 2]>, TrainingError> {
+    let counts = Counts::of(train, codewords).map_err(TrainingError::Tokens)?;
+    counts.bits(held_out).map_err(TrainingError::Tokens)
 }

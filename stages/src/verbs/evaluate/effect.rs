@@ -7,18 +7,16 @@ use super::{
 };
 use crate::{
     flow::{Env, Event},
-    media::pcm::chain_version,
     metric::{
-        embedding::{Embedding, LogMelStatistics},
+        embedding::{EMBEDDING, Embedding},
         gaussian::{self, Gaussian},
         log_mel, spectral,
     },
-    settings::Settings,
     stage::{Context, Stage},
 };
 use datasets::{
     Digest, Key,
-    effect::{Effect, Fault, Load, key, numerics},
+    effect::{Effect, Fault, Load},
     row::{self, Measured, Metric, Prior, Real},
 };
 use rayon::prelude::*;
@@ -30,13 +28,10 @@ use std::{
     },
 };
 
-/// The one embedding that there is.
-static EMBEDDING: LogMelStatistics = LogMelStatistics;
-
 /// Measures all that comes into the stage.
 pub(super) struct Score {
     settings: Evaluate,
-    digest: Digest,
+    start: Key,
     seed: Digest,
     stage: Arc<str>,
     env: Arc<Env>,
@@ -44,14 +39,7 @@ pub(super) struct Score {
 
 impl Score {
     pub(super) fn new(settings: Evaluate, cx: &Context<'_>) -> Score {
-        Score {
-            // Which splits were chosen shows in the parts.
-            digest: settings.digest(&["split", "held_out"]),
-            settings,
-            seed: cx.seed,
-            stage: cx.stage.clone(),
-            env: cx.env.clone(),
-        }
+        Score { start: settings.key(cx), settings, seed: cx.seed, stage: cx.stage.clone(), env: cx.env.clone() }
     }
 }
 
@@ -101,14 +89,7 @@ impl Effect for Score {
     const CORPUS: bool = true;
 
     fn key(&self, parts: &Vec<Part>) -> Digest {
-        let key = key(Evaluate::VERB, Evaluate::REVISION)
-            .digest(&self.digest)
-            .digest(&self.seed)
-            .text(numerics())
-            .text(&chain_version())
-            .text(EMBEDDING.name())
-            .number(EMBEDDING.version().into());
-        parts.iter().fold(key, |key, part| part.key(key)).finish()
+        parts.iter().fold(self.start.clone(), |key, part| part.key(key)).finish()
     }
 
     fn objects(&self, _: &Vec<Metric>) -> Vec<Digest> {

@@ -15,7 +15,7 @@ use datasets::{
     codes::unpack,
     effect::{Fault, numerics},
     row::Real,
-    store::StoreError,
+    store::{Memo, StoreError},
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -111,8 +111,8 @@ impl Listener<'_> {
         .finish()
     }
 
-    fn key(&self, sound: &Sound) -> Digest {
-        Key::new("heard")
+    fn memo(&self, sound: &Sound) -> Memo<Measurement> {
+        let key = Key::new("heard")
             .text(self.embedding.name())
             .number(self.embedding.version().into())
             .number(spectral::VERSION.into())
@@ -121,13 +121,13 @@ impl Listener<'_> {
             .text(numerics())
             .number(self.length)
             .digest(&self.identity(sound))
-            .finish()
+            .finish();
+        Memo::at(key)
     }
 
     /// What is remembered of a sound.
     pub(super) fn remembered(&self, sound: &Sound) -> Option<Measurement> {
-        let heard: Measurement = postcard::from_bytes(&self.env.store.receipt(&self.key(sound))?).ok()?;
-        self.env.store.has(&heard.vectors).then_some(heard)
+        self.memo(sound).get(&self.env.store).filter(|heard| self.env.store.has(&heard.vectors))
     }
 
     /// Counts the reference's codes, for sounds that are drawn from them.
@@ -181,8 +181,7 @@ impl Listener<'_> {
         let vectors = self.embedding.embed(&resampled(&samples, rate, channels, self.embedding.rate(), self.length)?);
         let bytes: Vec<u8> = vectors.iter().flat_map(|v| v.to_le_bytes()).collect();
         let heard = Measurement { vectors: self.env.store.put(&bytes)?, apart };
-        let receipt = postcard::to_stdvec(&heard).map_err(|e| bug(&e))?;
-        self.env.store.remember(self.key(sound), &receipt)?;
+        self.memo(sound).put(&self.env.store, &heard, &[])?;
         Ok(heard)
     }
 

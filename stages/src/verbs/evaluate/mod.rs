@@ -10,12 +10,12 @@ mod select;
 use crate::{
     flow::{
         group, memoised,
-        whole::{ALL, close, refused, waiting},
+        whole::{ALL, all, close},
     },
     rows::{Input, Kind, Rows, end_of_build},
     settings::Complaint,
     stage::{
-        Cardinality, Context, Places, Port, Stage, StageOutput,
+        Cardinality, Context, Places, Port, Stage, StageOutput, Version,
         memory::{Known, Memory},
     },
 };
@@ -26,8 +26,10 @@ crate::settings! {
     /// Settings of `evaluate`.
     pub struct Evaluate {
         /// The split whose clips are the reference; empty takes all.
+        #[selects]
         split: String = "train".to_owned(),
         /// The split whose clips show what real music scores; empty takes none.
+        #[selects]
         held_out: String = "test".to_owned(),
         /// Length in seconds of every clip that is compared; where no reference clip is that long, that of the longest.
         /// Longer clips are cut, shorter ones left out; songs are cut into as many as they give.
@@ -57,7 +59,7 @@ impl Stage for Evaluate {
     ];
     const CARDINALITY: Cardinality = Cardinality::Made;
     const UNIT: &'static str = "scores";
-    const NUMERIC: bool = true;
+    const VERSIONS: &'static [Version] = &[Version::Numerics, Version::Resampler, Version::Embedding];
     const RANDOM: bool = true;
     type In = (Clip, Option<Audio>, Option<Codes>, Option<Prior>);
     type Out = Metric;
@@ -97,18 +99,14 @@ impl Stage for Evaluate {
         ];
         let mut fed = fed.into_iter().flatten();
         let Some((first, waits)) = fed.next() else { unreachable!("there is a reference") };
-        let (all, pending) =
-            fed.fold((first, waits), |(all, waits), (more, pending)| (all.concat(more), waits.concat(pending)));
-        let sealed = all.map(|part| ((), part)).delay(end_of_build);
+        let (fed, pending) =
+            fed.fold((first, waits), |(fed, waits), (more, pending)| (fed.concat(more), waits.concat(pending)));
+        let sealed = fed.map(|part| ((), part)).delay(end_of_build);
         let corpus = group(sealed, &format!("{}: all parts", cx.stage), |(), parts: &[(Part, isize)]| {
             vec![(parts.iter().map(|(part, _)| part.clone()).collect::<Vec<Part>>(), 1)]
         });
         let (closed, open) = close(cx, corpus.map(|((), parts)| parts), pending);
         let done = memoised(cx, effect::Score::new(self, cx), closed.map(|parts| (parts, ())), |()| ALL.to_owned());
-        StageOutput {
-            kept: done.ok.flat_map(|((), metrics)| metrics),
-            dropped: refused(done.refused.map(|((), refusal)| refusal)),
-            pending: cx.may(open).concat(waiting(cx, ALL, done.pending.map(|((), cause)| cause))),
-        }
+        done.split(cx, all).flat_map(|((), metrics)| metrics).and_pending(cx.may(open))
     }
 }

@@ -4,24 +4,22 @@
 //! The state is saved at most fifteen seconds apart; a run that was killed goes on from there and ends
 //! with the same bytes.
 
-mod curves;
 mod effect;
 mod settings;
 
-pub(crate) use crate::media::models::known;
 pub(crate) use settings::Fit;
 
 use crate::{
     flow::{
         group, memoised,
-        whole::{ALL, close, refused, waiting},
+        whole::{ALL, all, close},
     },
     media::pcm::Excerpt,
     model::cost::cost,
     rows::{Input, Kind, end_of_build},
     settings::Complaint,
     stage::{
-        Cardinality, Context, Places, Port, Refresh, Stage, StageOutput,
+        Cardinality, Context, Places, Port, Refresh, Stage, StageOutput, Version,
         memory::{Known, Memory},
     },
 };
@@ -34,7 +32,7 @@ impl Stage for Fit {
     const PORTS: &'static [Port] = &[Port::many("clips", Kind::Clip)];
     const CARDINALITY: Cardinality = Cardinality::Corpus;
     const UNIT: &'static str = "models";
-    const NUMERIC: bool = true;
+    const VERSIONS: &'static [Version] = &[Version::Numerics, Version::Resampler];
     const RANDOM: bool = true;
     type In = Clip;
     type Out = Weights;
@@ -71,10 +69,6 @@ impl Stage for Fit {
         }
         let (closed, open) = close(cx, corpus, input.pending);
         let done = memoised(cx, effect::Train::new(self, cx), closed.map(|corpus| (corpus, ())), |()| ALL.to_owned());
-        StageOutput {
-            kept: done.ok.map(|((), weights)| weights),
-            dropped: refused(done.refused.map(|((), refusal)| refusal)),
-            pending: cx.may(open).concat(waiting(cx, ALL, done.pending.map(|((), cause)| cause))),
-        }
+        done.split(cx, all).map(|((), weights)| weights).and_pending(cx.may(open))
     }
 }

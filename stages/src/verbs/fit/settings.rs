@@ -5,7 +5,8 @@
 use crate::{
     model::{
         codec::{CodecConfig, LevelConfig},
-        fit::{FitSettings, LevelFit, Schedule},
+        fit::{FitSettings, LevelFit},
+        training::Schedule,
     },
     settings::Complaint,
     stage::{Places, Refresh},
@@ -27,8 +28,10 @@ crate::settings! {
     /// Settings of `fit`.
     pub struct Fit {
         /// The split to train on; an empty string takes all clips.
+        #[selects]
         split: String = "train".to_owned(),
         /// "auto" trains again whenever the clips change, "pinned" only with `--refresh`.
+        #[refresh]
         refresh: Refresh = Refresh::Auto,
         /// Sample rate in Hz of the audio that the codec works on.
         rate: u32 = 44_100,

@@ -8,7 +8,7 @@ mod scan;
 mod synth;
 
 use crate::{
-    flow::{Either, Env, Event, divide, group, memoised},
+    flow::{Either, Env, Event, Item, divide, group, memoised},
     rows::{Input, scan::Scan},
     settings::{Complaint, PathSetting},
     stage::{
@@ -16,7 +16,7 @@ use crate::{
         memory::{Known, Memory},
     },
 };
-use datasets::row::{Dropped, Found, Labels, Origin, Track, Waiting};
+use datasets::row::{Dropped, Found, Labels, Origin, Track};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -41,8 +41,10 @@ crate::settings! {
         /// Which kind of corpus: a folder of files, a table that names files, or the built-in one.
         corpus: Corpus = Corpus::Folder,
         /// The folder with the files; of a table, where its paths start (default: the table's folder).
+        #[path]
         root: Option<PathSetting> = None,
         /// The table's file (`corpus = "table"`).
+        #[path]
         file: Option<PathSetting> = None,
         /// The table's column with the path of each file (`corpus = "table"`).
         path: String = "path".to_owned(),
@@ -209,9 +211,10 @@ impl Stage for Ingest {
             }
         });
         let done = memoised(cx, synth::Render { env: cx.env.clone() }, pieces, |found| found.key.clone());
-        let (rendered, waiting, stage) = (self.clone(), self.clone(), cx.stage.clone());
-        let sources = cx.env.clone();
-        let rendered = done.ok.map(move |(found, (content, bytes))| {
+        let (rendered, unrendered, sources) = (self.clone(), self.clone(), cx.env.clone());
+        let nameless = datasets::Digest::default();
+        let pieces = done.split(cx, move |found| Item::Track(Arc::new(unrendered.track(found, nameless, 0))));
+        let pieces = pieces.map(move |(found, (content, bytes))| {
             sources.sources.add(content, &sources.store.path(&content));
             rendered.track(found, content, bytes)
         });
@@ -238,13 +241,6 @@ impl Stage for Ingest {
             judged
         });
         let (kept, doubled) = divide(judged, |(_, judged)| judged.into());
-        StageOutput {
-            kept: kept.concatenate([lone, rendered]),
-            dropped: unusable.concat(doubled).concat(done.failed.map(|(found, why)| Dropped::failed(found.key, why))),
-            pending: done.pending.map(move |(found, cause)| {
-                let track = Arc::new(waiting.track(found, datasets::Digest::default(), 0));
-                Waiting::of_track(&track.id, &stage, cause, track.clone())
-            }),
-        }
+        StageOutput { kept: kept.concatenate([lone, pieces.kept]), ..pieces }.and_dropped(unusable.concat(doubled))
     }
 }

@@ -15,10 +15,10 @@ use datasets::{
     audio::tags::{self, Tags},
     corpus::{self, Entry, Member, Oddity, Table, TableOptions},
     row::{Found, Labels, Origin},
-    store::StoreError,
+    store::{Memo, StoreError},
 };
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
     fs::{self, Metadata},
     io,
@@ -172,24 +172,26 @@ fn withdrawn(ingest: &Ingest, found: &Found, content: Digest, bytes: u64, env: &
 struct File {
     content: Digest,
     bytes: u64,
-    hint: Note,
+    hint: Note<Digest>,
 }
 
 /// Something about a file that the store may remember.
-enum Note {
-    /// The store has it under this key.
-    Known(Digest),
+enum Note<T> {
+    /// The store has it.
+    Known(Memo<T>),
     /// It is new.
-    New(Digest, Vec<u8>),
+    New(Memo<T>, T),
     /// It is not to be remembered.
     None,
 }
 
-impl Note {
+impl<T: Serialize + DeserializeOwned> Note<T> {
     fn keep(self, env: &Env) -> Result<(), StoreError> {
         match self {
-            Note::Known(key) => drop(env.store.receipt(&key)),
-            Note::New(key, value) => env.store.remember(key, &value)?,
+            Note::Known(memo) => memo.touch(&env.store),
+            Note::New(memo, value) => {
+                memo.put(&env.store, &value, &[])?;
+            }
             Note::None => {}
         }
         Ok(())
@@ -202,10 +204,9 @@ fn content(path: &Path, env: &Env) -> io::Result<File> {
     let facts = file.metadata()?;
     let (hint, bytes) = (hint(&facts), facts.len());
     if !env.rehash
-        && let Some(known) = env.store.peek(&hint)
-        && let Ok(digest) = <[u8; 32]>::try_from(&*known)
+        && let Some(content) = hint.peek(&env.store)
     {
-        return Ok(File { content: Digest(digest), bytes, hint: Note::Known(hint) });
+        return Ok(File { content, bytes, hint: Note::Known(hint) });
     }
     let started = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as i128);
     let mut hasher = blake3::Hasher::new();
@@ -213,7 +214,7 @@ fn content(path: &Path, env: &Env) -> io::Result<File> {
     let digest = Digest(*hasher.finalize().as_bytes());
     let rested = started - (i128::from(facts.ctime()) * 1_000_000_000 + i128::from(facts.ctime_nsec())) > REST;
     let same = fs::metadata(path).is_ok_and(|after| hint_of(&after) == hint_of(&facts));
-    let hint = if rested && same { Note::New(hint, digest.0.to_vec()) } else { Note::None };
+    let hint = if rested && same { Note::New(hint, digest) } else { Note::None };
     Ok(File { content: digest, bytes, hint })
 }
 
@@ -229,11 +230,11 @@ fn hint_of(facts: &Metadata) -> [i64; 7] {
     ]
 }
 
-fn hint(facts: &Metadata) -> Digest {
-    hint_of(facts).iter().fold(Key::new("file hint"), |key, part| key.number(*part as u64)).finish()
+fn hint(facts: &Metadata) -> Memo<Digest> {
+    Memo::at(hint_of(facts).iter().fold(Key::new("file hint"), |key, part| key.number(*part as u64)).finish())
 }
 
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 struct Remembered {
     title: Option<String>,
     artist: Option<String>,
@@ -243,16 +244,14 @@ struct Remembered {
 }
 
 /// A file's tags, remembered under the digest of its bytes.
-fn tags_of(path: &Path, content: &Digest, env: &Env) -> (Remembered, Note) {
-    let key = Key::new("tags").number(TAGS).digest(content).finish();
-    if let Some(known) = env.store.peek(&key).and_then(|bytes| postcard::from_bytes(&bytes).ok()) {
-        return (known, Note::Known(key));
+fn tags_of(path: &Path, content: &Digest, env: &Env) -> (Remembered, Note<Remembered>) {
+    let memo: Memo<Remembered> = Memo::at(Key::new("tags").number(TAGS).digest(content).finish());
+    if let Some(known) = memo.peek(&env.store) {
+        return (known, Note::Known(memo));
     }
     let Tags { title, artist, genre, license, url, .. } = tags::read(path);
     let read = Remembered { title, artist, genre, license, url };
-    // Serialising five strings cannot fail; were it to, the tags would be read again.
-    let noted = postcard::to_stdvec(&read).map_or(Note::None, |bytes| Note::New(key, bytes));
-    (read, noted)
+    (read.clone(), Note::New(memo, read))
 }
 
 /// Bumped when the same bytes would give other tags.

@@ -6,13 +6,11 @@ use crate::{
     media::generate::{Kept, Models, Named, SongError},
     media::models,
     model::prior::sample::SampleError,
-    settings::Settings,
     stage::{Context, Stage},
-    verbs::train,
 };
 use datasets::{
-    Digest,
-    effect::{Effect, Fault, Load, key, numerics},
+    Digest, Key,
+    effect::{Effect, Fault, Load},
     row::{Audio, Prior, Weights},
 };
 use serde::{Deserialize, Serialize};
@@ -21,7 +19,7 @@ use std::sync::Arc;
 /// Samples all songs of a stage.
 pub(super) struct Songs {
     settings: Sample,
-    digest: Digest,
+    start: Key,
     seed: Digest,
     stage: Arc<str>,
     env: Arc<Env>,
@@ -70,7 +68,7 @@ impl Made {
 
 impl Songs {
     pub(super) fn new(settings: Sample, cx: &Context<'_>) -> Songs {
-        Songs { digest: settings.digest(&[]), settings, seed: cx.seed, stage: cx.stage.clone(), env: cx.env.clone() }
+        Songs { start: settings.key(cx), settings, seed: cx.seed, stage: cx.stage.clone(), env: cx.env.clone() }
     }
 }
 
@@ -95,8 +93,7 @@ impl Effect for Songs {
     const CORPUS: bool = true;
 
     fn key(&self, (codec, priors): &Work) -> Digest {
-        let key = key(Sample::VERB, Sample::REVISION).digest(&self.digest).digest(&self.seed).text(numerics());
-        priors.iter().fold(key.digest(codec), |key, prior| key.digest(prior)).finish()
+        priors.iter().fold(self.start.clone().digest(codec), |key, prior| key.digest(prior)).finish()
     }
 
     fn objects(&self, made: &Vec<Made>) -> Vec<Digest> {
@@ -106,7 +103,7 @@ impl Effect for Songs {
     fn run(&self, work: &Work) -> Result<Vec<Made>, Fault> {
         let (codec, priors) = work;
         let store = &self.env.store;
-        let loaded = priors.iter().map(|prior| train::load(store, prior)).collect::<Result<Vec<_>, _>>()?;
+        let loaded = priors.iter().map(|prior| models::load_prior(store, prior)).collect::<Result<Vec<_>, _>>()?;
         let models = Models::new(&models::load(&self.env, codec)?, codec, &loaded).map_err(fault)?;
         let ask = self.settings.ask();
         let named = models.songs(&ask, &self.seed).map_err(fault)?;

@@ -8,14 +8,14 @@ mod effect;
 use crate::{
     flow::{
         group, memoised, pair,
-        whole::{ALL, close, refused, waiting},
+        whole::{ALL, all, close},
     },
     media::generate::Ask,
     model::prior::sample::Draw,
     rows::{Input, Kind, end_of_build},
     settings::Complaint,
     stage::{
-        Cardinality, Context, Places, Port, Stage, StageOutput,
+        Cardinality, Context, Places, Port, Stage, StageOutput, Version,
         memory::{Known, Memory},
         seed,
     },
@@ -67,7 +67,7 @@ impl Stage for Sample {
         &[("top", "priors"), ("middle", "priors"), ("bottom", "priors")];
     const CARDINALITY: Cardinality = Cardinality::Made;
     const UNIT: &'static str = "songs";
-    const NUMERIC: bool = true;
+    const VERSIONS: &'static [Version] = &[Version::Numerics];
     const RANDOM: bool = true;
     type In = (Weights, Prior);
     type Out = Audio;
@@ -90,21 +90,18 @@ impl Stage for Sample {
         (codec, priors): (Input<'s, Weights>, Input<'s, Prior>),
     ) -> StageOutput<'s, Audio> {
         let sealed = priors.kept.map(|prior| ((), prior)).delay(end_of_build);
-        let all = group(sealed, &format!("{}: all priors", cx.stage), |(), priors: &[(Prior, isize)]| {
+        let together = group(sealed, &format!("{}: all priors", cx.stage), |(), priors: &[(Prior, isize)]| {
             vec![(priors.iter().map(|(prior, _)| prior.clone()).collect::<Vec<Prior>>(), 1)]
         });
         let codecs = codec.kept.map(|weights| ((), weights)).delay(end_of_build);
-        let models = pair(all, codecs).map(|((), priors, codec)| (codec, priors));
+        let models = pair(together, codecs).map(|((), priors, codec)| (codec, priors));
         let (closed, open) = close(cx, models, codec.pending.concat(priors.pending));
         let work = closed.map(|(codec, priors)| (effect::models(&codec, &priors), (codec, priors)));
         let done = memoised(cx, effect::Songs::new(self, cx), work, |_| ALL.to_owned());
-        StageOutput {
-            kept: done.ok.flat_map(|((codec, priors), songs)| {
-                songs.into_iter().map(move |song| song.row(&codec, &priors)).collect::<Vec<Audio>>()
-            }),
-            dropped: refused(done.refused.map(|(_, refusal)| refusal)),
-            pending: cx.may(open).concat(waiting(cx, ALL, done.pending.map(|(_, cause)| cause))),
-        }
+        let songs = done.split(cx, all).flat_map(|((codec, priors), songs)| {
+            songs.into_iter().map(move |song| song.row(&codec, &priors)).collect::<Vec<Audio>>()
+        });
+        songs.and_pending(cx.may(open))
     }
 }
 

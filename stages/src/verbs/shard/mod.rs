@@ -7,7 +7,7 @@
 mod pending;
 
 use crate::{
-    flow::{Env, group, memoised, pair},
+    flow::{Env, Item, group, memoised, pair},
     rows::{Input, Kind},
     settings::Complaint,
     stage::{
@@ -19,8 +19,8 @@ use crate::{
 use datasets::{
     Digest, Key,
     codes::unpack,
-    effect::{Effect, Fault, Load, key},
-    row::{self, Codes, Dropped, Pending, shard_id},
+    effect::{Effect, Fault, Load},
+    row::{self, Codes, shard_id},
     shard::{ShardMeta, ShardRow, view, write},
 };
 use serde::{Deserialize, Serialize};
@@ -30,6 +30,7 @@ crate::settings! {
     /// Settings of `shard`.
     pub struct Shard {
         /// Target size of a file in MiB, estimated from the number of codes.
+        #[unkeyed]
         megabytes: f64 = 128.0,
     }
 }
@@ -75,6 +76,7 @@ fn partition(sizes: &BTreeMap<u16, u64>, target: u64) -> Vec<(u16, u16, String)>
 
 /// Writes one file.
 struct Pack {
+    start: Key,
     env: Arc<Env>,
 }
 
@@ -124,7 +126,7 @@ impl Effect for Pack {
     const LOAD: Load = Load::Light;
 
     fn key(&self, contents: &Contents) -> Digest {
-        let start = key(Shard::VERB, Shard::REVISION);
+        let start = self.start.clone();
         let add = |key: Key, codes: &Codes| {
             let row = shard_row(codes, Vec::new());
             let texts =
@@ -226,26 +228,19 @@ impl Stage for Shard {
             let codec = rows.first().map_or_else(Digest::default, |codes| codes.codec);
             (Contents { split: split.clone(), prefix: prefix.clone(), rows }, (id, split, prefix, clips, codec))
         });
-        let done = memoised(cx, Pack { env: cx.env.clone() }, work, |(id, ..)| id.clone());
-        let stage = cx.stage.clone();
-        StageOutput {
-            kept: done.ok.map(|((_, split, prefix, clips, codec), packed)| row::Shard {
-                split,
-                prefix,
-                file: packed.file,
-                view: packed.view,
-                codec,
-                clips,
-                bytes: packed.bytes,
-            }),
-            dropped: done
-                .refused
-                .map(|((id, ..), refusal)| Dropped::refused(id, refusal))
-                .concat(done.failed.map(|((id, ..), why)| Dropped::failed(id, why))),
-            pending: cx.may(waits).concat(
-                done.pending.map(move |((id, ..), cause)| Pending::new(id.into(), stage.clone(), cause).into()),
-            ),
-        }
+        let effect = Pack { start: self.key(cx), env: cx.env.clone() };
+        let done = memoised(cx, effect, work, |(id, ..)| id.clone());
+        let written = done.split(cx, |(id, ..)| Item::Other(id));
+        let shards = written.map(|((_, split, prefix, clips, codec), packed)| row::Shard {
+            split,
+            prefix,
+            file: packed.file,
+            view: packed.view,
+            codec,
+            clips,
+            bytes: packed.bytes,
+        });
+        shards.and_pending(cx.may(waits))
     }
 }
 

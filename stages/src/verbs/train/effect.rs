@@ -2,19 +2,22 @@
 
 use super::Train;
 use crate::{
-    flow::{Env, Event, Failure, whole::all_read},
+    flow::{Env, Failure, whole::all_read},
     media::{
-        checkpoint::Saver,
         codes::{Part, unread},
+        models::{load_prior, trained_prior},
+        training::{self, Training, put_lineage},
     },
-    model::prior::{
-        config::{Prior, PriorConfig, Upper},
-        cost,
-        fit::{PriorError, PriorRecord, PriorSettings, PriorSink, Tokens, baselines, bits, fit},
+    model::{
+        prior::{
+            config::{PriorConfig, Upper},
+            cost,
+            fit::{PriorSettings, Tokens, baselines, bits, fit},
+        },
+        training::TrainingError,
     },
     rows::Rows,
-    settings::Settings,
-    stage::{Context, Stage, StageOutput, memory::memory, none},
+    stage::{Context, Stage, StageOutput, memory::memory},
 };
 use datasets::{
     Digest, Key,
@@ -22,10 +25,9 @@ use datasets::{
     row::{self, Bits, Measured, Waiting},
     shard::{ShardMeta, ShardReader, View},
     store::Store,
-    tables::curves::{PriorStep, write_prior},
 };
 use serde::{Deserialize, Serialize};
-use std::{io, sync::Arc};
+use std::sync::Arc;
 
 /// What training needs to know of a shard.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -57,7 +59,7 @@ fn view(shards: &Shards) -> Digest {
 /// Trains on the shards of the training split.
 pub(super) struct Learn {
     settings: Train,
-    digest: Digest,
+    start: Key,
     seed: Digest,
     stage: Arc<str>,
     env: Arc<Env>,
@@ -66,8 +68,7 @@ pub(super) struct Learn {
 impl Learn {
     pub(super) fn new(settings: &Train, cx: &Context<'_>) -> Learn {
         Learn {
-            // Which split was chosen shows in the shards; how the outcome is measured changes no weight.
-            digest: settings.digest(&["refresh", "split", "held_out", "scored"]),
+            start: settings.key(cx),
             settings: settings.clone(),
             seed: cx.seed,
             stage: cx.stage.clone(),
@@ -134,9 +135,9 @@ fn tokens(env: &Env, shards: &Shards, level: usize) -> Result<Part, Fault> {
     Part::open(env, files, level)
 }
 
-fn fault(error: PriorError) -> Fault {
+fn fault(error: TrainingError) -> Fault {
     match error {
-        PriorError::Stopped(_) => Fault::Interrupted,
+        TrainingError::Stopped(_) => Fault::Interrupted,
         error => Fault::refused("no-prior", error.to_string()),
     }
 }
@@ -180,10 +181,8 @@ impl Effect for Learn {
     const CORPUS: bool = true;
 
     fn key(&self, shards: &Shards) -> Digest {
-        key(Train::VERB, Train::REVISION)
-            .digest(&self.digest)
-            .digest(&self.seed)
-            .text(numerics())
+        self.start
+            .clone()
             .digest(&shards.first().map_or_else(Digest::default, |shard| shard.codec))
             .digest(&view(shards))
             .finish()
@@ -202,19 +201,14 @@ impl Effect for Learn {
         if let Some(memory) = memory() {
             cost::check(&settings, memory).map_err(|e| Fault::refused("no-memory", e.to_string()))?;
         }
-        let (saver, resume) = Saver::open(&self.env, &self.stage, store.checkpoint(&self.key(shards)), settings.steps);
-        let mut sink = Sink(saver);
-        let mut trained = fit(&settings, self.seed.0, &tokens, resume.as_deref(), &mut sink);
-        if let Err(PriorError::Checkpoint(why)) = &trained {
-            // Whatever is wrong with it, the training itself is not lost.
-            tracing::warn!("starting over: {why}");
-            sink.0.records.clear();
-            trained = fit(&settings, self.seed.0, &tokens, None, &mut sink);
-        }
-        let prior = trained.map_err(|error| match sink.0.failed() {
-            Some(error) => Fault::Store(error),
-            None => fault(error),
-        })?;
+        let training = Training {
+            env: &self.env,
+            stage: &self.stage,
+            key: self.key(shards),
+            total: settings.steps,
+            refusal: "no-prior",
+        };
+        let (prior, curves) = training.run(|resume, sink| fit(&settings, self.seed.0, &tokens, resume, sink))?;
         let bytes = prior.to_bytes().map_err(|e| Fault::refused("no-prior", e.to_string()))?;
         let config = prior.config();
         let learned = Learned {
@@ -225,41 +219,10 @@ impl Effect for Learn {
             hops: config.hops.clone(),
             codewords: config.codewords.clone(),
             genres: config.genres.clone(),
-            curves: store.put(&curves(&sink.0.records)?)?,
-            lineage: store.put(&Digest::joined(tokens.samples()))?,
+            curves,
+            lineage: put_lineage(store, tokens.samples())?,
         };
         Ok(learned)
-    }
-}
-
-fn curves(records: &[PriorRecord]) -> Result<Vec<u8>, Fault> {
-    let step = |r: &PriorRecord| PriorStep { step: r.step, bits: r.bits, norm: r.norm };
-    let steps: Vec<PriorStep> = records.iter().map(step).collect();
-    write_prior(&steps).map_err(|e| Fault::refused("no-curves", e.to_string()))
-}
-
-struct Sink<'a>(Saver<'a, PriorRecord>);
-
-impl PriorSink for Sink<'_> {
-    fn step(&mut self, record: &PriorRecord) {
-        self.0.records.push(*record);
-        self.0.env.event(Event::Learned {
-            stage: self.0.stage.to_owned(),
-            done: self.0.records.len() as u64,
-            total: self.0.total,
-            step: record.step,
-            bits: record.bits,
-            norm: record.norm,
-        });
-    }
-    fn due(&mut self) -> bool {
-        self.0.due()
-    }
-    fn checkpoint(&mut self, _: u64, state: &[u8]) -> io::Result<()> {
-        self.0.save(state)
-    }
-    fn stop(&mut self) -> bool {
-        self.0.env.cancel.cancelled()
     }
 }
 
@@ -305,7 +268,7 @@ impl Effect for Measure {
     }
 
     fn run(&self, (learned, train, held_out): &Self::Work) -> Result<row::Prior, Fault> {
-        let prior = load(&self.env.store, &learned.digest)?;
+        let prior = load_prior(&self.env.store, &learned.digest)?;
         let level = prior.config().level;
         let stop = || self.env.cancel.cancelled();
         let score = |tokens: &dyn Tokens| -> Result<Option<u64>, Fault> {
@@ -333,25 +296,13 @@ impl Effect for Measure {
         }
         let prior = learned.clone().row(found);
         // For later runs that pin it.
-        let known = postcard::to_stdvec(&(&prior, trained_on)).map_err(|e| Fault::Failed(e.to_string()))?;
-        self.env.store.remember_with(about(&prior.digest), &self.objects(&prior), &known)?;
+        trained_prior(&prior.digest).put(&self.env.store, &(prior.clone(), trained_on), &self.objects(&prior))?;
         Ok(prior)
     }
 }
 
 fn millionths(bits: f64) -> u64 {
     libm::round(bits * 1e6) as u64
-}
-
-/// A prior that lies in the store.
-pub(crate) fn load(store: &Store, digest: &Digest) -> Result<Prior, Fault> {
-    let bytes = store.get(digest)?;
-    Prior::load(&bytes).map_err(|e| Fault::Failed(format!("the prior {} cannot be used: {e}", digest.short(12))))
-}
-
-/// Under this key lies what a training said of its prior, for later runs that pin it.
-fn about(digest: &Digest) -> Digest {
-    Key::new("prior").digest(digest).finish()
 }
 
 /// The prior that the lock file names stands in for training, whatever the shards are.
@@ -361,19 +312,8 @@ pub(super) fn pinned<'s>(
     train: Rows<'s, Shards>,
     pending: Rows<'s, Waiting>,
 ) -> StageOutput<'s, row::Prior> {
-    let about = cx.env.store.receipt(&about(&digest));
-    let known: Option<(row::Prior, Digest)> = about.and_then(|bytes| postcard::from_bytes(&bytes).ok());
+    let known = trained_prior(&digest).get(&cx.env.store);
     let (env, stage) = (cx.env.clone(), cx.stage.clone());
-    if known.is_none() {
-        // No row would come of it; the run ends here, with the remedy.
-        cx.env.ledger.fail(Failure::Pin(format!(
-            "`{stage}` is pinned to the prior {}, of which the store {} holds the file but not what was measured: train anew \
-             with --refresh {stage}, or use the store in which it was trained",
-            digest.short(12),
-            cx.env.store.root().display()
-        )));
-        cx.env.cancel.cancel();
-    }
     let trained_on = known.as_ref().map(|(_, view)| *view);
     // Only for the summary.
     train.inspect(move |(shards, _, diff)| {
@@ -381,5 +321,15 @@ pub(super) fn pinned<'s>(
             env.ledger.note(&stage, format!("{stage} pinned, the codes have changed since it was trained"));
         }
     });
-    StageOutput { kept: cx.once(known.map(|(prior, _)| prior)), dropped: none(&pending), pending: none(&pending) }
+    let prior = known.map(|(prior, _)| prior).ok_or_else(|| {
+        Failure::Pin(format!(
+            "`{}` is pinned to the prior {}, of which the store {} holds the file but not what was measured: train anew \
+             with --refresh {}, or use the store in which it was trained",
+            cx.stage,
+            digest.short(12),
+            cx.env.store.root().display(),
+            cx.stage
+        ))
+    });
+    training::pinned(cx, prior, &pending)
 }

@@ -7,19 +7,18 @@
 mod effect;
 mod settings;
 
-pub(crate) use effect::load;
 pub(crate) use settings::Train;
 
 use crate::{
     flow::{
         group, memoised,
-        whole::{ALL, close, refused, waiting},
+        whole::{ALL, all, close, waiting},
     },
     model::{codec::CodecConfig, prior::cost},
     rows::{Input, Kind, end_of_build},
     settings::Complaint,
     stage::{
-        Cardinality, Context, Places, Port, Refresh, Stage, StageOutput,
+        Cardinality, Context, Places, Port, Refresh, Stage, StageOutput, Version,
         memory::{Known, Memory},
     },
 };
@@ -39,7 +38,7 @@ impl Stage for Train {
     const PORTS: &'static [Port] = &[Port::many("shards", Kind::Shard)];
     const CARDINALITY: Cardinality = Cardinality::Corpus;
     const UNIT: &'static str = "models";
-    const NUMERIC: bool = true;
+    const VERSIONS: &'static [Version] = &[Version::Numerics];
     const RANDOM: bool = true;
     type In = Shard;
     type Out = Prior;
@@ -87,19 +86,13 @@ impl Stage for Train {
         let (closed, open) = close(cx, parted, input.pending);
         // The weights rest on the training split alone: a change of held-out clips measures them anew.
         let work = closed.map(|(train, held_out)| (train.clone(), (train, held_out)));
-        let learned = memoised(cx, learn, work, |_| ALL.to_owned());
-        let untrained = learned.pending.map(|(_, cause)| cause);
+        let learned = memoised(cx, learn, work, |_| ALL.to_owned()).split(cx, all);
         // In a dry run, what waits for training may be measured after it.
-        cx.may(waiting(cx, BITS, open.clone().map(|open| open.row.cause.clone()).concat(untrained.clone())));
-        let work = learned.ok.map(|((train, held_out), learned)| ((learned, train, held_out), ()));
-        let measured = memoised(cx, measure, work, |()| BITS.to_owned());
-        let refusals =
-            learned.refused.map(|(_, refusal)| refusal).concat(measured.refused.map(|((), refusal)| refusal));
-        let causes = untrained.concat(measured.pending.map(|((), cause)| cause));
-        StageOutput {
-            kept: measured.ok.map(|((), prior)| prior),
-            dropped: refused(refusals),
-            pending: cx.may(open).concat(waiting(cx, ALL, causes)),
-        }
+        let untrained = open.clone().concat(learned.pending.clone());
+        cx.may(waiting(cx, BITS, untrained.map(|waiting| waiting.row.cause.clone())));
+        let work = learned.kept.map(|((train, held_out), learned)| ((learned, train, held_out), ()));
+        let measured = memoised(cx, measure, work, |()| BITS.to_owned()).split(cx, all);
+        let pending = cx.may(open).concat(learned.pending);
+        measured.map(|((), prior)| prior).and_dropped(learned.dropped).and_pending(pending)
     }
 }

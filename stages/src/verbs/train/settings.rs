@@ -11,10 +11,13 @@ crate::settings! {
         /// The level whose codes to learn, 0 at the bottom. Every level but the top is given the codes of the one above.
         level: u32,
         /// The split to train on; an empty string takes all shards.
+        #[selects]
         split: String = "train".to_owned(),
         /// The split on which the model is measured, beside a unigram and a bigram.
+        #[selects]
         held_out: String = "test".to_owned(),
         /// "auto" trains again whenever the codes change, "pinned" only with `--refresh`.
+        #[refresh]
         refresh: Refresh = Refresh::Auto,
         /// Channels between blocks.
         width: u32 = 512,
@@ -47,6 +50,7 @@ crate::settings! {
         /// The norm of all gradients together is scaled down to this; 0 leaves it.
         clip: f64 = 1.0,
         /// At most so many windows are scored, of the training split and of the held-out one.
+        #[unkeyed]
         scored: u32 = 256,
     }
 }

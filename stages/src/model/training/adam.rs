@@ -1,7 +1,7 @@
 //! Adam (Kingma and Ba 2015) on plain slices, with decoupled weight decay (Loshchilov and Hutter 2019).
 use rayon::prelude::*;
 
-use super::weights::{Array, Arrays};
+use crate::model::weights::{Array, Arrays};
 
 const BETA1: f64 = 0.9;
 const BETA2: f64 = 0.999;

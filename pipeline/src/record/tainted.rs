@@ -1,0 +1,36 @@
+//! What stays of withdrawn tracks, and the models that were trained on them, as the record tells of both.
+
+use datasets::{Digest, corpus::Withdrawal};
+use serde::{Deserialize, Serialize};
+
+/// What stays of a track.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Tombstone {
+    /// Its id; empty where its file is gone and the list names it otherwise.
+    pub id: String,
+    /// The day on which it was withdrawn.
+    pub date: String,
+    /// What shows it.
+    pub evidence: String,
+}
+
+impl Tombstone {
+    /// The tombstone of a track that a line of an opt-out list names; `id` may be empty.
+    pub(crate) fn new(id: &str, line: &Withdrawal) -> Tombstone {
+        let id = if id.is_empty() { line.id.clone().unwrap_or_default() } else { id.to_owned() };
+        Tombstone { id, date: line.date.clone(), evidence: line.evidence.clone() }
+    }
+}
+
+/// A model that was trained on what is withdrawn now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tainted {
+    /// The stage that gives it.
+    pub stage: String,
+    /// Its digest.
+    pub model: Digest,
+    /// The tracks.
+    pub withdrawn: Vec<Tombstone>,
+    /// Songs of this run that were made from it: `stage/name`.
+    pub songs: Vec<String>,
+}

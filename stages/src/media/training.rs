@@ -1,0 +1,189 @@
+//! A training in a run: its checkpoints in the store, its curves and lineage as objects, and a pinned model in its place.
+//!
+//! A checkpoint holds the records so far, so that the curves of a resumed training are whole, then the trainer's state.
+
+use crate::{
+    flow::{Env, Event, Failure},
+    media::curves::Recorded,
+    model::training::{TrainingError, TrainingSink},
+    rows::Rows,
+    stage::{Context, StageOutput, none},
+};
+use datasets::{
+    Digest,
+    effect::Fault,
+    row::Waiting,
+    store::{Store, StoreError, write_atomic},
+};
+use differential_dataflow::ExchangeData;
+use serde::{Serialize, de::DeserializeOwned};
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+/// The state is saved this far apart. `REFRAIN_CHECKPOINT_SECONDS`, a number of seconds, says otherwise: a test
+/// cannot wait for the second checkpoint of a training that takes minutes. It is in no key, as it changes no byte.
+const EVERY: Duration = Duration::from_secs(12);
+
+/// A training around a network's own: where it saves its state, and what of it stays.
+pub(crate) struct Training<'a> {
+    pub(crate) env: &'a Env,
+    pub(crate) stage: &'a str,
+    /// The key of the effect.
+    pub(crate) key: Digest,
+    /// Records in all.
+    pub(crate) total: u64,
+    /// The code of a training that gives no network.
+    pub(crate) refusal: &'static str,
+}
+
+impl Training<'_> {
+    /// Trains with `fit` from the last checkpoint, or from the start where there is none that can be used. Returns what
+    /// was trained and the object that holds its curves.
+    ///
+    /// # Errors
+    /// [`Fault::Interrupted`] where the run is cancelled; else what the training or the store says.
+    pub(crate) fn run<R: Recorded, T>(
+        &self,
+        fit: impl Fn(Option<&[u8]>, &mut dyn TrainingSink<R>) -> Result<T, TrainingError>,
+    ) -> Result<(T, Digest), Fault> {
+        let (mut saver, resume) = Saver::open(self);
+        let mut trained = fit(resume.as_deref(), &mut saver);
+        if let Err(TrainingError::Checkpoint(why)) = &trained {
+            // Whatever is wrong with it, the training itself is not lost.
+            tracing::warn!("starting over: {why}");
+            saver.records.clear();
+            trained = fit(None, &mut saver);
+        }
+        let trained = trained.map_err(|error| match (error, saver.failed.take()) {
+            (_, Some(error)) => Fault::Store(error),
+            (error, None) => self.fault(error),
+        })?;
+        let curves = R::parquet(&saver.records).map_err(|e| Fault::refused("no-curves", e.to_string()))?;
+        Ok((trained, self.env.store.put(&curves)?))
+    }
+
+    fn fault(&self, error: TrainingError) -> Fault {
+        match error {
+            TrainingError::Stopped(_) => Fault::Interrupted,
+            TrainingError::Memory { .. } | TrainingError::Clip { .. } => Fault::Failed(error.to_string()),
+            error => Fault::refused(self.refusal, error.to_string()),
+        }
+    }
+}
+
+/// Follows a training: keeps its records, and its checkpoints in the store.
+struct Saver<'a, R> {
+    training: &'a Training<'a>,
+    /// What every step so far measured.
+    records: Vec<R>,
+    path: PathBuf,
+    last: Instant,
+    pace: Duration,
+    /// Why the last checkpoint could not be written.
+    failed: Option<StoreError>,
+}
+
+impl<'a, R: Recorded> Saver<'a, R> {
+    /// A saver, and the state of the training that was interrupted there.
+    fn open(training: &'a Training<'a>) -> (Self, Option<Vec<u8>>) {
+        let path = training.env.store.checkpoint(&training.key);
+        let saved = fs::read(&path).ok().and_then(|bytes| unpack(&bytes));
+        let (records, state) = saved.map_or_else(|| (Vec::new(), None), |(records, state)| (records, Some(state)));
+        if state.is_some() {
+            let (stage, done) = (training.stage.to_owned(), records.len() as u64);
+            training.env.event(Event::Resumed { stage, done, total: training.total });
+        }
+        let pace = said(std::env::var("REFRAIN_CHECKPOINT_SECONDS").ok());
+        (Self { training, records, path, last: Instant::now(), pace, failed: None }, state)
+    }
+}
+
+impl<R: Recorded> TrainingSink<R> for Saver<'_, R> {
+    fn step(&mut self, record: &R) {
+        self.records.push(*record);
+        let Training { env, stage, total, .. } = *self.training;
+        env.event(record.event(stage.to_owned(), self.records.len() as u64, total));
+    }
+    fn due(&mut self) -> bool {
+        self.last.elapsed() >= self.pace
+    }
+    fn checkpoint(&mut self, _: u64, state: &[u8]) -> io::Result<()> {
+        let packed = pack(&self.records, state)?;
+        if let Err(error) = write_atomic(&self.path, &packed) {
+            let text = error.to_string();
+            self.failed = Some(error);
+            return Err(io::Error::other(text));
+        }
+        self.last = Instant::now();
+        let Training { env, stage, .. } = *self.training;
+        env.event(Event::Checkpoint { stage: stage.to_owned(), done: self.records.len() as u64 });
+        Ok(())
+    }
+    fn stop(&mut self) -> bool {
+        self.training.env.cancel.cancelled()
+    }
+}
+
+/// Puts the digests of all samples that a model was trained on into the store, sorted, each once.
+pub(crate) fn put_lineage(store: &Store, samples: impl IntoIterator<Item = Digest>) -> Result<Digest, StoreError> {
+    let samples: BTreeSet<Digest> = samples.into_iter().collect();
+    store.put(&Digest::joined(samples))
+}
+
+/// The model that the lock file names as what a stage gives, whatever its input is. `Err` ends the run: no row would come
+/// of it.
+pub(crate) fn pinned<'s, R: ExchangeData>(
+    cx: &Context<'s>,
+    model: Result<R, Failure>,
+    pending: &Rows<'s, Waiting>,
+) -> StageOutput<'s, R> {
+    let model = model.map_err(|failure| {
+        cx.env.ledger.fail(failure);
+        cx.env.cancel.cancel();
+    });
+    // The row comes with the first pulse of the dataflow, from one worker only.
+    StageOutput { kept: cx.once(model.ok()), dropped: none(pending), pending: none(pending) }
+}
+
+fn said(seconds: Option<String>) -> Duration {
+    let seconds = seconds.and_then(|text| text.parse().ok()).map(Duration::try_from_secs_f64);
+    seconds.and_then(Result::ok).unwrap_or(EVERY)
+}
+
+/// Records and state as bytes.
+fn pack<R: Serialize>(records: &[R], state: &[u8]) -> io::Result<Vec<u8>> {
+    let records = postcard::to_stdvec(records).map_err(io::Error::other)?;
+    let mut packed = (records.len() as u64).to_le_bytes().to_vec();
+    packed.extend(records);
+    packed.extend(state);
+    Ok(packed)
+}
+
+/// What [`pack`] made; `None` of anything else.
+fn unpack<R: DeserializeOwned>(packed: &[u8]) -> Option<(Vec<R>, Vec<u8>)> {
+    let (length, rest) = packed.split_first_chunk::<8>()?;
+    let (records, state) = rest.split_at_checked(u64::from_le_bytes(*length) as usize)?;
+    Some((postcard::from_bytes(records).ok()?, state.to_vec()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pace_can_be_set() {
+        assert_eq!(said(Some("0.2".into())), Duration::from_millis(200));
+        assert_eq!([said(None), said(Some("soon".into())), said(Some("-1".into()))], [EVERY; 3]);
+    }
+
+    #[test]
+    fn a_checkpoint_holds_records_and_state() {
+        let packed = pack(&[(3u64, 0.5f64)], b"state").expect("packed");
+        assert_eq!(unpack(&packed), Some((vec![(3u64, 0.5f64)], b"state".to_vec())));
+        assert_eq!(unpack::<(u64, f64)>(&packed[..9]), None);
+    }
+}

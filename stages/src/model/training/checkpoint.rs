@@ -1,0 +1,78 @@
+//! Checkpoints as bytes: a safetensors file with weights and moments by name, and a header in its metadata.
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::adam::Adam;
+use crate::model::training::TrainingError;
+use crate::model::weights::{self, Arrays};
+
+/// Header of a network's checkpoint. Floats go in by their bits: a decimal detour must not change them.
+pub(crate) trait Header: Serialize + DeserializeOwned {
+    /// The name of the metadata entry that holds it.
+    const ENTRY: &'static str;
+    /// The version that this program writes and reads.
+    const VERSION: u32;
+    /// What the network learns from, in the plural.
+    const DATA: &'static str;
+    /// The version that the header states.
+    fn version(&self) -> u32;
+    /// The digest of what the training started from; see [`super::identity`].
+    fn identity(&self) -> &str;
+}
+
+/// The error of a checkpoint that cannot be used.
+pub(crate) fn broken(why: impl Into<String>) -> TrainingError {
+    TrainingError::Checkpoint(why.into())
+}
+
+/// The bytes of a checkpoint.
+pub(crate) fn write<H: Header>(header: &H, arrays: &Arrays) -> Result<Vec<u8>, TrainingError> {
+    let text = serde_json::to_string(header).map_err(|e| broken(e.to_string()))?;
+    Ok(weights::to_bytes(arrays, (H::ENTRY, text))?)
+}
+
+/// Header and tensors of a checkpoint of the training `identity`.
+///
+/// # Errors
+/// [`TrainingError::Checkpoint`], whatever is wrong with it: a training starts over without it.
+pub(crate) fn read<H: Header>(bytes: &[u8], identity: &str) -> Result<(H, Arrays), TrainingError> {
+    let (arrays, entry) = weights::from_bytes(bytes, H::ENTRY).map_err(|e| broken(e.to_string()))?;
+    let entry = entry.ok_or_else(|| broken("it is no checkpoint of this kind of network"))?;
+    let header: H = serde_json::from_str(&entry).map_err(|e| broken(e.to_string()))?;
+    if header.version() != H::VERSION {
+        return Err(broken(format!("it has version {}, this program reads {}", header.version(), H::VERSION)));
+    }
+    if header.identity() != identity {
+        return Err(broken(format!("it belongs to other settings, another seed or other {}", H::DATA)));
+    }
+    Ok((header, arrays))
+}
+
+/// Names of the three groups of tensors: weights, first and second moments.
+pub(crate) type Groups = [&'static str; 3];
+
+/// Puts weights and moments into `arrays`, named `<prefix><group>.<name>`.
+pub(crate) fn put(arrays: &mut Arrays, prefix: &str, groups: Groups, parameters: &Arrays, adam: &Adam) {
+    for (group, members) in groups.into_iter().zip([parameters, &adam.first, &adam.second]) {
+        arrays.extend(members.iter().map(|(name, array)| (format!("{prefix}{group}.{name}"), array.clone())));
+    }
+}
+
+/// Takes what [`put`] put there; `like` has the names and shapes that it must have.
+pub(crate) fn take(
+    arrays: &mut Arrays,
+    prefix: &str,
+    groups: Groups,
+    like: &Arrays,
+) -> Result<(Arrays, Adam), TrainingError> {
+    let mut group = |group: &str| -> Result<Arrays, TrainingError> {
+        like.iter()
+            .map(|(name, like)| match arrays.remove(&format!("{prefix}{group}.{name}")) {
+                Some(array) if array.shape == like.shape => Ok((name.clone(), array)),
+                _ => Err(broken(format!("it lacks {prefix}{group} of `{name}`"))),
+            })
+            .collect()
+    };
+    let [parameters, first, second] = groups;
+    Ok((group(parameters)?, Adam { first: group(first)?, second: group(second)? }))
+}

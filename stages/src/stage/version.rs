@@ -1,0 +1,72 @@
+//! Versions of what results depend on beside revision, settings and input, and the start of an effect's keys.
+
+use super::Stage;
+use crate::{
+    media::pcm::chain_version,
+    metric::embedding::{EMBEDDING, Embedding},
+    settings::Role,
+};
+use datasets::{
+    Digest, Key,
+    audio::{decode::DECODER, resample::RESAMPLER},
+    effect::{key, numerics},
+};
+
+/// Something outside of a verb that its results depend on, and that has versions. They are in the keys of the stages
+/// whose [`Stage::VERSIONS`] name it, and `plan` tells when one differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Version {
+    /// The audio decoder.
+    Decoder,
+    /// The embedding of sounds.
+    Embedding,
+    /// The class of arithmetic of this machine.
+    Numerics,
+    /// The resampler.
+    Resampler,
+}
+
+impl Version {
+    /// All there are.
+    pub const ALL: [Version; 4] = [Version::Decoder, Version::Embedding, Version::Numerics, Version::Resampler];
+
+    /// Its name in the record of a run and in reasons.
+    pub fn name(self) -> &'static str {
+        match self {
+            Version::Decoder => "decoder",
+            Version::Embedding => "embedding",
+            Version::Numerics => "numerics",
+            Version::Resampler => "resampler",
+        }
+    }
+
+    /// The version in use.
+    pub fn text(self) -> String {
+        match self {
+            Version::Decoder => DECODER.to_owned(),
+            Version::Embedding => format!("{} {}", EMBEDDING.name(), EMBEDDING.version()),
+            Version::Numerics => numerics().to_owned(),
+            Version::Resampler => RESAMPLER.to_owned(),
+        }
+    }
+
+    /// Adds the version in use to a key.
+    fn add(self, key: Key) -> Key {
+        match self {
+            Version::Decoder => key.text(DECODER),
+            Version::Embedding => key.text(EMBEDDING.name()).number(EMBEDDING.version().into()),
+            Version::Numerics => key.text(numerics()),
+            Version::Resampler => key.text(&chain_version()),
+        }
+    }
+}
+
+/// The start of the keys of a stage's effect. Settings are in it where the verb has one that is keyed.
+pub(super) fn start<S: Stage>(settings: &S, seed: Option<&Digest>) -> Key {
+    let mut start = key(S::VERB, S::REVISION);
+    if S::ROLES.iter().any(|(_, role)| matches!(role, Role::Keyed | Role::Live)) {
+        start = start.digest(&settings.keyed());
+    }
+    let start = seed.into_iter().fold(start, Key::digest);
+    S::VERSIONS.iter().fold(start, |key, version| version.add(key))
+}

@@ -1,0 +1,122 @@
+//! What becomes of rows whose work gives a result, is refused, cannot read its source, panics, or would run.
+
+use datasets::{
+    Digest,
+    effect::{Effect, Fault, Load, key},
+    store::Store,
+};
+use differential_dataflow::input::Input;
+use stages::{
+    flow::{Env, Item, Ledger, Pool, Sources, memoised},
+    rows::Time,
+    stage::Context,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use timely::dataflow::ProbeHandle;
+
+/// Ends as its work says.
+struct Ends;
+
+impl Effect for Ends {
+    type Work = String;
+    type Output = u64;
+    const LOAD: Load = Load::Light;
+
+    fn key(&self, work: &String) -> Digest {
+        key("ends", 1).text(work).finish()
+    }
+
+    fn objects(&self, _: &u64) -> Vec<Digest> {
+        Vec::new()
+    }
+
+    fn run(&self, work: &String) -> Result<u64, Fault> {
+        match work.as_str() {
+            "well" => Ok(7),
+            "refused" => Err(Fault::refused("bad", "it is bad")),
+            "failed" => Err(Fault::Failed("it is gone".into())),
+            other => panic!("{other}"),
+        }
+    }
+}
+
+/// Kept, dropped and pending rows in words, sorted.
+fn outcomes(store: &Path, dry: bool) -> BTreeSet<String> {
+    let env = Arc::new(Env {
+        store: Store::open(store).expect("a store"),
+        sources: Sources::default(),
+        optouts: BTreeMap::new(),
+        pool: Pool::new(2),
+        ledger: Ledger::default(),
+        dry,
+        cancel: Default::default(),
+        rehash: false,
+        pcm_cache: 0,
+        observer: Box::new(()),
+        peers: None,
+        permit: None,
+    });
+    timely::execute_directly(move |worker| {
+        let told: Arc<Mutex<Vec<(String, isize)>>> = Arc::default();
+        let probe = ProbeHandle::new();
+        let mut input = worker.dataflow::<Time, _, _>(|scope| {
+            let (input, rows) = scope.new_collection::<(String, String), isize>();
+            let cx = Context {
+                scope,
+                stage: "toy".into(),
+                seed: Digest::default(),
+                pinned: None,
+                settings: None,
+                env: env.clone(),
+            };
+            let done = memoised(&cx, Ends, rows, String::clone);
+            let output = done.split(&cx, |row| Item::Other(format!("set/{row}")));
+            let kept = output.kept.map(|(row, result)| format!("{row} kept with {result}"));
+            let dropped =
+                output.dropped.map(|row| format!("{} dropped as {}, failed: {}", row.id, row.code, row.failed));
+            let pending =
+                output.pending.map(|row| format!("{} waits for {} of {}", row.row.id, row.row.cause, row.row.behind));
+            let words = told.clone();
+            let all = kept.concat(dropped).concat(pending);
+            all.inspect(move |(text, _, diff)| words.lock().expect("words").push((text.clone(), *diff)))
+                .probe_with(&probe);
+            input
+        });
+        for end in ["well", "refused", "failed", "by a panic"] {
+            input.insert((end.to_owned(), format!("row {end}")));
+        }
+        input.close();
+        while !probe.done() {
+            worker.step_or_park(Some(Duration::from_millis(10)));
+        }
+        let told = told.lock().expect("words");
+        assert!(told.iter().all(|(_, diff)| *diff == 1), "{told:?}");
+        told.iter().map(|(text, _)| text.clone()).collect()
+    })
+}
+
+#[test]
+fn every_row_is_kept_dropped_or_pending() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let set = |rows: &[&str]| rows.iter().map(|row| (*row).to_owned()).collect::<BTreeSet<_>>();
+    let waits =
+        ["well", "refused", "failed", "by a panic"].map(|end| format!("set/row {end} waits for row {end} of toy"));
+    assert_eq!(outcomes(folder.path(), true), waits.into());
+    let ran = set(&[
+        "row well kept with 7",
+        "set/row refused dropped as bad, failed: false",
+        "set/row failed dropped as failed, failed: true",
+        "set/row by a panic dropped as panic, failed: false",
+    ]);
+    assert_eq!(outcomes(folder.path(), false), ran);
+    // A refusal is remembered like a result, and a source that could not be read is tried again.
+    let mut again = ran;
+    again.remove("set/row failed dropped as failed, failed: true");
+    again.insert("set/row failed waits for row failed of toy".to_owned());
+    assert_eq!(outcomes(folder.path(), true), again);
+}
