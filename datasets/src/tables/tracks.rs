@@ -100,15 +100,12 @@ impl<'l> FromIterator<&'l Listed> for Rows {
     }
 }
 
-/// The table under way.
-pub type Writer = TextsWriter<{ FIELDS.len() }>;
-
 /// Begins a table.
 ///
 /// # Errors
 /// What Parquet says.
-pub fn writer() -> Result<Writer, ShardError> {
-    Writer::new(&FIELDS.map(|(name, _)| name))
+pub fn writer() -> Result<TextsWriter<{ FIELDS.len() }>, ShardError> {
+    TextsWriter::new(&FIELDS.map(|(name, _)| name))
 }
 
 impl Rows {
