@@ -83,31 +83,13 @@ pub fn table<N: AsRef<str>>(columns: &[(N, Column)], out: &mut (impl Write + Sen
     Ok(())
 }
 
-/// Writes columns of words, each with its name and whether a row may lack it, that come in parts, each part in one group of
-/// rows.
-///
-/// # Errors
-/// Parts whose columns differ in length, and whatever `out` fails with.
-pub fn texts_table(
-    columns: &[(&str, bool)],
-    parts: impl Iterator<Item = Vec<ArrayRef>>,
-    out: &mut (impl Write + Send),
-) -> Result<(), ShardError> {
+/// The schema of columns of words, each with its name and whether a row may lack it.
+pub(super) fn texts_schema(columns: &[(&str, bool)]) -> Arc<Schema> {
     let fields = columns.iter().map(|(name, nullable)| Field::new(*name, DataType::Utf8, *nullable));
-    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-    let mut writer = writer(&schema, out)?;
-    for part in parts {
-        let batch = RecordBatch::try_new(schema.clone(), part)?;
-        if batch.num_rows() > 0 {
-            writer.write(&batch)?;
-            writer.flush()?;
-        }
-    }
-    writer.close()?;
-    Ok(())
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
-fn writer<W: Write + Send>(schema: &Arc<Schema>, out: W) -> Result<ArrowWriter<W>, ShardError> {
+pub(super) fn writer<W: Write + Send>(schema: &Arc<Schema>, out: W) -> Result<ArrowWriter<W>, ShardError> {
     let options = ArrowWriterOptions::new()
         .with_properties(properties(schema, BTreeMap::new())?.build())
         .with_skip_arrow_metadata(true);

@@ -2,6 +2,7 @@
 
 mod columns;
 pub mod curves;
+pub mod groups;
 pub mod tracks;
 
-pub use columns::{Column, table, texts_table};
+pub use columns::{Column, table};

@@ -4,7 +4,7 @@
 use crate::{
     row::{Labels, TrackView},
     shard::ShardError,
-    tables::texts_table,
+    tables::groups::{Earlier, Encoder, Group, TextsWriter},
 };
 use arrow::array::{Array, ArrayRef, RecordBatch, StringArray, StringBuilder};
 use bytes::Bytes;
@@ -123,25 +123,59 @@ impl<'l> FromIterator<&'l Listed> for Rows {
     }
 }
 
+/// Begins a table; `extra`: with a column for the corpus's own columns, which is there where a track has any.
+///
+/// # Errors
+/// What Parquet says.
+pub fn writer(extra: bool) -> Result<TextsWriter, ShardError> {
+    let columns = names().map(|name| (name, false)).chain(extra.then_some((EXTRA, true)));
+    TextsWriter::new(&columns.collect::<Vec<_>>())
+}
+
+impl Rows {
+    /// Whether a row has something in columns of the corpus's own.
+    pub fn any_extra(&self) -> bool {
+        self.any_extra
+    }
+
+    /// Encodes the rows as one group of a table that was begun with the same `extra`; `None` if there are none.
+    ///
+    /// # Errors
+    /// What Parquet says.
+    pub fn encoded(self, encoder: Encoder<'_>, extra: bool) -> Result<Option<Group>, ShardError> {
+        encoder.encode(&self.arrays(extra))
+    }
+}
+
 /// The table's bytes, of rows in parts, each of which is written before the next is asked for; equal parts give equal bytes.
 /// `parts` is asked once more from the start where one has columns of the corpus's own, which shows when it comes.
 ///
 /// # Errors
 /// What Parquet says.
 pub fn write<I: IntoIterator<Item = Rows>>(parts: impl Fn() -> I) -> Result<Vec<u8>, ShardError> {
-    let plain: Vec<(&str, bool)> = names().map(|name| (name, false)).collect();
-    let (mut bytes, mut any) = (Vec::new(), false);
-    let until = parts().into_iter().take_while(|part| {
+    let (bytes, any) = written(parts(), false)?;
+    if any { Ok(written(parts(), true)?.0) } else { Ok(bytes) }
+}
+
+/// The table's bytes, with the column [`EXTRA`] or without, and whether a row has something in it.
+fn written(parts: impl IntoIterator<Item = Rows>, extra: bool) -> Result<(Vec<u8>, bool), ShardError> {
+    let (mut table, mut any) = (writer(extra)?, false);
+    for part in parts {
         any |= part.any_extra;
-        !part.any_extra
-    });
-    texts_table(&plain, until.map(|part| part.arrays(false)), &mut bytes)?;
-    if any {
-        let columns: Vec<(&str, bool)> = plain.into_iter().chain([(EXTRA, true)]).collect();
-        bytes.clear();
-        texts_table(&columns, parts().into_iter().map(|part| part.arrays(true)), &mut bytes)?;
+        // Without the column for it, it is written again.
+        if any && !extra {
+            break;
+        }
+        if let Some(group) = part.encoded(table.encoder(), extra)? {
+            table.push(group)?;
+        }
     }
-    Ok(bytes)
+    Ok((table.finish()?, any))
+}
+
+/// The list that an earlier run wrote; `None` if the bytes are none.
+pub fn earlier(bytes: Vec<u8>) -> Option<Earlier> {
+    Earlier::read(bytes)
 }
 
 /// Reads what [`write`] wrote.
@@ -256,6 +290,42 @@ mod tests {
     }
 
     #[test]
+    fn a_group_copied_from_an_earlier_table_gives_the_same_bytes() {
+        for extra in [false, true] {
+            let track = |n: usize| Listed {
+                track: format!("folder/{n:05}.wav"),
+                content: format!("{:064x}", n * n * 7919),
+                labels: Labels {
+                    artist: Some(format!("artist {}", n % 37)),
+                    extra: (extra && n % 5 == 0).then(|| ("bpm".to_owned(), n.to_string())).into_iter().collect(),
+                    ..Labels::default()
+                },
+                ..Listed::default()
+            };
+            let tracks: Vec<Listed> = (0..30_000).map(track).collect();
+            let mut changed = tracks.clone();
+            changed[15_000].license = "CC0-1.0".into();
+            let whole = |tracks: &[Listed]| {
+                write(|| tracks.chunks(10_000).map(|part| part.iter().collect::<Rows>())).expect("written")
+            };
+            let before = earlier(whole(&tracks)).expect("a table");
+            assert_eq!(before.groups(), 3);
+            let mut list = writer(extra).expect("begun");
+            list.copy(&before, 0).expect("copied");
+            let middle: Rows = changed[10_000..20_000].iter().collect();
+            let group = middle.encoded(list.encoder(), extra).expect("encoded").expect("rows");
+            list.push(group).expect("appended");
+            list.copy(&before, 2).expect("copied");
+            assert!(list.copy(&before, 3).is_err());
+            let mut again = writer(extra).expect("begun");
+            (0..3).for_each(|index| again.copy(&before, index).expect("copied"));
+            assert!(again.finish().expect("written") == whole(&tracks));
+            assert!(list.finish().is_ok_and(|bytes| bytes == whole(&changed)));
+        }
+        assert!(earlier(b"PAR1".to_vec()).is_none());
+    }
+
+    #[test]
     fn goes_both_ways() {
         let track = |n: usize| Listed {
             track: format!("folder/{n}.wav"),
@@ -273,6 +343,11 @@ mod tests {
         assert_eq!(read(&written(&[&tracks[..1], &tracks[1..]])).expect("read"), tracks);
         assert_eq!((read(&written(&[])).expect("read"), read(&written(&[&[]])).expect("read")), (vec![], vec![]));
         assert!(read(b"PAR1").is_err());
+        // As the engine's own writer writes it.
+        let column = |of: fn(&Listed) -> &String| Column::Text(tracks.iter().map(|track| of(track).clone()).collect());
+        let mut plain = Vec::new();
+        table(&FIELDS.map(|(name, of)| (name, column(of))), &mut plain).expect("written");
+        assert_eq!(plain, bytes);
         assert_eq!(tracks[0].differences(&tracks[1]), ["content", "title"]);
     }
 }

@@ -17,6 +17,7 @@ use crate::{
     record::{
         Outline,
         history::{Fingerprint, History, Labels, Name, Past, parts},
+        kinds,
     },
 };
 use compare::Reads;
@@ -347,7 +348,7 @@ impl<'a> Explainer<'a> {
         let first = [How::Added, How::Changed, How::Gone].into_iter();
         let (fed, diff) = first.filter_map(|how| inputs.rows.iter().find(|(_, diff)| diff.how == how)).next()?;
         let because = self.row(*fed, diff, reads);
-        let of_one = matches!(self.plan.stages[*fed].entry.gives, Kind::Weights | Kind::Prior);
+        let of_one = kinds::is_model(self.plan.stages[*fed].entry.gives);
         if inputs.single || of_one {
             return Some(because);
         }

@@ -5,21 +5,11 @@ use crate::{
     dataflow::outcome::Outcome,
     error::Error,
     plan::Plan,
-    record::{stage_record::PointRecord, sweep_table::Results},
+    publish::tracks,
+    record::{kinds, stage_record::PointRecord, sweep_table::Results},
 };
-use datasets::{
-    Digest, Key,
-    store::{Memo, Store},
-    tables::tracks,
-};
-use rayon::prelude::*;
-use stages::{
-    rows::{
-        AnyRow, Kind,
-        kept::{Corpus, Kept},
-    },
-    stage::Cardinality,
-};
+use datasets::{Digest, store::Store};
+use stages::rows::{AnyRow, kept::Corpus};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -50,7 +40,7 @@ impl Part<'_> {
 
     /// The files of this part that are objects of the store: path under the tree, object.
     pub fn files(&self, outcome: &Outcome) -> BTreeMap<PathBuf, Digest> {
-        of(&self.made(outcome)).into_iter().map(|(path, digest)| (self.place(&path), digest)).collect()
+        kinds::files(&self.made(outcome)).into_iter().map(|(path, digest)| (self.place(&path), digest)).collect()
     }
 }
 
@@ -60,7 +50,7 @@ pub fn parts(plan: &Plan) -> Vec<Part<'_>> {
         return vec![Part { folder: None, stages: (0..plan.stages.len()).collect() }];
     };
     let differs = |stage: &usize| sweep.stages.contains(&plan.stages[*stage].of);
-    let model = |stage: &usize| matches!(plan.stages[*stage].entry.gives, Kind::Weights | Kind::Prior);
+    let model = |stage: &usize| kinds::is_model(plan.stages[*stage].entry.gives);
     let same = (0..plan.stages.len()).filter(|stage| !differs(stage)).collect();
     let points = sweep.points.iter().map(|point| {
         // Models are of use together only.
@@ -86,7 +76,7 @@ pub fn files(
     for part in parts(plan) {
         files.extend(part.files(outcome));
     }
-    files.insert("tracks.parquet".into(), list(plan, outcome, corpus, store)?);
+    files.insert("tracks.parquet".into(), tracks::list(plan, outcome, corpus, store)?);
     if let Some(results) = results {
         let table = results.parquet().map_err(|e| Error::Bug(format!("the results cannot be written: {e}")))?;
         files.insert("results.csv".into(), store.put(results.csv().as_bytes())?);
@@ -95,91 +85,13 @@ pub fn files(
     Ok(files)
 }
 
-/// The files of some rows.
-pub(crate) fn of(rows: &[AnyRow]) -> BTreeMap<PathBuf, Digest> {
-    let mut files = BTreeMap::new();
-    let mut models = 0;
-    for row in rows {
-        match row {
-            AnyRow::Shard(shard) => {
-                files.insert(PathBuf::from("codes").join(format!("{}.parquet", shard.id())), shard.file);
-            }
-            AnyRow::Weights(weights) => {
-                let stem = if models == 0 { "codec".to_owned() } else { format!("codec-{}", weights.digest.short(12)) };
-                models += 1;
-                let model = Path::new("model");
-                files.insert(model.join(format!("{stem}.safetensors")), weights.digest);
-                if let Some(curves) = weights.curves {
-                    files.insert(model.join(format!("{stem}-curves.parquet")), curves);
-                }
-            }
-            AnyRow::Audio(song) => {
-                let stem = song.name.replace(|c: char| !c.is_alphanumeric() && !"-_. ".contains(c), "_");
-                let first = Path::new("audio").join(format!("{stem}.wav"));
-                // Two stages may have songs of one name.
-                let path = match files.get(&first) {
-                    Some(taken) if *taken != song.file => {
-                        first.with_file_name(format!("{stem}-{}.wav", song.file.short(12)))
-                    }
-                    _ => first,
-                };
-                files.insert(path, song.file);
-            }
-            AnyRow::Prior(prior) => {
-                let first = Path::new("model").join(format!("prior-{}.safetensors", prior.level));
-                let stem = match files.contains_key(&first) {
-                    false => format!("prior-{}", prior.level),
-                    true => format!("prior-{}-{}", prior.level, prior.digest.short(12)),
-                };
-                files.insert(Path::new("model").join(format!("{stem}.safetensors")), prior.digest);
-                files.insert(Path::new("model").join(format!("{stem}-curves.parquet")), prior.curves);
-            }
-            _ => {}
-        }
-    }
-    files
-}
-
-/// So many tracks of the list are one group of rows.
-const PART: usize = 1 << 17;
-
-/// The list of tracks, written where it is not there yet.
-pub(crate) fn list(plan: &Plan, outcome: &Outcome, corpus: &Corpus<'_>, store: &Store) -> Result<Digest, Error> {
-    // The rows of sources have the words that a `license` reads.
-    let sources =
-        plan.stages.iter().zip(&outcome.stages).filter(|(stage, _)| stage.entry.cardinality == Cardinality::Source);
-    let sources: Vec<&Kept> = sources.map(|(_, own)| &own.kept).collect();
-    let said = Corpus::of(sources);
-    let key = Key::new("tracks.parquet").number(4).digest(&corpus.digest()).digest(&said.digest()).finish();
-    let memo = Memo::at(key);
-    if let Some(known) = memo.get(store) {
-        return Ok(known);
-    }
-    let part = |first: usize| {
-        let mut rows = tracks::Rows::default();
-        for (track, source) in corpus.beside(first..corpus.len().min(first + PART), &said) {
-            rows.push(&track, source.and_then(|source| source.license));
-        }
-        rows
-    };
-    let firsts: Vec<usize> = (0..corpus.len()).step_by(PART).collect();
-    // As many as there are threads: not all of a large corpus at once.
-    let several = |firsts: &[usize]| firsts.par_iter().map(|first| part(*first)).collect::<Vec<_>>();
-    let parts = || firsts.chunks(rayon::current_num_threads().max(1)).flat_map(several);
-    let bytes = tracks::write(parts).map_err(|e| Error::Bug(format!("the tracks cannot be listed: {e}")))?;
-    let digest = store.put(&bytes)?;
-    memo.put(store, &digest, &[digest])?;
-    Ok(digest)
-}
-
 /// Each shard's view by its id; at a point of a sweep below the point's name.
 pub fn views(plan: &Plan, outcome: &Outcome) -> BTreeMap<String, Digest> {
     let mut views = BTreeMap::new();
     for part in parts(plan) {
         for row in part.made(outcome) {
-            if let AnyRow::Shard(shard) = row {
-                let id = part.folder.map_or_else(|| shard.id(), |folder| format!("{folder}/{}", shard.id()));
-                views.insert(id, shard.view);
+            if let Some((id, view)) = kinds::of(&row).view() {
+                views.insert(part.folder.map_or_else(|| id.clone(), |folder| format!("{folder}/{id}")), view);
             }
         }
     }

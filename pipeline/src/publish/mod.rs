@@ -7,6 +7,7 @@ pub mod publication;
 pub mod root;
 pub mod run_json;
 pub mod timing;
+pub mod tracks;
 pub mod withdrawal;
 
 use crate::{
@@ -16,7 +17,7 @@ use crate::{
         publication::Run,
         timing::{timing, write_timing},
     },
-    record::{self, published::Published, scores, summary::Summary, sweep_table},
+    record::{self, kinds, published::Published, summary::Summary, sweep_table},
     report::{self, attribution_md, html},
 };
 use datasets::{
@@ -43,9 +44,9 @@ const QUARANTINE: &str = "quarantine.tsv";
 /// When the store refuses, or a source of the report's sounds is gone.
 pub fn publish(run: &Run<'_>) -> Result<Published, Error> {
     let store = &run.env.store;
-    let name = format!("{}-{}", run.plan.name, run.id.short(12));
+    let name = run.name();
     let folder = store.runs().join(&name);
-    let scores = scores::scores(run.plan, run.outcome);
+    let scores = kinds::scores(run.plan, run.outcome);
     let results = sweep_table::results(run.plan, &scores);
     let (files, works) = rayon::join(
         || layout::files(run.plan, run.outcome, run.corpus, results.as_ref(), store),
@@ -114,9 +115,11 @@ fn fill(
         }
         link(&store.path(digest), &target)?;
     }
-    let (page, works) = rayon::join(|| html(report), || attribution_md(report));
-    write_atomic(&temp.join("report.html"), page.as_bytes())?;
-    write_atomic(&temp.join("ATTRIBUTION.md"), works.as_bytes())?;
+    let (page, works) = rayon::join(
+        || write_atomic(&temp.join("report.html"), html(report).as_bytes()),
+        || write_atomic(&temp.join("ATTRIBUTION.md"), attribution_md(report).as_bytes()),
+    );
+    page.and(works)?;
     // In the order of their names, in which the record comes last.
     texts.iter().try_for_each(|(path, text)| write_atomic(&temp.join(path), text.as_bytes()))
 }

@@ -35,3 +35,10 @@ pub struct Run<'a> {
     /// When the run started.
     pub started: Instant,
 }
+
+impl Run<'_> {
+    /// The run's name: that of the manifest with the digest's first digits.
+    pub fn name(&self) -> String {
+        format!("{}-{}", self.plan.name, self.id.short(12))
+    }
+}

@@ -10,7 +10,43 @@ use datasets::{
 use rayon::prelude::*;
 use stages::{media::pcm, rows::kept::Corpus};
 
-/// Records a run as the last published one. `known`: its tree was there before.
+/// The tracks and decoded samples that a run keeps: what its root holds beside keys.
+///
+/// It is made beside the tree, as it takes as long for a large corpus.
+pub fn members(plan: &Plan, outcome: &Outcome, withdrawn: &Withdrawn) -> Root {
+    let seen = Corpus::of(outcome.stages.iter().map(|stage| &stage.kept).collect());
+    let gone = |track: &TrackView<'_>| withdrawn.gone.contains(&track.content);
+    let mut tracks: Vec<Member> = match withdrawn.gone.is_empty() {
+        true => seen.par_iter().map(|track| Member::of(&track)).collect(),
+        false => seen.par_iter().filter(|track| !gone(track)).map(|track| Member::of(&track)).collect(),
+    };
+    tracks.par_sort_unstable();
+    tracks.dedup();
+    let mut left_out: Vec<Name> = match withdrawn.gone.is_empty() {
+        true => Vec::new(),
+        false => seen.par_iter().filter(gone).map(|track| Name::id(track.id)).collect(),
+    };
+    left_out.sort_unstable();
+    let named = outcome.stages.iter().flat_map(|stage| stage.dropped.iter()).filter(|row| !row.withdrawn());
+    let named: Vec<&Dropped> = named.collect();
+    let known =
+        |id: &Name| tracks.binary_search_by(|member| member.id.cmp(id)).is_ok() || left_out.binary_search(id).is_ok();
+    let mut others: Vec<Member> =
+        named.into_par_iter().map(|row| Member::named(&row.id)).filter(|member| !known(&member.id)).collect();
+    if !others.is_empty() {
+        tracks.append(&mut others);
+        tracks.par_sort_unstable();
+        tracks.dedup();
+    }
+    let mut pcm: Vec<Digest> =
+        seen.par_iter().filter(|track| !gone(track)).filter_map(|track| samples(&track)).collect();
+    pcm.par_sort_unstable();
+    pcm.dedup();
+    Root { name: plan.name.clone(), pcm, tracks, ..Root::default() }
+}
+
+/// Records a run as the last published one. `known`: its tree was there before, so that its root stands; otherwise it is
+/// `made`, by [`members`].
 ///
 /// # Errors
 /// When the store refuses.
@@ -21,29 +57,10 @@ pub fn record(
     withdrawn: &Withdrawn,
     run: &str,
     known: bool,
+    made: Option<Root>,
 ) -> Result<(), StoreError> {
     let before = if known { store.root_of(run)? } else { None };
-    let mut root = before.unwrap_or_else(|| {
-        let seen = Corpus::of(outcome.stages.iter().map(|stage| &stage.kept).collect());
-        let all: Vec<(Member, Option<Digest>, bool)> = seen
-            .par_iter()
-            .map(|track| (Member::of(&track), samples(&track), withdrawn.gone.contains(&track.content)))
-            .collect();
-        let mut ids: Vec<Name> = all.par_iter().map(|(member, ..)| member.id).collect();
-        ids.par_sort_unstable();
-        let named = outcome.stages.iter().flat_map(|stage| stage.dropped.iter()).filter(|row| !row.withdrawn());
-        let named: Vec<&Dropped> = named.collect();
-        let named = named.into_par_iter().map(|row| Member::named(&row.id));
-        let named = named.filter(|member| ids.binary_search(&member.id).is_err());
-        let left = || all.par_iter().filter(|(.., gone)| !gone);
-        let mut tracks: Vec<Member> = left().map(|(member, ..)| member.clone()).chain(named).collect();
-        tracks.par_sort_unstable();
-        tracks.dedup();
-        let mut pcm: Vec<Digest> = left().filter_map(|(_, samples, _)| *samples).collect();
-        pcm.par_sort_unstable();
-        pcm.dedup();
-        Root { name: plan.name.clone(), pcm, tracks, ..Root::default() }
-    });
+    let mut root = before.or(made).unwrap_or_else(|| members(plan, outcome, withdrawn));
     // What a report was made from is not asked for again while the report is there.
     root.keys.extend(store.touched(&withdrawn.gone));
     root.keys.sort_unstable();

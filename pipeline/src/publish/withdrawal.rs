@@ -7,12 +7,15 @@
 use crate::{
     dataflow::outcome::Outcome,
     plan::Plan,
-    record::tainted::{Tainted, Tombstone},
+    record::{
+        kinds,
+        tainted::{Tainted, Tombstone},
+    },
 };
 use datasets::{
     Digest, Key,
     corpus::{Member, Name, OptOut, Withdrawal},
-    row::{Audio, Dropped, Track},
+    row::{Dropped, Track},
     store::{Memo, Recorded, Store, StoreError},
 };
 use rayon::prelude::*;
@@ -174,32 +177,28 @@ fn tainted<'l>(
     find: &dyn Fn(&Member) -> Option<&'l Withdrawal>,
 ) -> Result<Vec<Tainted>, StoreError> {
     let mut tainted: Vec<Tainted> = Vec::new();
-    for (stage, own) in plan.stages.iter().zip(&outcome.stages) {
-        for row in &own.kept.made() {
-            let Some((model, lineage)) = lineage::of(store, row)? else { continue };
-            let memo = taint(&model);
-            let known = memo.get(store).unwrap_or_default();
-            let mut all = known.clone();
-            for (member, tombstone) in lineage.iter().filter_map(|sound| samples.get(&Name::digest(sound))) {
-                all.insert(member.clone(), tombstone.clone());
-            }
-            if all != known {
-                memo.put(store, &all, &[model])?;
-            }
-            // Only what these lists withdraw: another manifest may have other lists.
-            let named = |(member, tombstone): (Member, Tombstone)| Some(Tombstone::new(&tombstone.id, find(&member)?));
-            let withdrawn: BTreeSet<Tombstone> = all.into_iter().filter_map(named).collect();
-            if !withdrawn.is_empty() {
-                let withdrawn = withdrawn.into_iter().collect();
-                tainted.push(Tainted { stage: stage.name.clone(), model, withdrawn, songs: Vec::new() });
-            }
+    for (stage, product) in kinds::models(plan, outcome) {
+        let (model, lineage) = (product.digest, lineage::of(store, &product.digest, &product.lineage)?);
+        let memo = taint(&model);
+        let known = memo.get(store).unwrap_or_default();
+        let mut all = known.clone();
+        for (member, tombstone) in lineage.iter().filter_map(|sound| samples.get(&Name::digest(sound))) {
+            all.insert(member.clone(), tombstone.clone());
+        }
+        if all != known {
+            memo.put(store, &all, &[model])?;
+        }
+        // Only what these lists withdraw: another manifest may have other lists.
+        let named = |(member, tombstone): (Member, Tombstone)| Some(Tombstone::new(&tombstone.id, find(&member)?));
+        let withdrawn: BTreeSet<Tombstone> = all.into_iter().filter_map(named).collect();
+        if !withdrawn.is_empty() {
+            let withdrawn = withdrawn.into_iter().collect();
+            tainted.push(Tainted { stage: stage.name.clone(), model, withdrawn, songs: Vec::new() });
         }
     }
-    for (stage, own) in plan.stages.iter().zip(&outcome.stages) {
-        for song in own.kept.rows::<Audio>() {
-            for model in tainted.iter_mut().filter(|t| song.codec == t.model || song.priors.contains(&t.model)) {
-                model.songs.push(format!("{}/{}", stage.name, song.name));
-            }
+    for (stage, song) in kinds::songs(plan, outcome) {
+        for model in tainted.iter_mut().filter(|t| song.models.contains(&t.model)) {
+            model.songs.push(format!("{}/{}", stage.name, song.title));
         }
     }
     Ok(tainted)

@@ -2,6 +2,7 @@
 
 pub mod corpus;
 pub mod history;
+pub mod kinds;
 pub mod lineage;
 pub mod lockfile;
 pub mod made;

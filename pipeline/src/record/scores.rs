@@ -2,14 +2,9 @@
 //! axis a mean with its deviation. Scores that were not measured on the same thing are never set side by side without
 //! saying so.
 
-use crate::{
-    dataflow::outcome::Outcome,
-    plan::{Plan, PlannedStage},
-    record::ordered::by_name,
-};
+use crate::{plan::PlannedStage, record::ordered::by_name};
 use datasets::row::{Measured, Metric, Prior};
 use serde::{Deserialize, Deserializer, Serialize};
-use stages::rows::AnyRow;
 use std::collections::BTreeMap;
 
 /// What a score was measured on and with: two scores compare where these are equal.
@@ -37,20 +32,8 @@ fn figure<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
     Option::deserialize(from).map(|value| value.unwrap_or(f64::NAN))
 }
 
-/// All scores of a run, in the order of the plan's stages.
-pub fn scores(plan: &Plan, outcome: &Outcome) -> Vec<Score> {
-    let stages = plan.stages.iter().zip(&outcome.stages);
-    let rows = stages.flat_map(|(stage, own)| own.kept.made().into_iter().map(move |row| (stage, row)));
-    rows.flat_map(|(stage, row)| match &row {
-        AnyRow::Prior(prior) => bits(stage, prior),
-        AnyRow::Metric(metric) => vec![measured(stage, metric)],
-        _ => Vec::new(),
-    })
-    .collect()
-}
-
 /// Bits per code of a prior.
-fn bits(stage: &PlannedStage, prior: &Prior) -> Vec<Score> {
+pub(crate) fn bits(stage: &PlannedStage, prior: &Prior) -> Vec<Score> {
     let score = |name: &str, millionths: u64, on: &Measured| Score {
         stage: stage.name.clone(),
         name: name.to_owned(),

@@ -3,7 +3,7 @@
 use crate::{
     dataflow::outcome::Outcome,
     plan::Plan,
-    record::{scores, sweep_table, timing::StageTiming},
+    record::{kinds, sweep_table, timing::StageTiming},
     report::sweep,
 };
 use serde::{Deserialize, Serialize};
@@ -71,7 +71,7 @@ impl Summary {
             }
         });
         let stages = stages.collect();
-        let scores = scores::scores(plan, outcome);
+        let scores = kinds::scores(plan, outcome);
         let results = sweep_table::results(plan, &scores).filter(|results| !results.scores.is_empty());
         Summary { stages, results: results.map_or_else(String::new, |results| sweep::text(&results.view())) }
     }

@@ -11,6 +11,8 @@ use super::markup::{Text, count, counted, license_links, linked, put, spdx_page,
 
 /// Lines the page shows of one license; the file has all.
 const MOST_LINES: usize = 400;
+/// Lines of the file that are written on one thread.
+const AT_ONCE: usize = 1 << 14;
 
 /// A text in lower case, character by character.
 fn folded(text: &str) -> impl Iterator<Item = char> {
@@ -37,34 +39,64 @@ fn start(text: &str) -> u128 {
     u128::from_be_bytes(start)
 }
 
+/// The order of two texts in lower case.
+fn compare(a: &str, b: &str) -> Ordering {
+    if a == b {
+        return Ordering::Equal;
+    }
+    if !a.is_ascii() || !b.is_ascii() {
+        return folded(a).cmp(folded(b));
+    }
+    let same = a.bytes().zip(b.bytes()).take_while(|(a, b)| a.eq_ignore_ascii_case(b)).count();
+    match (a.as_bytes().get(same), b.as_bytes().get(same)) {
+        (Some(a), Some(b)) => a.to_ascii_lowercase().cmp(&b.to_ascii_lowercase()),
+        _ => a.len().cmp(&b.len()),
+    }
+}
+
 /// The order of lines: by license, artist and title whatever their case, and by everything that makes them one.
 fn order(a: &Attribution, b: &Attribution) -> Ordering {
-    let license = a.license.trim().cmp(b.license.trim());
+    let license = if a.license == b.license { Ordering::Equal } else { a.license.trim().cmp(b.license.trim()) };
     license
-        .then_with(|| folded(&a.artist).cmp(folded(&b.artist)))
-        .then_with(|| folded(&a.title).cmp(folded(&b.title)))
+        .then_with(|| compare(&a.artist, &b.artist))
+        .then_with(|| compare(&a.title, &b.title))
         .then_with(|| (&a.artist, &a.title, &a.source).cmp(&(&b.artist, &b.title, &b.source)))
         .then_with(|| a.license_url.cmp(&b.license_url))
 }
+
+/// Whether two works are one line: [`order`] finds them equal.
+fn one_line(a: &Attribution, b: &Attribution) -> bool {
+    a.title == b.title
+        && a.artist == b.artist
+        && a.source == b.source
+        && a.license_url == b.license_url
+        && (a.license == b.license || a.license.trim() == b.license.trim())
+}
+
+/// Most pairs are told apart by numbers, without a look at the texts: license, start of the artist and of the title.
+type Start = (u32, u128, u128);
 
 /// Works in the order of lines. Equal works are one line with their tracks added up, so that the order in which works come
 /// does not matter.
 #[must_use]
 pub fn merged(mut works: Vec<Attribution<'_>>) -> Vec<Attribution<'_>> {
-    let licenses: BTreeSet<&str> = works.iter().map(|work| work.license.trim()).collect();
+    let licenses: BTreeSet<&str> = works.par_iter().map(|work| work.license.trim()).collect();
     let ranks: BTreeMap<&str, u32> = licenses.into_iter().zip(0..).collect();
-    // Most pairs are told apart by numbers, without a look at the texts.
-    let key = |(index, work): (usize, &Attribution)| (start(&work.artist), ranks[work.license.trim()], index as u32);
-    let mut keyed: Vec<(u128, u32, u32)> = works.par_iter().enumerate().map(key).collect();
-    keyed.par_sort_unstable_by(|a, b| {
-        let texts = || order(&works[a.2 as usize], &works[b.2 as usize]);
-        (a.1, a.0).cmp(&(b.1, b.0)).then_with(texts).then(a.2.cmp(&b.2))
+    let key = |(index, work): (usize, &Attribution)| {
+        ((ranks[work.license.trim()], start(&work.artist), start(&work.title)), index as u32)
+    };
+    let mut keyed: Vec<(Start, u32)> = works.par_iter().enumerate().map(key).collect();
+    keyed.par_sort_unstable_by(|(a, one), (b, other)| {
+        let (own, others) = (&works[*one as usize], &works[*other as usize]);
+        let artists = || if a.1 == b.1 { compare(&own.artist, &others.artist) } else { a.1.cmp(&b.1) };
+        let titles = || a.2.cmp(&b.2).then_with(|| order(own, others));
+        a.0.cmp(&b.0).then_with(artists).then_with(titles).then(one.cmp(other))
     });
     // In place, as there may be millions: each work that is in another's place makes way for it, and so on in a circle.
     for start in 0..keyed.len() {
         let mut here = start;
         loop {
-            let there = std::mem::replace(&mut keyed[here].2, here as u32) as usize;
+            let there = std::mem::replace(&mut keyed[here].1, here as u32) as usize;
             if there == start {
                 break;
             }
@@ -73,7 +105,7 @@ pub fn merged(mut works: Vec<Attribution<'_>>) -> Vec<Attribution<'_>> {
         }
     }
     works.dedup_by(|work, line| {
-        let same = order(line, work).is_eq();
+        let same = one_line(line, work);
         if same {
             line.tracks = line.tracks.saturating_add(work.tracks);
             line.trained_on = line.trained_on.saturating_add(work.trained_on);
@@ -85,7 +117,7 @@ pub fn merged(mut works: Vec<Attribution<'_>>) -> Vec<Attribution<'_>> {
 
 /// [`merged`], where they are not already.
 fn in_order<'a, 'w>(works: &'a [Attribution<'w>]) -> Cow<'a, [Attribution<'w>]> {
-    match works.is_sorted_by(|a, b| order(a, b).is_lt()) {
+    match works.par_windows(2).all(|pair| order(&pair[0], &pair[1]).is_lt()) {
         true => Cow::Borrowed(works),
         false => Cow::Owned(merged(works.to_vec())),
     }
@@ -93,7 +125,7 @@ fn in_order<'a, 'w>(works: &'a [Attribution<'w>]) -> Cow<'a, [Attribution<'w>]> 
 
 /// Works in order, by license.
 fn by_license<'a, 'w>(works: &'a [Attribution<'w>]) -> Vec<(&'a str, &'a [Attribution<'w>])> {
-    let same = works.chunk_by(|a, b| a.license.trim() == b.license.trim());
+    let same = works.chunk_by(|a, b| a.license == b.license || a.license.trim() == b.license.trim());
     same.map(|works| (works[0].license.trim(), works)).collect()
 }
 
@@ -222,9 +254,13 @@ fn list(out: &mut String, rest: &str, works: &[Attribution], report: &Report) {
         if !pages.is_empty() {
             put!(out, "{}\n\n", pages.join(" "));
         }
-        for work in works {
-            line(out, work, license);
-        }
+        let lines = |works: &[Attribution]| {
+            works.iter().fold(String::new(), |mut out, work| {
+                line(&mut out, work, license);
+                out
+            })
+        };
+        works.par_chunks(AT_ONCE).map(lines).collect::<Vec<_>>().iter().for_each(|lines| out.push_str(lines));
     }
 }
 
@@ -276,5 +312,68 @@ impl std::fmt::Display for Plain<'_> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXTS: [&str; 14] = [
+        "",
+        "a",
+        "A",
+        "a\0",
+        "ab",
+        "Zz [_",
+        "zz [_",
+        "artist number 1",
+        "Artist number 10",
+        "artist number 100000 and more",
+        "ARTIST number 100000 and less",
+        "\u{c9}mile",
+        "\u{e9}mile",
+        "\u{130}",
+    ];
+
+    #[test]
+    fn texts_are_compared_as_their_lower_case() {
+        for a in TEXTS {
+            for b in TEXTS {
+                assert_eq!(compare(a, b), folded(a).cmp(folded(b)), "{a:?} {b:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn works_are_sorted_by_numbers_as_by_their_texts() {
+        let mut works = Vec::new();
+        for (n, artist) in TEXTS.iter().enumerate() {
+            for title in TEXTS {
+                let license = ["CC0-1.0", " CC0-1.0", "CC-BY-4.0"][(n + title.len()) % 3];
+                let work = Attribution {
+                    title: title.into(),
+                    artist: (*artist).into(),
+                    license: license.into(),
+                    tracks: 1,
+                    ..Attribution::default()
+                };
+                works.extend([work.clone(), work]);
+            }
+        }
+        let mut plain = works.clone();
+        plain.sort_by(order);
+        plain.dedup_by(|work, line| {
+            let same = order(line, work).is_eq();
+            line.tracks += if same { work.tracks } else { 0 };
+            same
+        });
+        works.reverse();
+        let sorted = merged(works);
+        assert!(sorted.is_sorted_by(|a, b| order(a, b).is_lt()));
+        let lines = |works: &[Attribution]| -> Vec<(String, String, u64)> {
+            works.iter().map(|work| (work.artist.to_string(), work.title.to_string(), work.tracks)).collect()
+        };
+        assert_eq!(lines(&sorted), lines(&plain));
     }
 }

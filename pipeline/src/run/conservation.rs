@@ -1,12 +1,7 @@
 //! Refused rows are rows: checks that every row that went in came out, kept or dropped.
 
-use crate::{dataflow::outcome::Outcome, plan::Plan};
-use datasets::row::Shard;
-use stages::{
-    rows::{Kind, kept::Kept},
-    settings::Role,
-    stage::Cardinality,
-};
+use crate::{dataflow::outcome::Outcome, plan::Plan, record::kinds};
+use stages::{rows::kept::Kept, settings::Role, stage::Cardinality};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Stages over a whole corpus that had rows, and none that they select, each with a sentence: there is nothing to train on.
@@ -61,7 +56,7 @@ pub fn check(plan: &Plan, outcome: &Outcome, found: &[usize], withheld: &BTreeSe
                     let refused: BTreeSet<&str> = own.dropped.iter().map(|row| row.id.as_str()).collect();
                     refused.len() == dropped && made.is_disjoint(&refused) && &made | &refused == given
                 }
-                Cardinality::Reduce => members(&own.kept) + dropped == given,
+                Cardinality::Reduce => kinds::members(&own.kept) + dropped == given,
                 Cardinality::Corpus => kept == 1 || given == 0,
                 Cardinality::Made => kept >= 1 || given == 0,
             };
@@ -74,12 +69,4 @@ pub fn check(plan: &Plan, outcome: &Outcome, found: &[usize], withheld: &BTreeSe
 /// The ids of the tracks that rows are or are parts of.
 fn tracks(kept: &Kept) -> impl Iterator<Item = &str> {
     (0..kept.len()).map(|index| kept.track_id(index))
-}
-
-/// Rows that kept rows stand for.
-fn members(kept: &Kept) -> usize {
-    match kept.are(Kind::Shard) {
-        true => kept.rows::<Shard>().iter().map(|shard| shard.clips as usize).sum(),
-        false => kept.len(),
-    }
 }

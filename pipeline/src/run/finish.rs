@@ -9,14 +9,14 @@ use crate::{
         withdrawal::{self},
     },
     record::{
-        corpus::corpus, history::History, lockfile::Lock, settled::Settled, stage_record::FailedStage, summary::Summary,
+        corpus::corpus, history::History, kinds, lockfile::Lock, settled::Settled, stage_record::FailedStage,
+        summary::Summary,
     },
     run::{conservation, finished::Finished, guard, inputs::Facts, partial, prepare::Options},
 };
 use datasets::{Digest, Key, store::Store};
 use stages::{
     flow::{Env, Event},
-    rows::AnyRow,
     stage::Refresh,
 };
 use std::{path::PathBuf, time::Instant};
@@ -51,10 +51,11 @@ pub(crate) fn finish(
     let summary = Summary::of(plan, &outcome, &history.changes(plan, &next));
     // Of a large corpus it takes as much as the next one.
     drop(history);
-    let published = publish::publish(&publication::Run {
+    let corpus = corpus(&outcome);
+    let run = publication::Run {
         plan,
         outcome: &outcome,
-        corpus: &corpus(&outcome),
+        corpus: &corpus,
         env,
         id,
         summary: &summary,
@@ -63,13 +64,18 @@ pub(crate) fn finish(
         workers: options.workers,
         processes: options.seat.as_ref().map_or(1, Seat::processes),
         started,
-    })?;
+    };
+    // What the run's root holds is made while the tree is written.
+    let rooted = env.store.root_of(&run.name())?.is_some();
+    let (published, made) =
+        rayon::join(|| publish::publish(&run), || (!rooted).then(|| root::members(plan, &outcome, &withdrawn)));
+    let published = published?;
     // What failed is tried again: no shortcut stands for a partial run.
     let settled = settled.filter(|_| withheld.failed.is_empty());
     let settled = Settled::of(settled, &outcome, &published, &summary);
     next.record(&env.store, &plan.name, &published.run, settled)?;
     let locked = write_lock(plan, &outcome, lock, &env.store)?;
-    root::record(&env.store, plan, &outcome, &withdrawn, &published.run, published.known)?;
+    root::record(&env.store, plan, &outcome, &withdrawn, &published.run, published.known, made)?;
     env.store.flush()?;
     // Millions of rows take a second to be freed, and nobody waits for it.
     std::thread::spawn(move || drop(outcome));
@@ -112,13 +118,9 @@ pub(crate) fn run_id(plan: &Plan, inputs: &Digest, outcome: &Outcome, failed: &[
 /// The weights of each stage whose weights are pinned, now or by this run: the run that trains them and the next one,
 /// which finds them in the lock, are the same run.
 pub(crate) fn pinned<'a>(plan: &'a Plan, outcome: &'a Outcome) -> impl Iterator<Item = (&'a PlannedStage, Digest)> {
-    plan.stages.iter().zip(&outcome.stages).filter_map(|(stage, own)| match own.kept.made().first() {
-        Some(AnyRow::Weights(weights)) if stage.ready.refresh() == Some(Refresh::Pinned) => {
-            Some((stage, weights.digest))
-        }
-        Some(AnyRow::Prior(prior)) if stage.ready.refresh() == Some(Refresh::Pinned) => Some((stage, prior.digest)),
-        _ => None,
-    })
+    let pinned = plan.stages.iter().zip(&outcome.stages);
+    let pinned = pinned.filter(|(stage, _)| stage.ready.refresh() == Some(Refresh::Pinned));
+    pinned.filter_map(|(stage, own)| Some((stage, kinds::of(own.kept.made().first()?).pin()?)))
 }
 
 pub(crate) fn write_lock(

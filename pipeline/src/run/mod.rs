@@ -187,7 +187,7 @@ fn lead(
         tracing::debug!("nothing changed since {}: the dataflow is not begun", published.run);
         env.event(Event::Unchanged { run: published.run.clone() });
         publish::again(&plan, &env.store, &published, &summary, options.workers, started)?;
-        root::record(&env.store, &plan, &Outcome::default(), &Withdrawn::default(), &published.run, true)?;
+        root::record(&env.store, &plan, &Outcome::default(), &Withdrawn::default(), &published.run, true, None)?;
         env.store.flush()?;
         return Ok(Finished { summary, published, wall: started.elapsed(), locked: None, failed: Vec::new() });
     }

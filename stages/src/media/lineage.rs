@@ -1,6 +1,6 @@
 //! Lineage: the sound that a model was trained on.
 
-use crate::{media::models, rows::AnyRow};
+use crate::media::models;
 use datasets::{
     Digest,
     store::{Store, StoreError},
@@ -24,17 +24,11 @@ pub fn of_loaded(store: &Store, weights: &Digest) -> BTreeSet<Digest> {
     models::known(store, weights)
 }
 
-/// A model and the digests of all samples that it was trained on; `None` of a row that is no model.
+/// The digests of all samples that a model was trained on. `lineage` are the objects that list them; without any, the weights
+/// came from a file.
 ///
 /// # Errors
 /// When the store lacks what a row names.
-pub fn of(store: &Store, row: &AnyRow) -> Result<Option<(Digest, BTreeSet<Digest>)>, StoreError> {
-    Ok(match row {
-        AnyRow::Weights(weights) => {
-            let loaded = || Ok(of_loaded(store, &weights.digest));
-            Some((weights.digest, weights.lineage.as_ref().map_or_else(loaded, |lineage| read(store, [lineage]))?))
-        }
-        AnyRow::Prior(prior) => Some((prior.digest, read(store, [&prior.lineage])?)),
-        _ => None,
-    })
+pub fn of(store: &Store, model: &Digest, lineage: &[Digest]) -> Result<BTreeSet<Digest>, StoreError> {
+    if lineage.is_empty() { Ok(of_loaded(store, model)) } else { read(store, lineage) }
 }

@@ -12,7 +12,7 @@ use datasets::{
     effect::{Fault, numerics},
     mmap::Samples,
     row::Clip,
-    store::{StoreError, Temp},
+    store::{StoreError, Temp, write_atomic},
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -98,6 +98,28 @@ pub fn open(env: &Env, excerpt: &Excerpt) -> Result<Samples, Fault> {
     Samples::open(&path, excerpt.channels).map_err(|e| StoreError::io("read", &path)(e).into())
 }
 
+/// Mono samples that the cache holds under a key, or that are made and put there. A damaged blob is made again.
+///
+/// # Errors
+/// When they cannot be made, or the cache cannot be written.
+pub fn cached(env: &Env, key: &Digest, make: impl FnOnce() -> Result<Vec<f32>, Fault>) -> Result<Vec<f32>, Fault> {
+    let path = env.store.pcm().join(key.hex());
+    let whole = |bytes: &[u8]| {
+        let (samples, digest) = bytes.split_last_chunk::<32>()?;
+        let (chunks, []) = samples.as_chunks::<4>() else { return None };
+        (Digest::of(samples).0 == *digest).then(|| chunks.iter().map(|sample| f32::from_le_bytes(*sample)).collect())
+    };
+    if let Some(samples) = fs::read(&path).ok().and_then(|bytes| whole(&bytes)) {
+        return Ok(samples);
+    }
+    let samples = make()?;
+    let mut bytes: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
+    bytes.extend(Digest::of(&bytes).0);
+    trim(env, bytes.len() as u64, &path);
+    write_atomic(&path, &bytes)?;
+    Ok(samples)
+}
+
 fn lock_of(key: Digest) -> Arc<Mutex<()>> {
     static MAKING: LazyLock<Mutex<HashMap<Digest, Arc<Mutex<()>>>>> = LazyLock::new(Mutex::default);
     let mut making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -156,4 +178,42 @@ pub(crate) fn span<'a>(track: &'a [f32], excerpt: &Excerpt) -> Result<&'a [f32],
     track
         .get(first..first + excerpt.frames as usize * channels)
         .ok_or_else(|| Fault::Failed("the track is shorter than it was; run with --rehash".into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::{Cancel, Ledger, Pool, Sources};
+    use datasets::store::Store;
+
+    #[test]
+    fn cached_samples_are_made_once_and_again_where_they_are_damaged() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let env = Env {
+            store: Store::open(folder.path()).expect("a store"),
+            sources: Sources::default(),
+            optouts: Default::default(),
+            pool: Pool::new(1),
+            ledger: Ledger::default(),
+            dry: false,
+            cancel: Cancel::default(),
+            rehash: false,
+            pcm_cache: 1 << 20,
+            observer: Box::new(()),
+            peers: None,
+            permit: None,
+        };
+        let key = Digest::of(b"key");
+        let sound = vec![0.5f32, -1.0, f32::MIN_POSITIVE];
+        let made = |make: Result<Vec<f32>, Fault>| cached(&env, &key, || make).ok();
+        let unmade = || Err(Fault::Failed("asked for".into()));
+        assert_eq!(made(unmade()), None);
+        assert_eq!((made(Ok(sound.clone())), made(unmade())), (Some(sound.clone()), Some(sound.clone())));
+        let path = env.store.pcm().join(key.hex());
+        let mut bytes = fs::read(&path).expect("a blob");
+        bytes[5] ^= 1;
+        fs::write(&path, bytes).expect("damaged");
+        assert_eq!((made(unmade()), made(Ok(sound.clone()))), (None, Some(sound.clone())));
+        assert_eq!(made(unmade()), Some(sound));
+    }
 }

@@ -1,5 +1,6 @@
 //! From an outcome to the report's data: what the page says follows from plan and inputs alone.
 
+pub mod codebooks;
 pub mod curve;
 pub mod metrics;
 pub mod priors;
@@ -20,14 +21,13 @@ use crate::{
     },
     record::sweep_table::Results,
     report::data::{
-        Attribution, Audio, Codebook, CorpusView, CurvePoint, CurveSet, DropReason, Reconstruction, Report, Sample,
-        ScoreColumn, ScoreRow, ScoreTable, StageView,
+        Attribution, Audio, CorpusView, CurvePoint, CurveSet, DropReason, Reconstruction, Report, Sample, ScoreColumn,
+        ScoreRow, ScoreTable, StageView,
     },
 };
 use datasets::tables::curves;
 use datasets::{
     Digest,
-    codes::unpack,
     effect::Fault,
     row::{Codes, Dropped, TrackView, Weights},
 };
@@ -86,9 +86,9 @@ pub fn report<'r>(
     };
     if let Some(weights) = weights.first() {
         report.curves = curves(weights, env)?;
-        report.codebooks = codebooks(weights, &codes, env)?;
+        report.codebooks = codebooks::usage(weights, &codes, env)?;
         if !report.codebooks.is_empty() {
-            let decoder = Decoder::load(env, weights.digest).map_err(fault)?;
+            let decoder = Decoder::new(weights.digest);
             let scored = decoder
                 .score(env, &first_clips(weights, &codes, false), &first_clips(weights, &codes, true))
                 .map_err(fault)?;
@@ -123,9 +123,9 @@ impl<'o> AllCodes<'o> {
     }
 
     fn iter(&self) -> impl Iterator<Item = Codes> + '_ {
-        self.0.iter().filter_map(|(kept, index)| match kept.get(*index) {
-            AnyRow::Codes(codes) => Some(codes),
-            _ => None,
+        self.0.iter().filter_map(|(kept, index)| {
+            let AnyRow::Codes(codes) = kept.get(*index) else { return None };
+            Some(codes)
         })
     }
 
@@ -204,7 +204,7 @@ fn in_numbers(corpus: &Corpus<'_>) -> CorpusView {
 /// # Errors
 /// When an object is missing from the store.
 pub fn attribution<'r>(run: &Run<'r>) -> Result<Vec<Attribution<'r>>, Error> {
-    let lineage = songs::lineage(run.outcome, run.env)?;
+    let lineage = songs::lineage(run.plan, run.outcome, run.env)?;
     let work = |track: TrackView<'r>| Attribution {
         title: track.labels.title.unwrap_or(track.id).into(),
         artist: track.labels.artist.unwrap_or_default().into(),
@@ -254,31 +254,6 @@ fn curves(weights: &Weights, env: &Env) -> Result<Vec<CurveSet>, Error> {
     }
     sets.values_mut().for_each(|set| thin(&mut set.points));
     Ok(sets.into_values().collect())
-}
-
-/// How often each codeword was used over the train split; none where nothing was encoded.
-fn codebooks(weights: &Weights, codes: &AllCodes<'_>, env: &Env) -> Result<Vec<Codebook>, Error> {
-    let mut books: Vec<Codebook> = (weights.hops.iter().zip(&weights.codewords).enumerate())
-        .map(|(level, (hop, codewords))| Codebook {
-            level: level as u32,
-            hop: *hop,
-            counts: vec![0; *codewords as usize],
-        })
-        .collect();
-    let mut any = false;
-    let own = codes.by(weights.digest).inspect(|_| any = true);
-    let train = own.filter(|c| c.clip.track.split.as_deref().is_none_or(|split| split == "train"));
-    for blob in train.map(|c| c.blob).collect::<BTreeSet<Digest>>() {
-        let levels = unpack(&env.store.get(&blob)?).unwrap_or_default();
-        for (book, level) in books.iter_mut().zip(levels) {
-            for code in level {
-                if let Some(count) = book.counts.get_mut(usize::from(code)) {
-                    *count += 1;
-                }
-            }
-        }
-    }
-    if any { Ok(books) } else { Ok(Vec::new()) }
 }
 
 /// The first clips of tracks that are held out, or of tracks that are trained on, some of each genre; of all

@@ -9,17 +9,17 @@ use datasets::{
     store::{Memo, StoreError},
 };
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
+use serde::{Serialize, de::DeserializeOwned};
 use stages::{
     flow::Env,
     media::pcm::{self, Excerpt, chain_version},
     metric::{log_mel::LogMel, si_sdr::si_sdr},
     model::{codec::Codec, infer::Coder},
 };
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// What one level makes of one clip.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LevelScore {
     /// Scale-invariant signal-to-distortion ratio in dB; none of silence.
     pub si_sdr: Option<f64>,
@@ -39,74 +39,109 @@ pub struct Scored {
     pub levels: Vec<LevelScore>,
 }
 
-/// A codec ready to decode.
+/// A codec that decodes what is not remembered: its network is loaded when the first sound is asked for that the store does
+/// not hold.
 pub struct Decoder {
-    coder: Arc<Coder<Flex>>,
+    coder: OnceLock<Arc<Coder<Flex>>>,
     digest: Digest,
 }
 
 /// Bumped when the same codes would score otherwise.
-const REVISION: u64 = 1;
+const REVISION: u64 = 2;
+
+/// What the network decides of one level's score: signal-to-distortion ratio and log-mel distance.
+type Heard = (Option<f64>, f64);
+
+/// What is remembered under a key, or made and remembered.
+pub(super) fn remembered<T: Serialize + DeserializeOwned>(
+    env: &Env,
+    key: Digest,
+    make: impl FnOnce() -> Result<T, Fault>,
+) -> Result<T, Fault> {
+    let memo = Memo::at(key);
+    if let Some(known) = memo.get(&env.store) {
+        return Ok(known);
+    }
+    let made = make()?;
+    memo.put(&env.store, &made, &[])?;
+    Ok(made)
+}
+
+/// A key over the sounds of clips, which every host with these versions hears alike.
+fn key(what: &str) -> Key {
+    Key::new(what).number(REVISION).text(numerics()).text(&chain_version())
+}
 
 impl Decoder {
-    /// Loads a codec from the store.
-    ///
-    /// # Errors
-    /// When it is missing or damaged.
-    pub fn load(env: &Env, digest: Digest) -> Result<Decoder, Fault> {
-        let codec = Codec::load(&env.store.get(&digest)?).map_err(|e| Fault::Failed(e.to_string()))?;
-        let coder = Coder::new(&codec, Default::default()).map_err(|e| Fault::Failed(e.to_string()))?;
-        Ok(Decoder { coder: Arc::new(coder), digest })
+    /// The codec of a digest.
+    pub fn new(digest: Digest) -> Decoder {
+        Decoder { coder: OnceLock::new(), digest }
     }
 
-    /// The sound of the first `frames` frames of a level's codes.
+    fn coder(&self, env: &Env) -> Result<Arc<Coder<Flex>>, Fault> {
+        if let Some(coder) = self.coder.get() {
+            return Ok(coder.clone());
+        }
+        let codec = Codec::load(&env.store.get(&self.digest)?).map_err(|e| Fault::Failed(e.to_string()))?;
+        let coder = Coder::new(&codec, Default::default()).map_err(|e| Fault::Failed(e.to_string()))?;
+        Ok(self.coder.get_or_init(|| Arc::new(coder)).clone())
+    }
+
+    /// The sound of the first `frames` frames of a level's codes, kept in the cache of decoded samples.
     ///
     /// # Errors
     /// When the codes are missing or not the codec's.
     pub fn sound(&self, env: &Env, codes: &Codes, level: usize, frames: u64) -> Result<Vec<f32>, Fault> {
+        let key = key("sound").digest(&self.digest).digest(&codes.blob).number(level as u64).number(frames).finish();
+        pcm::cached(env, &key, || self.decode(env, codes, level, frames))
+    }
+
+    fn decode(&self, env: &Env, codes: &Codes, level: usize, frames: u64) -> Result<Vec<f32>, Fault> {
         let blob = env.store.get(&codes.blob)?;
         let levels = unpack(&blob).ok_or(StoreError::Damaged(codes.blob))?;
         let hop = u64::from(*codes.hops.get(level).unwrap_or(&1));
         let own = levels.get(level).map(Vec::as_slice).unwrap_or_default();
         let wanted = &own[..own.len().min(frames.div_ceil(hop) as usize)];
-        self.coder.decode_samples(level, wanted, frames).map_err(|e| Fault::Failed(e.to_string()))
+        self.coder(env)?.decode_samples(level, wanted, frames).map_err(|e| Fault::Failed(e.to_string()))
     }
 
     /// Scores clips, in parallel; the order of the result is the order of the clips. `train` are the clips whose
-    /// mean spectrum is the measure of knowing nothing.
+    /// mean spectrum is the measure of knowing nothing. What the network makes of a clip is remembered for the clip, so that
+    /// another clip among those of `train` runs no network.
     ///
     /// # Errors
     /// When a clip cannot be read.
     pub fn score(&self, env: &Env, train: &[Codes], clips: &[Codes]) -> Result<Vec<Scored>, Fault> {
-        let spectra: Vec<Result<LogMel, Fault>> = train
-            .par_iter()
-            .map(|codes| Ok(LogMel::new(&original(env, codes, codes.clip.frames)?, Excerpt::of(&codes.clip).rate)))
-            .collect();
-        let mean = LogMel::mean(&spectra.into_iter().collect::<Result<Vec<_>, _>>()?);
+        let all = train.iter().fold(key("mean spectrum"), |key, codes| Excerpt::of(&codes.clip).key(key)).finish();
+        let mean = remembered(env, all, || {
+            let spectra: Vec<Result<LogMel, Fault>> = train
+                .par_iter()
+                .map(|codes| Ok(LogMel::new(&original(env, codes, codes.clip.frames)?, Excerpt::of(&codes.clip).rate)))
+                .collect();
+            Ok(LogMel::mean(&spectra.into_iter().collect::<Result<Vec<_>, _>>()?))
+        })?;
         let scored: Vec<Result<Scored, Fault>> = clips.par_iter().map(|codes| self.one(env, codes, &mean)).collect();
         scored.into_iter().collect()
     }
 
     fn one(&self, env: &Env, codes: &Codes, mean: &[f64]) -> Result<Scored, Fault> {
         let excerpt = Excerpt::of(&codes.clip);
-        let key = Key::new("score").number(REVISION).text(numerics()).text(&chain_version()).digest(&self.digest);
-        let key = mean.iter().fold(key, |key, band| key.number(band.to_bits()));
-        let memo = Memo::at(excerpt.key(key).digest(&codes.blob).finish());
-        if let Some(levels) = memo.get(&env.store) {
-            return Ok(Scored { codes: codes.clone(), levels });
-        }
-        let original = original(env, codes, codes.clip.frames)?;
-        let spectra = LogMel::new(&original, excerpt.rate);
-        let mean_spectrum = spectra.distance_to(mean);
-        let levels = (0..codes.hops.len())
-            .map(|level| {
-                let sound = self.sound(env, codes, level, codes.clip.frames)?;
-                let log_mel = spectra.distance(&LogMel::new(&sound, excerpt.rate));
-                Ok(LevelScore { si_sdr: si_sdr(&original, &sound), log_mel, mean_spectrum })
-            })
-            .collect::<Result<Vec<_>, Fault>>()?;
-        memo.put(&env.store, &levels, &[])?;
-        Ok(Scored { codes: codes.clone(), levels })
+        let key_of_mean = mean.iter().fold(key("distance to mean"), |key, band| key.number(band.to_bits()));
+        let mean_spectrum = remembered(env, excerpt.key(key_of_mean).finish(), || {
+            Ok(LogMel::new(&original(env, codes, codes.clip.frames)?, excerpt.rate).distance_to(mean))
+        })?;
+        let key = excerpt.key(key("score").digest(&self.digest)).digest(&codes.blob).finish();
+        let heard: Vec<Heard> = remembered(env, key, || {
+            let original = original(env, codes, codes.clip.frames)?;
+            let spectra = LogMel::new(&original, excerpt.rate);
+            let level = |level| {
+                let sound = self.decode(env, codes, level, codes.clip.frames)?;
+                Ok((si_sdr(&original, &sound), spectra.distance(&LogMel::new(&sound, excerpt.rate))))
+            };
+            (0..codes.hops.len()).map(level).collect()
+        })?;
+        let levels = heard.into_iter().map(|(si_sdr, log_mel)| LevelScore { si_sdr, log_mel, mean_spectrum });
+        Ok(Scored { codes: codes.clone(), levels: levels.collect() })
     }
 }
 

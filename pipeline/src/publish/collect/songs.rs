@@ -3,16 +3,13 @@
 use crate::{
     dataflow::outcome::Outcome,
     error::Error,
-    plan::{Plan, PlannedStage},
+    plan::Plan,
     publish::layout,
-    record::lineage::Lineage,
+    record::{kinds, lineage::Lineage},
     report::data::{self, ModelView, SongView},
 };
 use datasets::{Digest, audio::decode::decode_bytes, row::Audio};
-use stages::{
-    flow::Env,
-    rows::{AnyRow, kept::Corpus},
-};
+use stages::{flow::Env, rows::kept::Corpus};
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
@@ -22,13 +19,8 @@ use std::{
 ///
 /// # Errors
 /// When an object is missing from the store.
-pub fn lineage(outcome: &Outcome, env: &Env) -> Result<Lineage, Error> {
-    let objects = outcome.stages.iter().flat_map(|stage| stage.kept.made()).filter_map(|row| match row {
-        AnyRow::Weights(weights) => weights.lineage,
-        AnyRow::Prior(prior) => Some(prior.lineage),
-        _ => None,
-    });
-    let objects: Vec<Digest> = objects.collect();
+pub fn lineage(plan: &Plan, outcome: &Outcome, env: &Env) -> Result<Lineage, Error> {
+    let objects: Vec<Digest> = kinds::models(plan, outcome).flat_map(|(_, model)| model.lineage).collect();
     Ok(Lineage::read(&env.store, &objects)?)
 }
 
@@ -78,35 +70,19 @@ fn view(stage: &str, file: String, song: &Audio, corpus: &Corpus<'_>, env: &Env)
 /// # Errors
 /// When an object is missing from the store.
 pub fn models(plan: &Plan, outcome: &Outcome, corpus: &Corpus<'_>, env: &Env) -> Result<Vec<ModelView>, Error> {
-    let rows = plan
-        .stages
-        .iter()
-        .zip(&outcome.stages)
-        .flat_map(|(stage, own)| own.kept.made().into_iter().map(move |r| (stage, r)));
-    let rows: Vec<(&PlannedStage, AnyRow)> = rows.collect();
-    let mut used: BTreeSet<Digest> = BTreeSet::new();
-    for (_, row) in &rows {
-        if let AnyRow::Audio(song) = row {
-            used.extend(song.priors.iter().chain([&song.codec]));
-        }
-    }
+    let mut used: BTreeSet<Digest> = kinds::songs(plan, outcome).flat_map(|(_, song)| song.models).collect();
     let mut views = Vec::new();
-    for (stage, row) in &rows {
-        let (what, digest, lineage) = match row {
-            AnyRow::Weights(weights) => ("codec".to_owned(), weights.digest, weights.lineage.as_ref()),
-            AnyRow::Prior(prior) => (format!("prior of level {}", prior.level), prior.digest, Some(&prior.lineage)),
-            _ => continue,
-        };
+    for (stage, model) in kinds::models(plan, outcome) {
         // Two stages may have made the same.
-        if used.remove(&digest) {
-            let on = Lineage::read(&env.store, lineage)?.rests_on(corpus);
+        if used.remove(&model.digest) {
+            let on = Lineage::read(&env.store, &model.lineage)?.rests_on(corpus);
             views.push(ModelView {
                 stage: stage.name.clone(),
-                what,
-                digest: digest.hex(),
+                what: model.title,
+                digest: model.digest.hex(),
                 licenses: on.licenses.into_iter().collect(),
                 gone: on.gone,
-                recorded: lineage.is_some(),
+                recorded: !model.lineage.is_empty(),
             });
         }
     }

@@ -10,7 +10,9 @@ pub(super) struct Packed<const N: usize>(Vec<[u8; N]>);
 
 impl<const N: usize> Packed<N> {
     pub(super) fn sorted(mut records: Vec<[u8; N]>) -> Packed<N> {
-        records.par_sort_unstable();
+        // Digests differ in their first bytes, which are compared as a number; the rest of them decides where those are equal.
+        let start = |record: &[u8; N]| record.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+        records.par_sort_unstable_by(|a, b| start(a).cmp(&start(b)).then_with(|| a.cmp(b)));
         records.dedup();
         Packed(records)
     }

@@ -65,6 +65,11 @@ impl<'k> Corpus<'k> {
         range: Range<usize>,
         other: &'o Corpus<'_>,
     ) -> impl Iterator<Item = (TrackView<'k>, Option<TrackView<'o>>)> {
+        self.pairs(range, other).map(|(own, theirs)| (self.view(own), theirs.map(|at| other.view(at))))
+    }
+
+    /// Places of tracks that follow each other, and of each the place of the same track in another corpus.
+    fn pairs(&self, range: Range<usize>, other: &Corpus<'_>) -> impl Iterator<Item = (usize, Option<usize>)> {
         let first = range.clone().next().map_or(&[][..], |at| self.id(at));
         let mut theirs =
             other.rows.partition_point(|row| other.stages[row.0 as usize].track_id_bytes(row.1 as usize) < first);
@@ -73,8 +78,7 @@ impl<'k> Corpus<'k> {
             while theirs < other.len() && other.id(theirs) < id {
                 theirs += 1;
             }
-            let same = theirs < other.len() && other.id(theirs) == id;
-            (self.view(at), same.then(|| other.view(theirs)))
+            (at, (theirs < other.len() && other.id(theirs) == id).then_some(theirs))
         })
     }
 
@@ -83,13 +87,18 @@ impl<'k> Corpus<'k> {
         self.stages[stage as usize].track_id_bytes(index as usize)
     }
 
-    /// Digest of the rows that are read here.
-    pub fn digest(&self) -> Digest {
+    /// Digest of some tracks that follow each other, each with the license that another corpus states of it.
+    pub fn digest(&self, range: Range<usize>, stated: &Corpus<'_>) -> Digest {
         let (mut all, mut some) = (blake3::Hasher::new(), Vec::with_capacity(2 * FIRST));
-        for (stage, index) in &self.rows {
-            let bytes = self.stages[*stage as usize].bytes(*index as usize);
-            some.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
-            some.extend_from_slice(bytes);
+        for (own, theirs) in self.pairs(range, stated) {
+            let (stage, index) = self.rows[own];
+            let license = theirs.and_then(|at| stated.view(at).license);
+            // Lengths first, so that no two lists look alike; none is told from empty.
+            let parts = [Some(self.stages[stage as usize].bytes(index as usize)), license.map(str::as_bytes)];
+            for bytes in parts {
+                some.extend_from_slice(&bytes.map_or(u64::MAX, |bytes| bytes.len() as u64).to_le_bytes());
+                some.extend_from_slice(bytes.unwrap_or_default());
+            }
             // Much at once is several times as fast.
             if some.len() > FIRST {
                 all.update(&some);
