@@ -78,7 +78,7 @@ pub const SHARED: Variable = Variable {
     value: "DIR",
     audience: Audience::Developers,
     meaning: "A folder of real recordings, metadata and reference results that are not in the repository. Tests that need it \
-              print `skipped: REFRAIN_SHARED is not set` without it.",
+              are `#[ignore = \"needs REFRAIN_SHARED\"]`, and run with `-- --ignored`.",
 };
 
 /// Accepts what the code says.
@@ -124,6 +124,14 @@ pub const REVISION: Variable = Variable {
     meaning: "Raises the revisions of verbs by one, to see what a new revision does again.",
 };
 
+/// The memory that there is.
+pub const MEMORY: Variable = Variable {
+    name: "REFRAIN_MEMORY",
+    value: "BYTES",
+    audience: Audience::Developers,
+    meaning: "The memory that there is, in the place of what the system says: a training that needs more is refused.",
+};
+
 /// Shards for other readers.
 pub const SHARDS: Variable = Variable {
     name: "REFRAIN_SHARDS",
@@ -133,5 +141,17 @@ pub const SHARDS: Variable = Variable {
 };
 
 /// Every environment variable that Refrain or its tests read.
-pub const ENVIRONMENT: [Variable; 11] =
-    [NO_COLOR, TERM, PURGE_DELAY, CHECKPOINT_SECONDS, SHARED, BLESS, FAULT, FAULT_ROUNDS, FAULT_SEED, REVISION, SHARDS];
+pub const ENVIRONMENT: [Variable; 12] = [
+    NO_COLOR,
+    TERM,
+    PURGE_DELAY,
+    CHECKPOINT_SECONDS,
+    SHARED,
+    BLESS,
+    FAULT,
+    FAULT_ROUNDS,
+    FAULT_SEED,
+    REVISION,
+    MEMORY,
+    SHARDS,
+];

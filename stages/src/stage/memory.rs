@@ -114,7 +114,7 @@ impl Memory {
 /// The memory that this process may use in bytes, where the system says: that of the host, or of its control group.
 /// `REFRAIN_MEMORY=BYTES` says it instead.
 pub fn memory() -> Option<u64> {
-    if let Some(told) = std::env::var("REFRAIN_MEMORY").ok().and_then(|told| told.parse().ok()) {
+    if let Some(told) = datasets::environment::MEMORY.text().and_then(|told| told.parse().ok()) {
         return Some(told);
     }
     let host = fs::read_to_string("/proc/meminfo").ok().and_then(|text| host(&text));
