@@ -24,8 +24,8 @@
 //! - What finished is kept, however the run ends: each receipt is written when its effect ends, and the heavy ones are
 //!   durable before their checkpoint goes. The next run finds them and does the rest.
 //! - A run's name is its manifest's with a digest of plan, inputs, numerics class, pinned weights, and what failed or was
-//!   withdrawn. So the same run again, or one that was killed after its tree was there, finds the tree and writes what comes
-//!   after it.
+//!   withdrawn. So the same run again, or one that was killed after its tree was there, finds the tree and writes what
+//!   comes after it.
 //! - Times and workers are in `timing.json` alone: the same run gives the same bytes in every other file.
 //!
 //! Of several processes, each executes its share and hands in its rows; process 0 does all the rest (`follower`). A dry
