@@ -33,7 +33,8 @@
 //! assert_ne!(encode(1, &sound), encode(1, &Digest::of(b"other samples")));
 //! ```
 //!
-//! An effect's work item holds only what may enter its key; how to reach the bytes is a hint beside it.
+//! The start of a stage's keys, `Stage::key`, is made from what its settings and `VERSIONS` declare; an effect adds the
+//! digests of its work. A work item holds only what may enter its key; how to reach the bytes is a hint beside it.
 
 use crate::{Digest, Key, environment::REVISION, store::StoreError};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};

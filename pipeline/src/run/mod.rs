@@ -7,27 +7,28 @@
 //! | step | what happens | ends the run with |
 //! |---|---|---|
 //! | [`prepare`](mod@prepare) | opens the store beside others, reads lock file and opt-out lists, scans the sources | 4 store or lock, 3 source, 2 `--refresh` of what cannot be |
-//! | [`guard`]`::sources` | compares the sources with the last published run | 5 a source lost over 20 % |
+//! | [`guard`] | holds an approved plan against manifest, store and sources; compares the sources with the last published run | 5 something has moved, or a source lost over 20 % |
 //! | [`unchanged`] | takes the short way where plan, sources, pins and versions are those of that run and its tree, receipts and objects are whole | |
 //! | `dataflow::execute` | renders the plan on every worker and runs the one build; effects that are remembered do not run | 4 the store failed, 7 another process was lost, 130 Ctrl-C: each at once |
 //! | flush | makes the receipts durable | 4 |
-//! | [`failure`](mod@failure) | tells all failures of stages over the whole corpus; other branches have finished meanwhile | 6 a stage, 3 where a source kept it from starting |
-//! | [`conservation`] | sees that every row that went in came out | 6 nothing to train on, 1 a bug |
+//! | `partial` | takes out stages over the whole corpus that failed or found nothing, with what rests on them; all other branches have finished | 3 a source kept one from starting, 4 a pin, 6 nothing is left to publish |
+//! | [`conservation`] | sees that every row that went in came out | 1 a bug |
 //! | [`guard`]`::dropped` | compares dropped rows with each stage's `max_dropped` | 5 |
 //! | withdrawal | finds which tracks the opt-out lists name and what rests on them | 4 |
 //! | `publish` | writes the tree beside its place and renames it | 4 |
 //! | history, lock file, root | what the next run is compared with, which weights are pinned, what `gc` leaves | 4 |
 //!
-//! The order carries promises:
+//! A partial run is published and recorded like a whole one, and ends with 6. The order carries promises:
 //!
 //! - Nothing is visible before everything has been checked: until the rename the last published tree stands.
 //! - What finished is kept, however the run ends: each receipt is written when its effect ends, and the heavy ones are
 //!   durable before their checkpoint goes. The next run finds them and does the rest.
-//! - A run's name is its manifest's with a digest of plan, inputs, numerics class, pinned weights, and what failed or was withdrawn. So a
-//!   run again, or one that was killed after its tree was there, finds the tree and writes what comes after it.
+//! - A run's name is its manifest's with a digest of plan, inputs, numerics class, pinned weights, and what failed or was
+//!   withdrawn. So the same run again, or one that was killed after its tree was there, finds the tree and writes what
+//!   comes after it.
 //! - Times and workers are in `timing.json` alone: the same run gives the same bytes in every other file.
 //!
-//! Of several processes, each executes its share and hands in its rows; process 0 does all the rest ([`follower`]). A dry
+//! Of several processes, each executes its share and hands in its rows; process 0 does all the rest (`follower`). A dry
 //! run ([`dry`]) stops after the dataflow, in which effects only look. `watch` keeps the dataflow up and goes from
 //! the scan to the root again for every change.
 

@@ -29,7 +29,8 @@
 //! | the store's file `lock` | `gc` and `verify` against everybody else | as long as the store is open |
 //!
 //! The first four are taken from top to bottom and never the other way: whoever holds a turn runs, and asks for no other
-//! turn, so every wait ends. A heavy job starts when nothing runs; while one waits, no light job starts, or it would wait for ever.
+//! turn, so every wait ends. A heavy job starts when nothing runs; while one waits, no light job starts, or it would wait
+//! for ever.
 //! A lock that a panic poisoned is taken all the same: what they guard is whole between any two changes.
 
 use datasets::Digest;

@@ -175,6 +175,86 @@ fn unpack<R: DeserializeOwned>(packed: &[u8]) -> Option<(Vec<R>, Vec<u8>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        flow::{Cancel, Ledger, Pool, Sources},
+        model::prior::fit::PriorRecord,
+    };
+    use std::{collections::BTreeMap, path::Path};
+
+    fn env(folder: &Path) -> Env {
+        Env {
+            store: Store::open(folder).expect("a store"),
+            sources: Sources::default(),
+            optouts: BTreeMap::new(),
+            pool: Pool::new(1),
+            ledger: Ledger::default(),
+            dry: false,
+            cancel: Cancel::default(),
+            rehash: false,
+            pcm_cache: 0,
+            observer: Box::new(()),
+            peers: None,
+            permit: None,
+        }
+    }
+
+    fn training(env: &Env) -> Training<'_> {
+        Training { env, stage: "top", key: Digest::of(b"key"), total: 4, refusal: "no-prior" }
+    }
+
+    /// Four steps, one number of state each; a checkpoint and a stop after `stop` of them. Gives how many it made.
+    fn steps(stop: u64) -> impl Fn(Option<&[u8]>, &mut dyn TrainingSink<PriorRecord>) -> Result<u64, TrainingError> {
+        move |resume, sink| {
+            let made = match resume {
+                None => 0,
+                Some([made]) => u64::from(*made),
+                Some(_) => return Err(TrainingError::Checkpoint("damaged".to_owned())),
+            };
+            for step in made..4 {
+                sink.step(&PriorRecord { step, bits: 1.0, norm: 2.0 });
+                if step + 1 == stop {
+                    sink.checkpoint(stop, &[stop as u8])?;
+                    return Err(TrainingError::Stopped(stop));
+                }
+            }
+            Ok(4 - made)
+        }
+    }
+
+    #[test]
+    fn a_training_goes_on_with_its_records_or_starts_over() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let env = env(folder.path());
+        let whole = training(&env).run(steps(0)).expect("trained");
+        assert_eq!(whole.0, 4);
+        assert!(matches!(training(&env).run(steps(3)), Err(Fault::Interrupted)));
+        assert_eq!(training(&env).run(steps(0)).expect("resumed"), (1, whole.1), "the same curves");
+        // The records are whole, and the state is not the training's.
+        let path = env.store.checkpoint(&Digest::of(b"key"));
+        let packed = pack(&[PriorRecord { step: 0, bits: 1.0, norm: 2.0 }], b"?!").expect("packed");
+        fs::write(&path, packed).expect("written");
+        assert_eq!(training(&env).run(steps(0)).expect("from the start"), whole);
+        fs::write(&path, b"torn").expect("written");
+        assert_eq!(training(&env).run(steps(0)).expect("from the start"), whole);
+    }
+
+    #[test]
+    fn what_ends_a_training_decides_what_becomes_of_the_run() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let env = env(folder.path());
+        let ended = |error: fn() -> TrainingError| {
+            training(&env).run::<PriorRecord, ()>(|_, _| Err(error())).expect_err("no network")
+        };
+        assert!(matches!(ended(|| TrainingError::Stopped(3)), Fault::Interrupted));
+        let refused = ended(|| TrainingError::Diverged { what: "training".into(), step: 7 });
+        assert_eq!(refused.to_string(), "training diverged at step 7: lower the learning rate (no-prior)");
+        let unread = ended(|| TrainingError::Clip { clip: 1, message: "gone".into() });
+        assert!(matches!(unread, Fault::Failed(why) if why == "clip 1: gone"));
+        // A checkpoint that the store cannot take is the store's failure.
+        fs::remove_dir_all(folder.path().join("checkpoints")).expect("removed");
+        fs::write(folder.path().join("checkpoints"), b"").expect("written");
+        assert!(matches!(training(&env).run(steps(3)), Err(Fault::Store(_))));
+    }
 
     #[test]
     fn the_pace_can_be_set() {

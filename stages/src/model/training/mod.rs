@@ -1,6 +1,6 @@
 //! The training loop that every network shares: steps, records, checkpoints, cancellation, and how a training fails.
 //!
-//! A network implements [`Learner`]: it makes a step and gives its state as bytes. All randomness of a step is a function of
+//! A network implements `Learner`: it makes a step and gives its state as bytes. All randomness of a step is a function of
 //! (seed, purpose, counter), so a state needs no generator, and a training that goes on from a checkpoint ends with the
 //! bytes of one that was never stopped. Clocks, files and the screen are the [`TrainingSink`]'s. No type of the engine
 //! comes in here.
