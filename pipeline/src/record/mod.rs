@@ -26,6 +26,7 @@ use crate::{
     },
 };
 use datasets::Digest;
+use ordered::by_name;
 use serde::{
     Deserialize, Serialize,
     de::{DeserializeOwned, IgnoredAny},
