@@ -1,5 +1,7 @@
 //! The store: objects under their digest, receipts of finished work, and published runs.
 //!
+//! Knows bytes, keys and what a run rests on. Nothing of what receipts mean.
+//!
 //! ```text
 //! format              the version of this layout
 //! objects/ab/cdef..   bytes under their BLAKE3 digest: temp file, fsync, rename, fsync of the folder

@@ -1,4 +1,6 @@
 //! The command line.
+//!
+//! Knows everything below it; nothing knows it.
 
 pub mod args;
 mod manual;

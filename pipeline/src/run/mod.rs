@@ -1,5 +1,7 @@
 //! One run of a manifest: look at the sources, execute, check, guard, publish.
 //!
+//! Uses every room below it, and nothing of `cli`.
+//!
 //! # The life of a run
 //!
 //! A run starts from a [`Plan`], in which every word of the manifest has been understood (else: exit code 2).

@@ -1,5 +1,7 @@
 //! What a stage is: a verb, its settings, and how it renders into a dataflow.
 //!
+//! Knows what all verbs have in common. No verb.
+//!
 //! A stage never sees the manifest, the graph or its neighbours. It is handed rows and hands back
 //! rows: what it keeps, what it refuses, and, where an effect has not run, what is not known yet.
 
