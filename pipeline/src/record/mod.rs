@@ -28,7 +28,6 @@ use crate::{
     },
 };
 use datasets::Digest;
-use ordered::by_name;
 use serde::{
     Deserialize, Serialize,
     de::{DeserializeOwned, IgnoredAny},

@@ -15,11 +15,6 @@ use std::{
 /// While a stage goes on, what comes late is told at most this often.
 const PACE: Duration = Duration::from_secs(5);
 
-/// Locks what several workers tell to, whatever became of them.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// Warnings of one stage with one cause.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Warnings {
@@ -97,7 +92,7 @@ impl Held {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
