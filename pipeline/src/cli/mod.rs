@@ -50,7 +50,7 @@ pub struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Write a commented manifest for a folder of your own recordings
-    Init(init::Args),
+    Init(init::InitArgs),
     /// Run a manifest: do exactly what has changed, then publish
     Run(RunArgs),
     /// Show what a run would do, and why, without doing it
