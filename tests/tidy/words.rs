@@ -1,6 +1,10 @@
 //! What may stand in code and in literals.
 
-use crate::files::{is, none, texts};
+use crate::{
+    files::{is, none, texts},
+    source::{Literal, Source},
+    verbs,
+};
 use proc_macro2::{TokenStream, TokenTree};
 use std::{collections::BTreeSet, path::Path};
 
@@ -76,4 +80,28 @@ fn nothing_is_left_to_do_and_no_path_is_of_one_machine() {
         }
     }
     none("to be mended", wrong);
+}
+
+/// Verbs that are words of the data as well, and where the pipeline means these: a column of tables, or the split
+/// `train`.
+const OTHERWISE: [(&str, &[&str]); 3] = [
+    ("license", &["pipeline/src/inspect", "pipeline/src/publish/bundle"]),
+    ("split", &["pipeline/src/inspect"]),
+    ("train", &["pipeline/src/explain", "pipeline/src/inspect", "pipeline/src/publish"]),
+];
+
+#[test]
+fn the_pipeline_names_no_verb() {
+    let (verbs, literals) = (verbs(), &Source::of_repository().literals);
+    assert!(literals.iter().any(|literal| literal.value == "run.json"), "the reader finds no literals");
+    let otherwise = |literal: &Literal| {
+        OTHERWISE
+            .iter()
+            .any(|(word, rooms)| literal.value == *word && rooms.iter().any(|room| literal.file.starts_with(room)))
+    };
+    let named = literals.iter().filter(|literal| {
+        literal.file.starts_with("pipeline/src") && verbs.contains(&literal.value) && !otherwise(literal)
+    });
+    let line = |literal: &Literal| format!("{}:{}: {:?}", literal.file.display(), literal.line, literal.value);
+    none("verbs named in the pipeline; what it says of one stands in its `StageSpec`", named.map(line).collect());
 }

@@ -1,5 +1,7 @@
 //! Audio files: decoding, tags, resampling, PCM blobs and WAV output.
 //!
+//! Knows samples and files. No corpus, no row, no store.
+//!
 //! Samples are `f32` at a nominal full scale of ±1. "Frame" means one sample of every channel; interleaved
 //! buffers hold frame after frame.
 

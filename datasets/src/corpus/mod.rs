@@ -1,5 +1,7 @@
 //! Corpora as they lie on disk: a folder with sidecars, or a table that names files.
 //!
+//! Knows names and what is stated about files. Opens no audio, decides no license.
+//!
 //! Reading a corpus lists its files with what is stated about them. It opens sidecars and tables,
 //! never the audio. Lists are sorted by key, so that the order in which a file system or a table
 //! lists files reaches no output.

@@ -1,6 +1,8 @@
 //! Licenses as data: from the text that a corpus states to one canonical SPDX expression, and from
 //! there to a verdict under a [`Policy`].
 //!
+//! Knows texts and lists. No corpus and no row.
+//!
 //! Terms follow SPDX 2.3, annex D (license expressions), and its license list in the version that
 //! the `spdx` crate carries. Creative Commons deeds that the list lacks (most national ports of
 //! 1.0 to 3.0, and deeds whose version nobody stated) become `LicenseRef-CC-...`, which keeps

@@ -1,5 +1,7 @@
 //! Rows: what travels on the edges of the dataflow.
 //!
+//! Knows digests. No path, no stage, no store.
+//!
 //! Small, ordered, serialisable descriptions. Samples and codes lie in the store under their digest;
 //! a row names them. No row holds a path or the name of a stage, so that moving a folder or renaming
 //! a stage changes no row.

@@ -1,6 +1,8 @@
 //! Shards: discrete codes with their provenance, as Parquet files whose bytes follow from their
 //! rows alone.
 //!
+//! Knows codes, labels and their columns. No corpus.
+//!
 //! One row is one clip. A file opens as it is in pyarrow, DuckDB, pandas and Hugging Face
 //! `datasets`, whose feature types stand in the footer under the key `huggingface`.
 //!

@@ -1,5 +1,7 @@
 //! The store: objects under their digest, receipts of finished work, and published runs.
 //!
+//! Knows bytes, keys and what a run rests on. Nothing of what receipts mean.
+//!
 //! ```text
 //! format              the version of this layout
 //! objects/ab/cdef..   bytes under their BLAKE3 digest: temp file, fsync, rename, fsync of the folder
@@ -15,6 +17,7 @@
 //! up has the store alone.
 
 mod atomic;
+mod checkpoint;
 mod error;
 pub mod fault;
 mod log;
@@ -32,7 +35,7 @@ pub use receipts::{Receipt, Segment};
 pub use roots::{Pins, Recorded, Root, turns};
 pub use sweep::{Contents, Live};
 
-use crate::{Digest, Key};
+use crate::Digest;
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io,
@@ -210,13 +213,6 @@ impl Store {
         self.receipts.flush()
     }
 
-    /// Where the unfinished state of an effect lies, for whoever is about to do the work.
-    pub fn checkpoint(&self, key: &Digest) -> PathBuf {
-        // It stays as long as this receipt. Where that cannot be written, the state itself cannot either, and says so.
-        let _ = Memo::at(checkpoint_of(key)).put(self, key, &[]);
-        self.root.join("checkpoints").join(key.hex())
-    }
-
     /// Where published runs lie.
     pub fn runs(&self) -> PathBuf {
         self.root.join("runs")
@@ -226,11 +222,6 @@ impl Store {
     pub fn pcm(&self) -> PathBuf {
         self.root.join("pcm")
     }
-}
-
-/// Under this key lies that an effect has a checkpoint.
-fn checkpoint_of(key: &Digest) -> Digest {
-    Key::new("checkpoint").digest(key).finish()
 }
 
 #[cfg(test)]

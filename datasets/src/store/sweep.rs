@@ -1,6 +1,6 @@
 //! What lies in the store, and which of it somebody still needs: the part of cleaning up that knows no run.
 
-use super::{Pins, Receipt, Recorded, Root, Segment, Store, StoreError, checkpoint_of};
+use super::{Pins, Receipt, Recorded, Root, Segment, Store, StoreError, checkpoint::checkpoint_of};
 use crate::Digest;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},

@@ -1,6 +1,8 @@
 //! The built-in corpus: short pieces composed by seeded rules and rendered by an additive
 //! synthesiser, dedicated to the public domain.
 //!
+//! Knows notes and samples. No corpus, no row, no store.
+//!
 //! A piece follows from `(seed, index, seconds)` alone: it does not change when more pieces are
 //! asked for, and its bytes are the same on every host (integers, IEEE arithmetic and `libm`).
 //! Its harmony is a walk through a functional grammar that ends in cadences, its melody states

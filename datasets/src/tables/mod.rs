@@ -1,4 +1,6 @@
 //! Tables in Parquet beside the shards: the tracks of a run, and training curves.
+//!
+//! Knows rows and columns. No store and no corpus.
 
 mod columns;
 pub mod curves;

@@ -1,4 +1,6 @@
 //! The command line.
+//!
+//! Knows everything below it; nothing knows it.
 
 pub mod args;
 mod manual;
@@ -48,7 +50,7 @@ pub struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Write a commented manifest for a folder of your own recordings
-    Init(init::Args),
+    Init(init::InitArgs),
     /// Run a manifest: do exactly what has changed, then publish
     Run(RunArgs),
     /// Show what a run would do, and why, without doing it

@@ -1,4 +1,6 @@
 //! Runs a plan once: renders every stage on every worker, feeds the sources, waits for the end of the build.
+//!
+//! Knows plan and rows. Nothing of how a run is recorded, published or explained.
 
 pub mod cluster;
 pub mod outcome;

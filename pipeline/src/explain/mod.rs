@@ -1,5 +1,7 @@
 //! Finds the reason of an item: the present plan against the last published run, by the parts of which keys are made.
 //!
+//! Knows plan, dry runs and the history of the last published run. Uses nothing of the commands above it.
+//!
 //! An item's key is made of its verb with revision, settings, seed, versions and what it reads of its input rows. All but
 //! the rows are compared stage by stage, the rows by the digests of what heavy work reads of them. A row that differs is
 //! followed back to the stage where the difference starts.

@@ -50,12 +50,12 @@ pub struct Since {
     /// Rows of tracks that are gone.
     pub retracted: Option<u64>,
     /// Scores that differ, or that only one of the runs has.
-    pub scores: Vec<Changed>,
+    pub scores: Vec<ChangedScore>,
 }
 
 /// A score that differs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Changed {
+pub struct ChangedScore {
     /// The stage that gave it.
     pub stage: String,
     /// What was measured.
@@ -148,7 +148,7 @@ fn since(before: Published<'_>, now: Published<'_>) -> Since {
     let changed = is.scores.iter().chain(gone).filter_map(|own| {
         let (a, b) = (of(was, own), of(is, own));
         let (before, now) = (a.as_ref().map(|(value, _)| *value), b.as_ref().map(|(value, _)| *value));
-        (a != b).then(|| Changed { stage: own.stage.clone(), name: own.name.clone(), before, now })
+        (a != b).then(|| ChangedScore { stage: own.stage.clone(), name: own.name.clone(), before, now })
     });
     Since {
         run: was.run.clone(),
@@ -202,8 +202,9 @@ pub fn text(runs: &[Listed]) -> String {
     if let Some((run, since)) = told.filter(|(_, since)| !since.scores.is_empty()) {
         text += &format!("scores of {} that are not as in {}:\n", run.run, since.run);
         let shown = since.scores.iter().take(SCORES);
-        let line =
-            |own: &Changed| [format!("  {}.{}", own.stage, own.name), figure(own.before), "->".into(), figure(own.now)];
+        let line = |own: &ChangedScore| {
+            [format!("  {}.{}", own.stage, own.name), figure(own.before), "->".into(), figure(own.now)]
+        };
         text += &aligned(&shown.map(line).collect::<Vec<_>>());
         if since.scores.len() > SCORES {
             text += &format!("  and {} more: refrain diff {} {}\n", since.scores.len() - SCORES, since.run, run.run);
@@ -247,7 +248,7 @@ mod tests {
             since: None,
             note: None,
         };
-        let score = |name: &str, before, now| Changed { stage: "scores".into(), name: name.into(), before, now };
+        let score = |name: &str, before, now| ChangedScore { stage: "scores".into(), name: name.into(), before, now };
         let scores = vec![score("distance", Some(2.5), Some(2.25)), score("bits", None, Some(11.0))];
         let since = Since { run: first.run.clone(), added: Some(12), retracted: Some(1), scores };
         let second = Listed {

@@ -1,5 +1,7 @@
 //! The manifest as it is written: what the file and the `--set` options say, before anyone knows the
 //! verbs. [`crate::plan`] makes a plan of it; nothing after that reads a manifest again.
+//!
+//! Knows no verb: what the settings of one mean is read in `plan`.
 
 mod complain;
 mod extend;

@@ -1,5 +1,7 @@
 //! The plan: a manifest whose every word has been understood. Whatever is wrong with the manifest is
 //! said here, all at once; nothing downstream judges it again.
+//!
+//! Knows the manifest and the verbs. No dataflow and no store.
 
 mod canonical;
 mod lower;

@@ -1,4 +1,6 @@
 //! Publishing: a run's tree appears whole or not at all, under a name that follows from plan and inputs.
+//!
+//! Knows plan, outcome and record. Uses nothing of the commands above it.
 
 pub mod bundle;
 pub mod collect;

@@ -1,4 +1,6 @@
 //! The records that a run leaves: whoever writes or reads one goes through here.
+//!
+//! Knows no command: nothing of `cli`, `standalone`, `run`, `upkeep` or `publish`.
 
 pub mod corpus;
 pub mod history;

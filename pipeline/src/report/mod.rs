@@ -1,5 +1,7 @@
 //! The report of a run: one self-contained HTML page, and `ATTRIBUTION.md`, from one plain value.
 //!
+//! Knows no dataflow and no plan: data in, pages out.
+//!
 //! [`data::Report`] holds only what follows from plan and inputs, so equal runs give equal bytes: there are no times,
 //! no counts of executed or cached effects, no host and no date in it. The page carries its style, pictures and
 //! sound inside itself, has no script, and forbids the browser to load anything.

@@ -1,5 +1,7 @@
 //! One run of a manifest: look at the sources, execute, check, guard, publish.
 //!
+//! Uses every room below it, and nothing of `cli`.
+//!
 //! # The life of a run
 //!
 //! A run starts from a [`Plan`], in which every word of the manifest has been understood (else: exit code 2).
@@ -50,7 +52,7 @@ use crate::{
     error::Error,
     explain::{
         Explainer,
-        approved::{self, Approved, Basis},
+        approved::{self, Approved, PlanBasis},
         preview::Preview,
     },
     plan::{Plan, PlannedStage},
@@ -104,12 +106,12 @@ fn look<'o>(
     cancel: Cancel,
     what_if: &WhatIf,
     basis: bool,
-) -> Result<(Preview, Option<Basis<'o>>), Error> {
+) -> Result<(Preview, Option<PlanBasis<'o>>), Error> {
     let mut prepared = prepare(plan, options, true, cancel, Box::new(()), None)?;
     let env = Arc::get_mut(&mut prepared.env).ok_or_else(|| Error::Bug("an environment in use".into()))?;
     what_if.withdraw(plan, env);
     let pinned: Vec<bool> = prepared.pins.iter().map(Option::is_some).collect();
-    let basis = basis.then(|| Basis {
+    let basis = basis.then(|| PlanBasis {
         inputs: inputs::inputs(plan, &prepared.found),
         rows: prepared.found.iter().map(approved::rows).collect(),
         weights: BTreeMap::new(),
@@ -124,7 +126,7 @@ fn look<'o>(
     what_if.check(plan, &outcome)?;
     let basis = basis.map(|basis| {
         let weights = finish::pinned(plan, &outcome).map(|(stage, weights)| (stage.name.clone(), weights));
-        Basis { weights: weights.collect(), ..basis }
+        PlanBasis { weights: weights.collect(), ..basis }
     });
     let store = &prepared.env.store;
     let refreshed = |stage: &PlannedStage| options.refresh.iter().any(|name| *name == stage.name || *name == stage.of);

@@ -1,4 +1,6 @@
 //! Commands on plain files, without a manifest.
+//!
+//! Knows no manifest and no run: files in, files out. Uses nothing of `cli`.
 
 pub mod codec;
 pub mod evaluate;

@@ -2,7 +2,7 @@
 
 use crate::terminal::{
     output::{self, Verbosity},
-    warnings::{Held, Warnings},
+    warnings::{Held, Warnings, lock},
 };
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use stages::flow::{Event, Figure, Observer};
@@ -10,7 +10,7 @@ use std::io::IsTerminal;
 use std::{
     collections::BTreeMap,
     io::{self, Write},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -119,10 +119,6 @@ impl Drop for Screen {
             output::above(None);
         }
     }
-}
-
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Observer for Screen {

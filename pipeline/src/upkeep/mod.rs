@@ -1,4 +1,6 @@
 //! The store kept in order: cleaning up and verifying.
+//!
+//! Knows what the store and published runs hold. No plan, and nothing of `cli`.
 
 pub mod gc;
 pub mod verify;

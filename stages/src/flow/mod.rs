@@ -1,4 +1,6 @@
 //! The dataflow's side of heavy work: the memoised effect operator, the pool, and the ledger.
+//!
+//! Knows rows and the context of a stage. No verb.
 
 pub(crate) mod by_time;
 mod bytes;

@@ -1,4 +1,6 @@
 //! The bytes that rows point to: samples, codes, models and their trainings, songs.
+//!
+//! Knows rows and models. No verb.
 
 pub(crate) mod codes;
 mod curves;

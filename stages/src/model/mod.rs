@@ -1,4 +1,6 @@
 //! Networks and their training. No dataflow here: samples in, codes and weights out.
+//!
+//! Knows samples and codes. No row and no dataflow.
 mod batch;
 mod checkpoint;
 pub mod codec;

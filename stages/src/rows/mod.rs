@@ -1,5 +1,7 @@
 //! Rows on the edges of the dataflow and after it: kinds, packing, fingerprints, what stages kept.
 //!
+//! Knows no stage and no verb.
+//!
 //! # The life of a row
 //!
 //! A row describes something by ids, digests, labels and spans; what it describes lies in the store. A row is never

@@ -1,5 +1,7 @@
 //! Settings: typed, documented, lowered field by field from a spanned table.
 //!
+//! Knows values and their documentation. No verb and no row.
+//!
 //! One declaration gives the struct, its defaults, its documentation for the command line and the
 //! JSON schema, the lowering with every complaint at once, and the canonical form that goes into keys.
 //!

@@ -7,7 +7,6 @@ use crate::{
     stage::{
         Cardinality, Context, Facts, Inputs, Places, Port, Property, Refresh, SourceError, Stage, StageOutput, Version,
         memory::{Known, Memory},
-        version,
     },
 };
 use datasets::{Digest, Key, row::Dropped};
@@ -145,7 +144,7 @@ impl<S: Stage> ConfiguredStage for Lowered<S> {
         Key::new("stage").text(S::VERB).number(u64::from(revision)).digest(&self.0.identity()).finish()
     }
     fn key(&self, seed: &Digest) -> Key {
-        version::start(&self.0, S::RANDOM.then_some(seed))
+        self.0.key_for(seed)
     }
     fn shown(&self) -> Vec<(&'static str, String)> {
         self.0.shown()

@@ -1,5 +1,7 @@
 //! What a stage is: a verb, its settings, and how it renders into a dataflow.
 //!
+//! Knows what all verbs have in common. No verb.
+//!
 //! A stage never sees the manifest, the graph or its neighbours. It is handed rows and hands back
 //! rows: what it keeps, what it refuses, and, where an effect has not run, what is not known yet.
 
@@ -17,10 +19,10 @@ pub use version::Version;
 use crate::{
     flow::Env,
     rows::{Kind, Row, scan::Scan},
-    settings::{At, Complaint, Data, PathSetting, Settings, Table},
+    settings::{At, Complaint, Data, PathSetting, Role, Settings, Table},
     stage::memory::{Known, Memory},
 };
-use datasets::Key;
+use datasets::{Digest, Key};
 use std::path::{Path, PathBuf};
 
 /// Something about tracks that a stage may need and another gives, beyond the kind of row.
@@ -168,8 +170,14 @@ pub trait Stage: Settings + Clone + Send + Sync + 'static {
 
     /// The start of all keys of its effect: verb, revision, keyed settings, seed and versions. The effect adds its work.
     fn key(&self, cx: &Context<'_>) -> Key {
-        let seed = Self::RANDOM.then_some(&cx.seed);
-        version::start(self, seed)
+        self.key_for(&cx.seed)
+    }
+
+    /// [`Stage::key`] for a seed, which is left out where the verb draws nothing.
+    fn key_for(&self, seed: &Digest) -> Key {
+        let keyed = Self::roles().iter().any(|(_, role)| matches!(role, Role::Keyed | Role::Live));
+        let settings = keyed.then(|| self.keyed());
+        version::start((Self::VERB, Self::REVISION), settings.as_ref(), Self::RANDOM.then_some(seed), Self::VERSIONS)
     }
 
     /// For a source: where it lies. Of a corpus with a table that is the table, and then the folder in which its paths start.

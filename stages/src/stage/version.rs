@@ -1,10 +1,8 @@
 //! Versions of what results depend on beside revision, settings and input, and the start of an effect's keys.
 
-use super::Stage;
 use crate::{
     media::pcm::chain_version,
     metric::embedding::{EMBEDDING, Embedding},
-    settings::Role,
 };
 use datasets::{
     Digest, Key,
@@ -61,12 +59,13 @@ impl Version {
     }
 }
 
-/// The start of the keys of a stage's effect. Settings are in it where the verb has one that is keyed.
-pub(super) fn start<S: Stage>(settings: &S, seed: Option<&Digest>) -> Key {
-    let mut start = key(S::VERB, S::REVISION);
-    if S::roles().iter().any(|(_, role)| matches!(role, Role::Keyed | Role::Live)) {
-        start = start.digest(&settings.keyed());
-    }
-    let start = seed.into_iter().fold(start, Key::digest);
-    S::VERSIONS.iter().fold(start, |key, version| version.add(key))
+/// The start of the keys of a verb's effect: `settings` is the digest of those that are keyed, where it has any.
+pub(super) fn start(
+    (verb, revision): (&str, u32),
+    settings: Option<&Digest>,
+    seed: Option<&Digest>,
+    versions: &[Version],
+) -> Key {
+    let start = settings.into_iter().chain(seed).fold(key(verb, revision), Key::digest);
+    versions.iter().fold(start, |key, version| version.add(key))
 }

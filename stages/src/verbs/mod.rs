@@ -1,4 +1,6 @@
 //! One verb per file or folder: settings, the stage and its effect.
+//!
+//! Each verb knows the rooms below and no other verb.
 
 pub(crate) mod decode;
 pub(crate) mod dedup;

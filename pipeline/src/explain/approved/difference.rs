@@ -6,8 +6,16 @@ use std::collections::{BTreeMap, BTreeSet};
 /// How many names a sentence spells out.
 const EXAMPLES: usize = 3;
 
+impl Approved {
+    /// What moved since this plan was saved: a sentence for each difference with `now`, the plan of the same manifest as it
+    /// is now. None where a run does what this plan names, or less.
+    pub fn differences(&self, now: &Approved) -> Vec<String> {
+        sentences(self, now)
+    }
+}
+
 /// A sentence for each difference; none where a run does what the plan names, or less.
-pub(super) fn sentences(saved: &Approved, now: &Approved) -> Vec<String> {
+fn sentences(saved: &Approved, now: &Approved) -> Vec<String> {
     let mut said = Vec::new();
     asked(saved, now, &mut said);
     versions(saved, now, &mut said);

@@ -94,7 +94,7 @@ struct Item {
 }
 
 /// What a plan was computed from, beside the plan itself.
-pub struct Basis<'b> {
+pub struct PlanBasis<'b> {
     /// Digest of everything outside the manifest.
     pub inputs: Digest,
     /// Rows of each source, by the stage's index.
@@ -149,8 +149,8 @@ pub fn rows(scan: &Arc<Scan>) -> BTreeMap<String, String> {
 
 impl Approved {
     /// The plan that a dry run has found.
-    pub fn of(plan: &Plan, preview: &Preview, basis: Basis<'_>) -> Approved {
-        let Basis { inputs, rows, mut weights, refresh } = basis;
+    pub fn of(plan: &Plan, preview: &Preview, basis: PlanBasis<'_>) -> Approved {
+        let PlanBasis { inputs, rows, mut weights, refresh } = basis;
         let found = preview.stages.iter().zip(rows);
         let stages = plan.stages.iter().zip(found).map(|(planned, (own, rows))| {
             let names = |fed: &Vec<usize>| fed.iter().map(|&index| plan.stages[index].name.clone()).collect();
@@ -253,12 +253,6 @@ impl Approved {
             true => Ok(approved),
             false => Err(foreign("it was edited, for its digest is not that of what it says".to_owned())),
         }
-    }
-
-    /// What moved since this plan was saved: a sentence for each difference with `now`, the plan of the same manifest as it
-    /// is now. None where a run does what this plan names, or less.
-    pub fn differences(&self, now: &Approved) -> Vec<String> {
-        difference::sentences(self, now)
     }
 }
 

@@ -14,7 +14,7 @@ const TEMPLATE: &str = include_str!("manifest.toml");
 
 /// What `refrain init` takes.
 #[derive(clap::Args, Clone, Debug)]
-pub struct Args {
+pub struct InitArgs {
     /// The folder with the recordings
     #[arg(value_name = "DIR")]
     folder: PathBuf,
@@ -31,7 +31,7 @@ pub struct Args {
 /// # Errors
 /// When the folder cannot be listed, the license cannot be read, the manifest is there already, would lie among the
 /// recordings, or cannot be written.
-pub fn init(args: &Args) -> Result<String, Error> {
+pub fn init(args: &InitArgs) -> Result<String, Error> {
     let license = args.license.as_deref().map(stated).transpose()?;
     let scan = corpus::scan(&args.folder)
         .map_err(|error| Error::Source(format!("{error}: name the folder that holds your recordings")))?;

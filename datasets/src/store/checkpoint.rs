@@ -1,0 +1,19 @@
+//! Checkpoints: the unfinished state of effects.
+
+use super::{Memo, Store};
+use crate::{Digest, Key};
+use std::path::PathBuf;
+
+impl Store {
+    /// Where the unfinished state of an effect lies, for whoever is about to do the work.
+    pub fn checkpoint(&self, key: &Digest) -> PathBuf {
+        // It stays as long as this receipt. Where that cannot be written, the state itself cannot either, and says so.
+        let _ = Memo::at(checkpoint_of(key)).put(self, key, &[]);
+        self.root.join("checkpoints").join(key.hex())
+    }
+}
+
+/// Under this key lies that an effect has a checkpoint.
+pub(super) fn checkpoint_of(key: &Digest) -> Digest {
+    Key::new("checkpoint").digest(key).finish()
+}
