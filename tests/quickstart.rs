@@ -5,12 +5,26 @@ mod support;
 use std::fs;
 use support::{refrain, repository};
 
-/// A line of output without how long it took: `run     NAME (98.1 s)`.
-fn timeless(line: &str) -> &str {
-    match line.rsplit_once(" (") {
+/// A line of output without what differs between machines: how long it took (`(98.1 s)`), and the run's id, which holds
+/// the processor's class of arithmetic.
+fn portable(line: &str) -> String {
+    let line = match line.rsplit_once(" (") {
         Some((before, time)) if time.ends_with(" s)") => before,
         _ => line.trim_end(),
-    }
+    };
+    let Some((before, rest)) = line.split_once(RUN) else { return line.to_owned() };
+    let id = rest.chars().take_while(char::is_ascii_hexdigit).count();
+    format!("{before}{RUN}ID{}", &rest[id..])
+}
+
+/// What the run's name begins with.
+const RUN: &str = "quickstart-";
+
+/// The numbers in the text behind `phrase`, as far as `count` of them. A number has a digit first, and no letter beside it.
+fn figures(text: &str, phrase: &str, count: usize) -> Vec<f64> {
+    let (_, rest) = text.split_once(phrase).unwrap_or_else(|| panic!("the README says no more `{phrase}`"));
+    let words = rest.split(|c: char| c.is_whitespace() || "(),;".contains(c)).map(|word| word.trim_end_matches('.'));
+    words.filter_map(|word| word.parse().ok()).take(count).collect()
 }
 
 /// The block of the README between two marks, without the fence.
@@ -18,17 +32,22 @@ fn block(readme: &str) -> Vec<String> {
     let (_, rest) = readme.split_once("<!-- quickstart-output -->").expect("where the block begins");
     let (block, _) = rest.split_once("<!-- /quickstart-output -->").expect("where the block ends");
     let lines = block.lines().filter(|line| !line.is_empty() && !line.starts_with("```"));
-    lines.map(|line| timeless(line).to_owned()).collect()
+    lines.map(portable).collect()
 }
 
 #[test]
-fn time_alone_is_left_out_of_what_is_compared() {
-    assert_eq!(timeless("run     quickstart-d878 (98.1 s)"), "run     quickstart-d878");
-    assert_eq!(timeless("codec           1        0        1  "), "codec           1        0        1");
+fn what_is_compared_is_all_but_the_time_and_the_id() {
+    assert_eq!(portable("run     quickstart-d878 (98.1 s)"), "run     quickstart-ID");
+    assert_eq!(portable("codes   .refrain/runs/quickstart-0f/codes"), "codes   .refrain/runs/quickstart-ID/codes");
+    assert_eq!(portable("codec           1        0        1  "), "codec           1        0        1");
+    assert_eq!(figures("a distance of 0.75, by level 2.5\nthe songs 14.", "distance of", 3), [0.75, 2.5, 14.0]);
     assert_eq!(block("a\n<!-- quickstart-output -->\n```text\nb 1\n\n```\n<!-- /quickstart-output -->\nc"), ["b 1"]);
 }
 
-/// Stages, rows, the run's id and the paths are compared to the letter; the time is not.
+/// Figures of the README may differ by so much of their value: the last digit that it prints, and other arithmetic.
+const TOLERANCE: f64 = 0.15;
+
+/// Stages and rows are compared to the letter, figures within [`TOLERANCE`]; the time is not compared.
 #[test]
 #[ignore = "takes minutes"]
 fn the_readme_shows_what_the_first_command_prints() {
@@ -44,8 +63,27 @@ fn the_readme_shows_what_the_first_command_prints() {
     let output = refrain(&args).current_dir(place.path()).output().expect("the binary starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let said = String::from_utf8(output.stdout).expect("UTF-8");
-    let said: Vec<&str> = said.lines().map(timeless).collect();
+    let said: Vec<String> = said.lines().map(portable).collect();
     let shown = block(&readme);
     assert!(shown.len() > 15, "{shown:?}");
     assert_eq!(said, shown, "the README's block is not what the command prints");
+
+    let record = fs::read_to_string(place.path().join(".refrain/runs/latest/run.json")).expect("a record");
+    let record: serde_json::Value = serde_json::from_str(&record).expect("JSON");
+    let score = |name: &str, stage: &str| {
+        let scores = record["scores"].as_array().expect("scores");
+        let own = scores.iter().find(|score| score["name"] == name && score["stage"] == stage);
+        own.and_then(|score| score["value"].as_f64()).unwrap_or_else(|| panic!("no score `{name}` of `{stage}`"))
+    };
+    let text = readme.split_whitespace().collect::<Vec<_>>().join(" ");
+    let bits = ["top", "middle", "bottom"].map(|stage| score("held_out_bits", stage));
+    let distances = ["fad/held out", "fad/reconstruction/0", "fad/songs", "fad/unigram codes/0", "fad/white noise"]
+        .map(|name| score(name, "scores"));
+    for (phrase, measured) in [("Its priors need", &bits[..]), ("have a Fréchet audio distance of", &distances)] {
+        let stated = figures(&text, phrase, measured.len());
+        assert_eq!(stated.len(), measured.len(), "{phrase}: {stated:?}");
+        for (stated, measured) in stated.iter().zip(measured) {
+            assert!((stated - measured).abs() <= TOLERANCE * stated, "{phrase}: {stated} is {measured} here");
+        }
+    }
 }
