@@ -21,6 +21,15 @@ use stages::{
 };
 use std::{path::PathBuf, time::Instant};
 
+/// A build that has ended: its plan, the environment in which it ran, the facts of its sources, and when it started.
+pub(crate) struct Build<'b> {
+    pub(crate) plan: &'b Plan,
+    pub(crate) env: &'b Env,
+    pub(crate) facts: &'b Facts,
+    pub(crate) options: &'b Options,
+    pub(crate) started: Instant,
+}
+
 /// Checks what became of a plan and publishes it.
 ///
 /// Where a stage over the whole corpus failed, what does not rest on it is published: see [`Finished::ended`].
@@ -28,16 +37,13 @@ use std::{path::PathBuf, time::Instant};
 /// # Errors
 /// See [`Error`].
 pub(crate) fn finish(
-    plan: &Plan,
-    env: &Env,
+    build: &Build<'_>,
     outcome: Outcome,
-    facts: &Facts,
     settled: Option<Digest>,
     history: History,
     lock: &mut Lock,
-    options: &Options,
-    started: Instant,
 ) -> Result<Finished, Error> {
+    let Build { plan, env, facts, options, started } = *build;
     let (mut outcome, withheld) = partial::divide(plan, outcome, env.cancel.cancelled())?;
     conservation::check(plan, &outcome, &facts.counts, &withheld.stages)
         .map_err(|wrong| Error::Bug(format!("rows were lost: {}", wrong.join("; "))))?;

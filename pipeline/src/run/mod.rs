@@ -60,7 +60,7 @@ use crate::{
     record::history::History,
     run::{
         failure::{early, failure},
-        finish::finish,
+        finish::{Build, finish},
         finished::Finished,
         inputs::Facts,
         prepare::{Options, Prepared, env, prepare},
@@ -205,5 +205,5 @@ fn lead(
         follower::gather(cluster, &share, &env).map_err(|error| early(&env, error))?;
     }
     let outcome = share.outcome(&plan, &env);
-    finish(&plan, &env, outcome, &facts, settled, history, &mut lock, options, started)
+    finish(&Build { plan: &plan, env: &env, facts: &facts, options, started }, outcome, settled, history, &mut lock)
 }

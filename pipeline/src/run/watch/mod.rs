@@ -13,6 +13,7 @@ use crate::{
     record::history::History,
     run::{
         self,
+        finish::{Build, finish},
         finished::{self, Finished},
         follower,
         inputs::Facts,
@@ -98,11 +99,11 @@ fn session(
         let history = History::of(&env.store, &plan.name)?.unwrap_or_default();
         let shrunk = match options.allow_shrink {
             true => Ok(()),
-            false => crate::run::guard::sources(&plan, &facts, &history).map_err(Error::Guard),
+            false => run::guard::sources(&plan, &facts, &history).map_err(Error::Guard),
         };
         let broken = !outcome.failures.is_empty();
-        let finished =
-            shrunk.and_then(|()| run::finish(&plan, &env, outcome, &facts, None, history, &mut lock, options, started));
+        let ended = Build { plan: &plan, env: &env, facts: &facts, options, started };
+        let finished = shrunk.and_then(|()| finish(&ended, outcome, None, history, &mut lock));
         screen.end();
         match finished {
             Ok(finished) => {
