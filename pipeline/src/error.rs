@@ -77,9 +77,9 @@ pub enum Error {
     /// Another process of the run ended it.
     #[error("{why}")]
     Elsewhere {
-        /// Its exit code.
+        /// Exit code of the other process.
         code: u8,
-        /// Its sentence.
+        /// Error message of the other process.
         why: String,
     },
     /// Ctrl-C. Exit code 130.

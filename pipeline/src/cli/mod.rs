@@ -205,7 +205,7 @@ fn cancel_on_interrupt() -> Cancel {
     cancel
 }
 
-/// What was done, as JSON where that was asked for.
+/// Prints the result of a command: `json` if it is `Some`, otherwise `text`.
 fn said(json: Option<String>, text: impl FnOnce() -> String) {
     match json {
         Some(json) => answer(&json),

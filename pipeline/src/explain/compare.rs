@@ -8,40 +8,40 @@ use crate::{
 use rayon::prelude::*;
 use stages::{rows::kept::Kept, settings::Role, stage::Version};
 
-/// How a row differs.
+/// Kind of difference between a row and that of the last run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum How {
-    /// It was not there.
+    /// The row is new.
     Added,
-    /// It is another of the same name.
+    /// The row has the same name and another fingerprint.
     Changed,
-    /// It is not there any more.
+    /// The row is gone.
     Gone,
 }
 
-/// What of a row somebody reads.
+/// The part of a row that its reader depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reads {
-    /// What heavy work reads of one row.
+    /// The content digest only: what heavy work reads of one row.
     Substance,
-    /// That, and the split.
+    /// The content digest and the split.
     Placed,
-    /// All of it.
+    /// The whole fingerprint.
     Whole,
 }
 
 /// A row that differs from that of the last run.
 #[derive(Clone, Debug)]
 pub struct RowDiff {
-    /// What it is called.
+    /// Name of the row.
     pub name: Name,
-    /// How it differs.
+    /// Kind of difference.
     pub how: How,
-    /// Of a changed one: whether what heavy work reads is other.
+    /// Whether the content digest differs, that is, what heavy work reads.
     pub content_digest: bool,
-    /// Its place among the rows that are kept now.
+    /// Index of the row among the rows that are kept now. `None` if it is gone.
     pub now: Option<usize>,
-    /// Its split, in the last run and now.
+    /// Split of the row in the last run and now; `None` where there is no such row.
     splits: [Option<[u8; 2]>; 2],
 }
 
@@ -130,7 +130,7 @@ pub(super) fn canonical(stage: &PlannedStage, past: &Past) -> Option<Reason> {
     settings(stage, past, |role| role != Role::Refresh)
 }
 
-/// What of a stage itself differs: revision, settings, seed, versions.
+/// Finds the first difference of the stage itself: revision, settings, seed or versions.
 pub(super) fn own(stage: &PlannedStage, past: &Past, history: Option<&History>) -> Option<Reason> {
     if let Some(reason) = canonical(stage, past) {
         return Some(reason);

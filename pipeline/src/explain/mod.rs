@@ -37,7 +37,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What a plan is compared by.
+/// Explains why items of a plan run, by comparison with the last published run.
 pub struct Explainer<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) outcome: &'a Outcome,
@@ -49,7 +49,7 @@ pub struct Explainer<'a> {
     past: Vec<Option<&'a Past>>,
     /// Rows of each stage that differ, by name.
     diffs: Vec<OnceCell<Vec<RowDiff>>>,
-    /// What waits at each stage.
+    /// Rows that wait at each stage, computed on first use.
     waits: Vec<OnceCell<Waits<'a>>>,
     /// Rows that wait, by where they are: whether they will be what they were.
     stay: RefCell<HashMap<usize, bool>>,
@@ -57,7 +57,7 @@ pub struct Explainer<'a> {
     tracks: OnceCell<BTreeMap<Name, String>>,
     /// Names of the stages that failed in the last run, or rest on one that did.
     withheld: OnceCell<BTreeSet<String>>,
-    /// By the last run that went on to stages which the last one left out.
+    /// Explainer against the former run that had the stages which the last run left out. `None` if there is none.
     former: Option<Box<Explainer<'a>>>,
 }
 
@@ -69,8 +69,8 @@ struct Inputs<'d> {
 }
 
 impl<'a> Explainer<'a> {
-    /// Of a dry run's outcome and the last published run. `refreshed` are the stages that are asked for anew, `pinned`
-    /// those whose weights a lock file names; `runs` is where the trees of published runs lie.
+    /// Creates an explainer from a dry run's outcome and the last published run. `refreshed` are the stages that are
+    /// asked for anew, `pinned` those whose weights a lock file names; `runs` is the folder of the published trees.
     pub fn new(
         plan: &'a Plan,
         outcome: &'a Outcome,
@@ -104,7 +104,7 @@ impl<'a> Explainer<'a> {
         }
     }
 
-    /// What explains a stage: the last run that had it, with all that fed it then.
+    /// The explainer for a stage: against the last run that had it, with all that fed it then.
     pub fn of(&self, stage: usize) -> &Explainer<'a> {
         match &self.former {
             Some(former) if self.past[stage].is_none() && former.of(stage).past[stage].is_some() => former.of(stage),
@@ -179,7 +179,7 @@ impl<'a> Explainer<'a> {
         })
     }
 
-    /// What is to be said of a stage that the last run did not have.
+    /// Reason for a stage that the last run did not have.
     fn new_stage(&self, stage: usize) -> Reason {
         let planned = &self.plan.stages[stage];
         if self.withheld().contains(&planned.name) {

@@ -7,11 +7,11 @@ use std::fmt;
 /// A value that was something else.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Change {
-    /// Which.
+    /// Name of the setting, seed, salt or version that changed.
     pub name: String,
-    /// What it was.
+    /// Value in the last run.
     pub was: String,
-    /// What it is.
+    /// Value now.
     pub now: String,
 }
 
@@ -21,7 +21,7 @@ impl fmt::Display for Change {
     }
 }
 
-/// How rows differ from those of the last run.
+/// Numbers of rows that differ from those of the last run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Differences {
     /// Rows that were not there.
@@ -69,71 +69,71 @@ pub enum Reason {
     },
     /// The command line asks for it.
     Refreshed {
-        /// What it names.
+        /// The refreshed stage.
         stage: String,
     },
     /// A source holds what it did not hold.
     New {
-        /// What.
+        /// Id of the track or name of the file that is new.
         input: String,
     },
     /// A source holds it no more.
     Removed {
-        /// What.
+        /// Id of the track or name of the file that was removed.
         input: String,
     },
     /// An opt-out list names it.
     Withdrawn {
-        /// What.
+        /// Id of the track that was withdrawn.
         input: String,
     },
     /// A file has other bytes.
     Bytes {
-        /// Which.
+        /// Name of the file, or id of the track, whose bytes changed.
         input: String,
     },
     /// Something else is said about it.
     Labels {
-        /// About what.
+        /// Id of the track whose labels changed.
         input: String,
-        /// What is said otherwise.
+        /// Names of the labels that changed.
         what: Vec<&'static str>,
     },
     /// Settings have other values.
     Settings {
-        /// Of which stage.
+        /// Name of the stage whose settings changed.
         stage: String,
-        /// Which.
+        /// Settings that changed, with both values.
         changes: Vec<Change>,
     },
     /// The verb does its work in another way.
     Revision {
         /// The verb.
         verb: String,
-        /// Its revision in the last run.
+        /// Revision of the verb in the last run.
         was: u32,
-        /// Its revision now.
+        /// Revision of the verb now.
         now: u32,
     },
     /// The stage draws from another seed.
     Seed {
         /// The stage.
         stage: String,
-        /// Which part of it.
+        /// Seed or salt that changed, with both values.
         change: Change,
     },
     /// The processor, or a library that decodes or resamples, gives other bits.
     Version {
-        /// Which.
+        /// Version that changed, with both values.
         change: Change,
     },
     /// The stage reads what other stages give.
     Wiring {
         /// The stage.
         stage: String,
-        /// What fed it.
+        /// Stages that fed it in the last run.
         was: String,
-        /// What feeds it now.
+        /// Stages that feed it now.
         now: String,
     },
     /// The lock file names other weights.
@@ -146,24 +146,24 @@ pub enum Reason {
         /// The stage.
         stage: String,
     },
-    /// Its source could not be read in the last run.
+    /// The source of the item could not be read in the last run.
     Failed,
-    /// It was remembered, and the store holds it no more.
+    /// The result was remembered, and the store no longer holds it.
     Lost,
     /// Rows that it reads are others.
     Rows {
         /// The stage that gives them.
         stage: String,
-        /// How many.
+        /// Numbers of rows that differ.
         differ: Differences,
-        /// Why, of the first.
+        /// Reason of the first of these rows.
         because: Box<Reason>,
     },
     /// A stage before it gives something else than in the last run.
     Upstream {
         /// The stage.
         stage: String,
-        /// Why.
+        /// Reason for which that stage gives something else.
         because: Box<Reason>,
     },
     /// A stage before it has to run first, or may have to: what it gives is not known.
@@ -172,7 +172,7 @@ pub enum Reason {
         stage: String,
         /// Whether it will run; otherwise it may.
         certain: bool,
-        /// Why that runs.
+        /// Reason for which that stage runs.
         because: Box<Reason>,
     },
 }
@@ -215,7 +215,7 @@ impl Reason {
         }
     }
 
-    /// What this rests on, where that is not the first cause.
+    /// The reason behind this one. `None` if this is the first cause.
     pub fn because(&self) -> Option<&Reason> {
         match self {
             Reason::Rows { because, .. } | Reason::Upstream { because, .. } | Reason::Waits { because, .. } => {
@@ -290,7 +290,7 @@ impl Reason {
         }
     }
 
-    /// For programs: kind, sentence, and the chain as both.
+    /// The reason as JSON for programs: kind, sentence, and the chain with both for each link.
     pub fn json(&self) -> Value {
         let link = |reason: &Reason| json!({ "kind": reason.kind(), "text": reason.link() });
         json!({ "kind": self.kind(), "text": self.to_string(), "chain": self.chain().map(link).collect::<Vec<_>>() })

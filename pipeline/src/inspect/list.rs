@@ -33,13 +33,13 @@ pub struct Listed {
     pub bytes: u64,
     /// Bytes of those of its files that no other published run of the store has.
     pub own_bytes: u64,
-    /// What is new against the run before of the same name. `None` if there is none.
+    /// Differences from the previous run of the same name. `None` if there is none.
     pub since: Option<Since>,
     /// Why its record cannot be read, as a sentence.
     pub note: Option<String>,
 }
 
-/// What a run has that the one before of the same name had not, and the other way round.
+/// Differences between a run and the previous one of the same name.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Since {
     /// The run before.
@@ -58,11 +58,11 @@ pub struct Since {
 pub struct ChangedScore {
     /// The stage that gave it.
     pub stage: String,
-    /// What was measured.
+    /// Name of the score.
     pub name: String,
-    /// In the run before.
+    /// Value in the previous run. `None` if that run does not have the score.
     pub before: Option<f64>,
-    /// In this one.
+    /// Value in this run. `None` if this run does not have the score.
     pub now: Option<f64>,
 }
 
@@ -213,7 +213,7 @@ pub fn text(runs: &[Listed]) -> String {
     text
 }
 
-/// So many scores that differ are shown.
+/// Maximum number of changed scores that are shown.
 const SCORES: usize = 6;
 
 /// `12.3 MiB`

@@ -41,7 +41,7 @@ impl Serialize for Item<'_> {
 }
 
 impl Preview {
-    /// As one JSON event.
+    /// The preview as one JSON event.
     pub fn json(&self) -> String {
         let ((will, may), (cost, unmeasured)) = (self.items(), self.total());
         let event = Event {

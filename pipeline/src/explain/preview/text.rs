@@ -58,7 +58,7 @@ impl Stage {
 }
 
 impl Preview {
-    /// For people.
+    /// The preview as text for people.
     pub fn text(&self) -> String {
         let head = ["stage", "will", "may", "remembered", "known", "added", "retracted", "audio", "writes", "work"];
         let mut lines = vec![head.map(str::to_owned)];

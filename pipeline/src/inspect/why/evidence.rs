@@ -29,10 +29,11 @@ impl Source {
         id.strip_prefix(self.ingest.dataset())?.strip_prefix('/')
     }
 
-    /// What states a license for a key now; of several rows of a table one that says these words.
+    /// Finds the place that states the license of `key` at present; of several rows of a table one that says `words`.
+    /// `None` if there is no such place.
     ///
     /// # Errors
-    /// Why it cannot be looked up.
+    /// A sentence on why the source cannot be searched.
     pub(super) fn look(&self, key: &str, words: Option<&str>) -> Result<Option<Evidence>, String> {
         self.ingest.evidence(&self.paths, key, words, &self.stage)
     }
