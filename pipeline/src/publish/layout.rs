@@ -33,7 +33,7 @@ impl Part<'_> {
         }
     }
 
-    /// What these stages made of the corpus.
+    /// Rows that the stages of this part made of the corpus.
     pub fn made(&self, outcome: &Outcome) -> Vec<AnyRow> {
         self.stages.iter().flat_map(|&stage| outcome.stages[stage].kept.made()).collect()
     }

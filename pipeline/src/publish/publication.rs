@@ -14,19 +14,19 @@ use std::time::Instant;
 pub struct Run<'a> {
     /// The plan.
     pub plan: &'a Plan,
-    /// What became of it.
+    /// Outcome of the plan.
     pub outcome: &'a Outcome,
-    /// Its corpus, in the order of ids.
+    /// Corpus of the run, in the order of ids.
     pub corpus: &'a Corpus<'a>,
     /// Store and sources.
     pub env: &'a Env,
     /// The run's digest.
     pub id: Digest,
-    /// What it says of itself.
+    /// Summary of the run.
     pub summary: &'a Summary,
     /// Stages that failed: where there are any, the run is partial.
     pub failed: &'a [FailedStage],
-    /// What its opt-out lists withdraw.
+    /// Tracks that the opt-out lists of the run withdraw, and the models tainted by them.
     pub withdrawn: &'a Withdrawn,
     /// Workers.
     pub workers: usize,

@@ -69,7 +69,7 @@ impl Lock {
         Ok(Lock { bases, ..Lock::read(manifest)? })
     }
 
-    /// Where it lies.
+    /// Path of the lock file.
     pub fn path(&self) -> &Path {
         &self.path
     }

@@ -10,16 +10,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fmt::Write as _};
 
-/// What became of a plan, in numbers and sentences.
+/// Summary of a run in numbers and sentences.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
-    /// In the order of the plan.
+    /// Summary of each stage, in the order of the plan.
     pub stages: Vec<Line>,
     /// The table of a sweep; empty where there is none.
     pub results: String,
 }
 
-/// What became of one stage's rows.
+/// Summary of one stage: effects, rows, costs and notes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Line {
     /// The stage's name.
@@ -47,7 +47,7 @@ pub struct Line {
 }
 
 impl Summary {
-    /// Of an outcome, with the rows added and retracted at each stage.
+    /// Computes the summary of an outcome; `changes` holds the rows added and retracted at each stage.
     pub fn of(plan: &Plan, outcome: &Outcome, changes: &[(u64, u64)]) -> Summary {
         let rows = plan.stages.iter().zip(&outcome.stages).zip(changes);
         let stages = rows.map(|((stage, own), (added, retracted))| {
@@ -76,7 +76,7 @@ impl Summary {
         Summary { stages, results: results.map_or_else(String::new, |results| sweep::text(&results.view())) }
     }
 
-    /// What the next run says, if nothing has changed by then.
+    /// Summary of the next run, if nothing has changed by then.
     #[must_use]
     pub fn again(&self) -> Summary {
         let stages = self.stages.iter().map(|line| Line {

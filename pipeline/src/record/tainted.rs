@@ -3,14 +3,14 @@
 use datasets::{Digest, corpus::Withdrawal};
 use serde::{Deserialize, Serialize};
 
-/// What stays of a track.
+/// Tombstone of a withdrawn track: all that is kept of it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Tombstone {
-    /// Its id; empty where its file is gone and the list names it otherwise.
+    /// Id of the track; empty if its file is gone and the list names it otherwise.
     pub id: String,
     /// The day on which it was withdrawn.
     pub date: String,
-    /// What shows it.
+    /// Evidence of the withdrawal, as the opt-out list states it.
     pub evidence: String,
 }
 
@@ -27,7 +27,7 @@ impl Tombstone {
 pub struct Tainted {
     /// The stage that gives it.
     pub stage: String,
-    /// Its digest.
+    /// Digest of the model.
     pub model: Digest,
     /// The tracks.
     pub withdrawn: Vec<Tombstone>,

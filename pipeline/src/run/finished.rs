@@ -10,11 +10,11 @@ use std::{fmt::Write as _, path::PathBuf, time::Duration};
 /// A finished run.
 #[derive(Debug)]
 pub struct Finished {
-    /// What it says of itself.
+    /// Summary of the run.
     pub summary: Summary,
-    /// Where it was published.
+    /// Name and folder under which the run was published.
     pub published: Published,
-    /// How long it took.
+    /// Duration of the run.
     pub wall: Duration,
     /// The lock file, where this run wrote it.
     pub locked: Option<PathBuf>,

@@ -19,7 +19,7 @@ use std::{
     sync::{Arc, Once},
 };
 
-/// What the command line says beside the manifest.
+/// Options of the command line for a run.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The store's folder.
@@ -144,7 +144,7 @@ pub(crate) fn scan(plan: &Plan, env: &Env, mut unreadable: Vec<String>) -> Resul
     if unreadable.is_empty() { Ok(found) } else { Err(Error::Source(unreadable.join("\n"))) }
 }
 
-/// What effects may reach in a run of this process alone.
+/// Creates the environment of effects for a run in this process alone.
 pub(crate) fn env(
     options: &Options,
     store: Store,

@@ -20,11 +20,11 @@ const PACE: Duration = Duration::from_secs(5);
 pub(crate) struct Warnings {
     /// The stage's name.
     pub(crate) stage: String,
-    /// What they have in common.
+    /// Cause that the warnings have in common.
     pub(crate) cause: String,
-    /// How many there are.
+    /// Number of warnings.
     pub(crate) count: u64,
-    /// The least of them, in full.
+    /// The least of the warnings in alphabetical order, in full.
     pub(crate) example: String,
 }
 
@@ -70,7 +70,7 @@ impl Held {
         }
     }
 
-    /// What is to be told before an event is shown.
+    /// Takes the warnings to tell before an event is shown; empty if none are due.
     pub(crate) fn before(&self, event: &Event) -> Vec<Warnings> {
         let paced = match event {
             Event::Publishing { .. } | Event::Unchanged { .. } => false,

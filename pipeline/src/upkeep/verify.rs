@@ -20,12 +20,12 @@ use std::{
     path::Path,
 };
 
-/// What a check found.
+/// Result of `store verify`.
 #[derive(Debug, Default)]
 pub struct Verified {
     /// Objects that were checked.
     pub objects: u64,
-    /// Their bytes.
+    /// Bytes of the objects that were checked.
     pub bytes: u64,
     /// Objects whose bytes have another digest or cannot be read: removed.
     pub damaged: BTreeSet<Digest>,
@@ -140,7 +140,7 @@ fn forget(store: &Store, sound: &HashSet<Digest>, found: &mut Verified) -> Resul
 }
 
 impl Verified {
-    /// For people.
+    /// The result as text for people.
     pub fn text(&self) -> String {
         let mib = self.bytes as f64 / f64::from(1 << 20);
         let mut text = format!(

@@ -17,10 +17,10 @@ const REVISION: u64 = 1;
 /// Blobs of a bucket, about.
 const BUCKET: usize = 128;
 
-/// How often each codeword is used, level by level, up to the last one that is.
+/// Number of uses of each codeword, by level, up to the last codeword that is used.
 type Counts = Vec<Vec<u64>>;
 
-/// How often each codeword of a codec was used over the train split; nothing where nothing was encoded.
+/// Counts the uses of each codeword of a codec over the train split, one entry per level; empty if nothing was encoded.
 ///
 /// # Errors
 /// When codes are missing from the store or damaged.

@@ -129,7 +129,7 @@ impl<'o> AllCodes<'o> {
         })
     }
 
-    /// Those of a codec.
+    /// The codes that a codec made.
     fn by(&self, codec: Digest) -> impl Iterator<Item = Codes> + '_ {
         self.iter().filter(move |codes| codes.codec == codec)
     }
@@ -183,7 +183,7 @@ fn stages_view(run: &Run<'_>) -> Vec<StageView> {
         .collect()
 }
 
-/// What so many rows are called.
+/// Unit of `count` rows: `several`, without its final `s` for one row.
 fn unit(several: &str, count: usize) -> String {
     let one = several.strip_suffix('s').filter(|_| count == 1);
     one.unwrap_or(several).to_owned()

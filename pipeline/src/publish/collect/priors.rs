@@ -24,7 +24,7 @@ fn hop(prior: &Prior) -> u32 {
     prior.hops.get(prior.level as usize).copied().unwrap_or_default()
 }
 
-/// How the training of every prior went.
+/// Training curve of every prior of the run.
 ///
 /// # Errors
 /// When the curves are missing from the store or cannot be read.

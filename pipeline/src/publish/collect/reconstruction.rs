@@ -18,10 +18,10 @@ use stages::{
 };
 use std::sync::{Arc, OnceLock};
 
-/// What one level makes of one clip.
+/// Scores of one level's reconstruction of one clip.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LevelScore {
-    /// Scale-invariant signal-to-distortion ratio in dB; none of silence.
+    /// Scale-invariant signal-to-distortion ratio in dB. `None` for silence.
     pub si_sdr: Option<f64>,
     /// Mean distance of log-mel spectra.
     pub log_mel: f64,
@@ -35,7 +35,7 @@ pub struct LevelScore {
 pub struct Scored {
     /// The clip's codes.
     pub codes: Codes,
-    /// Of each level, the bottom first.
+    /// Scores of each level, the bottom first.
     pub levels: Vec<LevelScore>,
 }
 
@@ -49,10 +49,10 @@ pub struct Decoder {
 /// Bumped when the same codes would score otherwise.
 const REVISION: u64 = 2;
 
-/// What the network decides of one level's score: signal-to-distortion ratio and log-mel distance.
+/// Figures of one level's score that depend on the network: signal-to-distortion ratio in dB and log-mel distance.
 type Heard = (Option<f64>, f64);
 
-/// What is remembered under a key, or made and remembered.
+/// Returns the value that is remembered under `key`; otherwise makes and remembers it.
 pub(super) fn remembered<T: Serialize + DeserializeOwned>(
     env: &Env,
     key: Digest,
