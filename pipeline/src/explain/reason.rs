@@ -1,4 +1,4 @@
-//! Why an item runs: one typed reason, with the chain back to its first cause.
+//! Reason for which an item runs, typed, with the chain back to its first cause.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -26,7 +26,7 @@ impl fmt::Display for Change {
 pub struct Differences {
     /// Rows that were not there.
     pub added: u64,
-    /// Rows that were there and are others.
+    /// Rows that have another fingerprint.
     pub changed: u64,
     /// Rows that are not there any more.
     pub gone: u64,
@@ -52,12 +52,12 @@ pub enum Reason {
     },
     /// The last run had no such stage.
     NewStage {
-        /// The stage.
+        /// Name of the stage.
         stage: String,
     },
     /// The stage failed in the last run, or rests on one that did.
     Unfinished {
-        /// The stage.
+        /// Name of the stage.
         stage: String,
     },
     /// The sweep of the last run had no such point.
@@ -72,12 +72,12 @@ pub enum Reason {
         /// The refreshed stage.
         stage: String,
     },
-    /// A source holds what it did not hold.
+    /// A source holds a new row.
     New {
         /// Id of the track or name of the file that is new.
         input: String,
     },
-    /// A source holds it no more.
+    /// A source no longer holds the row.
     Removed {
         /// Id of the track or name of the file that was removed.
         input: String,
@@ -92,7 +92,7 @@ pub enum Reason {
         /// Name of the file, or id of the track, whose bytes changed.
         input: String,
     },
-    /// Something else is said about it.
+    /// The labels of a track changed, not its bytes.
     Labels {
         /// Id of the track whose labels changed.
         input: String,
@@ -108,7 +108,7 @@ pub enum Reason {
     },
     /// The verb does its work in another way.
     Revision {
-        /// The verb.
+        /// Name of the verb.
         verb: String,
         /// Revision of the verb in the last run.
         was: u32,
@@ -117,7 +117,7 @@ pub enum Reason {
     },
     /// The stage draws from another seed.
     Seed {
-        /// The stage.
+        /// Name of the stage.
         stage: String,
         /// Seed or salt that changed, with both values.
         change: Change,
@@ -127,9 +127,9 @@ pub enum Reason {
         /// Version that changed, with both values.
         change: Change,
     },
-    /// The stage reads what other stages give.
+    /// The stage is fed by other stages than in the last run.
     Wiring {
-        /// The stage.
+        /// Name of the stage.
         stage: String,
         /// Stages that fed it in the last run.
         was: String,
@@ -141,16 +141,16 @@ pub enum Reason {
         /// The stage that they are of.
         stage: String,
     },
-    /// A stage gives other rows, and what is recorded does not tell why.
+    /// A stage gives other rows, and the record of the last run does not tell why.
     Other {
-        /// The stage.
+        /// Name of the stage.
         stage: String,
     },
     /// The source of the item could not be read in the last run.
     Failed,
     /// The result was remembered, and the store no longer holds it.
     Lost,
-    /// Rows that it reads are others.
+    /// Rows that the item reads have changed.
     Rows {
         /// The stage that gives them.
         stage: String,
@@ -161,16 +161,16 @@ pub enum Reason {
     },
     /// A stage before it gives something else than in the last run.
     Upstream {
-        /// The stage.
+        /// Name of the stage.
         stage: String,
         /// Reason for which that stage gives something else.
         because: Box<Reason>,
     },
     /// A stage before it has to run first, or may have to: what it gives is not known.
     Waits {
-        /// The stage.
+        /// Name of the stage.
         stage: String,
-        /// Whether it will run; otherwise it may.
+        /// Whether that stage will run; otherwise it may.
         certain: bool,
         /// Reason for which that stage runs.
         because: Box<Reason>,
@@ -297,7 +297,7 @@ impl Reason {
     }
 }
 
-/// One sentence: the reason, `because` what it rests on, `<-` what that rests on.
+/// Writes one sentence: the reason, `because` the one behind it, `<-` the one behind that, and so on.
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (place, reason) in self.chain().enumerate() {

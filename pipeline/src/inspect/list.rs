@@ -35,7 +35,7 @@ pub struct Listed {
     pub own_bytes: u64,
     /// Differences from the previous run of the same name. `None` if there is none.
     pub since: Option<Since>,
-    /// Why its record cannot be read, as a sentence.
+    /// Sentence on why the run's record cannot be read. `None` if it can.
     pub note: Option<String>,
 }
 
@@ -158,7 +158,7 @@ fn since(before: Published<'_>, now: Published<'_>) -> Since {
     }
 }
 
-/// Rows of tracks that are new, and that are gone.
+/// Counts the rows of tracks that are new, and that are gone. `None` if one of the lists cannot be read.
 fn rows(before: Published<'_>, now: Published<'_>) -> Option<(u64, u64)> {
     const TRACKS: &str = "tracks.parquet";
     let digest = |run: Published<'_>| run.record.files.get(TRACKS).copied();

@@ -1,4 +1,4 @@
-//! Published runs: what there is, and which one is meant.
+//! Published runs of a store, and the choice of one by path, name, id or `latest`.
 
 use crate::{
     error::Error,

@@ -1,4 +1,4 @@
-//! Everything that publishing needs of a run.
+//! The parts of a run that publishing needs.
 
 use crate::{
     dataflow::outcome::Outcome,
@@ -10,9 +10,9 @@ use datasets::Digest;
 use stages::{flow::Env, rows::kept::Corpus};
 use std::time::Instant;
 
-/// Everything that publishing needs.
+/// A run that is to be published.
 pub struct Run<'a> {
-    /// The plan.
+    /// Plan of the run.
     pub plan: &'a Plan,
     /// Outcome of the plan.
     pub outcome: &'a Outcome,
@@ -24,13 +24,13 @@ pub struct Run<'a> {
     pub id: Digest,
     /// Summary of the run.
     pub summary: &'a Summary,
-    /// Stages that failed: where there are any, the run is partial.
+    /// Stages that failed; if there are any, the run is partial.
     pub failed: &'a [FailedStage],
     /// Tracks that the opt-out lists of the run withdraw, and the models tainted by them.
     pub withdrawn: &'a Withdrawn,
-    /// Workers.
+    /// Number of workers.
     pub workers: usize,
-    /// Processes.
+    /// Number of processes.
     pub processes: usize,
     /// When the run started.
     pub started: Instant,

@@ -34,15 +34,16 @@ pub struct Withdrawn {
     pub tainted: Vec<Tainted>,
     /// Every track that they name, as far as the store knows them, sorted.
     pub members: Vec<Member>,
-    /// Digests of bytes and samples that nothing holds but what was withdrawn.
+    /// Digests of bytes and samples that only withdrawn tracks have.
     pub gone: BTreeSet<Digest>,
     /// Numbers of the lines that name no track, by the stage whose list it is.
     pub idle: BTreeMap<String, Vec<u64>>,
 }
 
 impl Withdrawn {
-    /// Which sentence of a dropped row a published tree may hold. Withdrawn tracks are named in the quarantine table alone,
-    /// and where files lie is in nothing that is published.
+    /// Returns a function that gives the sentence of a dropped row, or `None` if a published tree must not hold it
+    /// because it names a withdrawn track or a path: withdrawn tracks are named in the quarantine table alone, and
+    /// paths of sources in nothing that is published.
     pub(crate) fn redact(&self) -> impl Fn(&Dropped) -> Option<&str> {
         let withdrawn: HashSet<&str> = self.tombstones.iter().map(|track| track.id.as_str()).collect();
         move |row| {

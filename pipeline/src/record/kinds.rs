@@ -1,5 +1,5 @@
-//! What each kind of row publishes: files, models and songs, scores, pins. One impl for each kind, and no other place of
-//! `pipeline` asks of what kind a row is to know it.
+//! Publications of each kind of row: files, models and songs, scores, pins. One impl for each kind, and no other place
+//! of `pipeline` asks of what kind a row is to know it.
 
 use crate::{
     dataflow::outcome::Outcome,
@@ -78,7 +78,7 @@ pub trait Publish {
     }
 }
 
-/// Kinds of rows, each once: the compiler names what is missing here.
+/// Lists the kinds of rows, each once: a missing one does not compile.
 macro_rules! kinds { ($($Row:ident),*) => {
     /// The `Publish` implementation of a row's kind.
     pub fn of(row: &AnyRow) -> &dyn Publish {

@@ -1,4 +1,4 @@
-//! What models were trained on: the tracks of a run whose samples stand in the lineage of a model.
+//! Training data of models: the tracks of a run whose samples stand in the lineage of a model.
 
 use datasets::{
     Digest,

@@ -1,4 +1,4 @@
-//! Where a run was published.
+//! Name and folder of a published run.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! Stages, dropped rows and points of a sweep as the record tells of them; fields in the order of their names.
+//! Stages, dropped rows and points of a sweep in the record; fields in the order of their names.
 
 use serde::{Deserialize, Serialize};
 use std::{

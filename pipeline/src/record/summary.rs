@@ -1,4 +1,4 @@
-//! What a run says of itself when it is done: the same on screen, as an event, and in `timing.json`.
+//! The summary of a finished run: the same on screen, as an event, and in `timing.json`.
 
 use crate::{
     dataflow::outcome::Outcome,
@@ -15,7 +15,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 pub struct Summary {
     /// Summary of each stage, in the order of the plan.
     pub stages: Vec<Line>,
-    /// The table of a sweep; empty where there is none.
+    /// The table of a sweep; empty if there is no sweep.
     pub results: String,
 }
 
@@ -40,7 +40,7 @@ pub struct Line {
     pub added: u64,
     /// Rows that this run no longer has.
     pub retracted: u64,
-    /// Why rows were dropped: a code, how often, and an example.
+    /// Reasons of dropped rows: code, number of rows, and an example.
     pub reasons: Vec<(String, u64, String)>,
     /// Sentences, such as "codec pinned, 12 tracks newer than it".
     pub notes: Vec<String>,

@@ -183,7 +183,7 @@ impl Cell {
     }
 }
 
-/// The results of a sweep; none of a run without one. Scores of stages that are the same at all points are left out.
+/// The results of a sweep. `None` for a run without one. Scores of stages that are the same at all points are left out.
 pub fn results(plan: &Plan, scores: &[Score]) -> Option<Results> {
     let sweep = plan.sweep.as_ref()?;
     let of = |score: &Score| plan.stage(&score.stage).map_or("", |stage| stage.of.as_str());

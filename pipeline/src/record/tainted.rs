@@ -1,4 +1,4 @@
-//! What stays of withdrawn tracks, and the models that were trained on them, as the record tells of both.
+//! Tombstones of withdrawn tracks, and the models that were trained on them, in the record.
 
 use datasets::{Digest, corpus::Withdrawal};
 use serde::{Deserialize, Serialize};
@@ -22,14 +22,14 @@ impl Tombstone {
     }
 }
 
-/// A model that was trained on what is withdrawn now.
+/// A model that was trained on tracks that are withdrawn now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tainted {
     /// The stage that gives it.
     pub stage: String,
     /// Digest of the model.
     pub model: Digest,
-    /// The tracks.
+    /// Tombstones of the withdrawn tracks that it was trained on.
     pub withdrawn: Vec<Tombstone>,
     /// Songs of this run that were made from it: `stage/name`.
     pub songs: Vec<String>,

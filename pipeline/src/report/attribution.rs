@@ -1,4 +1,4 @@
-//! To whom the corpus is owed: the page's section and `ATTRIBUTION.md`, from one grouping.
+//! Attribution of the corpus: the page's section and `ATTRIBUTION.md`, from one grouping.
 
 use rayon::{iter::Either, prelude::*};
 use stages::STAGES;

@@ -1,4 +1,4 @@
-//! The sections on the codec: how training went, how the codebooks are used, and tables of figures.
+//! The sections on the codec: training curves, use of the codebooks, and tables of figures.
 
 use super::charts::{Axes, Series, legend, lines};
 use super::data::{Codebook, CurvePoint, CurveSet, Report};

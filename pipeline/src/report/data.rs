@@ -1,9 +1,9 @@
-//! What a report says, as plain data: no dataflow, no store, no clock.
+//! The content of a report as plain data: no dataflow, no store, no clock.
 
 use serde::{Deserialize, Serialize};
 use std::{borrow::Cow, collections::BTreeMap};
 
-/// Everything the page and `ATTRIBUTION.md` are made from. An empty list leaves its section out.
+/// The data of the page and of `ATTRIBUTION.md`. An empty list leaves its section out.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report<'w> {
     /// The manifest's name.
@@ -59,7 +59,7 @@ pub struct StageView {
     pub dropped: u64,
     /// Unit of its kept rows: `tracks`, `clips`, `shards`, ...
     pub unit: String,
-    /// Why rows were dropped; the counts add up to `dropped`.
+    /// Reasons of the dropped rows; the counts add up to `dropped`.
     pub reasons: Vec<DropReason>,
 }
 
@@ -74,7 +74,7 @@ pub struct DropReason {
     pub example: String,
 }
 
-/// The corpus in numbers: tracks by what is said about them, the empty text where nothing is.
+/// The corpus in numbers: tracks by each label; the empty text counts those without.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CorpusView {
     /// Tracks.
@@ -281,7 +281,7 @@ pub struct ModelView {
     pub licenses: Vec<(String, u64)>,
     /// Recordings that it was trained on and that are no longer in the corpus.
     pub gone: u64,
-    /// Whether it is recorded what it was trained on.
+    /// Whether the training data of the model is recorded.
     pub recorded: bool,
 }
 
@@ -305,7 +305,7 @@ pub struct Reconstruction {
 pub struct ScoreTable {
     /// Heading.
     pub title: String,
-    /// A sentence on how to read it; empty for none.
+    /// Sentence on how to read the table; empty for none.
     pub note: String,
     /// Heading of the first column, which holds the rows' labels.
     pub rows_are: String,
@@ -329,7 +329,7 @@ pub struct ScoreColumn {
 pub struct ScoreRow {
     /// Label of the row.
     pub label: String,
-    /// One figure per column; `None` where there is none.
+    /// Figures of the row, one per column; `None` if it does not have one.
     pub values: Vec<Option<f64>>,
 }
 

@@ -1,4 +1,4 @@
-//! A finished run, and what a person reads of it.
+//! A finished run, and its text for people.
 
 use crate::{
     error::Error,
@@ -18,7 +18,7 @@ pub struct Finished {
     pub wall: Duration,
     /// The lock file, where this run wrote it.
     pub locked: Option<PathBuf>,
-    /// Stages that failed: where there are any, what was published is a part of the run.
+    /// Stages that failed; if there are any, only a part of the run was published.
     pub failed: Vec<FailedStage>,
 }
 

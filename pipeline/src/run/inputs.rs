@@ -1,4 +1,4 @@
-//! What a run depends on outside its manifest.
+//! The inputs of a run outside its manifest.
 
 use crate::plan::Plan;
 use datasets::{Digest, Key};
@@ -29,7 +29,7 @@ impl Facts {
     }
 }
 
-/// Everything outside the manifest that a run depends on, without paths and times, and in no order of stages.
+/// Digest of everything outside the manifest that a run depends on, without paths and times, and in no order of stages.
 pub(crate) fn inputs(plan: &Plan, found: &[Arc<Scan>]) -> Digest {
     let mut key = Key::new("inputs");
     let names = plan.stages.iter().map(|stage| stage.name.as_str());

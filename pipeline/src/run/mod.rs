@@ -79,7 +79,7 @@ pub enum Ended {
     Followed(String),
 }
 
-/// Looks what a run would do, without doing it, and why, as if what `what_if` names were withdrawn.
+/// Previews a run without doing it, as if what `what_if` names were withdrawn.
 ///
 /// # Errors
 /// See [`Error`].

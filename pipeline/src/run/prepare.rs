@@ -1,4 +1,4 @@
-//! Everything that is known before a plan executes: store, lock, pins, sources.
+//! Preparation of a run before its plan executes: store, lock, pins, sources.
 
 use crate::{
     dataflow::cluster::{Cluster, Seat},
@@ -34,7 +34,7 @@ pub struct Options {
     pub allow_shrink: bool,
     /// Size limit of the cache of decoded samples, in bytes.
     pub pcm_cache: u64,
-    /// Which of several processes this is.
+    /// This process among several. `None` for a run of one process.
     pub seat: Option<Seat>,
     /// The saved plan beyond which nothing may run.
     pub approved: Option<Arc<Approved>>,

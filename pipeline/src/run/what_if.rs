@@ -18,7 +18,7 @@ pub struct WhatIf {
     pub deny: Vec<String>,
 }
 
-/// Source of an assumed withdrawal, as the reasons of a plan name it.
+/// Option that withdraws tracks; also stated as the evidence of such a withdrawal.
 const OPTION: &str = "--without";
 
 /// The verb whose stages withdraw tracks.

@@ -1,5 +1,5 @@
-//! What the registry says about itself: the list for `refrain stages`, the JSON schema for editors, and
-//! the reference page `docs/manifest.md`. All of it follows from the declarations of the verbs.
+//! Documentation from the registry of verbs: the list for `refrain stages`, the JSON schema for editors, and the
+//! reference page `docs/manifest.md`. All of it follows from the declarations of the verbs.
 //!
 //! Knows the verbs and the manifest. No plan and no dataflow.
 

@@ -1,4 +1,4 @@
-//! Warnings with the same cause as one: a table whose 1,276 files are missing is one line, not 1,276.
+//! Groups warnings with the same cause: a table whose 1,276 files are missing is one line, not 1,276.
 //!
 //! A warning names its row and place first, and its cause behind its last colon. Those of one stage and one cause are held
 //! until the stages before a training, a sampling or an evaluation have settled, or all have, and are then told with their
@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// While a stage goes on, what comes late is told at most this often.
+/// Shortest interval between late warnings while a stage is running.
 const PACE: Duration = Duration::from_secs(5);
 
 /// Warnings of one stage with one cause.
@@ -81,7 +81,7 @@ impl Held {
         if early { Vec::new() } else { self.take() }
     }
 
-    /// Everything that is held, in the order of stages and causes.
+    /// Takes all warnings that are held, in the order of stages and causes.
     pub(crate) fn take(&self) -> Vec<Warnings> {
         let held = std::mem::take(&mut *lock(&self.warnings));
         if !held.is_empty() {

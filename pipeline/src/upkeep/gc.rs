@@ -29,7 +29,7 @@ use std::{
 pub struct GcOptions {
     /// Number of runs of each name that stay.
     pub keep: usize,
-    /// Only say what would go.
+    /// Whether only to say what would go.
     pub dry: bool,
 }
 
@@ -55,9 +55,9 @@ const HISTORIES: &str = "histories";
 const LEFTOVERS: &str = "leftovers of killed runs";
 const KINDS: [&str; 7] = [RUNS, RECEIPTS, OBJECTS, CHECKPOINTS, CACHE, HISTORIES, LEFTOVERS];
 
-/// Why a run goes that would otherwise stay.
+/// Reason for removing a run that would otherwise stay.
 const WITHDRAWN: &str = "it holds tracks that a later run has withdrawn";
-/// Why a partial run goes.
+/// Reason for removing a partial run.
 const PARTIAL: &str = "a stage of it failed, and there are later ones";
 
 /// Cleans up a store.

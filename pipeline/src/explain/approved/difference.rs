@@ -1,4 +1,4 @@
-//! A saved plan against the plan of the same manifest as it is now, in sentences.
+//! Differences between a saved plan and the present plan of the same manifest, as sentences.
 
 use super::{Approved, Named, Stage};
 use std::collections::{BTreeMap, BTreeSet};
@@ -71,7 +71,7 @@ fn versions(saved: &Approved, now: &Approved, said: &mut Vec<String>) {
     }
 }
 
-/// A stage's place in the manifest and its settings. A seed of its own is told unless the manifest's explains it.
+/// Compares a stage's verb, inputs and settings. A seed of its own is told unless the manifest's explains it.
 fn manifest(name: &str, was: &Stage, is: &Stage, own_seed: bool, said: &mut Vec<String>) {
     if was.verb != is.verb {
         said.push(format!("the stage `{name}` is `{}` now, and `{}` in the plan", is.verb, was.verb));

@@ -1,4 +1,4 @@
-//! Approved plans: what a run will and may execute, saved as a file, and held against what is so when it is to run.
+//! Approved plans: what a run will and may execute, saved as a file and compared with a fresh plan before the run.
 //!
 //! | written to the file | compared with a fresh plan before a run |
 //! |---|---|
@@ -105,7 +105,7 @@ pub struct PlanBasis<'b> {
     pub refresh: &'b [String],
 }
 
-/// Why a file is no plan that a run can go by.
+/// Error of a file that is no saved plan for this run.
 #[derive(Debug, thiserror::Error)]
 pub enum WrongPlan {
     /// The file cannot be read.

@@ -1,4 +1,4 @@
-//! What items cost, by what others cost and by how long the sound is.
+//! Estimated cost of items, from measured costs and the length of recordings.
 
 use crate::{explain::Explainer, record::history::parts};
 use datasets::row::{Length, Pending, Track, TrackView};
@@ -67,7 +67,7 @@ impl Pace {
         Pace(sums.into_iter().find(|(_, bytes)| *bytes > 0).map(|(seconds, bytes)| seconds / bytes as f64))
     }
 
-    /// Seconds of a row, or of what an id names of a track.
+    /// Seconds of a track, or of the part of it that `id` names. `None` if unknown.
     fn of_part(&self, track: Length, id: &str) -> Option<f64> {
         let frames = parts(id).1.and_then(|span| span.split_once('+')?.1.parse::<f64>().ok());
         match (frames, track.rate) {

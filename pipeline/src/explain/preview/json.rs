@@ -1,4 +1,4 @@
-//! A plan as programs read it. It may name millions of rows: they are written as they stand.
+//! JSON of a plan, for programs. It may name millions of rows: they are written as they stand.
 
 use super::{Estimate, Preview, Stage};
 use datasets::row::Pending;

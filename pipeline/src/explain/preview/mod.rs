@@ -1,4 +1,4 @@
-//! What a run would do, why, and what it would cost: the answer of `plan`.
+//! Preview of a run, the answer of `plan`: what it would do, why, and at what cost.
 
 mod cost;
 mod json;
@@ -37,7 +37,7 @@ pub struct Stage {
     pub name: String,
     /// Ids of rows on which its effect will run, sorted.
     pub will: Vec<Arc<str>>,
-    /// Rows on which it may run, with what they wait for, sorted.
+    /// Rows on which its effect may run, with what they wait for, sorted.
     pub may: Vec<Pending>,
     /// Results that are remembered.
     pub cached: u64,
@@ -64,7 +64,7 @@ pub struct Stage {
 pub struct Told {
     /// The reason; of items with several, what these have in common.
     pub reason: Reason,
-    /// Whether they will run; otherwise they may.
+    /// Whether the items will run; otherwise they may.
     pub certain: bool,
     /// Number of items.
     pub count: u64,
@@ -80,7 +80,7 @@ impl Preview {
         Preview { run: explainer.last().map(str::to_owned), stages }
     }
 
-    /// What all stages cost, and the stages whose items were never measured.
+    /// Total cost of all stages, and the names of those whose items were never measured.
     fn total(&self) -> (Estimate, Vec<&str>) {
         let busy = self.stages.iter().filter(|stage| stage.items != (0, 0));
         let total = busy.clone().fold(Estimate::default(), |total, stage| total.add(stage.cost));
@@ -93,7 +93,7 @@ impl Preview {
     }
 }
 
-/// Why items run, by what they have in common.
+/// Reasons of items, grouped by what they have in common.
 #[derive(Default)]
 struct Families(BTreeMap<(bool, Reason), Family>);
 

@@ -1,4 +1,4 @@
-//! A plan as people read it: a table of stages, then each reason once.
+//! Text of a plan, for people: a table of stages, then each reason once.
 
 use super::{Estimate, Preview, Stage};
 use crate::terminal::table::aligned;

@@ -37,7 +37,7 @@ pub struct Diff {
     pub scores: Vec<ScoreChange>,
 }
 
-/// A setting that differs; none where a run has none.
+/// A setting that differs between two runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Setting {
     /// Name of the stage. `None` if the setting stands at the top of the manifest.
@@ -105,9 +105,9 @@ pub struct ScoreChange {
     pub a: Option<f64>,
     /// Value in the second run. `None` if that run does not have the score.
     pub b: Option<f64>,
-    /// The second less the first; none where they do not compare.
+    /// The second value less the first. `None` if they do not compare.
     pub difference: Option<f64>,
-    /// Why they do not compare: what each was measured on, where that differs.
+    /// Bases of the two values where they differ, so that the values do not compare. `None` if they compare.
     pub mismatch: Option<(Basis, Basis)>,
 }
 
@@ -179,7 +179,7 @@ pub fn diff(a: &Path, b: &Path) -> Result<Diff, Error> {
     })
 }
 
-/// Both lists by key, in the order of the first, what only the second has behind its stage.
+/// Joins two lists by key, in the order of the first; what only the second has comes last.
 fn both<K: Ord + Clone, V: Clone>(a: Vec<(K, V)>, b: Vec<(K, V)>) -> Vec<(K, Option<V>, Option<V>)> {
     let of_b: BTreeMap<&K, &V> = b.iter().map(|(key, value)| (key, value)).collect();
     let known: BTreeSet<&K> = a.iter().map(|(key, _)| key).collect();

@@ -1,4 +1,4 @@
-//! The comparison as people read it.
+//! Text of the comparison, for people.
 
 use super::{Data, Diff, ScoreChange, TrackLine};
 use crate::{record::scores::Basis, terminal::table::aligned};

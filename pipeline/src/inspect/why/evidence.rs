@@ -1,5 +1,5 @@
-//! Who states the license of a track. A run records the words; where they stand is looked up in its source, as `ingest`
-//! reads it, and only for the track that is asked for.
+//! The place that states the license of a track. A run records the words; the place is looked up in its source, as
+//! `ingest` reads it, and only for the track that is asked for.
 
 use crate::record::{stage_record::StageRecord, timing::Timing};
 use datasets::corpus::Evidence;

@@ -27,13 +27,13 @@ pub use subject::{Subject, Tracks};
 
 /// Maximum number of names in a suggestion.
 const NEAR: usize = 5;
-/// Digests are named by at least so many digits.
+/// Minimum number of digits that name a digest.
 const DIGITS: usize = 6;
 
 /// An answer.
 #[derive(Clone, Debug, Serialize)]
 pub struct Answer {
-    /// The run.
+    /// Name of the run.
     pub run: String,
     /// The row or file that was asked for.
     pub subject: Subject,
@@ -45,7 +45,7 @@ pub struct Answer {
     pub license: Vec<String>,
     /// Place that states the license, looked up in the source as it is now. `None` if there is none.
     pub evidence: Option<Evidence>,
-    /// Clips of a track, or of a shard so many.
+    /// Ids of the clips of a track or of a shard.
     pub clips: Vec<String>,
     /// The models that it was made from.
     pub models: Vec<Made>,
@@ -100,7 +100,7 @@ impl Answer {
     }
 }
 
-/// Explains what a word names in the run of a folder. `store` is where its store may be.
+/// Explains the row or file that `word` names in the run of `folder`. `store` is where its store may be.
 ///
 /// # Errors
 /// When the run cannot be read, or the word names nothing in it or more than one thing.

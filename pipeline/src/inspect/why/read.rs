@@ -1,4 +1,4 @@
-//! A published run as `why` reads it.
+//! The parts of a published run that `why` reads.
 
 use super::{Evidence, Subject, Tracks, evidence::Source};
 use crate::{

@@ -1,4 +1,4 @@
-//! What is asked about, and the tracks that it rests on.
+//! The subject of `why`: the row or file that is asked about, and the tracks that it rests on.
 
 use serde::Serialize;
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! The answer as people read it.
+//! Text of the answer, for people.
 
 use super::{Answer, Subject, id};
 use datasets::row::Labels;

@@ -1,4 +1,4 @@
-//! `bundle.json`: what a bundle is.
+//! `bundle.json`: the index of a bundle.
 
 use crate::record::lineage::RestsOn;
 use datasets::Digest;
@@ -34,7 +34,7 @@ pub struct Bundle {
     pub genres: Vec<String>,
     /// Tracks that codec and priors were trained on, counted by license and genre.
     pub trained_on: RestsOn,
-    /// Models of which it is not recorded here what they were trained on.
+    /// Models whose training data is not recorded here.
     pub unrecorded: Vec<String>,
     /// Every other file of the folder, with the digest of its bytes.
     pub files: BTreeMap<String, Digest>,

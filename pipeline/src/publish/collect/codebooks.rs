@@ -1,5 +1,5 @@
-//! How often each codeword is used. Code blobs are counted in buckets by their digests, and the counts of a bucket are
-//! remembered: one changed clip reads the blobs of its bucket again, and no others.
+//! Use of each codeword over the train split. Code blobs are counted in buckets by their digests, and the counts of a
+//! bucket are remembered: one changed clip reads the blobs of its bucket again, and no others.
 
 use crate::{
     error::Error,
@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use stages::flow::Env;
 use std::collections::BTreeSet;
 
-/// Bumped when the same codes would be counted otherwise.
+/// Version of the counts: bumped when the same codes would be counted differently.
 const REVISION: u64 = 1;
 
 /// Blobs of a bucket, about.

@@ -1,4 +1,4 @@
-//! From an outcome to the report's data: what the page says follows from plan and inputs alone.
+//! Data of the report, collected from an outcome: the page follows from plan and inputs alone.
 
 pub mod codebooks;
 pub mod curve;
@@ -58,7 +58,7 @@ fn fault(fault: Fault) -> Error {
     }
 }
 
-/// Everything that the page says; `results` are those of a sweep, `works` those of the corpus.
+/// Collects the data of the page; `results` are those of a sweep, `works` those of the corpus.
 ///
 /// # Errors
 /// When an object is missing from the store or a source cannot be read any more.

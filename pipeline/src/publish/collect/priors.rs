@@ -1,4 +1,4 @@
-//! The priors of a run, as the report tells of them: how their training went, and how well they predict codes.
+//! The priors of a run for the report: training curves and bits per code.
 
 use crate::{
     dataflow::outcome::Outcome,

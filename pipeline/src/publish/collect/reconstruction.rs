@@ -1,4 +1,4 @@
-//! How well a codec reconstructs held-out clips, level by level: figures for the report, remembered in the store.
+//! Scores of a codec's reconstructions of held-out clips, level by level, for the report; remembered in the store.
 
 use burn_flex::Flex;
 use datasets::{
@@ -39,14 +39,13 @@ pub struct Scored {
     pub levels: Vec<LevelScore>,
 }
 
-/// A codec that decodes what is not remembered: its network is loaded when the first sound is asked for that the store does
-/// not hold.
+/// A codec that loads its network on first use: when a sound is asked for that the store does not hold.
 pub struct Decoder {
     coder: OnceLock<Arc<Coder<Flex>>>,
     digest: Digest,
 }
 
-/// Bumped when the same codes would score otherwise.
+/// Version of the scores: bumped when the same codes would score differently.
 const REVISION: u64 = 2;
 
 /// Figures of one level's score that depend on the network: signal-to-distortion ratio in dB and log-mel distance.
@@ -158,7 +157,7 @@ pub fn original(env: &Env, codes: &Codes, frames: u64) -> Result<Vec<f32>, Fault
     samples.map(<[f32]>::to_vec).ok_or_else(|| Fault::Failed("the track is shorter than it was".into()))
 }
 
-/// The middle of a sorted copy; none of nothing.
+/// Median of the values. `None` if there are none.
 pub fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);

@@ -1,4 +1,4 @@
-//! The songs of a run and the models that they came from, as the report tells of them.
+//! The songs of a run and the models that they came from, for the report.
 
 use crate::{
     dataflow::outcome::Outcome,

@@ -1,4 +1,4 @@
-//! What the last published run of a name was like: for the guards, for rows added and retracted, and for the reasons and
+//! History: the last published run of a name, for the guards, for rows added and retracted, and for the reasons and
 //! estimates of a plan.
 //!
 //! One file of the store for each name, `history/NAME`. It holds no id: rows go by digests of their names, so that a

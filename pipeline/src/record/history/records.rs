@@ -1,4 +1,4 @@
-//! Lists of fingerprints as a history holds them.
+//! Packed lists of fingerprints, as a history holds them.
 
 use rayon::prelude::*;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};

@@ -13,7 +13,7 @@ const MOST_BARS: usize = 12;
 /// Points of a curve drawn; more are put together.
 const MOST_POINTS: usize = 240;
 
-/// One bar: what it counts, and how many.
+/// One bar: label and number.
 #[derive(Clone, Debug)]
 pub(super) struct Bar {
     pub(super) label: String,
@@ -127,7 +127,7 @@ pub(super) fn histogram(title: &str, unit: &str, values: &[f64]) -> Option<Strin
 pub(super) struct Series {
     /// Written at its end and in the legend.
     pub(super) label: String,
-    /// Which of the page's tones it takes.
+    /// Index of the line's tone in the page's style.
     pub(super) tone: usize,
     /// Points of the line, in order of x; those that are not finite are left out.
     pub(super) points: Vec<(f64, f64)>,
