@@ -1,4 +1,4 @@
-//! How a command ends: every error has a sentence and a documented exit code.
+//! Errors and exit codes: every error has a sentence and a documented exit code.
 
 use crate::manifest::Complaints;
 use datasets::store::StoreError;
@@ -41,7 +41,7 @@ pub const INTERRUPTED: Exit = Exit { code: 130, when: "interrupted" };
 /// Every exit code, in ascending order.
 pub const EXITS: [Exit; 9] = [DONE, BUG, USAGE, SOURCE, STORE, GUARD, STAGE, LOST, INTERRUPTED];
 
-/// Why a command ended without doing what was asked.
+/// Error of a command that did not do what was asked; each kind has an exit code.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A bug of ours. Exit code 1.
@@ -59,10 +59,10 @@ pub enum Error {
     /// The store cannot be read or written. Exit code 4.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The store lacks what the lock file names. Exit code 4.
+    /// The store lacks an object that the lock file names. Exit code 4.
     #[error("{0}")]
     Lock(String),
-    /// The store held what was damaged. Exit code 4.
+    /// The store held damaged objects. Exit code 4.
     #[error("{0}")]
     Damage(String),
     /// A guard stopped the run. Exit code 5.
@@ -74,12 +74,12 @@ pub enum Error {
     /// Another process of the run was lost, or ended before its time. Exit code 7.
     #[error("{0}")]
     Lost(String),
-    /// Another process of the run ended it.
+    /// Another process of the run ended it, with the exit code of that process.
     #[error("{why}")]
     Elsewhere {
-        /// Its exit code.
+        /// Exit code of the other process.
         code: u8,
-        /// Its sentence.
+        /// Error message of the other process.
         why: String,
     },
     /// Ctrl-C. Exit code 130.

@@ -170,7 +170,7 @@ pub(crate) struct PlanArgs {
 }
 
 impl PlanArgs {
-    /// What a run would do; saved where that is asked for.
+    /// Previews the run of `plan`; with `--save`, also writes the plan to that file.
     pub(crate) fn preview(&self, plan: Plan, cancel: Cancel) -> Result<Preview, Error> {
         let options = self.work.options(&self.store, false);
         let Some(path) = &self.save else {
@@ -182,7 +182,7 @@ impl PlanArgs {
         Ok(preview)
     }
 
-    /// Where the plan was saved, for people.
+    /// Message that names the file of `--save`; empty without `--save`.
     pub(crate) fn saved(&self) -> String {
         let path = self.save.as_ref().map(|path| path.display());
         path.map_or_else(String::new, |path| format!("saved as {path}: `refrain run --plan {path}` keeps to it\n"))
@@ -275,7 +275,7 @@ pub(crate) struct EvaluateArgs {
     pub(crate) json: bool,
 }
 
-/// As many as are asked for, or as there are cores.
+/// Number of workers: `asked`, or else the number of cores.
 pub(crate) fn workers(asked: Option<NonZeroUsize>) -> usize {
     asked.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get)
 }

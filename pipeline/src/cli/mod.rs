@@ -168,9 +168,9 @@ fn color(words: &[OsString]) -> ColorChoice {
     }
 }
 
-/// Starts this program anew, once, with an allocator that gives back at once what is freed: so one that stays up over a list of
-/// tracks holds what its rows take, and not what its largest build took. The allocator asks for this when it starts, and
-/// never again. Where there is more to do than to list tracks it would be slower by far: a training step frees large buffers
+/// Restarts this program, once, with an allocator that returns freed memory at once: `watch` over a list of tracks then
+/// holds what its rows take, and not what its largest build took. The allocator asks for this when it starts, and never
+/// again. Where there is more to do than to list tracks it would be slower by far: a training step frees large buffers
 /// and asks for them again.
 fn frugal(plan: &Plan) {
     let light = |stage: &PlannedStage| stage.entry.facts.light;
@@ -205,7 +205,7 @@ fn cancel_on_interrupt() -> Cancel {
     cancel
 }
 
-/// What was done, as JSON where that was asked for.
+/// Prints the result of a command: `json` if it is `Some`, otherwise `text`.
 fn said(json: Option<String>, text: impl FnOnce() -> String) {
     match json {
         Some(json) => answer(&json),
@@ -214,7 +214,7 @@ fn said(json: Option<String>, text: impl FnOnce() -> String) {
 }
 
 impl Cli {
-    /// Does what was asked.
+    /// Executes the command.
     ///
     /// # Errors
     /// See [`Error`]; its code is the exit code.

@@ -93,7 +93,7 @@ fn name(arg: &Arg) -> String {
     [short, long].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-/// What holds without it: a value, or that it is required.
+/// Default of an argument as the reference page shows it: its values, `required`, or empty.
 fn default(arg: &Arg) -> String {
     let values: Vec<String> = arg.get_default_values().iter().map(|v| format!("`{}`", v.to_string_lossy())).collect();
     match (arg.is_required_set(), values.is_empty() || !arg.get_action().takes_values()) {

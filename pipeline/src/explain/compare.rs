@@ -1,4 +1,4 @@
-//! What differs: stages, settings, and rows by what others read of them.
+//! Comparison of a plan with the last run: stages, settings, and the parts of rows that other stages read.
 
 use crate::{
     explain::reason::{Change, Reason},
@@ -8,40 +8,40 @@ use crate::{
 use rayon::prelude::*;
 use stages::{rows::kept::Kept, settings::Role, stage::Version};
 
-/// How a row differs.
+/// Kind of difference between a row and that of the last run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum How {
-    /// It was not there.
+    /// The row is new.
     Added,
-    /// It is another of the same name.
+    /// The row has the same name and another fingerprint.
     Changed,
-    /// It is not there any more.
+    /// The row is gone.
     Gone,
 }
 
-/// What of a row somebody reads.
+/// The part of a row that its reader depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reads {
-    /// What heavy work reads of one row.
+    /// The content digest only: what heavy work reads of one row.
     Substance,
-    /// That, and the split.
+    /// The content digest and the split.
     Placed,
-    /// All of it.
+    /// The whole fingerprint.
     Whole,
 }
 
 /// A row that differs from that of the last run.
 #[derive(Clone, Debug)]
 pub struct RowDiff {
-    /// What it is called.
+    /// Name of the row.
     pub name: Name,
-    /// How it differs.
+    /// Kind of difference.
     pub how: How,
-    /// Of a changed one: whether what heavy work reads is other.
+    /// Whether the content digest differs, that is, what heavy work reads.
     pub content_digest: bool,
-    /// Its place among the rows that are kept now.
+    /// Index of the row among the rows that are kept now. `None` if it is gone.
     pub now: Option<usize>,
-    /// Its split, in the last run and now.
+    /// Split of the row in the last run and now; `None` where there is no such row.
     splits: [Option<[u8; 2]>; 2],
 }
 
@@ -62,7 +62,7 @@ impl RowDiff {
         }
     }
 
-    /// Whether somebody sees the difference who reads so much.
+    /// Whether a reader of this part of the row sees the difference.
     pub(super) fn seen(&self, reads: Reads) -> bool {
         match (self.how, reads) {
             (How::Added | How::Gone, _) | (_, Reads::Whole) => true,
@@ -86,8 +86,8 @@ impl RowDiff {
     }
 }
 
-/// Each stage of a plan as the last run had it: by name and verb, and otherwise one that is gone by its name, has the same
-/// verb and was fed by the same.
+/// Matches each stage of a plan with a stage of the last run: by name and verb, or else with one whose name is gone and
+/// that has the same verb and was fed by the same. `None` if there is none.
 pub(super) fn matched<'h>(plan: &Plan, history: Option<&'h History>) -> Vec<Option<&'h Past>> {
     let Some(history) = history else { return vec![None; plan.stages.len()] };
     let mut matched: Vec<Option<&Past>> = Vec::with_capacity(plan.stages.len());
@@ -107,7 +107,7 @@ pub(super) fn matched<'h>(plan: &Plan, history: Option<&'h History>) -> Vec<Opti
     matched
 }
 
-/// Settings that differ, of the roles that `which` picks; never where something lies.
+/// Finds settings that differ, of the roles that `which` picks; paths are never compared. `None` if all are equal.
 pub(super) fn settings(stage: &PlannedStage, past: &Past, which: impl Fn(Role) -> bool) -> Option<Reason> {
     let now = stage.ready.with_role(&|role| role != Role::Path && which(role));
     let was = |name: &str| past.settings.iter().find(|(own, _)| own == name).map(|(_, value)| value);
@@ -121,7 +121,7 @@ pub(super) fn settings(stage: &PlannedStage, past: &Past, which: impl Fn(Role) -
     (!changes.is_empty()).then(|| Reason::Settings { stage: stage.name.clone(), changes })
 }
 
-/// Whether a stage is to do something else: revision and settings, by which a lock file names weights.
+/// Compares revision and settings of a stage, by which a lock file names weights. `None` if they are equal.
 pub(super) fn canonical(stage: &PlannedStage, past: &Past) -> Option<Reason> {
     let (was, now) = (past.revision, stage.revision());
     if was != now {
@@ -130,7 +130,7 @@ pub(super) fn canonical(stage: &PlannedStage, past: &Past) -> Option<Reason> {
     settings(stage, past, |role| role != Role::Refresh)
 }
 
-/// What of a stage itself differs: revision, settings, seed, versions.
+/// Finds the first difference of the stage itself: revision, settings, seed or versions.
 pub(super) fn own(stage: &PlannedStage, past: &Past, history: Option<&History>) -> Option<Reason> {
     if let Some(reason) = canonical(stage, past) {
         return Some(reason);
@@ -153,7 +153,7 @@ pub(super) fn own(stage: &PlannedStage, past: &Past, history: Option<&History>) 
     versions.iter().find_map(change).map(|change| Reason::Version { change })
 }
 
-/// The splits that a stage chooses rows by; none where it takes all.
+/// The splits that a stage chooses rows by; empty if it takes all.
 pub(super) fn splits(stage: &PlannedStage) -> Vec<[u8; 2]> {
     let chosen = stage.ready.with_role(&|role| role == Role::Selects);
     let chosen: Vec<String> = chosen.into_iter().map(|(_, value)| value).collect();

@@ -37,7 +37,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What a plan is compared by.
+/// Explains why items of a plan run, by comparison with the last published run.
 pub struct Explainer<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) outcome: &'a Outcome,
@@ -45,19 +45,19 @@ pub struct Explainer<'a> {
     refreshed: &'a [bool],
     pinned: &'a [bool],
     runs: PathBuf,
-    /// Each stage as it was, also under another name.
+    /// Each stage as the last run had it, possibly under another name. `None` if that run had no such stage.
     past: Vec<Option<&'a Past>>,
     /// Rows of each stage that differ, by name.
     diffs: Vec<OnceCell<Vec<RowDiff>>>,
-    /// What waits at each stage.
+    /// Rows that wait at each stage, computed on first use.
     waits: Vec<OnceCell<Waits<'a>>>,
-    /// Rows that wait, by where they are: whether they will be what they were.
+    /// Results of `stays`, by the address of the waiting row: whether it will be the row of the last run.
     stay: RefCell<HashMap<usize, bool>>,
-    /// Tracks of the last run by name: what is gone is named by them.
+    /// Ids of the last run's tracks by name, to name those that are gone.
     tracks: OnceCell<BTreeMap<Name, String>>,
     /// Names of the stages that failed in the last run, or rest on one that did.
     withheld: OnceCell<BTreeSet<String>>,
-    /// By the last run that went on to stages which the last one left out.
+    /// Explainer against the former run that had the stages which the last run left out. `None` if there is none.
     former: Option<Box<Explainer<'a>>>,
 }
 
@@ -69,8 +69,8 @@ struct Inputs<'d> {
 }
 
 impl<'a> Explainer<'a> {
-    /// Of a dry run's outcome and the last published run. `refreshed` are the stages that are asked for anew, `pinned`
-    /// those whose weights a lock file names; `runs` is where the trees of published runs lie.
+    /// Creates an explainer from a dry run's outcome and the last published run. `refreshed` are the stages that are
+    /// asked for anew, `pinned` those whose weights a lock file names; `runs` is the folder of the published trees.
     pub fn new(
         plan: &'a Plan,
         outcome: &'a Outcome,
@@ -104,7 +104,7 @@ impl<'a> Explainer<'a> {
         }
     }
 
-    /// What explains a stage: the last run that had it, with all that fed it then.
+    /// The explainer for a stage: against the last run that had it, with all that fed it then.
     pub fn of(&self, stage: usize) -> &Explainer<'a> {
         match &self.former {
             Some(former) if self.past[stage].is_none() && former.of(stage).past[stage].is_some() => former.of(stage),
@@ -133,7 +133,7 @@ impl<'a> Explainer<'a> {
         never.then(|| Reason::NeverRun { name: self.plan.name.clone() })
     }
 
-    /// Why the effect of a stage would run on a row.
+    /// Reason for which the effect of a stage would run on a row.
     pub fn item(&self, stage: usize, id: &str) -> Reason {
         let planned = &self.plan.stages[stage];
         if self.refreshed[stage] {
@@ -179,7 +179,7 @@ impl<'a> Explainer<'a> {
         })
     }
 
-    /// What is to be said of a stage that the last run did not have.
+    /// Reason for a stage that the last run did not have.
     fn new_stage(&self, stage: usize) -> Reason {
         let planned = &self.plan.stages[stage];
         if self.withheld().contains(&planned.name) {
@@ -225,7 +225,7 @@ impl<'a> Explainer<'a> {
         Reason::Waits { stage, certain, because: Box::new(because) }
     }
 
-    /// Whether a row of a stage that is not known will be the one that it was: only what was remembered of it is lost.
+    /// Whether a row that is not known yet will be that of the last run: only its remembered result is lost.
     pub(crate) fn stays(&self, stage: usize, row: &'a Pending) -> bool {
         let stays = || matches!(self.waiting(stage, row).first(), Reason::Lost | Reason::Failed);
         let planned = &self.plan.stages[stage];
@@ -313,7 +313,7 @@ impl<'a> Explainer<'a> {
         stages[stage].inputs.get(port).into_iter().flatten().map(move |fed| basis(*fed))
     }
 
-    /// Which rows that something was made from differ. `id` is that of an item; its name alone is known of rows.
+    /// The changed rows that an item or row was made from. `id` is that of an item; its name alone is known of rows.
     fn inputs(&self, stage: usize, name: Name, id: Option<&str>, reads: Reads) -> Inputs<'_> {
         let planned = &self.plan.stages[stage];
         let one_to_one = matches!(planned.entry.cardinality, Cardinality::OneToOne | Cardinality::OneToMany);
@@ -365,7 +365,7 @@ impl<'a> Explainer<'a> {
         Some(Reason::Rows { stage: self.plan.stages[*fed].name.clone(), differ, because: Box::new(because) })
     }
 
-    /// Why a row of a stage differs. Of a stage that makes one result of many rows, it says so.
+    /// Reason of a row's difference. At a stage that makes one result of many rows, it says so.
     fn row(&self, stage: usize, diff: &RowDiff, reads: Reads) -> Reason {
         let planned = &self.plan.stages[stage];
         let because = self.cause(stage, diff, reads);
@@ -412,7 +412,7 @@ impl<'a> Explainer<'a> {
             .unwrap_or_else(|| Reason::Other { stage: planned.name.clone() })
     }
 
-    /// Why a source has other rows.
+    /// Reason of a difference in a source's rows.
     fn source(&self, stage: usize, past: &Past, diff: &RowDiff, reads: Reads) -> Reason {
         let kept = &self.outcome.stages[stage].kept;
         let row = diff.now.map(|index| kept.get(index));
@@ -430,7 +430,7 @@ impl<'a> Explainer<'a> {
         }
     }
 
-    /// A track that is gone, from the list of the last run; empty where that does not tell.
+    /// Id of a track that is gone, from the list of the last run; empty if the list does not hold it.
     fn track(&self, name: Name) -> String {
         let read = || {
             let run = self.history.map(|history| self.runs.join(&history.run));

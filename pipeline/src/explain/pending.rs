@@ -1,4 +1,4 @@
-//! What waits in a dry run, found by what it waits for: there may be millions, and each is asked why.
+//! Index of the rows that wait in a dry run, by what they wait for: there may be millions, and each is asked why.
 
 use crate::dataflow::outcome::StageOutcome;
 use datasets::row::{Dropped, Pending};
@@ -14,7 +14,7 @@ pub(super) struct Waits<'o> {
     will: OnceCell<HashSet<&'o str>>,
     /// Items that may run, by the id of the row that they wait for; those of one in order.
     by_cause: OnceCell<Vec<&'o Pending>>,
-    /// The first row that is not known yet, by what it waits for.
+    /// The first waiting row for each row that is waited for, by the id of the latter.
     rows: OnceCell<HashMap<&'o str, &'o Pending>>,
     /// Rows that an opt-out list names.
     pub(super) withdrawn: Vec<&'o Dropped>,

@@ -1,4 +1,4 @@
-//! Why an item runs: one typed reason, with the chain back to its first cause.
+//! Reason for which an item runs, typed, with the chain back to its first cause.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -7,11 +7,11 @@ use std::fmt;
 /// A value that was something else.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Change {
-    /// Which.
+    /// Name of the setting, seed, salt or version that changed.
     pub name: String,
-    /// What it was.
+    /// Value in the last run.
     pub was: String,
-    /// What it is.
+    /// Value now.
     pub now: String,
 }
 
@@ -21,12 +21,12 @@ impl fmt::Display for Change {
     }
 }
 
-/// How rows differ from those of the last run.
+/// Numbers of rows that differ from those of the last run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Differences {
     /// Rows that were not there.
     pub added: u64,
-    /// Rows that were there and are others.
+    /// Rows that have another fingerprint.
     pub changed: u64,
     /// Rows that are not there any more.
     pub gone: u64,
@@ -52,12 +52,12 @@ pub enum Reason {
     },
     /// The last run had no such stage.
     NewStage {
-        /// The stage.
+        /// Name of the stage.
         stage: String,
     },
     /// The stage failed in the last run, or rests on one that did.
     Unfinished {
-        /// The stage.
+        /// Name of the stage.
         stage: String,
     },
     /// The sweep of the last run had no such point.
@@ -69,71 +69,71 @@ pub enum Reason {
     },
     /// The command line asks for it.
     Refreshed {
-        /// What it names.
+        /// The refreshed stage.
         stage: String,
     },
-    /// A source holds what it did not hold.
+    /// A source holds a new row.
     New {
-        /// What.
+        /// Id of the track or name of the file that is new.
         input: String,
     },
-    /// A source holds it no more.
+    /// A source no longer holds the row.
     Removed {
-        /// What.
+        /// Id of the track or name of the file that was removed.
         input: String,
     },
     /// An opt-out list names it.
     Withdrawn {
-        /// What.
+        /// Id of the track that was withdrawn.
         input: String,
     },
     /// A file has other bytes.
     Bytes {
-        /// Which.
+        /// Name of the file, or id of the track, whose bytes changed.
         input: String,
     },
-    /// Something else is said about it.
+    /// The labels of a track changed, not its bytes.
     Labels {
-        /// About what.
+        /// Id of the track whose labels changed.
         input: String,
-        /// What is said otherwise.
+        /// Names of the labels that changed.
         what: Vec<&'static str>,
     },
     /// Settings have other values.
     Settings {
-        /// Of which stage.
+        /// Name of the stage whose settings changed.
         stage: String,
-        /// Which.
+        /// Settings that changed, with both values.
         changes: Vec<Change>,
     },
     /// The verb does its work in another way.
     Revision {
-        /// The verb.
+        /// Name of the verb.
         verb: String,
-        /// Its revision in the last run.
+        /// Revision of the verb in the last run.
         was: u32,
-        /// Its revision now.
+        /// Revision of the verb now.
         now: u32,
     },
     /// The stage draws from another seed.
     Seed {
-        /// The stage.
+        /// Name of the stage.
         stage: String,
-        /// Which part of it.
+        /// Seed or salt that changed, with both values.
         change: Change,
     },
     /// The processor, or a library that decodes or resamples, gives other bits.
     Version {
-        /// Which.
+        /// Version that changed, with both values.
         change: Change,
     },
-    /// The stage reads what other stages give.
+    /// The stage is fed by other stages than in the last run.
     Wiring {
-        /// The stage.
+        /// Name of the stage.
         stage: String,
-        /// What fed it.
+        /// Stages that fed it in the last run.
         was: String,
-        /// What feeds it now.
+        /// Stages that feed it now.
         now: String,
     },
     /// The lock file names other weights.
@@ -141,38 +141,38 @@ pub enum Reason {
         /// The stage that they are of.
         stage: String,
     },
-    /// A stage gives other rows, and what is recorded does not tell why.
+    /// A stage gives other rows, and the record of the last run does not tell why.
     Other {
-        /// The stage.
+        /// Name of the stage.
         stage: String,
     },
-    /// Its source could not be read in the last run.
+    /// The source of the item could not be read in the last run.
     Failed,
-    /// It was remembered, and the store holds it no more.
+    /// The result was remembered, and the store no longer holds it.
     Lost,
-    /// Rows that it reads are others.
+    /// Rows that the item reads have changed.
     Rows {
         /// The stage that gives them.
         stage: String,
-        /// How many.
+        /// Numbers of rows that differ.
         differ: Differences,
-        /// Why, of the first.
+        /// Reason of the first of these rows.
         because: Box<Reason>,
     },
     /// A stage before it gives something else than in the last run.
     Upstream {
-        /// The stage.
+        /// Name of the stage.
         stage: String,
-        /// Why.
+        /// Reason for which that stage gives something else.
         because: Box<Reason>,
     },
     /// A stage before it has to run first, or may have to: what it gives is not known.
     Waits {
-        /// The stage.
+        /// Name of the stage.
         stage: String,
-        /// Whether it will run; otherwise it may.
+        /// Whether that stage will run; otherwise it may.
         certain: bool,
-        /// Why that runs.
+        /// Reason for which that stage runs.
         because: Box<Reason>,
     },
 }
@@ -215,7 +215,7 @@ impl Reason {
         }
     }
 
-    /// What this rests on, where that is not the first cause.
+    /// The reason behind this one. `None` if this is the first cause.
     pub fn because(&self) -> Option<&Reason> {
         match self {
             Reason::Rows { because, .. } | Reason::Upstream { because, .. } | Reason::Waits { because, .. } => {
@@ -290,14 +290,14 @@ impl Reason {
         }
     }
 
-    /// For programs: kind, sentence, and the chain as both.
+    /// The reason as JSON for programs: kind, sentence, and the chain with both for each link.
     pub fn json(&self) -> Value {
         let link = |reason: &Reason| json!({ "kind": reason.kind(), "text": reason.link() });
         json!({ "kind": self.kind(), "text": self.to_string(), "chain": self.chain().map(link).collect::<Vec<_>>() })
     }
 }
 
-/// One sentence: the reason, `because` what it rests on, `<-` what that rests on.
+/// Writes one sentence: the reason, `because` the one behind it, `<-` the one behind that, and so on.
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (place, reason) in self.chain().enumerate() {

@@ -33,13 +33,13 @@ pub struct Listed {
     pub bytes: u64,
     /// Bytes of those of its files that no other published run of the store has.
     pub own_bytes: u64,
-    /// What is new against the run before of the same name. `None` if there is none.
+    /// Differences from the previous run of the same name. `None` if there is none.
     pub since: Option<Since>,
-    /// Why its record cannot be read, as a sentence.
+    /// Sentence on why the run's record cannot be read. `None` if it can.
     pub note: Option<String>,
 }
 
-/// What a run has that the one before of the same name had not, and the other way round.
+/// Differences between a run and the previous one of the same name.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Since {
     /// The run before.
@@ -58,11 +58,11 @@ pub struct Since {
 pub struct ChangedScore {
     /// The stage that gave it.
     pub stage: String,
-    /// What was measured.
+    /// Name of the score.
     pub name: String,
-    /// In the run before.
+    /// Value in the previous run. `None` if that run does not have the score.
     pub before: Option<f64>,
-    /// In this one.
+    /// Value in this run. `None` if this run does not have the score.
     pub now: Option<f64>,
 }
 
@@ -158,7 +158,7 @@ fn since(before: Published<'_>, now: Published<'_>) -> Since {
     }
 }
 
-/// Rows of tracks that are new, and that are gone.
+/// Counts the rows of tracks that are new, and that are gone. `None` if one of the lists cannot be read.
 fn rows(before: Published<'_>, now: Published<'_>) -> Option<(u64, u64)> {
     const TRACKS: &str = "tracks.parquet";
     let digest = |run: Published<'_>| run.record.files.get(TRACKS).copied();
@@ -213,7 +213,7 @@ pub fn text(runs: &[Listed]) -> String {
     text
 }
 
-/// So many scores that differ are shown.
+/// Maximum number of changed scores that are shown.
 const SCORES: usize = 6;
 
 /// `12.3 MiB`

@@ -1,4 +1,4 @@
-//! Published runs: what there is, and which one is meant.
+//! Published runs of a store, and the choice of one by path, name, id or `latest`.
 
 use crate::{
     error::Error,
@@ -23,7 +23,8 @@ pub struct Tree {
 /// The record of a published run. `Err` with a sentence where another version of Refrain wrote it.
 pub(super) type Read = Result<Outline, String>;
 
-/// What `of` says of each published run of a store, by the run's name. Records are read one after the other.
+/// Calls `of` on each published run of a store and collects the results by the run's name, reading one record at a
+/// time.
 pub(super) fn each<T>(store: &Path, of: impl Fn(PathBuf, Read) -> T) -> Result<BTreeMap<String, T>, Error> {
     let folder = store.join("runs");
     let entries = match fs::read_dir(&folder) {

@@ -1,4 +1,4 @@
-//! Where the files of a run lie in its tree: `codes/`, `model/`, `audio/`; of a sweep, what differs between points below
+//! Paths of a run's files in its tree: `codes/`, `model/`, `audio/`; of a sweep, what differs between points lies below
 //! a folder for each point, such as `audio/top_p=0.9/`.
 
 use crate::{
@@ -33,7 +33,7 @@ impl Part<'_> {
         }
     }
 
-    /// What these stages made of the corpus.
+    /// Rows that the stages of this part made of the corpus.
     pub fn made(&self, outcome: &Outcome) -> Vec<AnyRow> {
         self.stages.iter().flat_map(|&stage| outcome.stages[stage].kept.made()).collect()
     }
@@ -85,7 +85,7 @@ pub fn files(
     Ok(files)
 }
 
-/// Each shard's view by its id; at a point of a sweep below the point's name.
+/// View of each shard by its id; at a point of a sweep by `folder/id`.
 pub fn views(plan: &Plan, outcome: &Outcome) -> BTreeMap<String, Digest> {
     let mut views = BTreeMap::new();
     for part in parts(plan) {

@@ -37,7 +37,7 @@ use std::{
     time::Instant,
 };
 
-/// The table of what was withdrawn.
+/// File name of the table of withdrawn tracks.
 const QUARANTINE: &str = "quarantine.tsv";
 
 /// Writes the tree of a run, or finds it there.

@@ -1,4 +1,4 @@
-//! Everything that publishing needs of a run.
+//! The parts of a run that publishing needs.
 
 use crate::{
     dataflow::outcome::Outcome,
@@ -10,27 +10,27 @@ use datasets::Digest;
 use stages::{flow::Env, rows::kept::Corpus};
 use std::time::Instant;
 
-/// Everything that publishing needs.
+/// A run that is to be published.
 pub struct Run<'a> {
-    /// The plan.
+    /// Plan of the run.
     pub plan: &'a Plan,
-    /// What became of it.
+    /// Outcome of the plan.
     pub outcome: &'a Outcome,
-    /// Its corpus, in the order of ids.
+    /// Corpus of the run, in the order of ids.
     pub corpus: &'a Corpus<'a>,
     /// Store and sources.
     pub env: &'a Env,
     /// The run's digest.
     pub id: Digest,
-    /// What it says of itself.
+    /// Summary of the run.
     pub summary: &'a Summary,
-    /// Stages that failed: where there are any, the run is partial.
+    /// Stages that failed; if there are any, the run is partial.
     pub failed: &'a [FailedStage],
-    /// What its opt-out lists withdraw.
+    /// Tracks that the opt-out lists of the run withdraw, and the models tainted by them.
     pub withdrawn: &'a Withdrawn,
-    /// Workers.
+    /// Number of workers.
     pub workers: usize,
-    /// Processes.
+    /// Number of processes.
     pub processes: usize,
     /// When the run started.
     pub started: Instant,

@@ -1,4 +1,4 @@
-//! What a published run keeps from being cleaned up: its root.
+//! The root of a published run, which keeps objects of the store from being removed by `gc`.
 
 use crate::{dataflow::outcome::Outcome, plan::Plan, publish::withdrawal::Withdrawn};
 use datasets::{
@@ -10,7 +10,7 @@ use datasets::{
 use rayon::prelude::*;
 use stages::{media::pcm, rows::kept::Corpus};
 
-/// The tracks and decoded samples that a run keeps: what its root holds beside keys.
+/// Collects the tracks and decoded samples that a run keeps: everything in its root but the keys.
 ///
 /// It is made beside the tree, as it takes as long for a large corpus.
 pub fn members(plan: &Plan, outcome: &Outcome, withdrawn: &Withdrawn) -> Root {

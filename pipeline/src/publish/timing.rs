@@ -39,7 +39,7 @@ pub(crate) fn timing(
     }
 }
 
-/// Not begun beside its place: a tree never holds what a killed process was writing.
+/// Writes `timing.json` through a temporary file beside `folder`: a tree never holds what a killed process was writing.
 pub(crate) fn write_timing(folder: &Path, timing: &Timing) -> Result<(), StoreError> {
     let target = folder.join(FILE);
     let mut temp = Temp::beside(folder)?;

@@ -115,9 +115,9 @@ impl List<'_, '_> {
     }
 }
 
-/// Where a part of a list comes from.
+/// Origin of one part of the list.
 enum PartOf<'e> {
-    /// From the last list, by its place there.
+    /// Copied from the last list, with the part's index there.
     Earlier(&'e Earlier, usize),
     /// Encoded from rows; `None` if there are none.
     New(Option<Group>),

@@ -25,24 +25,25 @@ use std::{
     sync::Arc,
 };
 
-/// What the opt-out lists of a run withdraw.
+/// Tracks that the opt-out lists of a run withdraw, and the models tainted by them.
 #[derive(Debug, Default)]
 pub struct Withdrawn {
-    /// One for each track that was dropped for it, by id.
+    /// Tombstones of the tracks that were dropped as withdrawn, by id.
     pub tombstones: BTreeSet<Tombstone>,
     /// Models of the run that were trained on one of them.
     pub tainted: Vec<Tainted>,
     /// Every track that they name, as far as the store knows them, sorted.
     pub members: Vec<Member>,
-    /// Digests of bytes and samples that nothing holds but what was withdrawn.
+    /// Digests of bytes and samples that only withdrawn tracks have.
     pub gone: BTreeSet<Digest>,
-    /// Of each list, by its stage: lines that name no track.
+    /// Numbers of the lines that name no track, by the stage whose list it is.
     pub idle: BTreeMap<String, Vec<u64>>,
 }
 
 impl Withdrawn {
-    /// Which sentence of a dropped row a published tree may hold. Withdrawn tracks are named in the quarantine table alone,
-    /// and where files lie is in nothing that is published.
+    /// Returns a function that gives the sentence of a dropped row, or `None` if a published tree must not hold it
+    /// because it names a withdrawn track or a path: withdrawn tracks are named in the quarantine table alone, and
+    /// paths of sources in nothing that is published.
     pub(crate) fn redact(&self) -> impl Fn(&Dropped) -> Option<&str> {
         let withdrawn: HashSet<&str> = self.tombstones.iter().map(|track| track.id.as_str()).collect();
         move |row| {
@@ -138,7 +139,7 @@ fn alive(plan: &Plan, outcome: &Outcome, env: &Env) -> BTreeSet<Digest> {
     left.flat_map(|(_, stage)| stage.kept.tracks().flat_map_iter(digests).collect::<Vec<_>>()).collect()
 }
 
-/// What is withdrawn, by the name of its samples: they are known from runs that held the same bytes.
+/// Withdrawn tracks by the name of their samples, which are known from runs that held the same bytes.
 fn samples(
     members: &BTreeMap<Member, Tombstone>,
     roots: &[Recorded],
@@ -161,10 +162,10 @@ fn samples(
     samples
 }
 
-/// What a store remembers of a tainted model.
+/// Withdrawn tracks that a tainted model was trained on, as the store remembers them.
 type Taints = BTreeMap<Member, Tombstone>;
 
-/// Under this key lies which withdrawn tracks a model was trained on.
+/// Memo of the withdrawn tracks that a model was trained on.
 fn taint(model: &Digest) -> Memo<Taints> {
     Memo::at(Key::new("withdrawn from under").digest(model).finish())
 }

@@ -1,5 +1,5 @@
-//! What each kind of row publishes: files, models and songs, scores, pins. One impl for each kind, and no other place of
-//! `pipeline` asks of what kind a row is to know it.
+//! Publications of each kind of row: files, models and songs, scores, pins. One impl for each kind, and no other place
+//! of `pipeline` asks of what kind a row is to know it.
 
 use crate::{
     dataflow::outcome::Outcome,
@@ -27,9 +27,9 @@ pub type Files = BTreeMap<PathBuf, Digest>;
 pub struct Product {
     /// Whether it is a model.
     pub model: bool,
-    /// What the record calls it: `codec`, `prior` or `song`.
+    /// Name in the record: `codec`, `prior` or `song`.
     pub kind: &'static str,
-    /// What a person calls it.
+    /// Title for people.
     pub title: String,
     /// The digest of its file.
     pub digest: Digest,
@@ -39,7 +39,7 @@ pub struct Product {
     pub lineage: Vec<Digest>,
 }
 
-/// What a row of one kind publishes. Whatever a kind does not say, it has none of.
+/// The things that a row of one kind publishes. By default a kind publishes none of them.
 pub trait Publish {
     /// Whether rows of this kind are models, which are of use together only.
     fn is_model() -> bool
@@ -57,7 +57,7 @@ pub trait Publish {
         None
     }
 
-    /// Its figures as scores of a stage.
+    /// Figures of the row as scores of a stage.
     fn scores(&self, _: &PlannedStage) -> Vec<Score> {
         Vec::new()
     }
@@ -67,7 +67,7 @@ pub trait Publish {
         None
     }
 
-    /// Its id and the digest of its rows, by which the record tells what of it is another.
+    /// Id of the row and the digest of its rows, by which the record tells what of it changed.
     fn view(&self) -> Option<(String, Digest)> {
         None
     }
@@ -78,9 +78,9 @@ pub trait Publish {
     }
 }
 
-/// Kinds of rows, each once: the compiler names what is missing here.
+/// Lists the kinds of rows, each once: a missing one does not compile.
 macro_rules! kinds { ($($Row:ident),*) => {
-    /// What a row publishes.
+    /// The `Publish` implementation of a row's kind.
     pub fn of(row: &AnyRow) -> &dyn Publish {
         match row { $(AnyRow::$Row(row) => row),* }
     }
@@ -220,7 +220,7 @@ pub fn files(rows: &[AnyRow]) -> Files {
     })
 }
 
-/// What a run made of its corpus, with the stage of each row, in the order of the plan's stages.
+/// Rows that a run made of its corpus, each with its stage, in the order of the plan's stages.
 fn rows<'a>(plan: &'a Plan, outcome: &'a Outcome) -> impl Iterator<Item = (&'a PlannedStage, AnyRow)> {
     let stages = plan.stages.iter().zip(&outcome.stages);
     stages.flat_map(|(stage, own)| own.kept.made().into_iter().map(move |row| (stage, row)))

@@ -1,4 +1,4 @@
-//! What models were trained on: the tracks of a run whose samples stand in the lineage of a model.
+//! Training data of models: the tracks of a run whose samples stand in the lineage of a model.
 
 use datasets::{
     Digest,
@@ -17,11 +17,11 @@ pub struct Lineage(BTreeSet<Digest>);
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RestsOn {
-    /// How many.
+    /// Number of tracks.
     pub tracks: u64,
-    /// How many under each license, as an SPDX expression; `NOASSERTION` where none is stated.
+    /// Number of tracks under each license, as an SPDX expression; `NOASSERTION` if none is stated.
     pub licenses: BTreeMap<String, u64>,
-    /// How many of each genre, as far as one is stated.
+    /// Number of tracks of each genre, as far as one is stated.
     pub genres: BTreeMap<String, u64>,
     /// Recordings that are no longer in the corpus, so that nothing else is known of them.
     pub gone: u64,

@@ -1,4 +1,4 @@
-//! The lock file beside a manifest: which weights each pinned stage uses.
+//! The lock file beside a manifest: names the weights that each pinned stage uses.
 //!
 //! `<manifest file stem>.lock`, a line per stage and settings: stage, digest of the settings, digest of
 //! the weights. Written when a run publishes.
@@ -18,7 +18,8 @@ use std::{
 pub struct Lock {
     path: PathBuf,
     lines: BTreeMap<(String, Digest), Digest>,
-    /// The locks of what the manifest extends, the nearest first: what they pin holds until this one says otherwise.
+    /// Locks of the manifests that this one extends, the nearest first: their pins hold unless this lock says
+    /// otherwise.
     bases: Vec<Lock>,
 }
 
@@ -69,7 +70,7 @@ impl Lock {
         Ok(Lock { bases, ..Lock::read(manifest)? })
     }
 
-    /// Where it lies.
+    /// Path of the lock file.
     pub fn path(&self) -> &Path {
         &self.path
     }

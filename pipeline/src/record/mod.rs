@@ -52,7 +52,7 @@ pub const FORMAT: u32 = 2;
 pub struct Record<Rows = Vec<DroppedLine<'static>>> {
     /// Dropped rows but withdrawn ones, in the order of the plan's stages.
     pub dropped: Rows,
-    /// Stages over the whole corpus that failed: the run is partial. Not written where there is none.
+    /// Stages over the whole corpus that failed: the run is partial. Not written if empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failed: Vec<FailedStage>,
     /// Published files that are objects of the store: path in the tree, digest.
@@ -88,13 +88,13 @@ pub struct Record<Rows = Vec<DroppedLine<'static>>> {
 /// A record without its dropped rows, which are skipped when it is read.
 pub type Outline = Record<IgnoredAny>;
 
-/// Why the record of a run cannot be read.
+/// Error of reading the record of a run.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
     /// The file cannot be read.
     #[error("cannot read {}: {error}", path.display())]
     Unreadable {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// The disk's answer.
         error: std::io::Error,
@@ -102,12 +102,12 @@ pub enum RecordError {
     /// The file is no record.
     #[error("{} is damaged: {error}; publish the run again", path.display())]
     Damaged {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// The parser's answer.
         error: serde_json::Error,
     },
-    /// Another version of Refrain wrote it.
+    /// Another version of Refrain wrote the record.
     #[error("the run {} has format {found}, and this version of refrain reads {FORMAT}: {}", folder.display(), advice(*found))]
     Format {
         /// The run's folder.

@@ -1,4 +1,4 @@
-//! Fields in the order of their names, as JSON of this program has them.
+//! Serialization of fields in the order of their names, as JSON of this program has them.
 
 use serde::{Serialize, Serializer, ser};
 

@@ -7,18 +7,18 @@ use datasets::row::{Measured, Metric, Prior};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 
-/// What a score was measured on and with: two scores compare where these are equal.
+/// Basis of a score, by name: the data and the settings that it was measured with. Scores of equal bases compare.
 pub type Basis = BTreeMap<String, String>;
 
 /// One figure that a stage gave.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Score {
-    /// What it was measured on and with.
+    /// Basis of the score: the data and the settings that it was measured with.
     pub basis: Basis,
-    /// Of an evaluation, the same in full.
+    /// The full metric. `None` if the stage is no evaluation.
     #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "by_name")]
     pub metric: Option<Metric>,
-    /// What was measured: `held_out_bits`.
+    /// Name of the score, such as `held_out_bits`.
     pub name: String,
     /// The stage's name in the plan.
     pub stage: String,

@@ -11,21 +11,21 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What the last published run leaves for one that changes nothing.
+/// The shortcut for a run that changes nothing, left by the last published run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settled {
-    /// Everything that the run rests on.
+    /// Digest of everything that the run rests on.
     pub(crate) key: Digest,
-    /// Digest of its record.
+    /// Digest of the run's record.
     pub(crate) record: Digest,
-    /// The files of its tree.
+    /// Files of the run's tree.
     pub(crate) files: Vec<PathBuf>,
-    /// What it says.
+    /// Summary of the next run, if nothing has changed by then.
     pub(crate) summary: Summary,
 }
 
 impl Settled {
-    /// Of a run that was published; none where the next one may have more to do.
+    /// The shortcut for the next run of this name. `None` if that run may have work to do.
     pub fn of(key: Option<Digest>, outcome: &Outcome, published: &Published, summary: &Summary) -> Option<Settled> {
         let failed = outcome.stages.iter().flat_map(|stage| stage.dropped.iter()).any(|row| row.failed);
         let record = fs::read(published.folder.join(crate::record::FILE)).ok()?;

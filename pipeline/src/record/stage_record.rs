@@ -1,4 +1,4 @@
-//! Stages, dropped rows and points of a sweep as the record tells of them; fields in the order of their names.
+//! Stages, dropped rows and points of a sweep in the record; fields in the order of their names.
 
 use serde::{Deserialize, Serialize};
 use std::{
@@ -16,7 +16,7 @@ pub struct StageRecord {
     pub from: Vec<String>,
     /// Number of rows kept.
     pub kept: u64,
-    /// Its name.
+    /// Name of the stage.
     pub name: String,
     /// Sentences, such as "codec pinned, 12 tracks newer than it".
     pub notes: BTreeSet<String>,
@@ -24,18 +24,18 @@ pub struct StageRecord {
     pub reasons: BTreeMap<String, u64>,
     /// The verb's revision.
     pub revision: u32,
-    /// What the manifest adds to the seed of this stage; empty where it adds nothing.
+    /// Text that the manifest adds to the seed of this stage; empty if it adds nothing.
     pub salt: String,
     /// Settings as TOML; a setting without a value is empty.
     pub settings: BTreeMap<String, String>,
-    /// Its verb.
+    /// Verb of the stage.
     pub verb: String,
 }
 
 /// A stage over the whole corpus that failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailedStage {
-    /// Its name.
+    /// Name of the stage.
     pub stage: String,
     /// The reason as a sentence.
     pub why: String,
@@ -68,10 +68,10 @@ pub struct DroppedLine<'r> {
 pub struct PointRecord {
     /// The folder below `codes`, `model` and `audio` that holds what other points do not share.
     pub folder: String,
-    /// Its name.
+    /// Name of the point.
     pub name: String,
     /// Names of its stages that other points do not share.
     pub stages: Vec<String>,
-    /// Its values as TOML, by setting.
+    /// Values of the point as TOML, by setting.
     pub values: BTreeMap<String, String>,
 }

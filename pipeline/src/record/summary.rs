@@ -1,4 +1,4 @@
-//! What a run says of itself when it is done: the same on screen, as an event, and in `timing.json`.
+//! The summary of a finished run: the same on screen, as an event, and in `timing.json`.
 
 use crate::{
     dataflow::outcome::Outcome,
@@ -10,16 +10,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fmt::Write as _};
 
-/// What became of a plan, in numbers and sentences.
+/// Summary of a run in numbers and sentences.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
-    /// In the order of the plan.
+    /// Summary of each stage, in the order of the plan.
     pub stages: Vec<Line>,
-    /// The table of a sweep; empty where there is none.
+    /// The table of a sweep; empty if there is no sweep.
     pub results: String,
 }
 
-/// What became of one stage's rows.
+/// Summary of one stage: effects, rows, costs and notes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Line {
     /// The stage's name.
@@ -40,14 +40,14 @@ pub struct Line {
     pub added: u64,
     /// Rows that this run no longer has.
     pub retracted: u64,
-    /// Why rows were dropped: a code, how often, and an example.
+    /// Reasons of dropped rows: code, number of rows, and an example.
     pub reasons: Vec<(String, u64, String)>,
     /// Sentences, such as "codec pinned, 12 tracks newer than it".
     pub notes: Vec<String>,
 }
 
 impl Summary {
-    /// Of an outcome, with the rows added and retracted at each stage.
+    /// Computes the summary of an outcome; `changes` holds the rows added and retracted at each stage.
     pub fn of(plan: &Plan, outcome: &Outcome, changes: &[(u64, u64)]) -> Summary {
         let rows = plan.stages.iter().zip(&outcome.stages).zip(changes);
         let stages = rows.map(|((stage, own), (added, retracted))| {
@@ -76,7 +76,7 @@ impl Summary {
         Summary { stages, results: results.map_or_else(String::new, |results| sweep::text(&results.view())) }
     }
 
-    /// What the next run says, if nothing has changed by then.
+    /// Summary of the next run, if nothing has changed by then.
     #[must_use]
     pub fn again(&self) -> Summary {
         let stages = self.stages.iter().map(|line| Line {

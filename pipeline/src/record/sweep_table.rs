@@ -25,7 +25,7 @@ pub struct Results {
 }
 
 impl Results {
-    /// For each score whose figures were not all measured on the same thing: what each row's was, in words.
+    /// Basis of each row's figure in a column, in words. `None` if all figures of the column have the same basis.
     pub(crate) fn measured(&self, column: usize) -> Option<Vec<String>> {
         let cells = || self.rows.iter().map(|row| row.cells[column].as_ref());
         let different: BTreeSet<&BTreeSet<Basis>> = cells().flatten().map(|cell| &cell.bases).collect();
@@ -105,7 +105,7 @@ impl Results {
         Ok(bytes)
     }
 
-    /// As the report shows it.
+    /// The table as the report shows it.
     pub fn view(&self) -> SweepView {
         let measured: Vec<Option<Vec<String>>> = (0..self.scores.len()).map(|column| self.measured(column)).collect();
         let mut notes = Vec::new();
@@ -153,11 +153,11 @@ impl Results {
 pub struct Row {
     /// The point's name.
     pub point: String,
-    /// Its values as TOML, one for each of the settings; none where it leaves one as it is.
+    /// Values of the point as TOML, one for each of the settings; `None` if the point leaves a setting as it is.
     pub values: Vec<Option<String>>,
-    /// Its seeds.
+    /// Seeds of the point.
     pub seeds: Vec<String>,
-    /// Its figures, one for each of the scores.
+    /// Figures of the point, one for each of the scores; `None` if it does not have the score.
     pub cells: Vec<Option<Cell>>,
 }
 
@@ -166,9 +166,9 @@ pub struct Row {
 pub struct Cell {
     /// The mean over the seeds.
     pub mean: f64,
-    /// The deviation of a sample over the seeds; none of fewer than two.
+    /// Standard deviation of the sample over the seeds. `None` for fewer than two seeds.
     pub deviation: Option<f64>,
-    /// What it was measured on, one for each seed that differs in it.
+    /// Bases of the figure, one for each seed whose basis differs.
     pub bases: BTreeSet<Basis>,
 }
 
@@ -183,7 +183,7 @@ impl Cell {
     }
 }
 
-/// The results of a sweep; none of a run without one. Scores of stages that are the same at all points are left out.
+/// The results of a sweep. `None` for a run without one. Scores of stages that are the same at all points are left out.
 pub fn results(plan: &Plan, scores: &[Score]) -> Option<Results> {
     let sweep = plan.sweep.as_ref()?;
     let of = |score: &Score| plan.stage(&score.stage).map_or("", |stage| stage.of.as_str());

@@ -1,16 +1,16 @@
-//! What stays of withdrawn tracks, and the models that were trained on them, as the record tells of both.
+//! Tombstones of withdrawn tracks, and the models that were trained on them, in the record.
 
 use datasets::{Digest, corpus::Withdrawal};
 use serde::{Deserialize, Serialize};
 
-/// What stays of a track.
+/// Tombstone of a withdrawn track: all that is kept of it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Tombstone {
-    /// Its id; empty where its file is gone and the list names it otherwise.
+    /// Id of the track; empty if its file is gone and the list names it otherwise.
     pub id: String,
     /// The day on which it was withdrawn.
     pub date: String,
-    /// What shows it.
+    /// Evidence of the withdrawal, as the opt-out list states it.
     pub evidence: String,
 }
 
@@ -22,14 +22,14 @@ impl Tombstone {
     }
 }
 
-/// A model that was trained on what is withdrawn now.
+/// A model that was trained on tracks that are withdrawn now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tainted {
     /// The stage that gives it.
     pub stage: String,
-    /// Its digest.
+    /// Digest of the model.
     pub model: Digest,
-    /// The tracks.
+    /// Tombstones of the withdrawn tracks that it was trained on.
     pub withdrawn: Vec<Tombstone>,
     /// Songs of this run that were made from it: `stage/name`.
     pub songs: Vec<String>,

@@ -43,7 +43,7 @@ pub struct StageTiming {
 }
 
 impl Timing {
-    /// Reads the file of a published tree. `None` where there is none, or it is damaged: it is of use to people alone.
+    /// Reads the file of a published tree. `None` if there is none, or it is damaged: it is of use to people alone.
     pub fn read(folder: &Path) -> Option<Timing> {
         serde_json::from_slice(&fs::read(folder.join(FILE)).ok()?).ok()
     }

@@ -1,4 +1,4 @@
-//! To whom the corpus is owed: the page's section and `ATTRIBUTION.md`, from one grouping.
+//! Attribution of the corpus: the page's section and `ATTRIBUTION.md`, from one grouping.
 
 use rayon::{iter::Either, prelude::*};
 use stages::STAGES;
@@ -22,7 +22,7 @@ fn folded(text: &str) -> impl Iterator<Item = char> {
     })
 }
 
-/// How a text in lower case begins, as a number that sorts as the text does.
+/// First 16 bytes of a text in lower case, as a number that sorts as the text does.
 fn start(text: &str) -> u128 {
     let mut start = [0; 16];
     let mut rest = start.as_mut_slice();
@@ -133,7 +133,7 @@ fn tracks(works: &[Attribution]) -> u64 {
     works.iter().fold(0, |sum, work| sum.saturating_add(work.tracks))
 }
 
-/// What was done to the recordings, which licenses such as CC-BY ask to be said.
+/// Sentence on the changes made to the recordings, which licenses such as CC-BY ask for.
 fn changes(report: &Report) -> String {
     let done: Vec<&str> = STAGES
         .iter()

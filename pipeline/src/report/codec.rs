@@ -1,4 +1,4 @@
-//! The sections on the codec: how training went, how the codebooks are used, and tables of figures.
+//! The sections on the codec: training curves, use of the codebooks, and tables of figures.
 
 use super::charts::{Axes, Series, legend, lines};
 use super::data::{Codebook, CurvePoint, CurveSet, Report};
@@ -6,7 +6,7 @@ use super::markup::{Text, count, figure, percent, put};
 
 type Field = fn(&CurvePoint) -> f64;
 
-/// How training went, one chart per loss with a line per level; `None` without curves.
+/// Section on the codec's training: one chart per loss with a line per level. `None` without curves.
 pub(super) fn training(report: &Report) -> Option<String> {
     let sets: Vec<&CurveSet> = report.curves.iter().filter(|set| !set.points.is_empty()).collect();
     if sets.is_empty() {
@@ -68,7 +68,7 @@ fn curve(report: &Report, title: &str, note: &str, y_log: bool, field: Field) ->
     }
 }
 
-/// How the codebooks are used over the train split; `None` without any.
+/// Section on the use of the codebooks over the train split. `None` without any.
 pub(super) fn codebooks(report: &Report) -> Option<String> {
     if report.codebooks.is_empty() {
         return None;

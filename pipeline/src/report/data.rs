@@ -1,9 +1,9 @@
-//! What a report says, as plain data: no dataflow, no store, no clock.
+//! The content of a report as plain data: no dataflow, no store, no clock.
 
 use serde::{Deserialize, Serialize};
 use std::{borrow::Cow, collections::BTreeMap};
 
-/// Everything the page and `ATTRIBUTION.md` are made from. An empty list leaves its section out.
+/// The data of the page and of `ATTRIBUTION.md`. An empty list leaves its section out.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report<'w> {
     /// The manifest's name.
@@ -22,11 +22,11 @@ pub struct Report<'w> {
     pub stages: Vec<StageView>,
     /// The tracks that were kept to the end.
     pub corpus: CorpusView,
-    /// How training went, one entry per level.
+    /// Training curves of the codec, one entry per level.
     pub curves: Vec<CurveSet>,
-    /// How the training of each prior went.
+    /// Training curves of the priors.
     pub priors: Vec<PriorCurve>,
-    /// How often each codeword was used over the train split, one entry per level.
+    /// Use of the codebooks over the train split, one entry per level.
     pub codebooks: Vec<Codebook>,
     /// Originals and their reconstructions.
     pub players: Vec<Sample>,
@@ -38,7 +38,7 @@ pub struct Report<'w> {
     pub sweep: Option<super::data::SweepView>,
     /// Figures in tables of any shape.
     pub scores: Vec<ScoreTable>,
-    /// To whom the corpus is owed.
+    /// Works of the corpus with their authors and licenses.
     pub attribution: Vec<Attribution<'w>>,
     /// Sentences the reader must see first, such as "codec pinned, 12 tracks newer than it".
     pub notes: Vec<String>,
@@ -49,7 +49,7 @@ pub struct Report<'w> {
 pub struct StageView {
     /// The stage's name in the manifest.
     pub name: String,
-    /// What it does: `ingest`, `license`, ...
+    /// Verb of the stage: `ingest`, `license`, ...
     pub verb: String,
     /// The names of the stages it reads.
     pub from: Vec<String>,
@@ -57,9 +57,9 @@ pub struct StageView {
     pub kept: u64,
     /// Rows it dropped.
     pub dropped: u64,
-    /// What its kept rows are: `tracks`, `clips`, `shards`, ...
+    /// Unit of its kept rows: `tracks`, `clips`, `shards`, ...
     pub unit: String,
-    /// Why rows were dropped; the counts add up to `dropped`.
+    /// Reasons of the dropped rows; the counts add up to `dropped`.
     pub reasons: Vec<DropReason>,
 }
 
@@ -68,13 +68,13 @@ pub struct StageView {
 pub struct DropReason {
     /// The reason's code, such as `license-denied`.
     pub code: String,
-    /// How many rows it dropped.
+    /// Number of rows dropped for this reason.
     pub count: u64,
     /// One of those rows, as a sentence.
     pub example: String,
 }
 
-/// The corpus in numbers: tracks by what is said about them, the empty text where nothing is.
+/// The corpus in numbers: tracks by each label; the empty text counts those without.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CorpusView {
     /// Tracks.
@@ -116,7 +116,7 @@ pub struct CurveSet {
     pub points: Vec<CurvePoint>,
 }
 
-/// What was recorded at one training step. A figure that is not finite is left out of its chart.
+/// Figures of one training step. A figure that is not finite is left out of its chart.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CurvePoint {
     /// Optimiser step.
@@ -144,13 +144,13 @@ pub struct PriorCurve {
     pub level: u32,
     /// Samples per code.
     pub hop: u32,
-    /// Steps, and what the batch of each needed.
+    /// Bits per code of each step's batch: step, bits.
     pub points: Vec<(u64, f64)>,
-    /// What held-out codes need in the end.
+    /// Bits per held-out code at the end of training. `None` if it was not measured.
     pub held_out: Option<f64>,
-    /// What a unigram needs for them.
+    /// Bits per held-out code of a unigram. `None` if it was not measured.
     pub unigram: Option<f64>,
-    /// What a bigram needs for them.
+    /// Bits per held-out code of a bigram. `None` if it was not measured.
     pub bigram: Option<f64>,
 }
 
@@ -161,7 +161,7 @@ pub struct Codebook {
     pub level: u32,
     /// Samples per code.
     pub hop: u32,
-    /// How often each codeword occurs, `[codewords]`.
+    /// Number of uses of each codeword, `[codewords]`.
     pub counts: Vec<u64>,
 }
 
@@ -229,7 +229,7 @@ impl Audio {
 /// One original with its reconstructions.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
-    /// What it is called: a title, or the track's id.
+    /// Title of the track, or its id.
     pub track: String,
     /// Genre, where stated.
     pub genre: Option<String>,
@@ -239,22 +239,22 @@ pub struct Sample {
     pub note: String,
     /// The original.
     pub original: Audio,
-    /// What each level makes of it.
+    /// Reconstruction of the original by each level.
     pub reconstructions: Vec<Reconstruction>,
 }
 
 /// One song that was sampled, and what it rests on.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SongView {
-    /// Its name within its stage.
+    /// Name of the song within its stage.
     pub name: String,
     /// The stage that sampled it.
     pub stage: String,
-    /// Its file, seen from the page.
+    /// Path of the song's file, relative to the page.
     pub file: String,
     /// The genre that was asked for.
     pub genre: Option<String>,
-    /// Its seed in hexadecimal.
+    /// Seed of the song in hexadecimal.
     pub seed: String,
     /// The digest of its codec.
     pub codec: String,
@@ -264,7 +264,7 @@ pub struct SongView {
     pub licenses: Vec<(String, u64)>,
     /// Recordings that its models were trained on and that are no longer in the corpus.
     pub gone: u64,
-    /// How it sounds.
+    /// Sound of the song: samples and sample rate.
     pub audio: Audio,
 }
 
@@ -273,7 +273,7 @@ pub struct SongView {
 pub struct ModelView {
     /// The stage that made it.
     pub stage: String,
-    /// What it is: `codec`, `prior of level 2`.
+    /// Description of the model: `codec`, `prior of level 2`.
     pub what: String,
     /// The digest of its file.
     pub digest: String,
@@ -281,11 +281,11 @@ pub struct ModelView {
     pub licenses: Vec<(String, u64)>,
     /// Recordings that it was trained on and that are no longer in the corpus.
     pub gone: u64,
-    /// Whether it is recorded what it was trained on.
+    /// Whether the training data of the model is recorded.
     pub recorded: bool,
 }
 
-/// What one level of a codec makes of an original.
+/// Reconstruction of an original by one level of a codec, with its figures.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Reconstruction {
     /// Level; 0 is the bottom.
@@ -305,7 +305,7 @@ pub struct Reconstruction {
 pub struct ScoreTable {
     /// Heading.
     pub title: String,
-    /// A sentence on how to read it; empty for none.
+    /// Sentence on how to read the table; empty for none.
     pub note: String,
     /// Heading of the first column, which holds the rows' labels.
     pub rows_are: String,
@@ -327,9 +327,9 @@ pub struct ScoreColumn {
 /// A row of a table of figures.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ScoreRow {
-    /// What the row is about.
+    /// Label of the row.
     pub label: String,
-    /// One figure per column; `None` where there is none.
+    /// Figures of the row, one per column; `None` if it does not have one.
     pub values: Vec<Option<f64>>,
 }
 
@@ -338,17 +338,17 @@ pub struct ScoreRow {
 pub struct Attribution<'w> {
     /// The work's title.
     pub title: Cow<'w, str>,
-    /// Who made it; empty where nobody is named.
+    /// Name of the author; empty if nobody is named.
     pub artist: Cow<'w, str>,
-    /// Its license as an SPDX expression; empty where none is stated.
+    /// License of the work as an SPDX expression; empty if none is stated.
     pub license: Cow<'w, str>,
     /// The license's text or deed, where the source names one.
     pub license_url: Option<Cow<'w, str>>,
-    /// Where it came from: an address or a sentence; empty where not stated.
+    /// Origin of the work: an address or a sentence; empty if none is stated.
     pub source: Cow<'w, str>,
-    /// How many tracks of the corpus this line covers.
+    /// Number of tracks of the corpus that this line covers.
     pub tracks: u64,
-    /// How many of them a model of the run was trained on.
+    /// Number of these tracks that a model of the run was trained on.
     pub trained_on: u64,
 }
 
@@ -357,13 +357,13 @@ pub struct Attribution<'w> {
 pub struct SweepView {
     /// The settings that points differ in, but the seed.
     pub settings: Vec<String>,
-    /// What was measured.
+    /// Names of the scores.
     pub scores: Vec<String>,
     /// Whether figures are means over seeds.
     pub seeds: bool,
     /// The points.
     pub rows: Vec<SweepRow>,
-    /// What a reader must know before comparing.
+    /// Notes that a reader must know before comparing.
     pub notes: Vec<String>,
 }
 
@@ -381,13 +381,13 @@ impl SweepView {
 /// One point of a sweep.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SweepRow {
-    /// Its name.
+    /// Name of the point.
     pub point: String,
-    /// Its values, one for each of the settings; empty where it leaves one as it is.
+    /// Values of the point, one for each of the settings; empty if the point leaves a setting as it is.
     pub values: Vec<String>,
-    /// Its seeds.
+    /// Seeds of the point.
     pub seeds: Vec<String>,
-    /// Its figures, one for each of the scores.
+    /// Figures of the point, one for each of the scores; `None` if it does not have the score.
     pub cells: Vec<Option<SweepCell>>,
 }
 

@@ -41,7 +41,7 @@ pub(super) fn section(report: &Report) -> Option<String> {
     Some(out)
 }
 
-/// How long every excerpt may be, in steps of half a second (of a tenth below one).
+/// Maximum length of an excerpt in seconds, in steps of half a second (of a tenth below one).
 fn seconds_each(samples: &[Sample]) -> f64 {
     let sounds =
         samples.iter().flat_map(|s| std::iter::once(&s.original).chain(s.reconstructions.iter().map(|r| &r.audio)));
@@ -203,7 +203,7 @@ fn spectrogram_svg(track: &str, what: &str, seconds: f64, picture: &LogMel, brig
     out
 }
 
-/// What the colors of the pictures mean.
+/// Legend of the pictures' colors.
 fn color_scale() -> String {
     let mut out = String::from(
         "<svg class=\"chart colors\" viewBox=\"0 0 300 34\" role=\"img\" aria-label=\"Color scale, from black at 80 dB \

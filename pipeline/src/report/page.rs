@@ -61,13 +61,13 @@ pub fn html(report: &Report) -> String {
     out
 }
 
-/// How the training of codec and priors went; `None` where nothing was trained.
+/// Section on the training of codec and priors. `None` if nothing was trained.
 fn training(report: &Report) -> Option<String> {
     let parts: Vec<String> = [codec::training(report), priors::training(report)].into_iter().flatten().collect();
     (!parts.is_empty()).then(|| parts.concat())
 }
 
-/// What came of the run, in one sentence.
+/// Summary of the run in one sentence.
 fn summary(report: &Report) -> String {
     let tracks = report.corpus.tracks;
     let seconds: f64 = report.corpus.seconds.iter().filter(|s| s.is_finite()).sum();

@@ -1,4 +1,4 @@
-//! How the training of the priors went: bits per code by step, beside what held-out codes need in the end.
+//! The section on the priors' training: bits per code by step, beside those of held-out codes in the end.
 
 use super::charts::{Axes, Series, legend, lines};
 use super::data::{PriorCurve, Report};

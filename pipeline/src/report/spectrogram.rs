@@ -10,7 +10,7 @@ use realfft::RealFftPlanner;
 pub const WIDTH: usize = 600;
 /// Rows of a picture, one mel band each.
 pub const HEIGHT: usize = 160;
-/// What a picture shows, down from its brightest level, in dB.
+/// Range of levels that a picture shows, from its brightest level down, in dB.
 pub const RANGE_DB: f32 = 80.0;
 /// Highest frequency shown, in Hz, where the rate allows it.
 const TOP_HZ: f64 = 20_000.0;
@@ -79,7 +79,7 @@ impl LogMel {
         self.values.iter().copied().fold(f32::NEG_INFINITY, f32::max)
     }
 
-    /// Where a frequency lies in the picture: 0 at its foot, 1 at its top; `None` outside.
+    /// Height of a frequency in the picture: 0 at its foot, 1 at its top. `None` outside.
     #[must_use]
     pub fn position(&self, hz: f64) -> Option<f64> {
         let at = (mel(hz) - self.lowest_mel) / (self.top_mel - self.lowest_mel);

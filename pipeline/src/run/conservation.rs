@@ -1,4 +1,4 @@
-//! Refused rows are rows: checks that every row that went in came out, kept or dropped.
+//! Conservation of rows: checks that every row that went in came out, kept or dropped.
 
 use crate::{dataflow::outcome::Outcome, plan::Plan, record::kinds};
 use stages::{rows::kept::Kept, settings::Role, stage::Cardinality};

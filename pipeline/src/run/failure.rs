@@ -3,7 +3,7 @@
 use crate::error::Error;
 use stages::flow::{Env, Failure};
 
-/// Why a run of several processes ended early. What was finished is kept.
+/// Turns the early end of a run of several processes into its error. What was finished is kept.
 pub(crate) fn early(env: &Env, error: Error) -> Error {
     let flushed = env.store.flush();
     match error {
@@ -13,7 +13,7 @@ pub(crate) fn early(env: &Env, error: Error) -> Error {
     }
 }
 
-/// A failure as other processes are told of it: exit code and sentence.
+/// The exit code and sentence of a failure, for the other processes.
 pub(crate) fn told(failure: Failure) -> (u8, String) {
     self::failure(vec![failure]).map_or_else(|| (1, String::new()), |error| (error.code(), error.to_string()))
 }

@@ -1,4 +1,4 @@
-//! A finished run, and what a person reads of it.
+//! A finished run, and its text for people.
 
 use crate::{
     error::Error,
@@ -10,15 +10,15 @@ use std::{fmt::Write as _, path::PathBuf, time::Duration};
 /// A finished run.
 #[derive(Debug)]
 pub struct Finished {
-    /// What it says of itself.
+    /// Summary of the run.
     pub summary: Summary,
-    /// Where it was published.
+    /// Name and folder under which the run was published.
     pub published: Published,
-    /// How long it took.
+    /// Duration of the run.
     pub wall: Duration,
     /// The lock file, where this run wrote it.
     pub locked: Option<PathBuf>,
-    /// Stages that failed: where there are any, what was published is a part of the run.
+    /// Stages that failed; if there are any, only a part of the run was published.
     pub failed: Vec<FailedStage>,
 }
 

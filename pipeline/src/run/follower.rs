@@ -1,4 +1,4 @@
-//! A run of several processes: what all must agree on, and what those do that do not lead.
+//! Runs of several processes: what all must agree on, and the work of processes other than process 0.
 
 use crate::{
     dataflow::{

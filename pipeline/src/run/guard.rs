@@ -7,7 +7,7 @@ use crate::{
 };
 use datasets::row::Dropped;
 
-/// A source may lose this share of its tracks before somebody is asked.
+/// Largest share of its tracks that a source may lose before a run stops.
 const SHRINK: f64 = 0.2;
 
 /// Compares what the sources hold with the last published run. Runs before any work starts.

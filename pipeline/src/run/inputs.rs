@@ -1,4 +1,4 @@
-//! What a run depends on outside its manifest.
+//! The inputs of a run outside its manifest.
 
 use crate::plan::Plan;
 use datasets::{Digest, Key};
@@ -6,15 +6,15 @@ use rayon::prelude::*;
 use stages::rows::scan::Scan;
 use std::sync::Arc;
 
-/// What a run needs to know of its sources once they are fed.
+/// Facts about the sources that a run needs once they are fed.
 pub(crate) struct Facts {
-    /// Everything outside the manifest that it depends on.
+    /// Digest of everything outside the manifest that the run depends on.
     pub(crate) inputs: Digest,
-    /// How many rows each stage was fed.
+    /// Number of rows that each stage was fed.
     pub(crate) counts: Vec<usize>,
-    /// How many of these are recordings that are there.
+    /// Number of these rows that are readable recordings, by stage.
     pub(crate) there: Vec<u64>,
-    /// Whether some could not be read.
+    /// Whether some sources could not be read.
     pub(crate) unreadable: bool,
 }
 
@@ -29,7 +29,7 @@ impl Facts {
     }
 }
 
-/// Everything outside the manifest that a run depends on, without paths and times, and in no order of stages.
+/// Digest of everything outside the manifest that a run depends on, without paths and times, and in no order of stages.
 pub(crate) fn inputs(plan: &Plan, found: &[Arc<Scan>]) -> Digest {
     let mut key = Key::new("inputs");
     let names = plan.stages.iter().map(|stage| stage.name.as_str());

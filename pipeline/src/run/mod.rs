@@ -70,16 +70,16 @@ use crate::{
 use stages::flow::{Cancel, Event, Observer};
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
-/// How a run ended well.
+/// Outcome of a run that ended well.
 #[derive(Debug)]
 pub enum Ended {
-    /// Here.
+    /// This process finished and published the run.
     Finished(Box<Finished>),
-    /// In process 0, which published this run.
+    /// Process 0 published the run of this name.
     Followed(String),
 }
 
-/// Looks what a run would do, without doing it, and why, as if what `what_if` names were withdrawn.
+/// Previews a run without doing it, as if what `what_if` names were withdrawn.
 ///
 /// # Errors
 /// See [`Error`].
@@ -99,7 +99,7 @@ pub fn approvable(plan: &Arc<Plan>, options: &Options, cancel: Cancel) -> Result
     Ok((preview, approved))
 }
 
-/// What a run would do; where `basis` is asked for, with what that was computed from.
+/// Previews a run; with `basis`, also returns the data that the plan was computed from.
 fn look<'o>(
     plan: &Arc<Plan>,
     options: &'o Options,

@@ -82,7 +82,7 @@ pub(crate) fn divide(plan: &Plan, mut outcome: Outcome, cancelled: bool) -> Resu
     Ok((outcome, withheld))
 }
 
-/// These stages and all that rest on them. Each stage stands behind those that feed it.
+/// Collects `stages` and all that rest on them. Each stage stands behind those that feed it.
 fn resting(plan: &Plan, stages: impl IntoIterator<Item = usize>) -> BTreeSet<usize> {
     let mut all: BTreeSet<usize> = stages.into_iter().collect();
     for (index, stage) in plan.stages.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Everything that is known before a plan executes: store, lock, pins, sources.
+//! Preparation of a run before its plan executes: store, lock, pins, sources.
 
 use crate::{
     dataflow::cluster::{Cluster, Seat},
@@ -19,7 +19,7 @@ use std::{
     sync::{Arc, Once},
 };
 
-/// What the command line says beside the manifest.
+/// Options of the command line for a run.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The store's folder.
@@ -34,7 +34,7 @@ pub struct Options {
     pub allow_shrink: bool,
     /// Size limit of the cache of decoded samples, in bytes.
     pub pcm_cache: u64,
-    /// Which of several processes this is.
+    /// This process among several. `None` for a run of one process.
     pub seat: Option<Seat>,
     /// The saved plan beyond which nothing may run.
     pub approved: Option<Arc<Approved>>,
@@ -144,7 +144,7 @@ pub(crate) fn scan(plan: &Plan, env: &Env, mut unreadable: Vec<String>) -> Resul
     if unreadable.is_empty() { Ok(found) } else { Err(Error::Source(unreadable.join("\n"))) }
 }
 
-/// What effects may reach in a run of this process alone.
+/// Creates the environment of effects for a run in this process alone.
 pub(crate) fn env(
     options: &Options,
     store: Store,

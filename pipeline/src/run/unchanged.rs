@@ -1,4 +1,4 @@
-//! Nothing changed: a shortcut for a run whose sources, looked at as ever, are those of the last published run of its name.
+//! Shortcut for a run that changes nothing: its sources, read as ever, are those of the last published run of its name.
 //!
 //! Such a run need not go through the dataflow to find every result remembered. It is taken only where plan, sources,
 //! pins and versions are the same, nothing failed, and the store still holds every receipt, every object that these name,
@@ -21,7 +21,7 @@ use datasets::{
 use stages::{flow::Env, stage::Refresh};
 use std::fs;
 
-/// Everything that a run rests on beside its store; none where the long way must be taken.
+/// Key of everything that a run rests on beside its store. `None` if the shortcut must not be taken.
 pub(crate) fn key(plan: &Plan, facts: &Facts, pins: &[Option<Digest>], lock: &Lock, env: &Env) -> Option<Digest> {
     // Lists of withdrawn tracks reach back into other runs; a source that failed is tried again.
     if facts.unreadable || !env.optouts.is_empty() {
@@ -43,7 +43,8 @@ pub(crate) fn key(plan: &Plan, facts: &Facts, pins: &[Option<Digest>], lock: &Lo
     Some(key.finish())
 }
 
-/// The last published run of a name, and what it says again, where a run of this key would only find it.
+/// The last published run and its summary, if a run of this key would only find it again. `None` if it may have work to
+/// do.
 ///
 /// # Errors
 /// When the disk refuses.

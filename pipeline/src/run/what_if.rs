@@ -9,7 +9,7 @@ use datasets::corpus::{Name, OptOut};
 use stages::{STAGES, flow::Env, rows::Kind, settings::suggest};
 use std::{collections::HashSet, sync::Arc};
 
-/// What is withdrawn in the dry run and nowhere else.
+/// Withdrawals to assume in a dry run and nowhere else.
 #[derive(Clone, Debug, Default)]
 pub struct WhatIf {
     /// Ids of tracks, as if the opt-out list of each stage that judges licenses named them.
@@ -18,7 +18,7 @@ pub struct WhatIf {
     pub deny: Vec<String>,
 }
 
-/// Why the lists of a track name it, in the reasons of a plan.
+/// Option that withdraws tracks; also stated as the evidence of such a withdrawal.
 const OPTION: &str = "--without";
 
 /// The verb whose stages withdraw tracks.

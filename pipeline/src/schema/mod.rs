@@ -1,5 +1,5 @@
-//! What the registry says about itself: the list for `refrain stages`, the JSON schema for editors, and
-//! the reference page `docs/manifest.md`. All of it follows from the declarations of the verbs.
+//! Documentation from the registry of verbs: the list for `refrain stages`, the JSON schema for editors, and the
+//! reference page `docs/manifest.md`. All of it follows from the declarations of the verbs.
 //!
 //! Knows the verbs and the manifest. No plan and no dataflow.
 
@@ -18,7 +18,7 @@ use stages::{
 /// Lines of text are at most this long.
 const WIDTH: usize = 100;
 
-/// What a name may be, as a regular expression.
+/// Regular expression of a valid name.
 const NAME: &str = "^[A-Za-z0-9_-]+$";
 
 /// The JSON schema (draft 2020-12) of a manifest, for editors: one definition per verb, chosen by `do`.
@@ -147,9 +147,9 @@ fn verb_schema(entry: &StageSpec) -> Value {
     })
 }
 
-/// What `max_dropped` means.
+/// Description of `max_dropped`.
 const GUARD: &str = "The largest fraction of its rows that may be dropped; above it the run stops before publishing.";
-/// What `salt` means.
+/// Description of `salt`.
 const SALT: &str = "Tells its random draws from those of another stage with the same verb.";
 
 /// Whether the common field `salt` is for this verb.
@@ -164,7 +164,7 @@ fn default(field: &Field) -> Option<Value> {
     serde_json::to_value(table.get("value")?).ok()
 }
 
-/// What a verb does with each row, in words.
+/// Describes in words what a verb does with each row.
 fn shape(shape: Cardinality) -> &'static str {
     match shape {
         Cardinality::Source => "rows come from outside",
@@ -192,7 +192,7 @@ fn ports(entry: &StageSpec) -> String {
     }
 }
 
-/// How a default reads: `required`, `unset`, or its TOML.
+/// Text of a setting's default: `required`, `unset`, or its TOML.
 fn default_text(field: &Field) -> String {
     match field.default.as_deref() {
         None => "required".to_owned(),

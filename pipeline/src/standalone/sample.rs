@@ -108,7 +108,7 @@ fn load(folder: &Path) -> Result<Loaded, Error> {
     Ok(Loaded { attribution: bundle.read(folder, bundle::ATTRIBUTION)?, bundle, models })
 }
 
-/// Which sampling this is: all on which its codes depend.
+/// Digest of everything on which the codes of a sampling depend.
 fn identity(bundle: &Bundle, ask: &Ask, seed: &Digest) -> Digest {
     let key = Key::new("songs on plain files").text(numerics()).digest(seed).digest(&bundle.codec.digest);
     // The level changes the sound, and no code.

@@ -31,7 +31,7 @@ impl Color {
     }
 }
 
-/// How much is said, from nothing but errors to debug messages.
+/// Level of output, from errors only to debug messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verbosity {
     /// Errors only.
@@ -45,12 +45,12 @@ pub enum Verbosity {
     Verbose,
 }
 
-/// What the command line says about output.
+/// Output options of the command line.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Output {
     /// When to use color.
     pub color: Color,
-    /// How much is said.
+    /// Level of output.
     pub verbosity: Verbosity,
 }
 
@@ -68,7 +68,7 @@ fn output() -> Output {
     OUTPUT.get().copied().unwrap_or_default()
 }
 
-/// How much this process says.
+/// The level of output of this process.
 pub fn verbosity() -> Verbosity {
     output().verbosity
 }

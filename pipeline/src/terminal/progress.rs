@@ -1,4 +1,4 @@
-//! What a person sees: progress while it runs, a table when it is done; or one JSON event a line.
+//! Output of a run: for people progress while it runs and a table when it is done, or one JSON event a line.
 
 use crate::terminal::{
     output::{self, Verbosity},
@@ -98,7 +98,7 @@ impl Screen {
         }
     }
 
-    /// Shows what was held back: a build has ended, well or not.
+    /// Shows the warnings that were held back, at the end of a build.
     pub(crate) fn end(&self) {
         self.tell(&self.held.take());
     }

@@ -1,4 +1,4 @@
-//! Warnings with the same cause as one: a table whose 1,276 files are missing is one line, not 1,276.
+//! Groups warnings with the same cause: a table whose 1,276 files are missing is one line, not 1,276.
 //!
 //! A warning names its row and place first, and its cause behind its last colon. Those of one stage and one cause are held
 //! until the stages before a training, a sampling or an evaluation have settled, or all have, and are then told with their
@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// While a stage goes on, what comes late is told at most this often.
+/// Shortest interval between late warnings while a stage is running.
 const PACE: Duration = Duration::from_secs(5);
 
 /// Warnings of one stage with one cause.
@@ -20,11 +20,11 @@ const PACE: Duration = Duration::from_secs(5);
 pub(crate) struct Warnings {
     /// The stage's name.
     pub(crate) stage: String,
-    /// What they have in common.
+    /// Cause that the warnings have in common.
     pub(crate) cause: String,
-    /// How many there are.
+    /// Number of warnings.
     pub(crate) count: u64,
-    /// The least of them, in full.
+    /// The least of the warnings in alphabetical order, in full.
     pub(crate) example: String,
 }
 
@@ -70,7 +70,7 @@ impl Held {
         }
     }
 
-    /// What is to be told before an event is shown.
+    /// Takes the warnings to tell before an event is shown; empty if none are due.
     pub(crate) fn before(&self, event: &Event) -> Vec<Warnings> {
         let paced = match event {
             Event::Publishing { .. } | Event::Unchanged { .. } => false,
@@ -81,7 +81,7 @@ impl Held {
         if early { Vec::new() } else { self.take() }
     }
 
-    /// Everything that is held, in the order of stages and causes.
+    /// Takes all warnings that are held, in the order of stages and causes.
     pub(crate) fn take(&self) -> Vec<Warnings> {
         let held = std::mem::take(&mut *lock(&self.warnings));
         if !held.is_empty() {

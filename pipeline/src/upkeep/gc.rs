@@ -24,23 +24,23 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What the command line says.
+/// Options of `gc`.
 #[derive(Clone, Debug)]
 pub struct GcOptions {
-    /// How many runs of each name stay.
+    /// Number of runs of each name that stay.
     pub keep: usize,
-    /// Only say what would go.
+    /// Whether only to say what would go.
     pub dry: bool,
 }
 
-/// What went, or would go.
+/// Result of `gc`: what was removed, or would be.
 #[derive(Debug, Default)]
 pub struct Swept {
     /// Runs and why each goes.
     pub runs: Vec<(String, &'static str)>,
     /// Number and bytes of what goes, by kind; bytes that another name still holds count as none.
     pub gone: BTreeMap<&'static str, (u64, u64)>,
-    /// What stays although somebody may want it gone, or gone although somebody may want it: sentences.
+    /// Sentences on what stays although somebody may want it gone, or is gone although somebody may want it.
     pub notes: Vec<String>,
     /// Whether nothing was removed.
     pub dry: bool,
@@ -55,9 +55,9 @@ const HISTORIES: &str = "histories";
 const LEFTOVERS: &str = "leftovers of killed runs";
 const KINDS: [&str; 7] = [RUNS, RECEIPTS, OBJECTS, CHECKPOINTS, CACHE, HISTORIES, LEFTOVERS];
 
-/// Why a run goes that would otherwise stay.
+/// Reason for removing a run that would otherwise stay.
 const WITHDRAWN: &str = "it holds tracks that a later run has withdrawn";
-/// Why a partial run goes.
+/// Reason for removing a partial run.
 const PARTIAL: &str = "a stage of it failed, and there are later ones";
 
 /// Cleans up a store.
@@ -166,7 +166,7 @@ fn choose<'r>(roots: &'r [Recorded], trees: &BTreeMap<String, Tree>, keep: usize
     kept.into_iter().map(|recorded| &recorded.root).collect()
 }
 
-/// What the lock files name now, and named when a run last used them.
+/// Weights that the lock files name now, and named when a run last used them.
 fn pins(store: &Store, swept: &mut Swept) -> Result<Vec<Pins>, StoreError> {
     let mut all = Vec::new();
     for (record, mut pins) in store.pins()? {
@@ -185,8 +185,8 @@ fn pins(store: &Store, swept: &mut Swept) -> Result<Vec<Pins>, StoreError> {
     Ok(all)
 }
 
-/// What is remembered of names that no run goes by any more. Where a lock file names weights of the last one, the next
-/// run rests on these, and is compared with it.
+/// Histories to remove: those of names that no published run has. A history stays if a lock file names weights of its
+/// last run: the next run rests on these, and is compared with it.
 fn histories(store: &Store, named: &BTreeSet<&str>, pins: &[Pins]) -> Result<Vec<PathBuf>, StoreError> {
     let locked = |name: &str| -> Result<bool, StoreError> {
         let history = History::of(store, name)?;
@@ -298,7 +298,7 @@ impl Swept {
         self.gone.values().map(|(_, bytes)| bytes).sum()
     }
 
-    /// For people.
+    /// The result as text for people.
     pub fn text(&self) -> String {
         let mut text = String::new();
         let goes = if self.dry { "would go" } else { "removed" };

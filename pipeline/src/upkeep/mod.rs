@@ -1,4 +1,4 @@
-//! The store kept in order: cleaning up and verifying.
+//! Upkeep of the store: cleaning up and verifying.
 //!
 //! Knows what the store and published runs hold. No plan, and nothing of `cli`.
 

@@ -20,12 +20,12 @@ use std::{
     path::Path,
 };
 
-/// What a check found.
+/// Result of `store verify`.
 #[derive(Debug, Default)]
 pub struct Verified {
     /// Objects that were checked.
     pub objects: u64,
-    /// Their bytes.
+    /// Bytes of the objects that were checked.
     pub bytes: u64,
     /// Objects whose bytes have another digest or cannot be read: removed.
     pub damaged: BTreeSet<Digest>,
@@ -39,7 +39,7 @@ pub struct Verified {
     pub files: u64,
     /// Published files that were damaged (removed) or missing: `run/path`.
     pub lost: BTreeSet<String>,
-    /// Weights that a lock file names and that are gone: sentences.
+    /// Sentences on weights that a lock file names and the store no longer holds.
     pub notes: Vec<String>,
     /// Published runs of other versions of Refrain, whose files were not checked: sentences.
     pub unread: Vec<String>,
@@ -122,7 +122,7 @@ fn published(
     Ok(())
 }
 
-/// Forgets receipts that name what is not there.
+/// Removes receipts that name missing objects.
 fn forget(store: &Store, sound: &HashSet<Digest>, found: &mut Verified) -> Result<(), StoreError> {
     for segment in store.segments()? {
         found.receipts += segment.receipts.len() as u64;
@@ -140,7 +140,7 @@ fn forget(store: &Store, sound: &HashSet<Digest>, found: &mut Verified) -> Resul
 }
 
 impl Verified {
-    /// For people.
+    /// The result as text for people.
     pub fn text(&self) -> String {
         let mib = self.bytes as f64 / f64::from(1 << 20);
         let mut text = format!(

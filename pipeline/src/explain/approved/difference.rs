@@ -1,20 +1,20 @@
-//! A saved plan against the plan of the same manifest as it is now, in sentences.
+//! Differences between a saved plan and the present plan of the same manifest, as sentences.
 
 use super::{Approved, Named, Stage};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How many names a sentence spells out.
+/// Maximum number of names that a sentence spells out.
 const EXAMPLES: usize = 3;
 
 impl Approved {
-    /// What moved since this plan was saved: a sentence for each difference with `now`, the plan of the same manifest as it
-    /// is now. None where a run does what this plan names, or less.
+    /// Compares this saved plan with `now`, the plan of the same manifest at present: one sentence per difference.
+    /// Empty if a run does what this plan names, or less.
     pub fn differences(&self, now: &Approved) -> Vec<String> {
         sentences(self, now)
     }
 }
 
-/// A sentence for each difference; none where a run does what the plan names, or less.
+/// Lists the differences between two plans, one sentence each; empty if a run does what `saved` names, or less.
 fn sentences(saved: &Approved, now: &Approved) -> Vec<String> {
     let mut said = Vec::new();
     asked(saved, now, &mut said);
@@ -36,7 +36,8 @@ fn sentences(saved: &Approved, now: &Approved) -> Vec<String> {
     said
 }
 
-/// What the command line and the manifest say beside stages.
+/// Compares what the command line and the manifest say apart from single stages: `--refresh`, the seed, the names of
+/// the stages, the points of a sweep.
 fn asked(saved: &Approved, now: &Approved, said: &mut Vec<String>) {
     let missing = |a: &BTreeSet<String>, b: &BTreeSet<String>| a.difference(b).cloned().collect::<Vec<_>>();
     for stage in missing(&saved.refresh, &now.refresh) {
@@ -70,7 +71,7 @@ fn versions(saved: &Approved, now: &Approved, said: &mut Vec<String>) {
     }
 }
 
-/// A stage's place in the manifest and its settings. A seed of its own is told unless the manifest's explains it.
+/// Compares a stage's verb, inputs and settings. A seed of its own is told unless the manifest's explains it.
 fn manifest(name: &str, was: &Stage, is: &Stage, own_seed: bool, said: &mut Vec<String>) {
     if was.verb != is.verb {
         said.push(format!("the stage `{name}` is `{}` now, and `{}` in the plan", is.verb, was.verb));

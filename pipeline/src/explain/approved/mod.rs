@@ -1,4 +1,4 @@
-//! Approved plans: what a run will and may execute, saved as a file, and held against what is so when it is to run.
+//! Approved plans: what a run will and may execute, saved as a file and compared with a fresh plan before the run.
 //!
 //! | written to the file | compared with a fresh plan before a run |
 //! |---|---|
@@ -26,7 +26,7 @@ use std::{
     sync::Arc,
 };
 
-/// What the file says it is.
+/// Value of the field `format` in the file of a saved plan.
 const FORMAT: &str = "refrain plan";
 
 /// Version of the file's layout.
@@ -70,14 +70,14 @@ struct Stage {
     salt: String,
     settings: BTreeMap<String, String>,
     from: BTreeMap<String, Vec<String>>,
-    /// What its rows are called, for sentences about them.
+    /// Unit of the stage's rows, such as `tracks`, for sentences about them.
     unit: String,
-    /// Of a pinned stage: the weights that the run takes, where they are known.
+    /// Digest of the weights that a pinned stage takes. `None` if they are unknown or the stage is not pinned.
     weights: Option<Digest>,
     /// Rows of a source by key, each with the beginning of its digest.
     rows: BTreeMap<String, String>,
     withdrawn: BTreeSet<String>,
-    /// How many results the plan counts on.
+    /// Number of remembered results that the plan counts on.
     remembered: u64,
     will: BTreeSet<String>,
     may: BTreeSet<Item>,
@@ -93,7 +93,7 @@ struct Item {
     cause: String,
 }
 
-/// What a plan was computed from, beside the plan itself.
+/// The data that a plan was computed from, apart from the plan itself.
 pub struct PlanBasis<'b> {
     /// Digest of everything outside the manifest.
     pub inputs: Digest,
@@ -105,7 +105,7 @@ pub struct PlanBasis<'b> {
     pub refresh: &'b [String],
 }
 
-/// Why a file is no plan that a run can go by.
+/// Error of a file that is no saved plan for this run.
 #[derive(Debug, thiserror::Error)]
 pub enum WrongPlan {
     /// The file cannot be read.
@@ -113,7 +113,7 @@ pub enum WrongPlan {
     Unreadable {
         /// The file.
         path: String,
-        /// What the disk says.
+        /// Error of the operating system.
         why: io::Error,
     },
     /// The file is no saved plan.
@@ -121,7 +121,7 @@ pub enum WrongPlan {
     Foreign {
         /// The file.
         path: String,
-        /// What is wrong.
+        /// Description of the defect.
         why: String,
     },
     /// Another version of refrain wrote the file.
@@ -206,21 +206,21 @@ impl Approved {
         .sealed()
     }
 
-    /// With the digest of what it holds.
+    /// Sets the digest of the plan, computed over everything else in it.
     fn sealed(mut self) -> Approved {
         self.digest = Digest::default();
         self.digest = Key::of(FORMAT, self.json().as_bytes());
         self
     }
 
-    /// As the file holds it: the same plan, the same bytes.
+    /// The content of the saved file as JSON; equal plans give equal bytes.
     fn json(&self) -> String {
         // Texts and numbers: there is nothing that could fail.
         let text = serde_json::to_string_pretty(self);
         text.unwrap_or_else(|error| unreachable!("a plan cannot be written: {error}")) + "\n"
     }
 
-    /// What tells this plan from any other.
+    /// Digest of the saved plan, which tells it from any other.
     pub fn digest(&self) -> Digest {
         self.digest
     }
@@ -256,7 +256,7 @@ impl Approved {
     }
 }
 
-/// What every version of the file says.
+/// The fields that every version of the saved file has.
 #[derive(Deserialize)]
 struct Head {
     format: String,

@@ -19,7 +19,7 @@ struct Items {
 }
 
 impl Named {
-    /// What a saved plan names.
+    /// Collects the items that a saved plan names, by stage.
     pub fn of(approved: &Approved) -> Named {
         let stages = approved.stages.iter().map(|(name, stage)| {
             let may: HashSet<String> = stage.may.iter().map(|item| item.id.clone()).collect();

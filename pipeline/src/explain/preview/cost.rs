@@ -1,11 +1,11 @@
-//! What items cost, by what others cost and by how long the sound is.
+//! Estimated cost of items, from measured costs and the length of recordings.
 
 use crate::{explain::Explainer, record::history::parts};
 use datasets::row::{Length, Pending, Track, TrackView};
 use rayon::prelude::*;
 use stages::{rows::Kind, stage::Cardinality};
 
-/// What items cost, as far as something is known.
+/// Estimated cost of items; `None` where nothing is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Estimate {
     /// Seconds of sound to go through.
@@ -17,7 +17,7 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// Both; what is known of one only is that.
+    /// Adds two estimates; where only one of them is known, the sum is that one.
     pub(super) fn add(self, other: Estimate) -> Estimate {
         let sum = |a: Option<f64>, b: Option<f64>| {
             if a.is_some() || b.is_some() { Some(a.unwrap_or(0.0) + b.unwrap_or(0.0)) } else { None }
@@ -30,12 +30,12 @@ impl Estimate {
     }
 }
 
-/// Of an item that waits for several, the first decides.
+/// Keeps the first entry of each item: it decides for an item that waits for several.
 pub(super) fn first_of_each(may: &[Pending]) -> impl Iterator<Item = &Pending> + Clone {
     may.chunk_by(|a, b| a.id == b.id).filter_map(<[_]>::first)
 }
 
-/// How much sound there is in a byte of a file that is not decoded, from those that are.
+/// Seconds of sound per byte of a file, estimated from decoded recordings for those that are not decoded.
 pub(super) struct Pace(Option<f64>);
 
 fn length(track: &Track) -> Length {
@@ -67,7 +67,7 @@ impl Pace {
         Pace(sums.into_iter().find(|(_, bytes)| *bytes > 0).map(|(seconds, bytes)| seconds / bytes as f64))
     }
 
-    /// Seconds of a row, or of what an id names of a track.
+    /// Seconds of a track, or of the part of it that `id` names. `None` if unknown.
     fn of_part(&self, track: Length, id: &str) -> Option<f64> {
         let frames = parts(id).1.and_then(|span| span.split_once('+')?.1.parse::<f64>().ok());
         match (frames, track.rate) {
@@ -77,7 +77,7 @@ impl Pace {
     }
 }
 
-/// What the items of a stage cost, by what they cost when they were last measured.
+/// Estimates the cost of a stage's items from what they cost when they were last measured.
 pub(super) fn cost(explainer: &Explainer<'_>, stage: usize, items: u64, pace: &Pace) -> Estimate {
     let (planned, own) = (&explainer.plan.stages[stage], &explainer.outcome.stages[stage]);
     if items == 0 {

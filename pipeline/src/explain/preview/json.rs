@@ -1,4 +1,4 @@
-//! A plan as programs read it. It may name millions of rows: they are written as they stand.
+//! JSON of a plan, for programs. It may name millions of rows: they are written as they stand.
 
 use super::{Estimate, Preview, Stage};
 use datasets::row::Pending;
@@ -41,7 +41,7 @@ impl Serialize for Item<'_> {
 }
 
 impl Preview {
-    /// As one JSON event.
+    /// The preview as one JSON event.
     pub fn json(&self) -> String {
         let ((will, may), (cost, unmeasured)) = (self.items(), self.total());
         let event = Event {

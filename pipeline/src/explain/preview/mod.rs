@@ -1,4 +1,4 @@
-//! What a run would do, why, and what it would cost: the answer of `plan`.
+//! Preview of a run, the answer of `plan`: what it would do, why, and at what cost.
 
 mod cost;
 mod json;
@@ -18,26 +18,26 @@ use std::{
     sync::Arc,
 };
 
-/// How many ids are spelled out.
+/// Maximum number of ids that are spelled out.
 const EXAMPLES: usize = 5;
 
-/// What a run would do.
+/// Preview of a run: what it would do, stage by stage.
 #[derive(Debug)]
 pub struct Preview {
     /// The last published run that it is compared with.
     pub run: Option<String>,
-    /// Its stages.
+    /// Stages, in the order of the plan.
     pub stages: Vec<Stage>,
 }
 
-/// What a run would do at one stage.
+/// Preview of one stage.
 #[derive(Debug)]
 pub struct Stage {
     /// The stage's name.
     pub name: String,
     /// Ids of rows on which its effect will run, sorted.
     pub will: Vec<Arc<str>>,
-    /// Rows on which it may run, with what they wait for, sorted.
+    /// Rows on which its effect may run, with what they wait for, sorted.
     pub may: Vec<Pending>,
     /// Results that are remembered.
     pub cached: u64,
@@ -53,9 +53,9 @@ pub struct Stage {
     pub open: bool,
     /// Items that will run, and that may run when one counts for all that it stands for.
     pub items: (u64, u64),
-    /// Each reason once.
+    /// Reasons, each once, with the items that it holds for.
     pub reasons: Vec<Told>,
-    /// What running them all costs.
+    /// Estimated cost of running all items.
     pub cost: Estimate,
 }
 
@@ -64,23 +64,23 @@ pub struct Stage {
 pub struct Told {
     /// The reason; of items with several, what these have in common.
     pub reason: Reason,
-    /// Whether they will run; otherwise they may.
+    /// Whether the items will run; otherwise they may.
     pub certain: bool,
-    /// How many items.
+    /// Number of items.
     pub count: u64,
     /// The ids of the first.
     pub ids: Vec<String>,
 }
 
 impl Preview {
-    /// Of a dry run.
+    /// Computes the preview from a dry run.
     pub fn of(explainer: &Explainer<'_>) -> Preview {
         let pace = Pace::of(explainer);
         let stages = (0..explainer.plan.stages.len()).map(|stage| of_stage(explainer, stage, &pace)).collect();
         Preview { run: explainer.last().map(str::to_owned), stages }
     }
 
-    /// What all stages cost, and the stages whose items were never measured.
+    /// Total cost of all stages, and the names of those whose items were never measured.
     fn total(&self) -> (Estimate, Vec<&str>) {
         let busy = self.stages.iter().filter(|stage| stage.items != (0, 0));
         let total = busy.clone().fold(Estimate::default(), |total, stage| total.add(stage.cost));
@@ -93,7 +93,7 @@ impl Preview {
     }
 }
 
-/// Why items run, by what they have in common.
+/// Reasons of items, grouped by what they have in common.
 #[derive(Default)]
 struct Families(BTreeMap<(bool, Reason), Family>);
 
@@ -183,7 +183,7 @@ fn of_stage(explainer: &Explainer<'_>, stage: usize, pace: &Pace) -> Stage {
     }
 }
 
-/// How many clips a track gives, where a stage works on clips, as far as others tell; 1 elsewhere.
+/// Estimated number of clips per track, where a stage works on clips; 1 elsewhere.
 fn clips_of_a_track(explainer: &Explainer<'_>, stage: usize) -> f64 {
     let planned = &explainer.plan.stages[stage];
     let clips = |kind: Kind| matches!(kind, Kind::Clip | Kind::Codes);

@@ -1,4 +1,4 @@
-//! A plan as people read it: a table of stages, then each reason once.
+//! Text of a plan, for people: a table of stages, then each reason once.
 
 use super::{Estimate, Preview, Stage};
 use crate::terminal::table::aligned;
@@ -58,7 +58,7 @@ impl Stage {
 }
 
 impl Preview {
-    /// For people.
+    /// The preview as text for people.
     pub fn text(&self) -> String {
         let head = ["stage", "will", "may", "remembered", "known", "added", "retracted", "audio", "writes", "work"];
         let mut lines = vec![head.map(str::to_owned)];

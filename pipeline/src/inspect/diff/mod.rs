@@ -37,20 +37,20 @@ pub struct Diff {
     pub scores: Vec<ScoreChange>,
 }
 
-/// A setting that differs; none where a run has none.
+/// A setting that differs between two runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Setting {
-    /// Its stage; none for what stands at the top of a manifest.
+    /// Name of the stage. `None` if the setting stands at the top of the manifest.
     pub stage: Option<String>,
     /// The setting; `do` where only one of the runs has the stage.
     pub setting: String,
-    /// In the first run, as TOML.
+    /// Value in the first run, as TOML. `None` if that run does not have the setting.
     pub a: Option<String>,
-    /// In the second.
+    /// Value in the second run, as TOML. `None` if that run does not have the setting.
     pub b: Option<String>,
 }
 
-/// What the runs were made from.
+/// Comparison of the tracks of two runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Data {
     /// Counts by license.
@@ -66,31 +66,31 @@ pub struct Data {
 /// Tracks of one license.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
-    /// In the first run.
+    /// Number of tracks in the first run.
     pub a: u64,
-    /// In the second.
+    /// Number of tracks in the second run.
     pub b: u64,
-    /// Only in the second under this license.
+    /// Number of tracks that only the second run has under this license.
     pub added: u64,
-    /// Only in the first under this license.
+    /// Number of tracks that only the first run has under this license.
     pub removed: u64,
 }
 
 /// A track of one of the runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TrackLine {
-    /// Its id.
+    /// Id of the track.
     pub track: String,
-    /// Its license; empty where none is stated.
+    /// License of the track; empty if none is stated.
     pub license: String,
 }
 
 /// A track of both runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Changed {
-    /// Its id.
+    /// Id of the track.
     pub track: String,
-    /// What differs: `content`, `license`, `title` ..
+    /// Names of the facts that differ: `content`, `license`, `title` ..
     pub what: Vec<&'static str>,
 }
 
@@ -99,15 +99,15 @@ pub struct Changed {
 pub struct ScoreChange {
     /// The stage that gave it.
     pub stage: String,
-    /// What was measured.
+    /// Name of the score.
     pub name: String,
-    /// In the first run.
+    /// Value in the first run. `None` if that run does not have the score.
     pub a: Option<f64>,
-    /// In the second.
+    /// Value in the second run. `None` if that run does not have the score.
     pub b: Option<f64>,
-    /// The second less the first; none where they do not compare.
+    /// The second value less the first. `None` if they do not compare.
     pub difference: Option<f64>,
-    /// Why they do not compare: what each was measured on, where that differs.
+    /// Bases of the two values where they differ, so that the values do not compare. `None` if they compare.
     pub mismatch: Option<(Basis, Basis)>,
 }
 
@@ -179,7 +179,7 @@ pub fn diff(a: &Path, b: &Path) -> Result<Diff, Error> {
     })
 }
 
-/// Both lists by key, in the order of the first, what only the second has behind its stage.
+/// Joins two lists by key, in the order of the first; what only the second has comes last.
 fn both<K: Ord + Clone, V: Clone>(a: Vec<(K, V)>, b: Vec<(K, V)>) -> Vec<(K, Option<V>, Option<V>)> {
     let of_b: BTreeMap<&K, &V> = b.iter().map(|(key, value)| (key, value)).collect();
     let known: BTreeSet<&K> = a.iter().map(|(key, _)| key).collect();
@@ -248,7 +248,7 @@ fn scores(a: &Side, b: &Side) -> Vec<ScoreChange> {
     both(a.scores(), b.scores()).into_iter().map(score).collect()
 }
 
-/// What of the one is not in the other.
+/// Entries of `one` that `other` lacks or has with another value.
 fn apart(one: &Basis, other: &Basis) -> Basis {
     one.iter().filter(|(key, value)| other.get(*key) != Some(value)).map(|(k, v)| (k.clone(), v.clone())).collect()
 }

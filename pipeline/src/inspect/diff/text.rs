@@ -1,10 +1,10 @@
-//! The comparison as people read it.
+//! Text of the comparison, for people.
 
 use super::{Data, Diff, ScoreChange, TrackLine};
 use crate::{record::scores::Basis, terminal::table::aligned};
 use std::fmt::Write as _;
 
-/// How many tracks of a kind are spelled out.
+/// Maximum number of tracks of a kind that are spelled out.
 const EXAMPLES: usize = 10;
 
 /// Three sections; one that holds nothing says so.

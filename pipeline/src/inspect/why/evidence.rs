@@ -1,5 +1,5 @@
-//! Who states the license of a track. A run records the words; where they stand is looked up in its source, as `ingest`
-//! reads it, and only for the track that is asked for.
+//! The place that states the license of a track. A run records the words; the place is looked up in its source, as
+//! `ingest` reads it, and only for the track that is asked for.
 
 use crate::record::{stage_record::StageRecord, timing::Timing};
 use datasets::corpus::Evidence;
@@ -29,10 +29,11 @@ impl Source {
         id.strip_prefix(self.ingest.dataset())?.strip_prefix('/')
     }
 
-    /// What states a license for a key now; of several rows of a table one that says these words.
+    /// Finds the place that states the license of `key` at present; of several rows of a table one that says `words`.
+    /// `None` if there is no such place.
     ///
     /// # Errors
-    /// Why it cannot be looked up.
+    /// A sentence on why the source cannot be searched.
     pub(super) fn look(&self, key: &str, words: Option<&str>) -> Result<Option<Evidence>, String> {
         self.ingest.evidence(&self.paths, key, words, &self.stage)
     }

@@ -25,27 +25,27 @@ use std::{
 };
 pub use subject::{Subject, Tracks};
 
-/// How many names a suggestion holds.
+/// Maximum number of names in a suggestion.
 const NEAR: usize = 5;
-/// Digests are named by at least so many digits.
+/// Minimum number of digits that name a digest.
 const DIGITS: usize = 6;
 
 /// An answer.
 #[derive(Clone, Debug, Serialize)]
 pub struct Answer {
-    /// The run.
+    /// Name of the run.
     pub run: String,
-    /// What was asked for.
+    /// The row or file that was asked for.
     pub subject: Subject,
-    /// What it is, in a few words.
+    /// Description of the subject in a few words.
     pub what: String,
-    /// What the run's list says of a track.
+    /// Entry of the track in the run's list of tracks. `None` if the subject is no kept track.
     pub track: Option<Listed>,
     /// The license, where it is stated and why it was kept, in sentences.
     pub license: Vec<String>,
-    /// Where the license is stated, as the source is now.
+    /// Place that states the license, looked up in the source as it is now. `None` if there is none.
     pub evidence: Option<Evidence>,
-    /// Clips of a track, or of a shard so many.
+    /// Ids of the clips of a track or of a shard.
     pub clips: Vec<String>,
     /// The models that it was made from.
     pub models: Vec<Made>,
@@ -53,13 +53,13 @@ pub struct Answer {
     pub tracks: Tracks,
     /// The stages that it went through, with the settings that differ from their defaults.
     pub stages: Vec<StageLine>,
-    /// What rests on it.
+    /// Published files that rest on the subject.
     pub used_by: UsedBy,
-    /// What cannot be told, and why.
+    /// Sentences on what cannot be told, and why.
     pub notes: Vec<String>,
 }
 
-/// What rests on something: paths in the published tree.
+/// Paths in the published tree of the files that rest on the subject.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct UsedBy {
     /// Files of codes.
@@ -71,7 +71,7 @@ pub struct UsedBy {
 }
 
 impl Answer {
-    /// As one JSON event.
+    /// The answer as one JSON event.
     ///
     /// # Errors
     /// Only a bug of ours.
@@ -100,7 +100,7 @@ impl Answer {
     }
 }
 
-/// Explains what a word names in the run of a folder. `store` is where its store may be.
+/// Explains the row or file that `word` names in the run of `folder`. `store` is where its store may be.
 ///
 /// # Errors
 /// When the run cannot be read, or the word names nothing in it or more than one thing.
@@ -116,7 +116,7 @@ pub fn why(folder: &Path, store: &Path, word: &str) -> Result<Answer, Error> {
     }
 }
 
-/// What a word names: an id, a file, or the first digits of a digest.
+/// Finds the subject that a word names: an id, a file, or the first digits of a digest.
 fn find(run: &Run, word: &str) -> Result<Subject, Error> {
     if run.tracks.contains_key(word) {
         return Ok(Subject::Track { id: word.to_owned() });

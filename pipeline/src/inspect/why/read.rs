@@ -1,4 +1,4 @@
-//! A published run as `why` reads it.
+//! The parts of a published run that `why` reads.
 
 use super::{Evidence, Subject, Tracks, evidence::Source};
 use crate::{
@@ -47,9 +47,9 @@ impl Made {
 /// A stage, with what of its settings is not the default.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct StageLine {
-    /// Its name.
+    /// Name of the stage.
     pub name: String,
-    /// Its verb.
+    /// Verb of the stage.
     pub verb: String,
     /// The verb's revision.
     pub revision: u32,
@@ -139,7 +139,7 @@ impl Run {
         there(inside).then(|| inside.display().to_string())
     }
 
-    /// Where a digest lies in the tree.
+    /// Paths of the published files with this digest.
     pub fn paths(&self, digest: &Digest) -> Vec<String> {
         let digest = digest.hex();
         self.files.iter().filter(|(_, own)| **own == digest).map(|(path, _)| path.clone()).collect()
@@ -288,8 +288,8 @@ impl Run {
         self.stages.iter().filter(of_tracks).filter(went).map(Run::line).collect()
     }
 
-    /// What states the license of a track, `listed` where the run kept it. The source is looked at as it is now: where it
-    /// says something else than it said then, a note tells.
+    /// Finds the place that states the license of a track; `listed` is its entry if the run kept it. The source is read
+    /// as it is now: if it says something else than it said then, a note tells.
     pub fn evidence(&self, track: &str, listed: Option<&Listed>, notes: &mut Vec<String>) -> Option<Evidence> {
         let words = listed.map(|listed| listed.stated.as_str());
         if words == Some("") {

@@ -1,49 +1,49 @@
-//! What is asked about, and the tracks that it rests on.
+//! The subject of `why`: the row or file that is asked about, and the tracks that it rests on.
 
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// What was asked for.
+/// The row or file that `why` was asked about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Subject {
     /// A track that was kept.
     Track {
-        /// Its id.
+        /// Id of the track.
         id: String,
     },
-    /// A clip of one.
+    /// A clip of a track that was kept.
     Clip {
-        /// Its id.
+        /// Id of the clip.
         id: String,
-        /// Its track's.
+        /// Id of its track.
         track: String,
     },
     /// A row that a stage dropped.
     Dropped {
-        /// Its id.
+        /// Id of the row.
         id: String,
-        /// The stage.
+        /// Name of the stage that dropped it.
         stage: String,
         /// The code of the reason.
         code: String,
-        /// A sentence.
+        /// The reason as a sentence; empty if the record has none.
         why: String,
     },
     /// A track that an opt-out list names.
     Withdrawn {
-        /// Its id.
+        /// Id of the track.
         id: String,
-        /// The day.
+        /// The day on which it was withdrawn.
         date: String,
-        /// What shows it.
+        /// Evidence of the withdrawal, as the opt-out list states it.
         evidence: String,
     },
     /// A file of the published tree.
     File {
-        /// Its path there.
+        /// Path of the file in the published tree.
         path: String,
-        /// Its digest, where the record states it.
+        /// Digest of the file. `None` if the record does not state it.
         digest: Option<String>,
     },
 }
@@ -51,9 +51,9 @@ pub enum Subject {
 /// Tracks that something rests on.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Tracks {
-    /// Those that the run still lists, by id.
+    /// Ids of the tracks that the run still lists.
     pub ids: Vec<String>,
-    /// How many of them under each license.
+    /// Number of these tracks under each license.
     pub licenses: BTreeMap<String, u64>,
     /// Recordings that the run does not list.
     pub gone: u64,

@@ -1,13 +1,13 @@
-//! The answer as people read it.
+//! Text of the answer, for people.
 
 use super::{Answer, Subject, id};
 use datasets::row::Labels;
 use std::fmt::Write as _;
 
-/// How many names of a kind are spelled out.
+/// Maximum number of names of a kind that are spelled out.
 const EXAMPLES: usize = 8;
 
-/// How wide a list of settings may be.
+/// Maximum width of a list of settings, in characters.
 const WIDTH: usize = 80;
 
 /// A list, broken where it gets too wide; one line at least.
@@ -46,7 +46,7 @@ impl Lines {
 }
 
 impl Answer {
-    /// For people.
+    /// The answer as text for people.
     pub fn text(&self) -> String {
         let mut out = Lines(format!("{}\n", id(&self.subject)));
         out.add("is", [format!("{} in {}", self.what, self.run)]);

@@ -1,4 +1,4 @@
-//! The model card: what a bundle is, what it was trained on, how well it does, how to use it.
+//! The model card of a bundle: its content, training data, scores and use.
 
 use super::index::{ATTRIBUTION, Bundle, INDEX};
 use crate::plan::{Plan, head};

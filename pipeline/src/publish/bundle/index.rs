@@ -1,4 +1,4 @@
-//! `bundle.json`: what a bundle is.
+//! `bundle.json`: the index of a bundle.
 
 use crate::record::lineage::RestsOn;
 use datasets::Digest;
@@ -11,10 +11,10 @@ pub const FORMAT: u32 = 1;
 pub const INDEX: &str = "bundle.json";
 /// The model card.
 pub const CARD: &str = "README.md";
-/// To whom the models are owed.
+/// File name of the attribution: the works that the models are owed to.
 pub const ATTRIBUTION: &str = "ATTRIBUTION.md";
 
-/// What a bundle is: the content of `bundle.json`.
+/// Index of a bundle: the content of `bundle.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bundle {
@@ -32,9 +32,9 @@ pub struct Bundle {
     pub priors: Vec<PriorEntry>,
     /// The genres that all priors know, in the order of their numbers.
     pub genres: Vec<String>,
-    /// What codec and priors were trained on.
+    /// Tracks that codec and priors were trained on, counted by license and genre.
     pub trained_on: RestsOn,
-    /// Models of which it is not recorded here what they were trained on.
+    /// Models whose training data is not recorded here.
     pub unrecorded: Vec<String>,
     /// Every other file of the folder, with the digest of its bytes.
     pub files: BTreeMap<String, Digest>,
@@ -44,7 +44,7 @@ pub struct Bundle {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CodecEntry {
-    /// Its file.
+    /// File name of the codec.
     pub file: String,
     /// The digest of its file.
     pub digest: Digest,
@@ -62,7 +62,7 @@ pub struct CodecEntry {
 pub struct PriorEntry {
     /// The level whose codes it predicts.
     pub level: u32,
-    /// Its file.
+    /// File name of the prior.
     pub file: String,
     /// The digest of its file.
     pub digest: Digest,
@@ -74,12 +74,12 @@ pub struct PriorEntry {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BitsEntry {
-    /// Over the split that it was trained on.
+    /// Bits per code over the split that the prior was trained on.
     pub train: f64,
-    /// Over held-out clips.
+    /// Bits per code over held-out clips. `None` if it was not measured.
     pub held_out: Option<f64>,
-    /// What a unigram needs for the held-out clips.
+    /// Bits per code of a unigram over the held-out clips. `None` if it was not measured.
     pub unigram: Option<f64>,
-    /// What a bigram needs.
+    /// Bits per code of a bigram over the held-out clips. `None` if it was not measured.
     pub bigram: Option<f64>,
 }

@@ -91,7 +91,7 @@ fn shared<'a>(mut lists: impl Iterator<Item = &'a [String]>) -> Vec<String> {
     first.iter().filter(|genre| others.iter().all(|list| list.contains(genre))).cloned().collect()
 }
 
-/// What a run's tree holds of its bundles beside objects of the store, by path: the card, the attribution, `bundle.json`.
+/// Files of the run's bundles that are not objects of the store, by path: the card, the attribution, `bundle.json`.
 ///
 /// # Errors
 /// When an object is missing from the store.

@@ -1,5 +1,5 @@
-//! How often each codeword is used. Code blobs are counted in buckets by their digests, and the counts of a bucket are
-//! remembered: one changed clip reads the blobs of its bucket again, and no others.
+//! Use of each codeword over the train split. Code blobs are counted in buckets by their digests, and the counts of a
+//! bucket are remembered: one changed clip reads the blobs of its bucket again, and no others.
 
 use crate::{
     error::Error,
@@ -11,16 +11,16 @@ use rayon::prelude::*;
 use stages::flow::Env;
 use std::collections::BTreeSet;
 
-/// Bumped when the same codes would be counted otherwise.
+/// Version of the counts: bumped when the same codes would be counted differently.
 const REVISION: u64 = 1;
 
 /// Blobs of a bucket, about.
 const BUCKET: usize = 128;
 
-/// How often each codeword is used, level by level, up to the last one that is.
+/// Number of uses of each codeword, by level, up to the last codeword that is used.
 type Counts = Vec<Vec<u64>>;
 
-/// How often each codeword of a codec was used over the train split; nothing where nothing was encoded.
+/// Counts the uses of each codeword of a codec over the train split, one entry per level; empty if nothing was encoded.
 ///
 /// # Errors
 /// When codes are missing from the store or damaged.

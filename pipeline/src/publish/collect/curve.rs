@@ -3,7 +3,7 @@
 /// Points of a training curve on the page.
 const POINTS: usize = 400;
 
-/// As many points of a curve as a page needs.
+/// Thins a curve to as many points as a page needs.
 pub(crate) fn thin<P>(points: &mut Vec<P>) {
     let every = points.len().div_ceil(POINTS).max(1);
     let last = points.len().saturating_sub(1);

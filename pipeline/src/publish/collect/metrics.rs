@@ -15,7 +15,7 @@ fn of<'a>(plan: &'a Plan, outcome: &'a Outcome) -> impl Iterator<Item = (&'a str
     })
 }
 
-/// What the report shows of them. Bits per code stand in the table of the priors.
+/// Tables of the report for the figures of `evaluate`. Bits per code stand in the table of the priors.
 pub fn tables(plan: &Plan, outcome: &Outcome) -> Vec<ScoreTable> {
     of(plan, outcome)
         .flat_map(|(stage, metrics)| [distances(stage, &metrics), spectra(stage, &metrics)])

@@ -1,4 +1,4 @@
-//! From an outcome to the report's data: what the page says follows from plan and inputs alone.
+//! Data of the report, collected from an outcome: the page follows from plan and inputs alone.
 
 pub mod codebooks;
 pub mod curve;
@@ -58,7 +58,7 @@ fn fault(fault: Fault) -> Error {
     }
 }
 
-/// Everything that the page says; `results` are those of a sweep, `works` those of the corpus.
+/// Collects the data of the page; `results` are those of a sweep, `works` those of the corpus.
 ///
 /// # Errors
 /// When an object is missing from the store or a source cannot be read any more.
@@ -129,7 +129,7 @@ impl<'o> AllCodes<'o> {
         })
     }
 
-    /// Those of a codec.
+    /// The codes that a codec made.
     fn by(&self, codec: Digest) -> impl Iterator<Item = Codes> + '_ {
         self.iter().filter(move |codes| codes.codec == codec)
     }
@@ -183,7 +183,7 @@ fn stages_view(run: &Run<'_>) -> Vec<StageView> {
         .collect()
 }
 
-/// What so many rows are called.
+/// Unit of `count` rows: `several`, without its final `s` for one row.
 fn unit(several: &str, count: usize) -> String {
     let one = several.strip_suffix('s').filter(|_| count == 1);
     one.unwrap_or(several).to_owned()

@@ -1,4 +1,4 @@
-//! The priors of a run, as the report tells of them: how their training went, and how well they predict codes.
+//! The priors of a run for the report: training curves and bits per code.
 
 use crate::{
     dataflow::outcome::Outcome,
@@ -24,7 +24,7 @@ fn hop(prior: &Prior) -> u32 {
     prior.hops.get(prior.level as usize).copied().unwrap_or_default()
 }
 
-/// How the training of every prior went.
+/// Training curve of every prior of the run.
 ///
 /// # Errors
 /// When the curves are missing from the store or cannot be read.

@@ -1,4 +1,4 @@
-//! How well a codec reconstructs held-out clips, level by level: figures for the report, remembered in the store.
+//! Scores of a codec's reconstructions of held-out clips, level by level, for the report; remembered in the store.
 
 use burn_flex::Flex;
 use datasets::{
@@ -18,10 +18,10 @@ use stages::{
 };
 use std::sync::{Arc, OnceLock};
 
-/// What one level makes of one clip.
+/// Scores of one level's reconstruction of one clip.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LevelScore {
-    /// Scale-invariant signal-to-distortion ratio in dB; none of silence.
+    /// Scale-invariant signal-to-distortion ratio in dB. `None` for silence.
     pub si_sdr: Option<f64>,
     /// Mean distance of log-mel spectra.
     pub log_mel: f64,
@@ -35,24 +35,23 @@ pub struct LevelScore {
 pub struct Scored {
     /// The clip's codes.
     pub codes: Codes,
-    /// Of each level, the bottom first.
+    /// Scores of each level, the bottom first.
     pub levels: Vec<LevelScore>,
 }
 
-/// A codec that decodes what is not remembered: its network is loaded when the first sound is asked for that the store does
-/// not hold.
+/// A codec that loads its network on first use: when a sound is asked for that the store does not hold.
 pub struct Decoder {
     coder: OnceLock<Arc<Coder<Flex>>>,
     digest: Digest,
 }
 
-/// Bumped when the same codes would score otherwise.
+/// Version of the scores: bumped when the same codes would score differently.
 const REVISION: u64 = 2;
 
-/// What the network decides of one level's score: signal-to-distortion ratio and log-mel distance.
+/// Figures of one level's score that depend on the network: signal-to-distortion ratio in dB and log-mel distance.
 type Heard = (Option<f64>, f64);
 
-/// What is remembered under a key, or made and remembered.
+/// Returns the value that is remembered under `key`; otherwise makes and remembers it.
 pub(super) fn remembered<T: Serialize + DeserializeOwned>(
     env: &Env,
     key: Digest,
@@ -158,7 +157,7 @@ pub fn original(env: &Env, codes: &Codes, frames: u64) -> Result<Vec<f32>, Fault
     samples.map(<[f32]>::to_vec).ok_or_else(|| Fault::Failed("the track is shorter than it was".into()))
 }
 
-/// The middle of a sorted copy; none of nothing.
+/// Median of the values. `None` if there are none.
 pub fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);

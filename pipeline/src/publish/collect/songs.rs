@@ -1,4 +1,4 @@
-//! The songs of a run and the models that they came from, as the report tells of them.
+//! The songs of a run and the models that they came from, for the report.
 
 use crate::{
     dataflow::outcome::Outcome,
@@ -15,7 +15,7 @@ use std::{
     path::PathBuf,
 };
 
-/// What every model of a run was trained on, together.
+/// The samples that any model of a run was trained on.
 ///
 /// # Errors
 /// When an object is missing from the store.
@@ -41,7 +41,7 @@ pub fn views(plan: &Plan, outcome: &Outcome, corpus: &Corpus<'_>, env: &Env) -> 
     Ok(views)
 }
 
-/// Where a song lies in the tree. Two songs may be the same sound: then the name tells them apart.
+/// Path of a song in the tree. If two songs are the same sound, the name tells them apart.
 fn file(song: &Audio, files: &BTreeMap<PathBuf, Digest>) -> String {
     let own = |path: &&PathBuf| path.file_stem().is_some_and(|stem| stem.to_string_lossy() == song.name);
     let same = || files.iter().filter(|(_, digest)| **digest == song.file).map(|(path, _)| path);

@@ -1,4 +1,4 @@
-//! What the last published run of a name was like: for the guards, for rows added and retracted, and for the reasons and
+//! History: the last published run of a name, for the guards, for rows added and retracted, and for the reasons and
 //! estimates of a plan.
 //!
 //! One file of the store for each name, `history/NAME`. It holds no id: rows go by digests of their names, so that a
@@ -37,11 +37,11 @@ pub struct History {
     format: u32,
     /// The run: name and id.
     pub run: String,
-    /// What results rest on beside settings and inputs, as far as the host decides: each by what it is called.
+    /// Versions that results rest on beside settings and inputs, and that depend on the host: text by name.
     pub versions: BTreeMap<String, String>,
-    /// Its stages.
+    /// Stages of the run.
     pub stages: Vec<Past>,
-    /// What a run that changes nothing needs to know.
+    /// The shortcut for a run that changes nothing. `None` if the next run may have work to do.
     pub settled: Option<Settled>,
     /// The last one that went on to stages which this one left out by `--to`.
     former: Option<Box<History>>,
@@ -50,19 +50,19 @@ pub struct History {
 /// One stage of the last published run: the parts of which the keys of its items were made.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Past {
-    /// Its name.
+    /// Name of the stage.
     pub name: String,
-    /// Its verb.
+    /// Verb of the stage.
     pub verb: String,
     /// The verb's revision.
     pub revision: u32,
-    /// Its settings in TOML, in their order.
+    /// Settings of the stage in TOML, in their order.
     pub settings: Vec<(String, String)>,
     /// The names of the stages that feed it.
     pub from: Vec<String>,
     /// Seed and salt, where its verb draws.
     pub seed: Option<(u64, String)>,
-    /// What an item of it cost when some were last executed.
+    /// Cost of the items when some were last executed. `None` if none ever were.
     pub cost: Option<Cost>,
     rows: Packed<{ Fingerprint::BYTES }>,
     labels: Packed<{ Labels::BYTES }>,
@@ -106,7 +106,7 @@ impl Past {
         self.rows.starts_with(track.track_bytes()).is_some()
     }
 
-    /// What was said about a track, at a stage that lists a corpus.
+    /// Labels of a track, at a stage that lists a corpus. `None` if there is no such track.
     pub fn labels(&self, name: Name) -> Option<Labels> {
         self.labels.starts_with(&name.bytes()).map(Labels::read)
     }
@@ -117,7 +117,7 @@ impl Past {
     }
 }
 
-/// What this program and this host would do otherwise than others.
+/// Versions of this program and this host that results rest on: text by name.
 pub fn versions() -> BTreeMap<String, String> {
     Version::ALL.map(|version| (version.name().to_owned(), version.text())).into()
 }
@@ -129,7 +129,7 @@ fn pack(history: &History, to: impl Write) -> io::Result<()> {
     postcard::to_io(history, to).map_err(io::Error::other)?.flush()
 }
 
-/// What is written to it is compared with what a file holds.
+/// A writer that compares what is written to it with the content of a file.
 struct Against(BufReader<fs::File>);
 
 impl Write for Against {
@@ -177,7 +177,7 @@ impl History {
         Ok(named)
     }
 
-    /// Of the last published run of a name; none where none is known, or another version wrote it.
+    /// Reads the history of the last published run of a name. `None` if there is none, or another version wrote it.
     ///
     /// # Errors
     /// When the disk refuses: a guard compares with it.
@@ -205,12 +205,12 @@ impl History {
         self.former.as_deref()
     }
 
-    /// That of a run, if it is this one or a former one.
+    /// The history of `run`, if it is this run or a former one.
     pub fn of_run(self, run: &str) -> Option<History> {
         if self.run == run { Some(self) } else { self.former?.of_run(run) }
     }
 
-    /// Forgets former runs but for these; whether there was another.
+    /// Forgets all former runs but `runs`; returns whether there was another.
     pub fn keep(&mut self, runs: &BTreeSet<&str>) -> bool {
         let Some(mut former) = self.former.take() else { return false };
         let (deeper, here) = (former.keep(runs), !runs.contains(former.run.as_str()));
@@ -218,7 +218,8 @@ impl History {
         deeper || here
     }
 
-    /// What stays of it beside a run that leaves out some stages: the runs that last had them.
+    /// The history to keep beside a run that leaves out some stages: the runs that last had them. `None` if there are
+    /// none.
     fn beside(&self, mut left_out: BTreeSet<String>) -> Option<Box<History>> {
         let all = left_out.len();
         left_out.retain(|name| self.own(name).is_none());

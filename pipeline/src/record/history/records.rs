@@ -1,4 +1,4 @@
-//! Lists of fingerprints as a history holds them.
+//! Packed lists of fingerprints, as a history holds them.
 
 use rayon::prelude::*;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -31,7 +31,7 @@ impl<const N: usize> Packed<N> {
         self.0.get(at).filter(|record| record.starts_with(start))
     }
 
-    /// How many records are not in another list.
+    /// Number of records that `other` does not hold.
     pub(super) fn without(&self, other: &Packed<N>) -> u64 {
         let mut others = other.0.iter().peekable();
         let lacks = self.0.iter().filter(|record| {

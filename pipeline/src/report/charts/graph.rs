@@ -99,7 +99,7 @@ fn node(out: &mut String, stage: &StageView, x: f64, y: f64) {
     out.push_str("</g>");
 }
 
-/// What stands in a cell of the grid of layers and lanes.
+/// Content of a cell in the grid of layers and lanes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Cell {
     Node,
@@ -112,7 +112,7 @@ struct Edge {
     source: usize,
     /// The layers it leaves and enters.
     layers: (usize, usize),
-    /// Its lane in each layer from the first to the last.
+    /// Lane of the edge in each layer from the first to the last.
     lanes: Vec<usize>,
 }
 
@@ -124,7 +124,7 @@ struct Layout {
     per_row: usize,
     /// Center of each lane, per row.
     centers: Vec<Vec<f64>>,
-    /// For each row but the last: the top of the gutter below it and the stages whose edges run through it.
+    /// Gutter below each row but the last: its top, and the stages whose edges run through it.
     gutters: Vec<(f64, Vec<usize>)>,
     width: f64,
     height: f64,
@@ -195,13 +195,13 @@ impl Layout {
         self.width = 2.0 * MARGIN + self.per_row as f64 * (BOX_WIDTH + GAP) - GAP;
     }
 
-    /// Where edges enter a column.
+    /// Point at which edges enter a cell, `(x, y)`.
     fn enter(&self, layer: usize, lane: usize) -> (f64, f64) {
         let x = MARGIN + (layer % self.per_row) as f64 * (BOX_WIDTH + GAP);
         (x, self.centers[layer / self.per_row][lane])
     }
 
-    /// Where edges leave it.
+    /// Point at which edges leave a cell, `(x, y)`.
     fn leave(&self, layer: usize, lane: usize) -> (f64, f64) {
         let (x, y) = self.enter(layer, lane);
         (x + BOX_WIDTH, y)

@@ -13,7 +13,7 @@ const MOST_BARS: usize = 12;
 /// Points of a curve drawn; more are put together.
 const MOST_POINTS: usize = 240;
 
-/// One bar: what it counts, and how many.
+/// One bar: label and number.
 #[derive(Clone, Debug)]
 pub(super) struct Bar {
     pub(super) label: String,
@@ -53,8 +53,8 @@ pub(super) fn bars(title: &str, mut rows: Vec<Bar>) -> String {
     out
 }
 
-/// How many of `values` lie in each of equal steps. Where a few are far longer than the rest, the last step takes
-/// all of them. `unit` is written after the axis. `None` without values.
+/// Histogram of `values` in equal steps. Where a few are far longer than the rest, the last step takes all of them.
+/// `unit` is written after the axis. `None` without values.
 pub(super) fn histogram(title: &str, unit: &str, values: &[f64]) -> Option<String> {
     const WIDTH: f64 = 1040.0;
     const HEIGHT: f64 = 220.0;
@@ -127,16 +127,16 @@ pub(super) fn histogram(title: &str, unit: &str, values: &[f64]) -> Option<Strin
 pub(super) struct Series {
     /// Written at its end and in the legend.
     pub(super) label: String,
-    /// Which of the page's tones it takes.
+    /// Index of the line's tone in the page's style.
     pub(super) tone: usize,
-    /// Its points, in order of x; those that are not finite are left out.
+    /// Points of the line, in order of x; those that are not finite are left out.
     pub(super) points: Vec<(f64, f64)>,
 }
 
-/// How a line chart is drawn.
+/// Axes and captions of a line chart.
 #[derive(Clone, Debug)]
 pub(super) struct Axes<'a> {
-    /// What the chart shows, for readers who cannot see it.
+    /// Description of the chart, for readers who cannot see it.
     pub(super) title: &'a str,
     /// Written at the end of the x axis.
     pub(super) x_unit: &'a str,
@@ -226,7 +226,7 @@ pub(super) fn legend(series: &[(usize, String)]) -> String {
     out
 }
 
-/// How many tones the style has.
+/// Number of tones in the page's style.
 const TONES: usize = 6;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -237,7 +237,8 @@ struct Point {
     high: f64,
 }
 
-/// At most [`MOST_POINTS`] points: each the mean of its neighborhood, with the least and the greatest in it.
+/// Thins a line to at most [`MOST_POINTS`] points: each the mean of its neighborhood, with the least and the greatest
+/// in it.
 fn thin(points: &[(f64, f64)]) -> Vec<Point> {
     if points.len() <= MOST_POINTS {
         return points.iter().map(|&(x, y)| Point { x, y, low: y, high: y }).collect();

@@ -64,9 +64,9 @@ pub fn watch(
 
 /// Next step after a session.
 enum After {
-    /// Nothing: Ctrl-C.
+    /// No further session, after Ctrl-C.
     Ended,
-    /// Another one, rendered anew.
+    /// Another session, with the dataflow rendered anew.
     Again,
 }
 

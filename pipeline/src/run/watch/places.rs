@@ -20,11 +20,11 @@ const GLANCE: Duration = Duration::from_millis(100);
 /// Kinds of change since the last build.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct What {
-    /// Recordings or what is said about them.
+    /// Recordings or their labels changed.
     pub(super) sources: bool,
-    /// The manifest, or what it extends.
+    /// The manifest, or one that it extends, changed.
     pub(super) manifest: bool,
-    /// An opt-out list, a folder as a whole, or nobody knows what.
+    /// An opt-out list, a folder as a whole, or something unknown changed.
     pub(super) other: bool,
 }
 
@@ -60,7 +60,7 @@ struct Map {
 }
 
 impl Map {
-    /// The files that say what is done.
+    /// The files that hold settings: manifests and opt-out lists.
     fn settings(&self) -> impl Iterator<Item = &PathBuf> {
         self.manifests.iter().chain(&self.lists)
     }
@@ -139,13 +139,13 @@ impl Places {
         Ok(Places { map, changes, _watcher: watcher })
     }
 
-    /// All of them.
+    /// All watched paths, for display.
     pub(super) fn shown(&self) -> Vec<String> {
         let all = self.map.settings().chain(&self.map.files).chain(&self.map.folders);
         all.map(|path| path.display().to_string()).collect()
     }
 
-    /// The same for a person.
+    /// The watched paths as a sentence for people.
     pub(super) fn sentence(&self) -> String {
         format!("watching {}; Ctrl-C ends", self.shown().join(", "))
     }

@@ -150,7 +150,7 @@ fn quoted(text: &str) -> String {
     toml::Value::from(text).to_string()
 }
 
-/// What the runs go by: the folder's name with what a name may hold.
+/// Name of the runs: the folder's name, with `-` for every character that a name may not hold; at most 60 characters.
 fn run_name(home: &Path) -> String {
     let name = home.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let fine = |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '-' };
