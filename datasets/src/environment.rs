@@ -5,7 +5,7 @@
 
 use std::{env, ffi::OsString};
 
-/// Who a variable is for.
+/// Audience of a variable: users or developers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Audience {
     /// Everybody who uses `refrain`.
@@ -17,13 +17,13 @@ pub enum Audience {
 /// One environment variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Variable {
-    /// Its name.
+    /// Name of the variable.
     pub name: &'static str,
-    /// What stands behind the `=`, as the documentation writes it.
+    /// Text behind the `=` in the documentation: an example or a placeholder.
     pub value: &'static str,
-    /// Who it is for.
+    /// Audience of the variable.
     pub audience: Audience,
-    /// What it does: sentences in Markdown.
+    /// Effect of the variable: sentences in Markdown.
     pub meaning: &'static str,
 }
 
@@ -100,7 +100,7 @@ pub const FAULT: Variable = Variable {
               of them, or all that follow. For `refrain` as for its tests: `REFRAIN_FAULT=write:full:20 refrain run ...`",
 };
 
-/// How many faults tests draw.
+/// Number of faults and kills that `tests/faults.rs` draws.
 pub const FAULT_ROUNDS: Variable = Variable {
     name: "REFRAIN_FAULT_ROUNDS",
     value: "N",

@@ -55,7 +55,7 @@ pub struct Member {
 }
 
 impl Member {
-    /// Of a track.
+    /// The names of a track.
     pub fn of(track: &TrackView<'_>) -> Member {
         Member {
             id: Name::id(track.id),
@@ -66,7 +66,7 @@ impl Member {
         }
     }
 
-    /// Of a row of which no more than its id is known.
+    /// A member with an id and no other name, for a row of which nothing else is known.
     pub fn named(id: &str) -> Member {
         Member { id: Name::id(id), ..Member::default() }
     }

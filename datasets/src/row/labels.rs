@@ -20,8 +20,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 macro_rules! labels { ($($(#[$doc:meta])* $field:ident),* $(,)?) => {
-    /// What is said about a recording: by a sidecar, a table, its tags or the manifest. `Labels<&str>` is the same with texts
-    /// that lie elsewhere, and is read from the same bytes.
+    /// Labels of a recording, as a sidecar, a table, its tags or the manifest state them; `None`: not stated.
+    /// `Labels<&str>` borrows its texts, and is read from the same bytes.
     #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
     #[serde(bound(deserialize = "T: Ord + Deserialize<'de>"))]
     pub struct Labels<T = String> {
@@ -66,11 +66,11 @@ macro_rules! labels { ($($(#[$doc:meta])* $field:ident),* $(,)?) => {
 labels! {
     /// The title of the piece.
     title,
-    /// Who made it; the default key of a split.
+    /// The artist; the default key of a split.
     artist,
     /// One genre; a conditioning label.
     genre,
-    /// Where it came from, usually a URL.
+    /// The source of the recording, usually a URL.
     source,
 }
 

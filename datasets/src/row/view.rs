@@ -17,7 +17,7 @@ pub struct TrackView<'t> {
     /// The license.
     #[serde(borrow)]
     pub license: Option<&'t str>,
-    /// What is said about it.
+    /// Title, artist, genre and other labels.
     #[serde(borrow)]
     pub labels: Labels<&'t str>,
     /// Set by `decode`.

@@ -43,7 +43,7 @@ pub struct ShardRow {
     pub license: String,
     /// The credit line.
     pub attribution: String,
-    /// What is said about the track, with the corpus's own columns.
+    /// Labels of the track, with the corpus's own columns.
     pub labels: Labels,
     /// BLAKE3 of the source file's bytes.
     pub content: [u8; 32],
@@ -69,7 +69,7 @@ pub enum ShardError {
     Row {
         /// The clip's id.
         clip: String,
-        /// What does not fit, as a fragment.
+        /// Description of the mismatch, as a sentence fragment.
         reason: String,
     },
     /// Columns of a table differ in length, or two have one name.

@@ -70,7 +70,7 @@ impl Temp {
         Digest(*self.hasher.finalize().as_bytes())
     }
 
-    /// Where it lies while it is under way.
+    /// Path of the temporary file, before it gets its name.
     pub fn path(&self) -> &Path {
         &self.path
     }

@@ -53,12 +53,12 @@ pub struct Store {
     _lock: Option<File>,
 }
 
-/// How a store is opened.
+/// Lock mode of an open store.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Hold {
-    /// Beside others.
+    /// Shared lock: other processes may have the store open.
     Shared,
-    /// By nobody else.
+    /// Exclusive lock: no other process has the store open.
     Alone,
 }
 
@@ -142,7 +142,7 @@ impl Store {
         &self.root
     }
 
-    /// Where an object lies, or would lie.
+    /// Path of an object, whether it exists or not.
     pub fn path(&self, digest: &Digest) -> PathBuf {
         let hex = digest.hex();
         self.root.join("objects").join(&hex[..2]).join(&hex[2..])
@@ -213,12 +213,12 @@ impl Store {
         self.receipts.flush()
     }
 
-    /// Where published runs lie.
+    /// Folder of published runs.
     pub fn runs(&self) -> PathBuf {
         self.root.join("runs")
     }
 
-    /// Where decoded samples are cached.
+    /// Folder of cached samples and codes.
     pub fn pcm(&self) -> PathBuf {
         self.root.join("pcm")
     }

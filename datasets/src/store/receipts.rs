@@ -21,24 +21,24 @@ const LEAST: usize = 36;
 /// The ending of a segment's name. Format 1 wrote `.log`, which did not name objects.
 const ENDING: &str = "seg";
 
-/// What is remembered under a key.
+/// The value remembered under a key, with the objects that it needs.
 #[derive(Clone, Debug)]
 pub struct Receipt {
     /// Objects without which it is of no use.
     pub objects: Box<[Digest]>,
-    /// What came of the work.
+    /// The remembered value, as bytes.
     pub value: Arc<[u8]>,
 }
 
 /// One segment of the log, for those who clean up.
 pub struct Segment {
-    /// Its place in the order of segments.
+    /// Number of the segment: its place in the log.
     pub number: u64,
     /// The name of the manifest whose run wrote it; empty for one that was made of others.
     pub name: String,
-    /// Its receipts.
+    /// Receipts by key.
     pub receipts: HashMap<Digest, Receipt>,
-    /// Its size in bytes.
+    /// Size of the segment in bytes.
     pub bytes: u64,
 }
 
