@@ -32,7 +32,7 @@ pub enum Failure {
     },
     /// Another process of this run failed.
     Elsewhere {
-        /// Its exit code.
+        /// Exit code of that process.
         code: u8,
         /// A sentence.
         why: String,

@@ -1,4 +1,4 @@
-//! Where the corpus's files lie, by the digests of their bytes.
+//! Paths of the corpus's files, by the digests of their bytes.
 
 use datasets::{Digest, effect::Fault};
 use rayon::prelude::*;

@@ -23,23 +23,23 @@ use std::{
     path::Path,
 };
 
-/// What is asked for.
+/// A request for songs: genres, number, length, and how they are sampled.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ask {
-    /// Genres, one after the other; none takes every genre that all priors know.
+    /// Genres, one after the other; empty takes every genre that all priors know.
     pub genres: Vec<String>,
     /// Songs of each genre.
     pub songs: u32,
     /// Length of a song in seconds.
     pub seconds: f64,
-    /// How codes are drawn.
+    /// Sampling parameters: temperature, `top_p` and overlap.
     pub draw: Draw,
     /// The level whose decoder makes the sound.
     pub level: usize,
 }
 
 impl Ask {
-    /// What is out of range: the setting, what is wrong, and what would be right.
+    /// Settings that are out of range: the name, what is wrong, and what would be right.
     pub fn complaints(&self) -> Vec<(&'static str, String, String)> {
         let mut wrong = Vec::new();
         if self.songs == 0 {
@@ -99,7 +99,7 @@ pub enum SongError {
     /// The codes cannot be decoded.
     #[error(transparent)]
     Decode(#[from] DecodeError),
-    /// What was sampled cannot be saved.
+    /// The sampled codes cannot be saved.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The sound cannot be written.
@@ -229,7 +229,7 @@ impl Models {
     }
 }
 
-/// What was sampled so far, in memory and on the disk.
+/// The codes sampled so far, in memory and on the disk.
 pub struct SavedSongs {
     log: Log,
     sampled: Vec<Sampled>,

@@ -1,4 +1,4 @@
-//! What turns sound into vectors, so that sets of sounds can be compared as sets of vectors.
+//! Embeddings: maps from sound to vectors, so that sets of sounds can be compared as sets of vectors.
 
 use super::mel::Mel;
 use super::stft::Stft;

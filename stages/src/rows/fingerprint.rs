@@ -130,10 +130,10 @@ impl Fingerprint {
     }
 }
 
-/// How much is said about a track: its license, its labels, and the corpus's own columns.
+/// Number of facts that are stated about a track: its license, its labels, and the corpus's own columns.
 const SAID: usize = row::Labels::NAMES.len() + 2;
 
-/// What may be said about a track, in the order of [`Labels`].
+/// Names of the facts that may be stated about a track, in the order of [`Labels`].
 fn said() -> impl Iterator<Item = &'static str> {
     ["license"].into_iter().chain(row::Labels::NAMES).chain(["other labels"])
 }

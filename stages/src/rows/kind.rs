@@ -132,7 +132,7 @@ fn sound(track: &Track) -> Digest {
     track.chain.iter().fold(key, |key, chain| key.number(chain.rate.into()).number(chain.channels.into())).finish()
 }
 
-/// What takes a row of any type.
+/// A function over rows of any type.
 pub trait Visitor {
     /// Takes the row.
     fn visit<R: Row>(self, row: &R);
@@ -150,8 +150,8 @@ pub trait Row: Clone + Ord + Serialize + DeserializeOwned + 'static {
     fn row_id(&self) -> Cow<'_, str>;
     /// Digest of what heavy work reads of it: the sound, the codes, the weights, and no label; none: all of it.
     fn content_digest(&self) -> Option<Digest>;
-    /// See [`AnyRow::track`].
+    /// The track that the row is or belongs to: [`AnyRow::track`].
     fn track(&self) -> Option<&Track>;
-    /// See [`AnyRow::split`].
+    /// The split of the row: [`AnyRow::split`].
     fn split(&self) -> &str;
 }

@@ -1,4 +1,4 @@
-//! What a scan of a source found: packed rows, in the order of their keys.
+//! Result of scanning a source: packed rows, in the order of their keys.
 //!
 //! A scan of a million tracks is fed row by row, and where a dataflow stays up it is there until the next one, to be compared
 //! with it. As structs of strings it would take five times the memory.

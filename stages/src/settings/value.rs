@@ -16,11 +16,11 @@ pub struct At {
 pub struct Value {
     /// The value.
     pub data: Data,
-    /// Where it stands.
+    /// Position of the value in its source.
     pub at: At,
 }
 
-/// What TOML can say, but dates.
+/// Data of a TOML value; dates are left out.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Data {
     /// Text.
@@ -38,7 +38,7 @@ pub enum Data {
 }
 
 impl Data {
-    /// What to call it in a complaint.
+    /// Name of the type in a complaint.
     pub fn kind(&self) -> &'static str {
         match self {
             Data::String(_) => "a string",
@@ -56,7 +56,7 @@ impl Data {
 pub struct Word {
     /// The name.
     pub text: String,
-    /// Where it stands.
+    /// Position of the name in its source.
     pub at: At,
 }
 
@@ -82,7 +82,7 @@ impl Table {
 pub struct Complaint {
     /// The place.
     pub at: At,
-    /// What is wrong: a lower-case fragment.
+    /// Description of the error: a lower-case fragment.
     pub message: String,
     /// A suggestion.
     pub help: Option<String>,

@@ -1,4 +1,4 @@
-//! What a stage is handed besides its rows, and what it hands back.
+//! Input of a stage besides its rows ([`Context`]), and its output ([`StageOutput`]).
 
 use crate::{
     flow::Env,
@@ -12,10 +12,10 @@ use differential_dataflow::AsCollection;
 use std::sync::Arc;
 use timely::dataflow::{Scope, operators::ToStream};
 
-/// What a stage may know besides its rows.
+/// Input of a stage besides its rows: name, seed, pinned weights, live settings, and the environment.
 #[derive(Clone)]
 pub struct Context<'s> {
-    /// Where operators are built.
+    /// Scope in which the stage builds its operators.
     pub scope: Scope<'s, Time>,
     /// The stage's name, for the screen and the record; in no key.
     pub stage: Arc<str>,
@@ -23,7 +23,7 @@ pub struct Context<'s> {
     pub seed: Digest,
     /// The weights that the lock file names for it.
     pub pinned: Option<Digest>,
-    /// Where the dataflow stays up: the settings that may become others, as [`Stage::live`] packs them.
+    /// Live settings as rows, packed by [`Stage::live`]; `None` unless the dataflow stays up.
     pub settings: Option<Rows<'s, Vec<u8>>>,
     /// Store, sources, pool and ledger of this process.
     pub env: Arc<Env>,
@@ -50,7 +50,7 @@ impl<'s> Context<'s> {
     }
 }
 
-/// What a stage gives back; together it accounts for every input row.
+/// Output of a stage: kept, dropped and pending rows, which together account for every input row.
 pub struct StageOutput<'s, R: 'static> {
     /// Rows for the next stage.
     pub kept: Rows<'s, R>,

@@ -28,7 +28,7 @@ impl Version {
     /// All there are.
     pub const ALL: [Version; 4] = [Version::Decoder, Version::Embedding, Version::Numerics, Version::Resampler];
 
-    /// Its name in the record of a run and in reasons.
+    /// Name of the version in the record of a run and in reasons.
     pub fn name(self) -> &'static str {
         match self {
             Version::Decoder => "decoder",

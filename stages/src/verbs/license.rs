@@ -62,7 +62,7 @@ impl License {
         self.policy().unwrap_or_else(|_| unreachable!("the plan checked the policy"))
     }
 
-    /// From what [`Stage::live`] packed.
+    /// Reads the settings that [`Stage::live`] packed.
     fn read(words: &[u8]) -> License {
         let (allow, deny, any) = unpack(words);
         License { allow, deny, unknown: if any { Unknown::Allow } else { Unknown::Refuse }, exclude: None }
@@ -100,7 +100,7 @@ impl Judge {
     }
 }
 
-/// What a policy says to a stated license: its SPDX form, or why it is refused, as code and sentence.
+/// Answer of a policy to a stated license: `Ok` is its SPDX form, `Err` the code and sentence of the refusal.
 type Answer = Result<String, (Arc<str>, Arc<str>)>;
 
 fn answer(policy: &Policy, stated: &Option<String>) -> Answer {

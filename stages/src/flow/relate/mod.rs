@@ -166,8 +166,8 @@ fn changed<'v>(values: &Values<'v>, updates: &[(Time, &'v [u8], isize)]) -> Valu
     changed
 }
 
-/// As differential's `reduce`, without a trace of what it gave: times are in one order and the logic is pure, so that what it
-/// gave is what it gives for the values that were there.
+/// Groups rows as differential's `reduce` does, but keeps no trace of its output: times are in one order and the logic
+/// is pure, so the earlier output is what the logic gives for the earlier values.
 fn group_raw<'s>(rows: Raw<'s>, name: &str, mut logic: Logic) -> Raw<'s> {
     let Arranged { stream, mut trace } = arrange(rows, name);
     let scope = stream.scope();

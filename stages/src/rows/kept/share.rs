@@ -1,4 +1,4 @@
-//! Where the bytes of kept rows lie: in their order, and once for all stages that keep a row as it is.
+//! Layout of the bytes of kept rows: in their order, and once for all stages that keep a row as it is.
 
 use super::{CHUNK, Kept, Place, order};
 use rayon::prelude::*;

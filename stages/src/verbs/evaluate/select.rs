@@ -11,7 +11,7 @@ use datasets::{
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// What a row can contribute.
+/// Contribution of one row to the evaluation.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(super) enum Part {
     /// A clip of neither split: it keeps the stage from having no input.
@@ -110,7 +110,7 @@ fn sides(clip: &Clip, settings: &Evaluate) -> (bool, bool) {
     (settings.split.is_empty() || is(&settings.split), !settings.held_out.is_empty() && is(&settings.held_out))
 }
 
-/// What is measured.
+/// The clips, songs, codes and priors that are measured.
 #[derive(Debug, Default)]
 pub(super) struct Chosen {
     /// Length of every clip, in frames at the embedding's rate.

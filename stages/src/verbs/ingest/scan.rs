@@ -141,9 +141,9 @@ struct File {
 enum Note<T> {
     /// The store has it.
     Known(Memo<T>),
-    /// It is new.
+    /// A memo that the store lacks, and its value.
     New(Memo<T>, T),
-    /// It is not to be remembered.
+    /// Nothing to remember.
     None,
 }
 

@@ -25,7 +25,7 @@ use timely::dataflow::{
 type Spot = (Arc<str>, u16);
 /// A row that waits, with the place where its track is.
 type Placed = (Spot, Pending);
-/// What a place belongs to in the partition, for one of the workers.
+/// A place and the prefix of its file in the partition, addressed to one of the workers.
 type Part = (u64, (Place, String));
 /// Rows of files: split, prefix and codes.
 type Members<'s> = Rows<'s, ((String, String), Codes)>;
