@@ -99,14 +99,14 @@ impl Oddity {
     }
 }
 
-/// Something that a scan found odd and went on from.
+/// An oddity of one file or folder, which the scan went on from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Complaint {
     /// The key of the file or folder that it is about.
     pub key: String,
     /// Kind of the oddity.
     pub oddity: Oddity,
-    /// The same for people, as a fragment; names sidecars by their key and line.
+    /// The oddity in words for people, as a fragment; names sidecars by their key and line.
     pub sentence: String,
 }
 
@@ -119,16 +119,16 @@ impl fmt::Display for Complaint {
 /// The files under a root.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scan {
-    /// Sorted by key, then by path. Files with one key all stay; the caller keeps one of them.
+    /// Files, sorted by key, then by path. Files with one key all stay; the caller keeps one of them.
     pub entries: Vec<Entry>,
-    /// Sorted.
+    /// Complaints, sorted.
     pub complaints: Vec<Complaint>,
 }
 
-/// Why a corpus cannot be read at all.
+/// Errors that keep a corpus from being read at all.
 #[derive(Debug, thiserror::Error)]
 pub enum ScanError {
-    /// The file system refused.
+    /// The file system did not let a file or folder be read.
     #[error("cannot read {}: {source}", path.display())]
     Read {
         /// The file or folder that could not be read.
@@ -136,7 +136,7 @@ pub enum ScanError {
         /// The error of the system.
         source: io::Error,
     },
-    /// The root of a folder corpus is something else.
+    /// The root of a folder corpus is not a folder.
     #[error("{} is not a folder", .0.display())]
     NotAFolder(PathBuf),
     /// A sidecar or table is broken.
@@ -169,9 +169,9 @@ pub enum ScanError {
         path: PathBuf,
         /// The column that was looked for.
         name: String,
-        /// The columns there are.
+        /// The columns that the table has.
         columns: Vec<String>,
-        /// The nearest of them.
+        /// The name among `columns` that is nearest to `name`, if one is near.
         suggestion: Option<String>,
     },
     /// The name of a table tells no format.

@@ -47,7 +47,7 @@ pub struct RowError {
 /// The files that a table names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Table {
-    /// Sorted by key. Whether the files exist is not looked at; rows with one key all stay.
+    /// Files, sorted by key. Whether they exist is not looked at; rows with one key all stay.
     pub entries: Vec<Entry>,
     /// Rows that name no file, in the table's order.
     pub errors: Vec<RowError>,
@@ -190,13 +190,13 @@ struct Gather<'a, 'scope> {
     fields: Arc<Vec<Field>>,
     batch: Batch,
     sent: usize,
-    /// Takes what a batch says, and its number.
+    /// Callback that takes the number of a batch and the table read from it.
     make: &'scope (dyn Fn(usize, Table) + Sync),
     scope: &'a rayon::Scope<'scope>,
 }
 
 impl Gather<'_, '_> {
-    /// Lets another thread read what has come.
+    /// Sends the current batch to be parsed, on another thread if there is one.
     fn send(&mut self) {
         let (batch, number) = (std::mem::take(&mut self.batch), self.sent);
         let (fields, root, make) = (self.fields.clone(), self.root, self.make);

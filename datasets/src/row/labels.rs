@@ -40,7 +40,7 @@ macro_rules! labels { ($($(#[$doc:meta])* $field:ident),* $(,)?) => {
         /// The names of the labels, in the order of the fields.
         pub const NAMES: [&'static str; [$(stringify!($field)),*].len()] = [$(stringify!($field)),*];
 
-        /// The same without a copy of its texts.
+        /// Borrows the labels, without a copy of their texts.
         pub fn view(&self) -> Labels<&str> {
             Labels {
                 $($field: self.$field.as_deref(),)*
@@ -124,7 +124,7 @@ impl Labels {
         }
     }
 
-    /// Takes from `other` whatever is missing here.
+    /// Fills labels that are missing here with those of `other`.
     pub fn fill_from(&mut self, other: &Labels) {
         for (own, text) in self.each_mut().into_iter().zip(other.each()) {
             if own.is_none() {

@@ -61,7 +61,7 @@ row! {
     pub struct Metric {
         /// Name of the metric, such as [`FAD`](Metric::FAD).
         pub metric: String,
-        /// Raised when the same inputs would measure otherwise.
+        /// Version of the metric, raised when the same inputs would give another figure.
         pub version: u32,
         /// Subject of the measurement: `songs`, `held out`, `reconstruction`, `unigram codes`, `white noise`, ...
         pub subject: String,
@@ -83,13 +83,13 @@ row! {
     pub struct Embedding {
         /// Name of the embedding.
         pub name: String,
-        /// Raised when the same sound would give other vectors.
+        /// Version of the embedding, raised when the same sound would give other vectors.
         pub version: u32,
     }
 
     /// A set of clips as a metric saw it.
     pub struct Measured {
-        /// Clips, songs or files.
+        /// Number of clips, songs or files.
         pub clips: u64,
         /// Number of items that the figure is a statistic of: the embedding's vectors, spectra, or codes.
         pub frames: u64,

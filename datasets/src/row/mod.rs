@@ -60,11 +60,11 @@ row! {
         pub license: Option<String>,
         /// Title, artist, genre and other labels.
         pub labels: Labels,
-        /// Set by `decode`.
+        /// Result of decoding; set by `decode`.
         pub recording: Option<Recording>,
-        /// Set by `resample`.
+        /// Rate, channels and length after resampling; set by `resample`.
         pub chain: Option<Chain>,
-        /// Set by `split`.
+        /// Name of the split; set by `split`.
         pub split: Option<String>,
     }
 
@@ -104,7 +104,7 @@ row! {
         pub view: Digest,
         /// Digest of the codec whose codes they are.
         pub codec: Digest,
-        /// Clips in it.
+        /// Number of clips in the shard.
         pub clips: u64,
         /// Size of the file in bytes.
         pub bytes: u64,
@@ -156,9 +156,9 @@ row! {
         pub train: u64,
         /// The model over held-out clips; none where no clip was held out.
         pub held_out: Option<u64>,
-        /// Over held-out clips: how often each code stands in the training split, plus one.
+        /// Unigram over held-out clips: how often each code stands in the training split, plus one.
         pub unigram: Option<u64>,
-        /// Over held-out clips: how often each code follows each other in the training split, plus one.
+        /// Bigram over held-out clips: how often each code follows each other in the training split, plus one.
         pub bigram: Option<u64>,
         /// The codes that it was trained on, as far as they were scored.
         pub on_train: Measured,

@@ -55,7 +55,7 @@ pub struct ShardRow {
     pub codes: Vec<Vec<u16>>,
 }
 
-/// Why a shard cannot be written or read.
+/// Errors of writing or reading a shard.
 #[derive(Debug, thiserror::Error)]
 pub enum ShardError {
     /// A shard without rows is no file.
@@ -75,16 +75,16 @@ pub enum ShardError {
     /// Columns of a table differ in length, or two have one name.
     #[error("column {0:?} has another length than the first, or a name that is taken")]
     Columns(String),
-    /// A file is no shard.
+    /// A file that is not a shard, with the reason.
     #[error("not a shard: {0}")]
     NotAShard(String),
-    /// Parquet's own error.
+    /// An error of Parquet.
     #[error("parquet: {0}")]
     Parquet(#[from] parquet::errors::ParquetError),
-    /// Arrow's own error.
+    /// An error of Arrow.
     #[error("arrow: {0}")]
     Arrow(#[from] arrow::error::ArrowError),
-    /// The file system's.
+    /// An error of the file system.
     #[error("cannot read the shard: {0}")]
     Io(#[from] std::io::Error),
 }

@@ -9,7 +9,7 @@ use super::{ShardMeta, ShardRow};
 pub struct View([u8; 32]);
 
 impl View {
-    /// The digest.
+    /// The bytes of the digest.
     pub fn bytes(self) -> [u8; 32] {
         self.0
     }

@@ -110,7 +110,7 @@ impl Temp {
     }
 }
 
-/// So often another process may be faster.
+/// Number of tries to get a temporary file; another process may be faster each time.
 const TRIES: usize = 100;
 
 /// A file that no other process has, emptied; none where the process that had it gave it its name, or removed it, meanwhile.

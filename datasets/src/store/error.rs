@@ -22,7 +22,7 @@ pub enum StoreError {
         /// The error of the system.
         source: io::Error,
     },
-    /// Written by a newer version of Refrain.
+    /// A store written by a newer version of Refrain.
     #[error("the store {} has format {found}; this version of refrain reads up to {FORMAT}: use the newer refrain, or another folder with --store", .path.display())]
     Newer {
         /// The store.
@@ -33,7 +33,7 @@ pub enum StoreError {
     /// A folder that is not a store.
     #[error("{} is not a store of refrain: its file `format` does not hold a number", .0.display())]
     NotAStore(PathBuf),
-    /// Somebody else has it open.
+    /// A store that another process has open.
     #[error("the store {} is in use by another refrain: try again when that has ended", .0.display())]
     Busy(PathBuf),
     /// An object that a receipt names is gone.

@@ -49,7 +49,7 @@ pub struct Store {
     receipts: Receipts,
     /// Whether a memo that cannot be read has been told of.
     unread: AtomicBool,
-    /// Held for as long as the store is open; none where the disk lets nobody write.
+    /// Lock held for as long as the store is open; `None` where the disk lets nobody write.
     _lock: Option<File>,
 }
 
@@ -131,8 +131,8 @@ impl Store {
         Ok(Store { root: root.into(), receipts, unread: AtomicBool::new(false), _lock: lock })
     }
 
-    /// Says which manifest's run works on it from here on: what it writes is unfinished work of that name until it is
-    /// published.
+    /// Names the manifest whose run works on the store from here on: what it writes is unfinished work of that name
+    /// until it is published.
     pub fn begin(&self, name: &str) {
         self.receipts.begin(name);
     }
@@ -197,7 +197,7 @@ impl Store {
         self.receipts.objects(key).is_some_and(|objects| objects.iter().all(|object| self.has(object)))
     }
 
-    /// Takes in the receipts that other processes of the same run have made durable: it rests on those of these keys.
+    /// Loads the receipts that other processes of the same run have made durable, and counts those of `keys` as used.
     ///
     /// # Errors
     /// When they cannot be read.

@@ -82,7 +82,7 @@ pub struct Recorded {
 pub struct Pins {
     /// Path of the lock file.
     pub lock: PathBuf,
-    /// The weights.
+    /// Digests of the weights that it named.
     pub weights: BTreeSet<Digest>,
 }
 
@@ -181,7 +181,7 @@ impl Store {
         files.iter().filter(|(_, known, _)| known == run).try_for_each(|(.., path)| remove(path))
     }
 
-    /// Takes a run's root away.
+    /// Removes the GC root of a run.
     ///
     /// # Errors
     /// When the disk refuses.

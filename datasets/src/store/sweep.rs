@@ -15,7 +15,7 @@ pub struct Live {
     pub unfinished: BTreeSet<u64>,
     /// Keys of receipts in the other segments.
     pub keys: HashSet<Digest>,
-    /// Objects.
+    /// Digests of objects.
     pub objects: HashSet<Digest>,
     /// Samples in the cache.
     pub pcm: HashSet<Digest>,

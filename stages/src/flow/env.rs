@@ -44,13 +44,13 @@ impl Cancel {
 
 /// Everything outside the dataflow that a stage may touch.
 pub struct Env {
-    /// Objects and receipts.
+    /// The store: objects and receipts.
     pub store: Store,
     /// Paths of the corpus's files, by content digest.
     pub sources: Sources,
     /// Lists of withdrawn tracks, by the stage that heeds them.
     pub optouts: BTreeMap<String, Arc<OptOut>>,
-    /// Threads for effects.
+    /// Pool of threads for effects.
     pub pool: Pool,
     /// Counts, costs and failures of this build.
     pub ledger: Ledger,
@@ -58,7 +58,7 @@ pub struct Env {
     pub dry: bool,
     /// Cancellation flag.
     pub cancel: Cancel,
-    /// Read every file again rather than trust a hint.
+    /// Reads every file again rather than trust a hint.
     pub rehash: bool,
     /// Size limit of the cache of decoded samples, in bytes.
     pub pcm_cache: u64,

@@ -35,7 +35,7 @@ pub struct StageLedger {
     pub executed: BTreeSet<String>,
     /// Cost of the executed effects.
     pub cost: Cost,
-    /// Memo hits.
+    /// Number of memo hits.
     pub cached: u64,
     /// Ids of the rows on which an effect would run, sorted. Dry run only.
     pub will: Vec<Arc<str>>,
@@ -152,7 +152,7 @@ impl Ledger {
         });
     }
 
-    /// Something that keeps the run from publishing.
+    /// Adds a failure, which keeps the run from publishing.
     pub fn fail(&self, failure: Failure) {
         lock(&self.failures).push(failure);
     }
@@ -162,7 +162,7 @@ impl Ledger {
         !lock(&self.failures).is_empty()
     }
 
-    /// Everything that failed, and every stage's account.
+    /// Takes the ledgers of all stages, and all failures.
     pub fn take(&self) -> (BTreeMap<String, StageLedger>, Vec<Failure>) {
         let mut stages = std::mem::take(&mut *lock(&self.stages));
         let mut will: BTreeMap<Arc<str>, Vec<Arc<str>>> = BTreeMap::new();

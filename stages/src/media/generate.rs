@@ -68,7 +68,7 @@ pub struct Named {
     pub song: Song,
 }
 
-/// Why there is no song.
+/// Errors of sampling and writing songs.
 #[derive(Debug, thiserror::Error)]
 pub enum SongError {
     /// The priors were not trained on the genre.
@@ -84,7 +84,7 @@ pub enum SongError {
     Level {
         /// The level asked for.
         level: usize,
-        /// The levels there are.
+        /// Number of levels that the codec has.
         levels: usize,
     },
     /// A prior is not the codec's.
@@ -250,12 +250,12 @@ impl SavedSongs {
         Ok(SavedSongs { log, sampled })
     }
 
-    /// Codes in all.
+    /// Number of codes sampled so far.
     pub fn codes(&self) -> u64 {
         self.sampled.iter().flat_map(|song| &song.levels).map(|codes| codes.len() as u64).sum()
     }
 
-    /// The songs.
+    /// The songs with their codes so far.
     pub fn songs(&self) -> &[Sampled] {
         &self.sampled
     }

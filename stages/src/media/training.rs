@@ -84,7 +84,7 @@ struct Saver<'a, R> {
     path: PathBuf,
     last: Instant,
     pace: Duration,
-    /// Why the last checkpoint could not be written.
+    /// Error of the last checkpoint, if it could not be written.
     failed: Option<StoreError>,
 }
 

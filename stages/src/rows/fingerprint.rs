@@ -88,7 +88,7 @@ pub struct Fingerprint {
     pub content: [u8; 6],
     /// Digest of the split's name.
     pub split: [u8; 2],
-    /// All of it.
+    /// Digest of the whole row.
     pub whole: [u8; 6],
 }
 

@@ -18,7 +18,7 @@ use std::{cmp::Ordering, ops::Range, sync::Arc};
 type Packed<'r> = (&'r str, Option<&'r Origin>, &'r Option<String>, &'r Labels);
 type Unpacked = (String, Option<Origin>, Option<String>, Labels);
 
-/// Some rows of a scan.
+/// A part of a scan: packed rows.
 #[derive(Default)]
 pub struct Part {
     bytes: Vec<u8>,

@@ -75,9 +75,9 @@ pub enum Role {
     Selects,
     /// Does not decide about the result of the effect, given its rows: in the plan's digest only.
     Unkeyed,
-    /// Says when the result is made anew: in no digest.
+    /// Decides when the result is made anew: in no digest.
     Refresh,
-    /// Says where something lies: in no digest.
+    /// Names a file or folder: in no digest.
     Path,
 }
 

@@ -61,13 +61,13 @@ pub struct StageOutput<'s, R: 'static> {
 }
 
 impl<'s, R: Clone + 'static> StageOutput<'s, R> {
-    /// The same with every kept row made into another.
+    /// Maps every kept row to another row.
     #[must_use]
     pub fn map<K: Clone + 'static>(self, make: impl FnMut(R) -> K + 'static) -> StageOutput<'s, K> {
         StageOutput { kept: self.kept.map(make), dropped: self.dropped, pending: self.pending }
     }
 
-    /// The same with every kept row made into several.
+    /// Maps every kept row to several rows.
     #[must_use]
     pub fn flat_map<K: Clone + 'static, I: IntoIterator<Item = K>>(
         self,
@@ -76,20 +76,20 @@ impl<'s, R: Clone + 'static> StageOutput<'s, R> {
         StageOutput { kept: self.kept.flat_map(make), dropped: self.dropped, pending: self.pending }
     }
 
-    /// More rows that are refused here.
+    /// Adds rows that are refused here.
     #[must_use]
     pub fn and_dropped(self, more: Rows<'s, Dropped>) -> StageOutput<'s, R> {
         StageOutput { dropped: self.dropped.concat(more), ..self }
     }
 
-    /// More rows that are not known yet.
+    /// Adds rows that are not known yet.
     #[must_use]
     pub fn and_pending(self, more: Rows<'s, Waiting>) -> StageOutput<'s, R> {
         StageOutput { pending: self.pending.concat(more), ..self }
     }
 }
 
-/// No rows.
+/// An empty collection of rows.
 pub fn none<'s, A: Clone + 'static, R: Clone + 'static>(like: &Rows<'s, A>) -> Rows<'s, R> {
     like.clone().flat_map(|_| None)
 }

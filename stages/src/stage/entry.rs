@@ -20,7 +20,7 @@ use std::{
 pub struct StageSpec {
     /// The verb.
     pub verb: &'static str,
-    /// One line about it.
+    /// Summary of the verb, in one line.
     pub about: &'static str,
     /// Revision of the stage: [`Stage::REVISION`].
     pub revision: u32,
@@ -28,7 +28,7 @@ pub struct StageSpec {
     pub ports: &'static [Port],
     /// Other names of its inputs, each with the port's own.
     pub names: &'static [(&'static str, &'static str)],
-    /// The kind of its rows.
+    /// Kind of its output rows.
     pub gives: Kind,
     /// Properties that its input tracks must have.
     pub needs: &'static [Property],

@@ -25,7 +25,7 @@ use crate::{
 use datasets::{Digest, Key};
 use std::path::{Path, PathBuf};
 
-/// Something about tracks that a stage may need and another gives, beyond the kind of row.
+/// A property of tracks that a stage may need and another gives, beyond the kind of row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Property {
     /// The frames are counted and the samples have a digest.
@@ -68,7 +68,7 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Nothing to say.
+    /// No facts.
     pub const NONE: Facts = Facts { changes: None, on_card: false, splits: false, judges: false, light: false };
 }
 
@@ -107,7 +107,7 @@ impl Port {
 pub trait Stage: Settings + Clone + Send + Sync + 'static {
     /// The verb a manifest uses.
     const VERB: &'static str;
-    /// One line about it.
+    /// Summary of the verb, in one line.
     const ABOUT: &'static str;
     /// Bumped when the same input and settings would yield other bytes.
     const REVISION: u32;
@@ -129,9 +129,9 @@ pub trait Stage: Settings + Clone + Send + Sync + 'static {
     const VERSIONS: &'static [Version] = &[];
     /// Facts for the record, the report and the model card.
     const FACTS: Facts = Facts::NONE;
-    /// The rows it takes.
+    /// Kinds of the input rows.
     type In: Inputs;
-    /// The rows it gives.
+    /// Type of the output rows.
     type Out: Row;
 
     /// Complaints that a single field cannot make. Touches no disk.
@@ -155,7 +155,7 @@ pub trait Stage: Settings + Clone + Send + Sync + 'static {
         None
     }
 
-    /// The same stage, which also refuses these licenses; itself where it judges none.
+    /// The same stage, which also refuses these licenses; unchanged if its verb judges none.
     ///
     /// # Errors
     /// The first word that names no license, with what is wrong about it.

@@ -126,8 +126,8 @@ fn bucket(id: &str) -> u8 {
     id.bytes().fold(0, |sum: u8, byte| sum.wrapping_mul(31).wrapping_add(byte)) % 16
 }
 
-/// The same where the policy may become another: tracks wait by the license that they state, and another answer to it
-/// brings them out again.
+/// Judges tracks under live settings: tracks wait by the license that they state, and a changed answer to it brings
+/// them out again.
 fn judged<'s>(
     tracks: Rows<'s, Track>,
     settings: Rows<'s, Vec<u8>>,

@@ -50,7 +50,7 @@ struct Set {
     sounds: Vec<Sound>,
 }
 
-/// All sets, the reference first.
+/// The sets of sounds to measure, the reference first.
 fn sets(chosen: &Chosen, levels: usize) -> Vec<Set> {
     let set = |subject, level: Option<usize>, sounds: Vec<Sound>| Set {
         subject,
@@ -82,7 +82,7 @@ fn sets(chosen: &Chosen, levels: usize) -> Vec<Set> {
 }
 
 impl Effect for Score {
-    /// Sorted.
+    /// The parts of all rows, sorted.
     type Work = Vec<Part>;
     type Output = Vec<Metric>;
     const LOAD: Load = Load::Heavy;

@@ -1,4 +1,4 @@
-//! Which clips are measured: a function of the set of rows alone.
+//! Selection of the clips that are measured: a function of the set of rows alone.
 
 use super::Evaluate;
 use crate::{media::pcm::Excerpt, metric::embedding::Embedding};
@@ -26,7 +26,7 @@ pub(super) enum Part {
     Prior(Prior),
 }
 
-/// A song, narrowed.
+/// The fields of a song's row that the evaluation reads.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(super) struct Song {
     pub(super) file: Digest,
@@ -34,7 +34,7 @@ pub(super) struct Song {
     pub(super) rate: u32,
 }
 
-/// Codes of a clip, narrowed.
+/// The fields of a row of codes that the evaluation reads.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(super) struct Coded {
     pub(super) excerpt: Excerpt,
@@ -178,7 +178,7 @@ pub(super) fn choose(parts: &[Part], settings: &Evaluate, embedding: &dyn Embedd
     Ok(chosen)
 }
 
-/// Sorted by digest, each sound once.
+/// Sorts items by digest and removes repeated ones.
 fn order<T>(items: &mut Vec<T>, digest: impl Fn(&T) -> Digest) {
     items.sort_by_cached_key(&digest);
     items.dedup_by_key(|item| digest(item));

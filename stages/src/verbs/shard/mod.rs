@@ -72,7 +72,7 @@ struct Pack {
     env: Arc<Env>,
 }
 
-/// All that a file depends on.
+/// Everything that a shard's file depends on.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 struct Contents {
     split: String,
