@@ -5,7 +5,7 @@
 
 use std::{env, ffi::OsString};
 
-/// Who a variable is for.
+/// Audience of a variable: users or developers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Audience {
     /// Everybody who uses `refrain`.
@@ -17,13 +17,13 @@ pub enum Audience {
 /// One environment variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Variable {
-    /// Its name.
+    /// Name of the variable.
     pub name: &'static str,
-    /// What stands behind the `=`, as the documentation writes it.
+    /// Text behind the `=` in the documentation: an example or a placeholder.
     pub value: &'static str,
-    /// Who it is for.
+    /// Audience of the variable.
     pub audience: Audience,
-    /// What it does: sentences in Markdown.
+    /// Effect of the variable: sentences in Markdown.
     pub meaning: &'static str,
 }
 
@@ -39,7 +39,7 @@ impl Variable {
     }
 }
 
-/// <https://no-color.org>
+/// Turns color off: <https://no-color.org>.
 pub const NO_COLOR: Variable = Variable {
     name: "NO_COLOR",
     value: "1",
@@ -47,7 +47,7 @@ pub const NO_COLOR: Variable = Variable {
     meaning: "No color, unless `--color always` says otherwise. Any value but the empty one (<https://no-color.org>).",
 };
 
-/// The kind of terminal.
+/// Kind of the terminal; `dumb` turns color off.
 pub const TERM: Variable = Variable {
     name: "TERM",
     value: "dumb",
@@ -55,7 +55,7 @@ pub const TERM: Variable = Variable {
     meaning: "No color either, unless `--color always` says otherwise.",
 };
 
-/// The allocator's.
+/// Milliseconds that the allocator keeps freed memory.
 pub const PURGE_DELAY: Variable = Variable {
     name: "MIMALLOC_PURGE_DELAY",
     value: "MILLISECONDS",
@@ -64,7 +64,7 @@ pub const PURGE_DELAY: Variable = Variable {
               unless it is set.",
 };
 
-/// The pace of checkpoints.
+/// Seconds between two checkpoints of a training or a sampling.
 pub const CHECKPOINT_SECONDS: Variable = Variable {
     name: "REFRAIN_CHECKPOINT_SECONDS",
     value: "SECONDS",
@@ -72,7 +72,7 @@ pub const CHECKPOINT_SECONDS: Variable = Variable {
     meaning: "How far apart the state of a training or a sampling is saved; 12 by default. Changes no result.",
 };
 
-/// Recordings for tests.
+/// Folder of real recordings and reference results for tests.
 pub const SHARED: Variable = Variable {
     name: "REFRAIN_SHARED",
     value: "DIR",
@@ -81,7 +81,7 @@ pub const SHARED: Variable = Variable {
               are `#[ignore = \"needs REFRAIN_SHARED\"]`, and run with `-- --ignored`.",
 };
 
-/// Accepts what the code says.
+/// Rewrites expected files with what the code says now.
 pub const BLESS: Variable = Variable {
     name: "REFRAIN_BLESS",
     value: "1",
@@ -90,7 +90,7 @@ pub const BLESS: Variable = Variable {
               code says now. Read the diff before you commit it.",
 };
 
-/// Faults of disks on purpose.
+/// Injects faults into operations of the store.
 pub const FAULT: Variable = Variable {
     name: "REFRAIN_FAULT",
     value: "POINT:ERROR[:AFTER[:TIMES]]",
@@ -100,7 +100,7 @@ pub const FAULT: Variable = Variable {
               of them, or all that follow. For `refrain` as for its tests: `REFRAIN_FAULT=write:full:20 refrain run ...`",
 };
 
-/// How many faults tests draw.
+/// Number of faults and kills that `tests/faults.rs` draws.
 pub const FAULT_ROUNDS: Variable = Variable {
     name: "REFRAIN_FAULT_ROUNDS",
     value: "N",
@@ -108,7 +108,7 @@ pub const FAULT_ROUNDS: Variable = Variable {
     meaning: "How many faults and kills `tests/faults.rs` draws.",
 };
 
-/// Which faults tests draw.
+/// Seed of the faults and kills that `tests/faults.rs` draws.
 pub const FAULT_SEED: Variable = Variable {
     name: "REFRAIN_FAULT_SEED",
     value: "N",
@@ -116,7 +116,7 @@ pub const FAULT_SEED: Variable = Variable {
     meaning: "Which faults and kills `tests/faults.rs` draws.",
 };
 
-/// Raises revisions.
+/// Verbs whose revision is raised by one.
 pub const REVISION: Variable = Variable {
     name: "REFRAIN_REVISION",
     value: "VERB[,VERB]",
@@ -124,7 +124,7 @@ pub const REVISION: Variable = Variable {
     meaning: "Raises the revisions of verbs by one, to see what a new revision does again.",
 };
 
-/// The memory that there is.
+/// Bytes of memory that there is, in the place of what the system says.
 pub const MEMORY: Variable = Variable {
     name: "REFRAIN_MEMORY",
     value: "BYTES",
@@ -132,7 +132,7 @@ pub const MEMORY: Variable = Variable {
     meaning: "The memory that there is, in the place of what the system says: a training that needs more is refused.",
 };
 
-/// Shards for other readers.
+/// Folder for shards that the test `shards_for_other_readers` writes.
 pub const SHARDS: Variable = Variable {
     name: "REFRAIN_SHARDS",
     value: "DIR",

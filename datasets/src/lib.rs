@@ -1,4 +1,4 @@
-//! What the data is: rows, digests, SPDX licenses, audio files, corpora, the Parquet schema and the store.
+//! The data: rows, digests, SPDX licenses, audio files, corpora, the Parquet schema and the store.
 //!
 //! Nothing here knows of the dataflow: rows are small descriptions, bytes lie in the [`store`] under
 //! their digest, and heavy work is an [`effect::Effect`] whose outcome is remembered.

@@ -9,8 +9,8 @@ use symphonia::core::io::MediaSource;
 
 use super::view::View;
 
-/// How often a demuxer may read a whole file, and what it may read beyond that: reading it twice (once to scan,
-/// once to decode) is usual, and small files are read in blocks larger than themselves.
+/// Reading budget of a demuxer: `PASSES` times the length of the file, plus `ALLOWANCE` bytes. Reading a file twice
+/// (once to scan, once to decode) is usual, and small files are read in blocks larger than themselves.
 const PASSES: u64 = 8;
 const ALLOWANCE: u64 = 16 << 20;
 

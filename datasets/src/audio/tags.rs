@@ -1,4 +1,4 @@
-//! What a file says about itself: title, artist, licence and the like, read without decoding sound.
+//! Tags of an audio file: title, artist, licence and the like, read without decoding sound.
 
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -18,8 +18,8 @@ pub trait Adapter: Send + Sync {
     /// When the corpus as a whole cannot be read.
     fn scan(&self, take: &(dyn Fn(usize, Vec<Entry>) + Sync)) -> Result<Vec<Found>, ScanError>;
 
-    /// What states a license for the recording of a key, looked up as [`Adapter::scan`] reads it; `None` if nothing does. Of
-    /// several places that state one, that which says `words`.
+    /// Looks up the license statement for the recording of a key, as [`Adapter::scan`] reads it; `None` if there is
+    /// none. If several rows of a table state one, a row that says `words` is preferred.
     ///
     /// # Errors
     /// When the corpus cannot be read.
@@ -32,7 +32,7 @@ pub enum Carry {
     /// Every column that nothing else reads.
     #[default]
     All,
-    /// Those of these names.
+    /// Only the columns with these names.
     These(Vec<String>),
 }
 
@@ -46,17 +46,17 @@ impl Carry {
     }
 }
 
-/// Where a license is stated.
+/// A license statement: its text and its place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Evidence {
-    /// The words.
+    /// The license text as stated.
     pub license: String,
-    /// Where they stand.
+    /// The place of the statement.
     pub place: Place,
 }
 
 impl Evidence {
-    /// What the tags of a file state.
+    /// Reads the license from the tags of a file; `None` if they state none.
     pub fn in_tags(file: &Path) -> Option<Evidence> {
         let license = tags::read(file).license?;
         Some(Evidence { license, place: Place::Tags })
@@ -71,7 +71,7 @@ pub enum Place {
     Sidecar {
         /// The sidecar's key: its path under the root.
         file: String,
-        /// Its row, from 1, headers not counted.
+        /// Number of the row, from 1, headers not counted.
         row: u64,
         /// The row's line, from 1, where the format has lines.
         line: Option<u64>,
@@ -80,7 +80,7 @@ pub enum Place {
     Table {
         /// The table's name.
         file: String,
-        /// Its row, from 1, headers not counted.
+        /// Number of the row, from 1, headers not counted.
         row: u64,
         /// The row's line, from 1, where the format has lines.
         line: Option<u64>,

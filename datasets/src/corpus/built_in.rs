@@ -8,7 +8,7 @@ use crate::synth::{Piece, Synth};
 /// The built-in corpus.
 #[derive(Clone, Debug)]
 pub struct BuiltIn {
-    /// Its rules.
+    /// The composition rules: number of pieces, their length, and the seed.
     pub synth: Synth,
     /// Which of `key`, `metre`, `motif` and `tempo` are carried along.
     pub carry: Carry,

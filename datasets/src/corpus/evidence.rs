@@ -1,4 +1,4 @@
-//! Where the license of one file is stated: looked up in the sidecars or the table of a corpus, as a scan reads them.
+//! License statements about one file: looked up in the sidecars or the table of a corpus, as a scan reads them.
 
 use super::rows::{self, At, Columns, Format, Sink, Values};
 use super::sidecar::{SIDECARS, Sidecar};
@@ -8,16 +8,16 @@ use std::path::Path;
 /// A license as a row states it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stated {
-    /// The words.
+    /// The license text as stated.
     pub license: String,
     /// The row's number, from 1, headers not counted.
     pub row: u64,
-    /// Its line, from 1, where the format tells.
+    /// Line of the row, from 1; `None` if the format has no lines.
     pub line: Option<u64>,
 }
 
-/// What the sidecars state about the file of a key under `root`: the key of the sidecar that decides, and its words. Those
-/// are looked at that lie in the file's folder and in the folders around it.
+/// Looks up the license of the file of a key in the sidecars of its folder and of the folders above, up to `root`.
+/// `Some`: the key of the deciding sidecar, which is the deepest that states one, and its statement.
 ///
 /// # Errors
 /// A sidecar that is broken.
@@ -49,7 +49,7 @@ pub fn in_sidecars(root: &Path, key: &str) -> Result<Option<(String, Stated)>, S
     Ok(None)
 }
 
-/// What the rows of a table state about the file of a key, in the table's order.
+/// License statements of the rows of a table about the file of a key, in the table's order.
 ///
 /// # Errors
 /// A file that cannot be read or is broken as a whole, and a column that it lacks.

@@ -16,7 +16,7 @@ impl Name {
         Name(half)
     }
 
-    /// A track's id, in NFC.
+    /// The name of a track by its id, in NFC.
     pub fn id(id: &str) -> Name {
         Name::new("id", nfc(id.trim()).as_bytes())
     }
@@ -46,7 +46,7 @@ pub struct Member {
     pub id: Name,
     /// [`Name::digest`] of its bytes, where it was read.
     pub content: Option<Name>,
-    /// The same of its samples, where they are known.
+    /// [`Name::digest`] of its decoded samples, where they are known.
     pub samples: Option<Name>,
     /// [`Name::artist`], where stated.
     pub artist: Option<Name>,
@@ -55,7 +55,7 @@ pub struct Member {
 }
 
 impl Member {
-    /// Of a track.
+    /// The names of a track.
     pub fn of(track: &TrackView<'_>) -> Member {
         Member {
             id: Name::id(track.id),
@@ -66,12 +66,12 @@ impl Member {
         }
     }
 
-    /// Of a row of which no more than its id is known.
+    /// A member with an id and no other name, for a row of which nothing else is known.
     pub fn named(id: &str) -> Member {
         Member { id: Name::id(id), ..Member::default() }
     }
 
-    /// All its names.
+    /// All names of the track.
     pub fn names(&self) -> impl Iterator<Item = Name> {
         [Some(self.id), self.content, self.samples, self.artist, self.source].into_iter().flatten()
     }

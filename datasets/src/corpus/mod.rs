@@ -52,17 +52,17 @@ fn is_license(name: &str) -> bool {
 pub struct Entry {
     /// The corpus's own name for it: the path under the root, see [`key_of`].
     pub key: String,
-    /// Where it lies.
+    /// Path of the file on disk.
     pub path: PathBuf,
     /// The license as stated, to be read by [`crate::license::License::read`].
     pub license: Option<String>,
-    /// What is stated about it. Texts are trimmed; an empty one is an absent one.
+    /// Labels as stated. Texts are trimmed; an empty one counts as absent.
     pub labels: Labels,
     /// BLAKE3 of its bytes, where a table states it. It is a claim, not a finding.
     pub digest: Option<[u8; 32]>,
 }
 
-/// What is odd about a folder, by kind.
+/// Kinds of oddities that a scan reports and goes on from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Oddity {
     /// A sidecar names a file that is not there.
@@ -99,14 +99,14 @@ impl Oddity {
     }
 }
 
-/// Something that a scan found odd and went on from.
+/// An oddity of one file or folder, which the scan went on from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Complaint {
     /// The key of the file or folder that it is about.
     pub key: String,
-    /// What kind of thing it is.
+    /// Kind of the oddity.
     pub oddity: Oddity,
-    /// The same for people, as a fragment; names sidecars by their key and line.
+    /// The oddity in words for people, as a fragment; names sidecars by their key and line.
     pub sentence: String,
 }
 
@@ -119,24 +119,24 @@ impl fmt::Display for Complaint {
 /// The files under a root.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scan {
-    /// Sorted by key, then by path. Files with one key all stay; the caller keeps one of them.
+    /// Files, sorted by key, then by path. Files with one key all stay; the caller keeps one of them.
     pub entries: Vec<Entry>,
-    /// Sorted.
+    /// Complaints, sorted.
     pub complaints: Vec<Complaint>,
 }
 
-/// Why a corpus cannot be read at all.
+/// Errors that keep a corpus from being read at all.
 #[derive(Debug, thiserror::Error)]
 pub enum ScanError {
-    /// The file system refused.
+    /// The file system did not let a file or folder be read.
     #[error("cannot read {}: {source}", path.display())]
     Read {
-        /// What was to be read.
+        /// The file or folder that could not be read.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// The root of a folder corpus is something else.
+    /// The root of a folder corpus is not a folder.
     #[error("{} is not a folder", .0.display())]
     NotAFolder(PathBuf),
     /// A sidecar or table is broken.
@@ -144,9 +144,9 @@ pub enum ScanError {
     Syntax {
         /// The sidecar or table.
         path: PathBuf,
-        /// Its line, from 1, where the format has lines.
+        /// Line of the error, from 1; `None` if the format has no lines.
         line: Option<u64>,
-        /// What is wrong, as a fragment.
+        /// Description of the error, as a sentence fragment.
         reason: String,
     },
     /// Lines of a list that cannot be passed over.
@@ -169,9 +169,9 @@ pub enum ScanError {
         path: PathBuf,
         /// The column that was looked for.
         name: String,
-        /// The columns there are.
+        /// The columns that the table has.
         columns: Vec<String>,
-        /// The nearest of them.
+        /// The name among `columns` that is nearest to `name`, if one is near.
         suggestion: Option<String>,
     },
     /// The name of a table tells no format.

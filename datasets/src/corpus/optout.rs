@@ -14,9 +14,9 @@ use unicode_normalization::UnicodeNormalization;
 pub struct Withdrawal {
     /// The day, as `YYYY-MM-DD`; empty where the command line asks what a withdrawal would cost.
     pub date: String,
-    /// What shows that it was withdrawn: a letter, a ticket, an address.
+    /// Evidence of the withdrawal: a letter, a ticket, an address.
     pub evidence: String,
-    /// Where it stands in the list: its line, or its row where the format has no lines.
+    /// Line number in the list, or row number if the format has no lines.
     pub line: u64,
     /// The track's id, where the line names it.
     pub id: Option<String>,
@@ -35,7 +35,7 @@ impl fmt::Display for Withdrawal {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OptOut {
     lines: Vec<Withdrawal>,
-    /// Of several lines about one name, the earliest.
+    /// Index into `lines` by name: the earliest line if several withdraw one name.
     index: HashMap<Name, usize>,
 }
 
@@ -149,7 +149,7 @@ impl Sink for Gather<'_> {
     }
 }
 
-/// What a line says.
+/// Parses the fields of one line: the name that it withdraws, and the withdrawal.
 fn withdrawal(said: &[(Field, String)], line: u64) -> Result<(Name, Withdrawal), String> {
     let of = |wanted: Field| said.iter().find(|(field, _)| *field == wanted).map(|(_, text)| text.as_str());
     let (mut names, mut given) = (Vec::new(), Vec::new());

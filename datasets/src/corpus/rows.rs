@@ -38,10 +38,10 @@ impl Format {
     }
 }
 
-/// Where a row stands.
+/// Position of a row in its file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct At {
-    /// From 1, headers not counted.
+    /// Number of the row, from 1, headers not counted.
     pub(super) row: u64,
     /// The line it begins in, from 1, where the format tells.
     pub(super) line: Option<u64>,
@@ -54,11 +54,11 @@ pub(super) type Values<'a> = Result<&'a [Option<Cow<'a, str>>], String>;
 #[derive(Clone, Copy)]
 pub(super) struct Columns<'a> {
     pub(super) names: &'a [String],
-    /// Those that hold bytes and no text, by index.
+    /// Indices of the columns that hold bytes rather than text.
     pub(super) bytes: &'a BTreeSet<usize>,
 }
 
-/// What a reader of rows does with them.
+/// Receiver of a file's rows: chooses columns, then takes one row after another.
 pub(super) trait Sink {
     /// Chooses columns, by index, from those there are.
     fn choose(&mut self, columns: Columns<'_>) -> Result<Vec<usize>, ScanError>;
@@ -299,7 +299,7 @@ fn holds_bytes(kind: &DataType) -> bool {
     }
 }
 
-/// That a file lacks a column, and which of those there are may be meant.
+/// Makes the error for a missing column, with a suggestion from the columns that exist.
 pub(super) fn lacks(file: &Path, name: &str, columns: &[String]) -> ScanError {
     ScanError::Column {
         path: file.to_owned(),

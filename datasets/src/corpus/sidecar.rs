@@ -13,7 +13,7 @@ pub const SIDECARS: [&str; 3] = ["tracks.csv", "tracks.json", "tracks.jsonl"];
 pub struct SidecarRow {
     /// The row's number, from 1.
     pub row: u64,
-    /// Its line, from 1, where the format tells.
+    /// Line of the row, from 1; `None` if the format has no lines.
     pub line: Option<u64>,
     /// The path as written, relative to the sidecar's folder.
     pub path: String,
@@ -21,16 +21,16 @@ pub struct SidecarRow {
     pub key: Option<String>,
     /// The license that it states.
     pub license: Option<String>,
-    /// What else it states.
+    /// All other labels that the row states.
     pub labels: Labels,
 }
 
 /// A sidecar and its rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sidecar {
-    /// Where it lies.
+    /// Path of the sidecar.
     pub file: PathBuf,
-    /// In the file's order; of JSON objects in the order of their keys.
+    /// Rows in the file's order; those of a JSON object keyed by path, in the order of its keys.
     pub rows: Vec<SidecarRow>,
 }
 

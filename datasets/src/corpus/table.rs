@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// How a table is to be read.
+/// Options for reading a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableOptions {
     /// The column that holds the path of each file.
@@ -38,16 +38,16 @@ impl Default for TableOptions {
 pub struct RowError {
     /// The row's number, from 1, headers not counted.
     pub row: u64,
-    /// Its line, from 1, where the format tells.
+    /// Line of the row, from 1; `None` if the format has no lines.
     pub line: Option<u64>,
-    /// What is wrong with it, as a fragment.
+    /// Description of the error, as a sentence fragment.
     pub reason: String,
 }
 
 /// The files that a table names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Table {
-    /// Sorted by key. Whether the files exist is not looked at; rows with one key all stay.
+    /// Files, sorted by key. Whether they exist is not looked at; rows with one key all stay.
     pub entries: Vec<Entry>,
     /// Rows that name no file, in the table's order.
     pub errors: Vec<RowError>,
@@ -100,7 +100,7 @@ impl Table {
     }
 }
 
-/// What a chosen column holds.
+/// Meaning of a chosen column.
 enum Field {
     Path,
     Digest,
@@ -109,15 +109,16 @@ enum Field {
     Own(String),
 }
 
-/// So many rows are made sense of at a time.
+/// Rows in a batch; batches are parsed on several threads.
 const ROWS: usize = 1 << 15;
 
 /// Rows as they stand in the table.
 #[derive(Default)]
 struct Batch {
-    /// Where each stands; why it cannot be read, where it cannot.
+    /// Position of each row, and the error if it cannot be read.
     rows: Vec<(At, Option<String>)>,
-    /// Of each that can be read, where the value of each chosen column ends in the text; none where it has none.
+    /// End offset in `text` of the value of each chosen column, row after row, for the rows that can be read. `None` if
+    /// the row has no value in that column.
     cells: Vec<Option<usize>>,
     text: String,
 }
@@ -137,7 +138,7 @@ impl Batch {
         self.rows.push((at, why));
     }
 
-    /// What the rows say.
+    /// Parses the rows into entries and errors.
     fn read(self, fields: &[Field], root: &Path) -> Table {
         let mut table = Table::default();
         let (mut cells, mut start) = (self.cells.iter(), 0);
@@ -189,13 +190,13 @@ struct Gather<'a, 'scope> {
     fields: Arc<Vec<Field>>,
     batch: Batch,
     sent: usize,
-    /// Takes what a batch says, and its number.
+    /// Callback that takes the number of a batch and the table read from it.
     make: &'scope (dyn Fn(usize, Table) + Sync),
     scope: &'a rayon::Scope<'scope>,
 }
 
 impl Gather<'_, '_> {
-    /// Lets another thread read what has come.
+    /// Sends the current batch to be parsed, on another thread if there is one.
     fn send(&mut self) {
         let (batch, number) = (std::mem::take(&mut self.batch), self.sent);
         let (fields, root, make) = (self.fields.clone(), self.root, self.make);

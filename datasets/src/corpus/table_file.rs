@@ -11,7 +11,7 @@ use std::path::PathBuf;
 pub struct TableFile {
     /// The table.
     pub file: PathBuf,
-    /// How it is read.
+    /// Options for reading the table.
     pub options: TableOptions,
 }
 

@@ -34,7 +34,7 @@ pub enum Method {
     Url,
     /// A title, such as "Attribution-NonCommercial 3.0 International".
     Title,
-    /// Nothing did.
+    /// The license was not recognised.
     None,
 }
 
@@ -59,9 +59,9 @@ impl fmt::Display for Method {
 /// Result of reading a license: known, unknown or unreadable.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Standing {
-    /// Nothing is stated, or what is stated says so (`NOASSERTION`, `NONE`, "unknown").
+    /// No license: nothing is stated, or what is stated says so (`NOASSERTION`, `NONE`, "unknown").
     Unknown,
-    /// Something is stated that cannot be read; the sentence says why.
+    /// A stated text that cannot be read as a license, with the reason as a sentence.
     Unreadable(String),
     /// The canonical expression.
     Known(Expression),
@@ -72,7 +72,7 @@ pub enum Standing {
 pub struct License {
     /// The text that was read, trimmed.
     pub stated: String,
-    /// The reading.
+    /// Result of reading the stated text.
     pub standing: Standing,
     /// Method of recognition.
     pub method: Method,

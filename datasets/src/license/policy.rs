@@ -219,16 +219,16 @@ fn nearest(text: &str) -> Option<String> {
         .map(|(_, name)| name)
 }
 
-/// Why a license is refused.
+/// Reasons to refuse a license.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum PolicyRefusal {
     /// No license is stated.
     Unknown,
-    /// Something is stated that names no license.
+    /// The stated text names no license.
     Unreadable,
-    /// No pattern of `allow` holds it.
+    /// No pattern of `allow` matches the license.
     NotAllowed,
-    /// A pattern of `deny` holds it.
+    /// A pattern of `deny` matches the license.
     Denied,
 }
 
@@ -255,9 +255,9 @@ pub enum Verdict {
     },
     /// The track is refused.
     Refused {
-        /// Why.
+        /// Reason of the refusal.
         code: PolicyRefusal,
-        /// The same for people, as one fragment.
+        /// The reason in words for people, as one fragment.
         sentence: String,
     },
 }

@@ -20,8 +20,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 macro_rules! labels { ($($(#[$doc:meta])* $field:ident),* $(,)?) => {
-    /// What is said about a recording: by a sidecar, a table, its tags or the manifest. `Labels<&str>` is the same with texts
-    /// that lie elsewhere, and is read from the same bytes.
+    /// Labels of a recording, as a sidecar, a table, its tags or the manifest state them; `None`: not stated.
+    /// `Labels<&str>` borrows its texts, and is read from the same bytes.
     #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
     #[serde(bound(deserialize = "T: Ord + Deserialize<'de>"))]
     pub struct Labels<T = String> {
@@ -40,7 +40,7 @@ macro_rules! labels { ($($(#[$doc:meta])* $field:ident),* $(,)?) => {
         /// The names of the labels, in the order of the fields.
         pub const NAMES: [&'static str; [$(stringify!($field)),*].len()] = [$(stringify!($field)),*];
 
-        /// The same without a copy of its texts.
+        /// Borrows the labels, without a copy of their texts.
         pub fn view(&self) -> Labels<&str> {
             Labels {
                 $($field: self.$field.as_deref(),)*
@@ -66,11 +66,11 @@ macro_rules! labels { ($($(#[$doc:meta])* $field:ident),* $(,)?) => {
 labels! {
     /// The title of the piece.
     title,
-    /// Who made it; the default key of a split.
+    /// The artist; the default key of a split.
     artist,
     /// One genre; a conditioning label.
     genre,
-    /// Where it came from, usually a URL.
+    /// The source of the recording, usually a URL.
     source,
 }
 
@@ -124,7 +124,7 @@ impl Labels {
         }
     }
 
-    /// Takes from `other` whatever is missing here.
+    /// Fills labels that are missing here with those of `other`.
     pub fn fill_from(&mut self, other: &Labels) {
         for (own, text) in self.each_mut().into_iter().zip(other.each()) {
             if own.is_none() {

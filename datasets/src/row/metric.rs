@@ -59,39 +59,39 @@ impl fmt::Debug for Real {
 row! {
     /// One figure of an evaluation.
     pub struct Metric {
-        /// What was measured, such as [`FAD`](Metric::FAD).
+        /// Name of the metric, such as [`FAD`](Metric::FAD).
         pub metric: String,
-        /// Raised when the same inputs would measure otherwise.
+        /// Version of the metric, raised when the same inputs would give another figure.
         pub version: u32,
-        /// On what: `songs`, `held out`, `reconstruction`, `unigram codes`, `white noise`, ...
+        /// Subject of the measurement: `songs`, `held out`, `reconstruction`, `unigram codes`, `white noise`, ...
         pub subject: String,
         /// The level of the codec that it is about, 0 at the bottom.
         pub level: Option<u32>,
         /// The figure.
         pub value: Real,
-        /// What turned sound into vectors, for metrics on vectors.
+        /// The embedding that turned sound into vectors; `None` for metrics that use no vectors.
         pub embedding: Option<Embedding>,
         /// Frames of sound per second, as measured.
         pub rate: u32,
-        /// What was measured.
+        /// The set that was measured.
         pub candidate: Measured,
-        /// What it was measured against.
+        /// The set that it was measured against.
         pub reference: Measured,
     }
 
-    /// What turned sound into vectors.
+    /// Name and version of an embedding: a map from sound to vectors.
     pub struct Embedding {
-        /// Its name.
+        /// Name of the embedding.
         pub name: String,
-        /// Raised when the same sound would give other vectors.
+        /// Version of the embedding, raised when the same sound would give other vectors.
         pub version: u32,
     }
 
     /// A set of clips as a metric saw it.
     pub struct Measured {
-        /// Clips, songs or files.
+        /// Number of clips, songs or files.
         pub clips: u64,
-        /// What the figure is a statistic of: the embedding's vectors, spectra, or codes.
+        /// Number of items that the figure is a statistic of: the embedding's vectors, spectra, or codes.
         pub frames: u64,
         /// Digest of what they hold.
         pub digest: Digest,
@@ -108,7 +108,7 @@ impl Metric {
     /// Cross entropy of a model in bits per code; fewer is better.
     pub const BITS: &'static str = "bits-per-code";
 
-    /// What tells this figure from the others of its stage.
+    /// Id of the figure within its stage: `metric/subject`, with `/level` if it is about one.
     pub fn id(&self) -> String {
         let level = self.level.map(|level| format!("/{level}")).unwrap_or_default();
         format!("{}/{}{level}", self.metric, self.subject)

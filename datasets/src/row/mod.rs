@@ -26,7 +26,7 @@ pub use pending::{Length, Pending, Unknown, Waiting};
 pub use view::TrackView;
 
 row! {
-    /// What one pass of the decoder found: a property of the file's bytes.
+    /// Result of decoding a file once: a property of the file's bytes.
     pub struct Recording {
         /// Frames (samples per channel) after gapless trimming.
         pub frames: u64,
@@ -38,7 +38,7 @@ row! {
         pub samples: Digest,
     }
 
-    /// What happens to decoded samples before anybody reads them: the recipe of a PCM blob.
+    /// Resampling and mixing of decoded samples, before anything reads them: the recipe of a PCM blob.
     pub struct Chain {
         /// Frames per second after resampling.
         pub rate: u32,
@@ -58,13 +58,13 @@ row! {
         pub bytes: u64,
         /// The license as stated until the stage `license` has read it, its SPDX form afterwards.
         pub license: Option<String>,
-        /// What is said about it.
+        /// Title, artist, genre and other labels.
         pub labels: Labels,
-        /// Set by `decode`.
+        /// Result of decoding; set by `decode`.
         pub recording: Option<Recording>,
-        /// Set by `resample`.
+        /// Rate, channels and length after resampling; set by `resample`.
         pub chain: Option<Chain>,
-        /// Set by `split`.
+        /// Name of the split; set by `split`.
         pub split: Option<String>,
     }
 
@@ -80,7 +80,7 @@ row! {
 
     /// The discrete codes of one clip.
     pub struct Codes {
-        /// What was encoded.
+        /// The clip that was encoded.
         pub clip: Clip,
         /// Digest of the codec's weights.
         pub codec: Digest,
@@ -104,7 +104,7 @@ row! {
         pub view: Digest,
         /// Digest of the codec whose codes they are.
         pub codec: Digest,
-        /// Clips in it.
+        /// Number of clips in the shard.
         pub clips: u64,
         /// Size of the file in bytes.
         pub bytes: u64,
@@ -122,7 +122,7 @@ row! {
         pub codewords: Vec<u32>,
         /// Training curves, a Parquet object, where it was trained here.
         pub curves: Option<Digest>,
-        /// What it was trained on, an object that lists sample digests, where it was trained here.
+        /// Object that lists the sample digests of the training data; `None` if the model was not trained here.
         pub lineage: Option<Digest>,
     }
 
@@ -142,11 +142,11 @@ row! {
         pub codewords: Vec<u32>,
         /// The genres that it can be asked for, sorted.
         pub genres: Vec<String>,
-        /// How well it predicts.
+        /// Bits per code of the prior, and of two simpler models.
         pub bits: Bits,
         /// Training curves, a Parquet object.
         pub curves: Digest,
-        /// What it was trained on, an object that lists sample digests.
+        /// Object that lists the sample digests of the training data.
         pub lineage: Digest,
     }
 
@@ -156,9 +156,9 @@ row! {
         pub train: u64,
         /// The model over held-out clips; none where no clip was held out.
         pub held_out: Option<u64>,
-        /// Over held-out clips: how often each code stands in the training split, plus one.
+        /// Unigram over held-out clips: how often each code stands in the training split, plus one.
         pub unigram: Option<u64>,
-        /// Over held-out clips: how often each code follows each other in the training split, plus one.
+        /// Bigram over held-out clips: how often each code follows each other in the training split, plus one.
         pub bigram: Option<u64>,
         /// The codes that it was trained on, as far as they were scored.
         pub on_train: Measured,
@@ -168,7 +168,7 @@ row! {
 
     /// A piece of audio that was made here.
     pub struct Audio {
-        /// Its name within its stage: genre and number.
+        /// Name within its stage: genre and number.
         pub name: String,
         /// Digest of the WAV file: the object in the store.
         pub file: Digest,
@@ -184,7 +184,7 @@ row! {
         pub codec: Digest,
         /// Digests of the priors that its codes came from, the bottom first.
         pub priors: Vec<Digest>,
-        /// What these models were trained on: objects that list sample digests.
+        /// Objects that list the sample digests of the training data of the codec and the priors.
         pub lineage: Vec<Digest>,
     }
 
@@ -247,17 +247,17 @@ impl fmt::Display for Dropped {
 }
 
 row! {
-    /// What a scan of a source found under one key; the input of `ingest`.
+    /// One key of a scanned source, with what was found there; the input of `ingest`.
     pub struct Found {
         /// The corpus's own key.
         pub key: String,
-        /// Where its bytes come from.
+        /// Origin of the bytes: a file or a piece to render; or the reason why there are none.
         pub origin: Origin,
         /// Whether another file of the scan has the same key.
         pub shared: bool,
         /// The license as stated.
         pub license: Option<String>,
-        /// What is said about it.
+        /// Labels as stated.
         pub labels: Labels,
     }
 }
@@ -269,19 +269,19 @@ impl Found {
     }
 }
 
-/// Where the bytes of a found row come from.
+/// Origin of the bytes of a found row, or the reason why there are none.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Origin {
     /// A file that was read.
     File {
         /// Digest of its bytes.
         content: Digest,
-        /// Its size.
+        /// Size of the file in bytes.
         bytes: u64,
     },
     /// A piece of the built-in corpus, not rendered yet.
     Piece {
-        /// Its number.
+        /// Number of the piece in the corpus.
         index: u32,
         /// Pieces in the corpus.
         pieces: u32,
@@ -290,7 +290,7 @@ pub enum Origin {
         /// The corpus's seed.
         seed: u64,
     },
-    /// It could not be read; the sentence says why.
+    /// A file that could not be read, with the reason as a sentence.
     Unreadable(String),
     /// A row of a table that cannot be used: code and sentence.
     Unusable(String, String),

@@ -9,7 +9,7 @@ use std::{ops::Deref, sync::Arc};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Pending(Arc<Unknown>);
 
-/// What is known of it.
+/// Known facts about a pending row.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Unknown {
     /// The row's id, as far as it is known: a track's id stands for its clips.
@@ -18,11 +18,11 @@ pub struct Unknown {
     pub behind: Arc<str>,
     /// The id of the row that this effect would run on.
     pub cause: Arc<str>,
-    /// How long the track is, where the row is a track or part of one.
+    /// Length of the track; `None` if the row is no track and no part of one.
     pub length: Option<Length>,
 }
 
-/// What tells how long a track is.
+/// Length of a track, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Length {
     /// Size of the file in bytes.
@@ -74,7 +74,7 @@ impl From<Pending> for Waiting {
 }
 
 impl Length {
-    /// Of a track, from what was found in it and what happens to it.
+    /// Length of a track of `bytes` bytes: in frames if it is decoded, at a new rate if it is resampled.
     pub fn of(bytes: u64, recording: Option<&Recording>, chain: Option<&Chain>) -> Length {
         let frames = recording.map(|recording| (recording.frames, recording.rate));
         Length { bytes, frames, rate: chain.map(|chain| chain.rate) }

@@ -17,20 +17,20 @@ pub struct TrackView<'t> {
     /// The license.
     #[serde(borrow)]
     pub license: Option<&'t str>,
-    /// What is said about it.
+    /// Title, artist, genre and other labels.
     #[serde(borrow)]
     pub labels: Labels<&'t str>,
-    /// Set by `decode`.
+    /// Result of decoding; set by `decode`.
     pub recording: Option<Recording>,
-    /// Set by `resample`.
+    /// Rate, channels and length after resampling; set by `resample`.
     pub chain: Option<Chain>,
-    /// Set by `split`.
+    /// Name of the split; set by `split`.
     #[serde(borrow)]
     pub split: Option<&'t str>,
 }
 
 impl Track {
-    /// The same without a copy of its texts.
+    /// Borrows the track, without a copy of its texts.
     pub fn view(&self) -> TrackView<'_> {
         TrackView {
             id: &self.id,

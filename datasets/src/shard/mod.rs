@@ -43,7 +43,7 @@ pub struct ShardRow {
     pub license: String,
     /// The credit line.
     pub attribution: String,
-    /// What is said about the track, with the corpus's own columns.
+    /// Labels of the track, with the corpus's own columns.
     pub labels: Labels,
     /// BLAKE3 of the source file's bytes.
     pub content: [u8; 32],
@@ -55,7 +55,7 @@ pub struct ShardRow {
     pub codes: Vec<Vec<u16>>,
 }
 
-/// Why a shard cannot be written or read.
+/// Errors of writing or reading a shard.
 #[derive(Debug, thiserror::Error)]
 pub enum ShardError {
     /// A shard without rows is no file.
@@ -69,22 +69,22 @@ pub enum ShardError {
     Row {
         /// The clip's id.
         clip: String,
-        /// What does not fit, as a fragment.
+        /// Description of the mismatch, as a sentence fragment.
         reason: String,
     },
     /// Columns of a table differ in length, or two have one name.
     #[error("column {0:?} has another length than the first, or a name that is taken")]
     Columns(String),
-    /// A file is no shard.
+    /// A file that is not a shard, with the reason.
     #[error("not a shard: {0}")]
     NotAShard(String),
-    /// Parquet's own error.
+    /// An error of Parquet.
     #[error("parquet: {0}")]
     Parquet(#[from] parquet::errors::ParquetError),
-    /// Arrow's own error.
+    /// An error of Arrow.
     #[error("arrow: {0}")]
     Arrow(#[from] arrow::error::ArrowError),
-    /// The file system's.
+    /// An error of the file system.
     #[error("cannot read the shard: {0}")]
     Io(#[from] std::io::Error),
 }

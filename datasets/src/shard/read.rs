@@ -45,7 +45,7 @@ impl ShardReader {
         Ok(ShardReader { meta, reader: builder.with_batch_size(BATCH_ROWS).build()?, rows: Vec::new().into_iter() })
     }
 
-    /// What all clips have in common.
+    /// Codec, rate, hops and codewords that all clips of the shard share.
     pub fn meta(&self) -> &ShardMeta {
         &self.meta
     }
@@ -68,14 +68,14 @@ impl Iterator for ShardReader {
     }
 }
 
-/// What a shard says of a clip, without its codes.
+/// One clip of a shard, without its codes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ShardMember {
-    /// Its track.
+    /// Id of the track.
     pub track: String,
     /// First frame.
     pub start: u64,
-    /// Its id.
+    /// Id of the clip.
     pub clip: String,
     /// Digest of the track's decoded samples, in hexadecimal.
     pub samples: String,

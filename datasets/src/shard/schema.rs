@@ -21,7 +21,7 @@ const CREATED_BY: &str = "refrain";
 /// Version of the columns and of the keys beside `huggingface`.
 const SCHEMA: &str = "1";
 
-/// What all clips of a shard have in common.
+/// Codec, rate, hops and codewords that all clips of a shard share.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ShardMeta {
     /// Digest of the codec's weights.
@@ -109,7 +109,7 @@ const DIGESTS: [&str; 3] = ["content", "samples", "codec"];
 /// The column of what a corpus says in columns of its own.
 pub(super) const EXTRA: &str = "extra";
 
-/// Where `track`, `clip` and `split` stand in [`COLUMNS`].
+/// Sort order of a shard's rows, `split`, `track`, `clip`, as indices into [`COLUMNS`].
 const ORDER: [i32; 3] = [2, 0, 1];
 
 /// The element of a list of codes.
@@ -150,8 +150,8 @@ fn huggingface(schema: &Schema) -> String {
     format!(r#"{{"info": {{"features": {{{}}}}}}}"#, features.join(", "))
 }
 
-/// What every file has: zstd at level 3, statistics by page, a fixed writer's name, the sorted
-/// footer, and nothing that depends on when or where it is written.
+/// Writer properties of every file: zstd at level 3, statistics by page, a fixed writer's name, the sorted footer, and
+/// nothing that depends on when or where it is written.
 pub(crate) fn properties(
     schema: &Schema,
     mut footer: BTreeMap<&'static str, String>,

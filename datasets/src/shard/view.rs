@@ -2,14 +2,14 @@
 
 use super::{ShardMeta, ShardRow};
 
-/// What training reads of a set of clips, as one digest: the sum of a digest of each clip, modulo 2^256 (AdHash,
+/// Digest of what training reads of a set of clips: the sum of a digest of each clip, modulo 2^256 (AdHash,
 /// Bellare and Micciancio 1997). A sum knows neither the order of clips nor the files that they lie in, so the views
 /// of shards add up to that of the corpus, and a renamed track, which may move to another shard, changes nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct View([u8; 32]);
 
 impl View {
-    /// The digest.
+    /// The bytes of the digest.
     pub fn bytes(self) -> [u8; 32] {
         self.0
     }

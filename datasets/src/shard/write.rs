@@ -19,7 +19,7 @@ const GROUP_ROWS: usize = 4096;
 /// Most codes of one row group of more than one row: 64 Mi, about 90 MB at 11 bits a code.
 const GROUP_CODES: usize = 1 << 26;
 
-/// What was written.
+/// Size and digest of a shard that was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShardSummary {
     /// Rows.

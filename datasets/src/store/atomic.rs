@@ -70,7 +70,7 @@ impl Temp {
         Digest(*self.hasher.finalize().as_bytes())
     }
 
-    /// Where it lies while it is under way.
+    /// Path of the temporary file, before it gets its name.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -110,7 +110,7 @@ impl Temp {
     }
 }
 
-/// So often another process may be faster.
+/// Number of tries to get a temporary file; another process may be faster each time.
 const TRIES: usize = 100;
 
 /// A file that no other process has, emptied; none where the process that had it gave it its name, or removed it, meanwhile.

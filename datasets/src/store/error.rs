@@ -1,4 +1,4 @@
-//! What can go wrong with the store.
+//! Errors of the store.
 
 use crate::Digest;
 use std::{
@@ -9,31 +9,31 @@ use std::{
 /// The layout that this version reads and writes.
 pub const FORMAT: u32 = 2;
 
-/// What can go wrong with the store. Exit code 4.
+/// Errors of the store. Exit code 4.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The disk said no.
+    /// An operation on the disk failed.
     #[error("{}", io_sentence(.doing, .path, .source))]
     Io {
-        /// What was tried: "write", "read", "create".
+        /// The operation that failed: "write", "read", "create".
         doing: &'static str,
-        /// Where.
+        /// Path of the file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// Written by a newer version of Refrain.
+    /// A store written by a newer version of Refrain.
     #[error("the store {} has format {found}; this version of refrain reads up to {FORMAT}: use the newer refrain, or another folder with --store", .path.display())]
     Newer {
         /// The store.
         path: PathBuf,
-        /// Its format.
+        /// Format of the store.
         found: u32,
     },
-    /// Not a store.
+    /// A folder that is not a store.
     #[error("{} is not a store of refrain: its file `format` does not hold a number", .0.display())]
     NotAStore(PathBuf),
-    /// Somebody else has it open.
+    /// A store that another process has open.
     #[error("the store {} is in use by another refrain: try again when that has ended", .0.display())]
     Busy(PathBuf),
     /// An object that a receipt names is gone.
@@ -57,7 +57,7 @@ fn io_sentence(doing: &str, path: &Path, error: &io::Error) -> String {
 }
 
 impl StoreError {
-    /// For `map_err`: names what was tried, and where.
+    /// Makes a [`StoreError::Io`] of an I/O error, for `map_err`: `doing` is the operation, `path` the file.
     pub fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
         let path = path.to_owned();
         move |source| StoreError::Io { doing, path, source }

@@ -10,14 +10,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Length and check.
+/// Bytes before the body of a record: its length and its check.
 pub(super) const HEAD: usize = 8;
 
 fn check(body: &[u8]) -> u32 {
     Digest::of(body).prefix() as u32
 }
 
-/// A body as a record.
+/// Makes a record of a body: length, check and body.
 pub(super) fn record(body: &[u8]) -> Vec<u8> {
     let mut record = Vec::with_capacity(HEAD + body.len());
     record.extend((body.len() as u32).to_le_bytes());

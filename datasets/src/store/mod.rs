@@ -49,16 +49,16 @@ pub struct Store {
     receipts: Receipts,
     /// Whether a memo that cannot be read has been told of.
     unread: AtomicBool,
-    /// Held for as long as the store is open; none where the disk lets nobody write.
+    /// Lock held for as long as the store is open; `None` where the disk lets nobody write.
     _lock: Option<File>,
 }
 
-/// How a store is opened.
+/// Lock mode of an open store.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Hold {
-    /// Beside others.
+    /// Shared lock: other processes may have the store open.
     Shared,
-    /// By nobody else.
+    /// Exclusive lock: no other process has the store open.
     Alone,
 }
 
@@ -131,8 +131,8 @@ impl Store {
         Ok(Store { root: root.into(), receipts, unread: AtomicBool::new(false), _lock: lock })
     }
 
-    /// Says which manifest's run works on it from here on: what it writes is unfinished work of that name until it is
-    /// published.
+    /// Names the manifest whose run works on the store from here on: what it writes is unfinished work of that name
+    /// until it is published.
     pub fn begin(&self, name: &str) {
         self.receipts.begin(name);
     }
@@ -142,7 +142,7 @@ impl Store {
         &self.root
     }
 
-    /// Where an object lies, or would lie.
+    /// Path of an object, whether it exists or not.
     pub fn path(&self, digest: &Digest) -> PathBuf {
         let hex = digest.hex();
         self.root.join("objects").join(&hex[..2]).join(&hex[2..])
@@ -197,7 +197,7 @@ impl Store {
         self.receipts.objects(key).is_some_and(|objects| objects.iter().all(|object| self.has(object)))
     }
 
-    /// Takes in the receipts that other processes of the same run have made durable: it rests on those of these keys.
+    /// Loads the receipts that other processes of the same run have made durable, and counts those of `keys` as used.
     ///
     /// # Errors
     /// When they cannot be read.
@@ -213,12 +213,12 @@ impl Store {
         self.receipts.flush()
     }
 
-    /// Where published runs lie.
+    /// Folder of published runs.
     pub fn runs(&self) -> PathBuf {
         self.root.join("runs")
     }
 
-    /// Where decoded samples are cached.
+    /// Folder of cached samples and codes.
     pub fn pcm(&self) -> PathBuf {
         self.root.join("pcm")
     }

@@ -21,24 +21,24 @@ const LEAST: usize = 36;
 /// The ending of a segment's name. Format 1 wrote `.log`, which did not name objects.
 const ENDING: &str = "seg";
 
-/// What is remembered under a key.
+/// The value remembered under a key, with the objects that it needs.
 #[derive(Clone, Debug)]
 pub struct Receipt {
     /// Objects without which it is of no use.
     pub objects: Box<[Digest]>,
-    /// What came of the work.
+    /// The remembered value, as bytes.
     pub value: Arc<[u8]>,
 }
 
 /// One segment of the log, for those who clean up.
 pub struct Segment {
-    /// Its place in the order of segments.
+    /// Number of the segment: its place in the log.
     pub number: u64,
     /// The name of the manifest whose run wrote it; empty for one that was made of others.
     pub name: String,
-    /// Its receipts.
+    /// Receipts by key.
     pub receipts: HashMap<Digest, Receipt>,
-    /// Its size in bytes.
+    /// Size of the segment in bytes.
     pub bytes: u64,
 }
 
@@ -57,7 +57,7 @@ struct Open {
 }
 
 impl Open {
-    /// One write per record: a crash tears at most the last one.
+    /// Appends a record in one write: a crash tears at most the last one.
     fn append(&mut self, record: &[u8]) -> io::Result<()> {
         fault::append(&mut self.file, record)?;
         self.length += record.len() as u64;
@@ -126,7 +126,7 @@ impl Receipts {
         Ok(Receipts { folder: folder.into(), index, segment, name: OnceLock::new() })
     }
 
-    /// Says which manifest's run writes from here on; the first to say it counts.
+    /// Names the manifest whose run writes from here on; only the first call counts.
     pub(super) fn begin(&self, name: &str) {
         self.name.get_or_init(|| name.to_owned());
     }
@@ -190,7 +190,7 @@ impl Receipts {
         }
     }
 
-    /// Takes in what others have written since it was opened, and counts these keys as looked up here.
+    /// Loads the receipts that others have written since the log was opened, and counts those of `keys` as looked up.
     pub(super) fn adopt(&self, keys: &[Digest]) -> Result<(), StoreError> {
         let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
         if keys.iter().any(|key| !index.contains_key(key)) {

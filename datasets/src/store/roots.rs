@@ -49,7 +49,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What a published run keeps.
+/// GC root of a published run: the receipts, samples and tracks that it keeps or withdraws.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Root {
     /// The manifest's name.
@@ -58,7 +58,7 @@ pub struct Root {
     pub segment: u64,
     /// Keys of its receipts, sorted.
     pub keys: Vec<Digest>,
-    /// Its decoded samples in the cache, sorted.
+    /// Names of its decoded samples in the cache, sorted.
     pub pcm: Vec<Digest>,
     /// The tracks that it holds, sorted.
     pub tracks: Vec<Member>,
@@ -73,16 +73,16 @@ pub struct Recorded {
     pub turn: u64,
     /// The run: name and id.
     pub run: String,
-    /// What it keeps.
+    /// The GC root.
     pub root: Root,
 }
 
 /// A lock file and the weights that it named when a run last wrote or used it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pins {
-    /// Where the lock file was.
+    /// Path of the lock file.
     pub lock: PathBuf,
-    /// The weights.
+    /// Digests of the weights that it named.
     pub weights: BTreeSet<Digest>,
 }
 
@@ -181,7 +181,7 @@ impl Store {
         files.iter().filter(|(_, known, _)| known == run).try_for_each(|(.., path)| remove(path))
     }
 
-    /// Takes a run's root away.
+    /// Removes the GC root of a run.
     ///
     /// # Errors
     /// When the disk refuses.

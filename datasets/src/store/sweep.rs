@@ -1,4 +1,4 @@
-//! What lies in the store, and which of it somebody still needs: the part of cleaning up that knows no run.
+//! Contents of the store, and which of them are still needed: the part of cleaning up that knows no run.
 
 use super::{Pins, Receipt, Recorded, Root, Segment, Store, StoreError, checkpoint::checkpoint_of};
 use crate::Digest;
@@ -8,14 +8,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What somebody still needs.
+/// Live contents of the store: what roots, lock files and unfinished work need.
 #[derive(Debug, Default)]
 pub struct Live {
     /// Numbers of the segments that hold unfinished work: they stay as they are.
     pub unfinished: BTreeSet<u64>,
     /// Keys of receipts in the other segments.
     pub keys: HashSet<Digest>,
-    /// Objects.
+    /// Digests of objects.
     pub objects: HashSet<Digest>,
     /// Samples in the cache.
     pub pcm: HashSet<Digest>,
@@ -32,7 +32,7 @@ pub struct Contents {
     pub checkpoints: Vec<(Digest, PathBuf)>,
     /// Samples and codes in the cache; a digest where they are samples.
     pub pcm: Vec<(Option<Digest>, PathBuf)>,
-    /// What killed processes left: hidden files, roots that have a later one, and files of older formats.
+    /// Leftovers of killed processes and of older versions: hidden files, roots that have a later one, old formats.
     pub leftovers: Vec<PathBuf>,
 }
 
@@ -61,7 +61,7 @@ impl Store {
         self.receipts.last()
     }
 
-    /// What the roots `kept` and the weights that lock files name need, and unfinished work. `all` are the roots of
+    /// Marks what the roots `kept`, the weights that lock files name, and unfinished work need. `all` are the roots of
     /// all runs: work is unfinished while no run of its name was published after it.
     pub fn live<'r>(
         segments: &[Segment],

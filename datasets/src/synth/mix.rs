@@ -1,4 +1,4 @@
-//! From a score to samples: voices, percussion, a small room, the level of the whole.
+//! Rendering of a score to samples: voices, percussion, a small room, the level of the whole.
 
 use super::drum::{DRUMS, Drum};
 use super::score::{Part, Score};

@@ -59,12 +59,12 @@ impl Draft {
     }
 }
 
-/// All that sounds, in order of composition.
+/// A score: all notes and strokes, in order of composition.
 #[derive(Default)]
 pub(super) struct Score {
     pub(super) notes: Vec<Note>,
     pub(super) hits: Vec<Hit>,
-    /// Ticks of the whole.
+    /// Length of the whole in ticks.
     pub(super) end: u32,
 }
 

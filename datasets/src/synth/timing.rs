@@ -1,4 +1,4 @@
-//! Where the ticks of a score fall in frames.
+//! Conversion of the ticks of a score to frames.
 
 /// Frames a second of every piece.
 pub const SAMPLE_RATE: u32 = 44_100;

@@ -17,7 +17,7 @@ const GROUP_ROWS: usize = 1 << 20;
 /// The values of a column.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Column {
-    /// Measures.
+    /// Measured values.
     F64(Vec<f64>),
     /// Measures of which some may be missing.
     Sparse(Vec<Option<f64>>),

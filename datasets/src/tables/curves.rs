@@ -6,7 +6,7 @@ use arrow::array::{Array, Float64Array, RecordBatch, UInt64Array};
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-/// What was measured at one training step of one level.
+/// Measurements of one training step of one level of a codec.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Step {
     /// The level, 0 at the bottom.
@@ -81,7 +81,7 @@ pub fn read(bytes: &[u8]) -> Result<Vec<Step>, ShardError> {
     Ok(steps)
 }
 
-/// What was measured at one training step of a prior.
+/// Measurements of one training step of a prior.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct PriorStep {
     /// The step, from 0.

@@ -132,7 +132,7 @@ impl TextsWriter {
         Ok(())
     }
 
-    /// The table's bytes.
+    /// Finishes the table and gives its bytes.
     ///
     /// # Errors
     /// What Parquet says.

@@ -12,7 +12,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use std::sync::Arc;
 
-/// What is said about one track; a text that is not stated is empty.
+/// One row of the table: a track with its labels. A text that is not stated is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Listed {
     /// Track id: `dataset/key`.
@@ -37,7 +37,7 @@ const FIRST: [&str; 4] = ["track", "content", "license", "split"];
 /// The columns behind those of the labels, which follow from others as far as two rows are compared.
 const LAST: [&str; 2] = ["samples", "stated"];
 
-/// How many columns every table has.
+/// Number of columns that every table has; [`EXTRA`] is not counted.
 const WIDTH: usize = FIRST.len() + Labels::NAMES.len() + LAST.len();
 
 /// The column of what the corpus says in columns of its own, as a JSON object in the order of their names: it is there

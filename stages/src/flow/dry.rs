@@ -25,7 +25,7 @@ type Seen = (Digest, (String, Vec<u8>));
 /// Number of rows passed on at a time, so that rows are not held twice.
 const AT_ONCE: usize = 1 << 14;
 
-/// Sorted rows, each with its multiplicities added up, without those that went as often as they came.
+/// Iterator over sorted rows with their multiplicities added up, without rows whose sum is 0.
 struct Summed {
     rows: std::vec::IntoIter<(Seen, isize)>,
     next: Option<(Seen, isize)>,
@@ -67,7 +67,7 @@ struct Leaving {
     last: Option<(Digest, Outcome)>,
 }
 
-/// Every row with what is remembered of its work, or with the least id of those that share it.
+/// Looks up the outcome of each row's effect; a row without one becomes pending on the least id that shares its key.
 pub(super) fn look<'s>(
     cx: &Context<'s>,
     effect: Arc<dyn Erased>,

@@ -137,7 +137,7 @@ impl<'s, R: Travels, O: Travels> Done<'s, R, O> {
     }
 }
 
-/// Who waits for a key: a capability holds the time open until the outcome is there.
+/// Updates that wait for the outcome of a key: each capability holds its time open until the outcome is there.
 type Waiters = Vec<(Capability<Time>, Time, isize)>;
 
 pub(crate) fn operator<'s>(

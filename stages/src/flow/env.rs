@@ -1,4 +1,4 @@
-//! What effects may reach: the store, the sources, the pool, the ledger, and the word to stop.
+//! Environment of effects: the store, the sources, the pool, the ledger, and the cancellation flag.
 
 use super::{Event, Ledger, Observer, Pool, Sources};
 use datasets::{Digest, corpus::OptOut, effect::Fault, store::Store};
@@ -26,17 +26,17 @@ pub trait Permit: Send + Sync {
     fn allows(&self, stage: &str, id: &str) -> bool;
 }
 
-/// The word to stop: Ctrl-C, or a store that cannot be written.
+/// Cancellation flag: set by Ctrl-C, or when the store cannot be written.
 #[derive(Clone, Default)]
 pub struct Cancel(Arc<AtomicBool>);
 
 impl Cancel {
-    /// Says it.
+    /// Sets the flag.
     pub fn cancel(&self) {
         self.0.store(true, atomic::Ordering::SeqCst);
     }
 
-    /// Whether it was said.
+    /// Whether the flag is set.
     pub fn cancelled(&self) -> bool {
         self.0.load(atomic::Ordering::SeqCst)
     }
@@ -44,29 +44,29 @@ impl Cancel {
 
 /// Everything outside the dataflow that a stage may touch.
 pub struct Env {
-    /// Objects and receipts.
+    /// The store: objects and receipts.
     pub store: Store,
     /// Paths of the corpus's files, by content digest.
     pub sources: Sources,
     /// Lists of withdrawn tracks, by the stage that heeds them.
     pub optouts: BTreeMap<String, Arc<OptOut>>,
-    /// Threads for effects.
+    /// Pool of threads for effects.
     pub pool: Pool,
     /// Counts, costs and failures of this build.
     pub ledger: Ledger,
-    /// Look only: a memo miss becomes a pending row.
+    /// Dry run: a memo miss becomes a pending row.
     pub dry: bool,
-    /// The word to stop.
+    /// Cancellation flag.
     pub cancel: Cancel,
-    /// Read every file again rather than trust a hint.
+    /// Reads every file again rather than trust a hint.
     pub rehash: bool,
     /// Size limit of the cache of decoded samples, in bytes.
     pub pcm_cache: u64,
-    /// Shows events.
+    /// Receiver of events.
     pub observer: Box<dyn Observer>,
     /// The other processes of this run, where there are any.
     pub peers: Option<Arc<dyn Peers>>,
-    /// What may run. `None`: everything.
+    /// Effects that may run, if the plan was approved beforehand. `None`: all of them.
     pub permit: Option<Arc<dyn Permit>>,
 }
 

@@ -1,4 +1,4 @@
-//! What happens while a build runs, as events for whoever shows it.
+//! Events of a build while it runs, for whoever shows them.
 
 use datasets::Digest;
 use std::fmt;
@@ -43,17 +43,17 @@ pub enum Event {
         /// A sentence that names the row first; behind its last colon is the cause, which others may have in common.
         message: String,
     },
-    /// A long effect got on.
+    /// Progress of a long effect.
     Progress {
         /// The stage's name.
         stage: String,
-        /// How much is done.
+        /// Amount done, in `unit`.
         done: u64,
-        /// How much there is to do.
+        /// Total amount, in `unit`.
         total: u64,
-        /// What is counted: `steps`, `codes`, `sounds`.
+        /// Unit of `done` and `total`: `steps`, `codes`, `sounds`.
         unit: &'static str,
-        /// What was measured on the way, the most telling first.
+        /// Figures measured on the way, the most telling first.
         figures: Vec<Figure>,
     },
     /// Training or sampling went on from a checkpoint.
@@ -77,11 +77,11 @@ pub enum Event {
 /// A figure that was measured while an effect runs.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Figure {
-    /// Its name.
+    /// Name of the figure.
     pub name: &'static str,
-    /// Its value.
+    /// Value of the figure, in `unit`.
     pub value: f64,
-    /// Its unit; empty where it has none.
+    /// Unit of the figure; empty if it has none.
     pub unit: &'static str,
 }
 

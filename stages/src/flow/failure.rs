@@ -2,21 +2,21 @@
 
 use datasets::store::StoreError;
 
-/// Why a run ends without publishing.
+/// Reasons for a run to end without publishing.
 #[derive(Debug)]
 pub enum Failure {
     /// A corpus-level stage failed: exit code 6.
     Stage {
         /// The stage's name.
         stage: String,
-        /// A sentence.
+        /// The reason as a sentence.
         why: String,
     },
     /// A source kept a corpus-level stage from starting: exit code 3.
     Source {
         /// The stage's name.
         stage: String,
-        /// A sentence.
+        /// The reason as a sentence.
         why: String,
     },
     /// The store does not hold, or know, the model that a stage is pinned to: exit code 4.
@@ -32,9 +32,9 @@ pub enum Failure {
     },
     /// Another process of this run failed.
     Elsewhere {
-        /// Its exit code.
+        /// Exit code of that process.
         code: u8,
-        /// A sentence.
+        /// The reason as a sentence.
         why: String,
     },
 }

@@ -9,14 +9,14 @@ use std::{
     time::Duration,
 };
 
-/// What effects cost that ran.
+/// Cost of the effects that ran.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Cost {
-    /// How many ran.
+    /// Number of effects that ran.
     pub executed: u64,
-    /// Seconds that they took, added up: beside each other they take less.
+    /// Seconds of work, added up over all effects: run side by side, they take less.
     pub seconds: f64,
-    /// Bytes of the objects that came of them.
+    /// Bytes of the objects that the effects made.
     pub bytes: u64,
 }
 
@@ -28,25 +28,25 @@ impl std::ops::AddAssign for Cost {
     }
 }
 
-/// What happened at one stage.
+/// Ledger of one stage: effects that ran or were remembered, their cost, and notes.
 #[derive(Clone, Debug, Default)]
 pub struct StageLedger {
     /// Ids of the rows on which an effect ran.
     pub executed: BTreeSet<String>,
-    /// What these cost.
+    /// Cost of the executed effects.
     pub cost: Cost,
-    /// Memo hits.
+    /// Number of memo hits.
     pub cached: u64,
-    /// In a dry run: ids of the rows on which an effect would run, sorted.
+    /// Ids of the rows on which an effect would run, sorted. Dry run only.
     pub will: Vec<Arc<str>>,
-    /// In a dry run: rows on which an effect may run, with what they wait for, each once, sorted.
+    /// Rows on which an effect may run, with what they wait for, each once, sorted. Dry run only.
     pub may: Vec<Pending>,
     /// Sentences for the summary and the report, such as "codec pinned, 12 tracks newer than it".
     pub notes: BTreeSet<String>,
 }
 
 impl StageLedger {
-    /// In a dry run: whether an effect would run on the row of an id.
+    /// Whether an effect would run on the row of an id. Dry run only.
     pub fn will_run(&self, id: &str) -> bool {
         self.will.binary_search_by(|own| (**own).cmp(id)).is_ok()
     }
@@ -58,16 +58,16 @@ pub struct Ledger {
     stages: Mutex<BTreeMap<String, StageLedger>>,
     failures: Mutex<Vec<Failure>>,
     unread: Mutex<BTreeSet<String>>,
-    /// In a dry run: who would make a result first.
+    /// Stages that would make a result, by the key of the effect. Dry run only.
     claims: Mutex<HashMap<Digest, Claim>>,
-    /// In a dry run: rows on which an effect may run, as they come, by stage.
+    /// Rows on which an effect may run, as they come, by stage. Dry run only.
     may: Mutex<BTreeMap<Arc<str>, Vec<(Pending, isize)>>>,
 }
 
-/// In a dry run: a stage and the id of its row on which an effect would run.
+/// A stage and the id of its row on which an effect would run. Dry run only.
 type Claimant = (Arc<str>, Arc<str>);
 
-/// In a dry run: the rows of one key, at each stage one.
+/// The rows that share one key, one for each stage. Dry run only.
 struct Claim {
     first: Claimant,
     others: Vec<Claimant>,
@@ -135,7 +135,7 @@ impl Ledger {
         }
     }
 
-    /// What another process of this run did at a stage.
+    /// Adds the account of a stage in another process of this run.
     pub fn add(&self, stage: &str, other: StageLedger) {
         self.with(stage, |s| {
             s.executed.extend(other.executed);
@@ -152,7 +152,7 @@ impl Ledger {
         });
     }
 
-    /// Something that keeps the run from publishing.
+    /// Adds a failure, which keeps the run from publishing.
     pub fn fail(&self, failure: Failure) {
         lock(&self.failures).push(failure);
     }
@@ -162,7 +162,7 @@ impl Ledger {
         !lock(&self.failures).is_empty()
     }
 
-    /// Everything that failed, and every stage's account.
+    /// Takes the ledgers of all stages, and all failures.
     pub fn take(&self) -> (BTreeMap<String, StageLedger>, Vec<Failure>) {
         let mut stages = std::mem::take(&mut *lock(&self.stages));
         let mut will: BTreeMap<Arc<str>, Vec<Arc<str>>> = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! What is remembered of an effect: its receipt, and what it becomes when it is recalled.
+//! The memo of an effect: its receipt in the store, and the outcome that is made of it when it is recalled.
 
 use crate::flow::Env;
 use datasets::{
@@ -9,7 +9,7 @@ use datasets::{
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// What an effect left in the dataflow; a result is in its packed form.
+/// Outcome of an effect in the dataflow; a result is in its packed form.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(super) enum Outcome {
     /// A result.
@@ -22,7 +22,7 @@ pub(super) enum Outcome {
     Pending(Arc<str>),
 }
 
-/// What is remembered under an effect's key.
+/// Receipt under an effect's key: a packed result or a refusal.
 #[derive(Serialize, Deserialize)]
 pub(crate) enum Receipt {
     Ok(Vec<u8>),

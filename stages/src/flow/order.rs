@@ -5,7 +5,7 @@ use datasets::row::Pending;
 use rayon::prelude::*;
 use std::sync::Arc;
 
-/// Each id once, sorted.
+/// Sorts ids and removes repeated ones.
 pub(super) fn ids(ids: Vec<Arc<str>>) -> Vec<Arc<str>> {
     let start = Start::of(ids.iter().map(|id| id.as_bytes()));
     let mut keyed: Vec<(u128, Arc<str>)> = ids.into_par_iter().map(|id| (start.key(id.as_bytes()), id)).collect();
@@ -14,7 +14,7 @@ pub(super) fn ids(ids: Vec<Arc<str>>) -> Vec<Arc<str>> {
     keyed.into_iter().map(|(_, id)| id).collect()
 }
 
-/// Each row once that is left when multiplicities are added up, sorted.
+/// Adds up the multiplicities of rows, and sorts those whose sum is not 0.
 pub(super) fn summed(rows: Vec<(Pending, isize)>) -> Vec<Pending> {
     let own = Start::of(rows.iter().map(|(row, _)| row.id.as_bytes()));
     let causes = Start::of(rows.iter().map(|(row, _)| row.cause.as_bytes()));

@@ -1,4 +1,4 @@
-//! Where the corpus's files lie, by the digests of their bytes.
+//! Paths of the corpus's files, by the digests of their bytes.
 
 use datasets::{Digest, effect::Fault};
 use rayon::prelude::*;
@@ -57,7 +57,7 @@ impl Scanned {
 }
 
 impl Sources {
-    /// Remembers a place.
+    /// Adds a path of the bytes with a digest.
     pub fn add(&self, content: Digest, path: &Path) {
         let mut places = self.0.write().unwrap_or_else(PoisonError::into_inner);
         places.added.insert((content, path.to_owned()));
@@ -84,7 +84,7 @@ impl Sources {
         all.into_iter().collect()
     }
 
-    /// Every place, by digest: for the processes that have not scanned the sources themselves.
+    /// Lists every path, by digest: for the processes that have not scanned the sources themselves.
     pub fn list(&self) -> Vec<(Digest, PathBuf)> {
         let Places { scanned, added } = &*self.0.read().unwrap_or_else(PoisonError::into_inner);
         let mut all: Vec<(Digest, PathBuf)> = Vec::new();

@@ -1,4 +1,4 @@
-//! What stages share that wait for a whole corpus: one item, which runs once everything is known.
+//! Corpus-level effects: one item, which runs once every row of the corpus is known.
 
 use super::{Env, Item, by_time::Held, group, order, relate::Travels, without};
 use crate::{

@@ -20,7 +20,7 @@ use std::{
 /// One clip in the file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Entry {
-    /// What the clip is, before where it lies: the order of clips is that of their content.
+    /// Digest of the samples; the first field, so that clips are ordered by content and not by position.
     samples: Digest,
     start: u64,
     frames: u64,

@@ -10,9 +10,9 @@ use datasets::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-/// What one training step measured.
+/// Record of one training step.
 pub(crate) trait Recorded: Copy + Serialize + DeserializeOwned {
-    /// What is shown of this step, the most telling first.
+    /// Figures of this step for the screen, the most telling first.
     fn figures(&self) -> Vec<Figure>;
     /// The curves of a training; equal records give equal bytes.
     fn parquet(records: &[Self]) -> Result<Vec<u8>, ShardError>;

@@ -23,23 +23,23 @@ use std::{
     path::Path,
 };
 
-/// What is asked for.
+/// A request for songs: genres, number, length, and how they are sampled.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ask {
-    /// Genres, one after the other; none takes every genre that all priors know.
+    /// Genres, one after the other; empty takes every genre that all priors know.
     pub genres: Vec<String>,
     /// Songs of each genre.
     pub songs: u32,
     /// Length of a song in seconds.
     pub seconds: f64,
-    /// How codes are drawn.
+    /// Sampling parameters: temperature, `top_p` and overlap.
     pub draw: Draw,
     /// The level whose decoder makes the sound.
     pub level: usize,
 }
 
 impl Ask {
-    /// What is out of range: the setting, what is wrong, and what would be right.
+    /// Settings that are out of range: the name, what is wrong, and what would be right.
     pub fn complaints(&self) -> Vec<(&'static str, String, String)> {
         let mut wrong = Vec::new();
         if self.songs == 0 {
@@ -68,7 +68,7 @@ pub struct Named {
     pub song: Song,
 }
 
-/// Why there is no song.
+/// Errors of sampling and writing songs.
 #[derive(Debug, thiserror::Error)]
 pub enum SongError {
     /// The priors were not trained on the genre.
@@ -84,7 +84,7 @@ pub enum SongError {
     Level {
         /// The level asked for.
         level: usize,
-        /// The levels there are.
+        /// Number of levels that the codec has.
         levels: usize,
     },
     /// A prior is not the codec's.
@@ -99,7 +99,7 @@ pub enum SongError {
     /// The codes cannot be decoded.
     #[error(transparent)]
     Decode(#[from] DecodeError),
-    /// What was sampled cannot be saved.
+    /// The sampled codes cannot be saved.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The sound cannot be written.
@@ -229,7 +229,7 @@ impl Models {
     }
 }
 
-/// What was sampled so far, in memory and on the disk.
+/// The codes sampled so far, in memory and on the disk.
 pub struct SavedSongs {
     log: Log,
     sampled: Vec<Sampled>,
@@ -250,12 +250,12 @@ impl SavedSongs {
         Ok(SavedSongs { log, sampled })
     }
 
-    /// Codes in all.
+    /// Number of codes sampled so far.
     pub fn codes(&self) -> u64 {
         self.sampled.iter().flat_map(|song| &song.levels).map(|codes| codes.len() as u64).sum()
     }
 
-    /// The songs.
+    /// The songs with their codes so far.
     pub fn songs(&self) -> &[Sampled] {
         &self.sampled
     }

@@ -19,7 +19,7 @@ pub fn read<'o>(store: &Store, objects: impl IntoIterator<Item = &'o Digest>) ->
     Ok(samples)
 }
 
-/// Those that weights from a file were trained on, as far as they were trained in this store.
+/// The digests of all samples that weights from a file were trained on, as far as they were trained in this store.
 pub fn of_loaded(store: &Store, weights: &Digest) -> BTreeSet<Digest> {
     models::known(store, weights)
 }

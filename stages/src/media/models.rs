@@ -60,7 +60,7 @@ pub(crate) fn objects(weights: &Weights) -> Vec<Digest> {
     [Some(weights.digest), weights.curves, weights.lineage].into_iter().flatten().collect()
 }
 
-/// What a row says about a codec's file that lies in the store.
+/// Makes the row of a codec whose file is in the store.
 pub(crate) fn describe(codec: &Codec, digest: Digest) -> row::Weights {
     let config = codec.config();
     row::Weights {

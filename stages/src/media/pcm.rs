@@ -41,7 +41,7 @@ pub struct Excerpt {
 }
 
 impl Excerpt {
-    /// Of a clip whose track is decoded and resampled; the plan checks that all are.
+    /// The excerpt of a clip whose track is decoded and resampled; the plan checks that all are.
     pub fn of(clip: &Clip) -> Excerpt {
         let (Some(recording), Some(chain)) = (&clip.track.recording, &clip.track.chain) else {
             unreachable!("clips are cut from resampled tracks")
@@ -72,7 +72,7 @@ pub fn chain_version() -> String {
     format!("{RESAMPLER} {}", numerics())
 }
 
-/// What the blob of these samples at a rate and with so many channels is called in the cache.
+/// Cache name of the blob of these samples at a rate and with so many channels.
 pub fn name(samples: &Digest, rate: u32, channels: u16) -> Digest {
     let key = Key::new("pcm").text(&chain_version()).digest(samples);
     key.number(rate.into()).number(channels.into()).finish()

@@ -79,12 +79,12 @@ impl Training<'_> {
 /// Follows a training: keeps its records, and its checkpoints in the store.
 struct Saver<'a, R> {
     training: &'a Training<'a>,
-    /// What every step so far measured.
+    /// Records of all steps so far.
     records: Vec<R>,
     path: PathBuf,
     last: Instant,
     pace: Duration,
-    /// Why the last checkpoint could not be written.
+    /// Error of the last checkpoint, if it could not be written.
     failed: Option<StoreError>,
 }
 
@@ -165,7 +165,7 @@ fn pack<R: Serialize>(records: &[R], state: &[u8]) -> io::Result<Vec<u8>> {
     Ok(packed)
 }
 
-/// What [`pack`] made; `None` of anything else.
+/// Unpacks what [`pack`] made; `None` for other bytes.
 fn unpack<R: DeserializeOwned>(packed: &[u8]) -> Option<(Vec<R>, Vec<u8>)> {
     let (length, rest) = packed.split_first_chunk::<8>()?;
     let (records, state) = rest.split_at_checked(u64::from_le_bytes(*length) as usize)?;

@@ -1,4 +1,4 @@
-//! What turns sound into vectors, so that sets of sounds can be compared as sets of vectors.
+//! Embeddings: maps from sound to vectors, so that sets of sounds can be compared as sets of vectors.
 
 use super::mel::Mel;
 use super::stft::Stft;
@@ -7,11 +7,11 @@ use super::stft::Stft;
 pub trait Embedding: Sync {
     /// Name of the embedding, stated with every figure computed in it.
     fn name(&self) -> &'static str;
-    /// Raised when the same sound would give other vectors.
+    /// Version of the embedding, raised when the same sound would give other vectors.
     fn version(&self) -> u32;
     /// Frames per second of the sound that it takes, mono.
     fn rate(&self) -> u32;
-    /// Numbers in a vector.
+    /// Dimensions: numbers in a vector.
     fn dims(&self) -> usize;
     /// Vectors of a sound of so many frames.
     fn vectors(&self, frames: usize) -> usize;

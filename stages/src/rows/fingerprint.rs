@@ -88,7 +88,7 @@ pub struct Fingerprint {
     pub content: [u8; 6],
     /// Digest of the split's name.
     pub split: [u8; 2],
-    /// All of it.
+    /// Digest of the whole row.
     pub whole: [u8; 6],
 }
 
@@ -130,10 +130,10 @@ impl Fingerprint {
     }
 }
 
-/// How much is said about a track: its license, its labels, and the corpus's own columns.
+/// Number of facts that are stated about a track: its license, its labels, and the corpus's own columns.
 const SAID: usize = row::Labels::NAMES.len() + 2;
 
-/// What may be said about a track, in the order of [`Labels`].
+/// Names of the facts that may be stated about a track, in the order of [`Labels`].
 fn said() -> impl Iterator<Item = &'static str> {
     ["license"].into_iter().chain(row::Labels::NAMES).chain(["other labels"])
 }

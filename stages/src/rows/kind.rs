@@ -52,7 +52,7 @@ macro_rules! rows { ($($Row:ident),*) => {
     })*
 
     impl<'s> Flow<'s> {
-        /// Several edges of one kind as one.
+        /// Joins several edges of one kind into one.
         pub fn concat(self, others: Vec<Flow<'s>>) -> Flow<'s> {
             match self { $(Flow::$Row(first) => {
                 let others: Vec<Input<'s, $Row>> = others.into_iter().map($Row::input).collect();
@@ -62,7 +62,7 @@ macro_rules! rows { ($($Row:ident),*) => {
             }),* }
         }
 
-        /// The same, where `probe` tells how far it has come, and `waits` sees the rows that wait as they pass by.
+        /// Attaches `probe` to the edge, which tells its progress, and shows pending rows to `waits` as they pass by.
         #[must_use]
         pub fn probed(
             self,
@@ -132,7 +132,7 @@ fn sound(track: &Track) -> Digest {
     track.chain.iter().fold(key, |key, chain| key.number(chain.rate.into()).number(chain.channels.into())).finish()
 }
 
-/// What takes a row of any type.
+/// A function over rows of any type.
 pub trait Visitor {
     /// Takes the row.
     fn visit<R: Row>(self, row: &R);
@@ -142,16 +142,16 @@ pub trait Visitor {
 pub trait Row: Clone + Ord + Serialize + DeserializeOwned + 'static {
     /// Kind of this row type.
     const KIND: Kind;
-    /// Forgets the type.
+    /// Erases the row type.
     fn flow(rows: Input<'_, Self>) -> Flow<'_>;
-    /// Remembers the type; the plan has checked it.
+    /// Restores the row type; the plan has checked it.
     fn input(flow: Flow<'_>) -> Input<'_, Self>;
     /// The row's id.
     fn row_id(&self) -> Cow<'_, str>;
-    /// Digest of what heavy work reads of it: the sound, the codes, the weights, and no label; none: all of it.
+    /// Digest of what heavy work reads of the row: the sound, the codes, the weights, and no label. `None`: all of it.
     fn content_digest(&self) -> Option<Digest>;
-    /// See [`AnyRow::track`].
+    /// The track that the row is or belongs to: [`AnyRow::track`].
     fn track(&self) -> Option<&Track>;
-    /// See [`AnyRow::split`].
+    /// The split of the row: [`AnyRow::split`].
     fn split(&self) -> &str;
 }

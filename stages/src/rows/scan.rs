@@ -1,4 +1,4 @@
-//! What a scan of a source found: packed rows, in the order of their keys.
+//! Result of scanning a source: packed rows, in the order of their keys.
 //!
 //! A scan of a million tracks is fed row by row, and where a dataflow stays up it is there until the next one, to be compared
 //! with it. As structs of strings it would take five times the memory.
@@ -18,7 +18,7 @@ use std::{cmp::Ordering, ops::Range, sync::Arc};
 type Packed<'r> = (&'r str, Option<&'r Origin>, &'r Option<String>, &'r Labels);
 type Unpacked = (String, Option<Origin>, Option<String>, Labels);
 
-/// Some rows of a scan.
+/// A part of a scan: packed rows.
 #[derive(Default)]
 pub struct Part {
     bytes: Vec<u8>,

@@ -75,9 +75,9 @@ pub enum Role {
     Selects,
     /// Does not decide about the result of the effect, given its rows: in the plan's digest only.
     Unkeyed,
-    /// Says when the result is made anew: in no digest.
+    /// Decides when the result is made anew: in no digest.
     Refresh,
-    /// Says where something lies: in no digest.
+    /// Names a file or folder: in no digest.
     Path,
 }
 
@@ -88,9 +88,9 @@ pub struct Field {
     pub name: &'static str,
     /// Which digests it enters.
     pub role: Role,
-    /// What it means, with its unit.
+    /// Meaning of the field, with its unit.
     pub doc: String,
-    /// What kind of value it takes, for people.
+    /// Kind of value that the field takes, in words for people.
     pub kind: String,
     /// The default in TOML; none: the field must be given.
     pub default: Option<String>,
@@ -105,13 +105,13 @@ pub trait Setting: Sized + PartialEq {
     /// # Errors
     /// All complaints about the value.
     fn read(value: &Value) -> Result<Self, Vec<Complaint>>;
-    /// Its canonical bytes: floats by their bits.
+    /// Canonical bytes of the value: floats by their bits.
     fn canonical(&self) -> Vec<u8>;
-    /// Its TOML form.
+    /// The value in TOML.
     fn show(&self) -> String;
-    /// What to call the type in a complaint: "a whole number".
+    /// Name of the type in a complaint: "a whole number".
     fn kind() -> String;
-    /// Its JSON schema.
+    /// JSON schema of the type.
     fn schema() -> serde_json::Value;
 }
 

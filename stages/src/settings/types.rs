@@ -110,7 +110,7 @@ impl Setting for String {
 pub struct PathSetting(pub String);
 
 impl PathSetting {
-    /// What [`Setting::kind`] calls a path; lists of paths end in it too.
+    /// [`Setting::kind`] of a path; that of a list of paths ends in it.
     pub const KIND: &'static str = "a path";
 
     /// The path as the process may open it, where a relative one starts at `base`.

@@ -3,11 +3,11 @@
 /// A place in a source: the manifest, or a `--set` on the command line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct At {
-    /// Which source; 0 is the manifest itself.
+    /// Number of the source; 0 is the manifest itself.
     pub source: u16,
-    /// First byte.
+    /// Offset of the first byte.
     pub start: u32,
-    /// One past the last byte.
+    /// Offset one past the last byte.
     pub end: u32,
 }
 
@@ -16,11 +16,11 @@ pub struct At {
 pub struct Value {
     /// The value.
     pub data: Data,
-    /// Where it stands.
+    /// Position of the value in its source.
     pub at: At,
 }
 
-/// What TOML can say, but dates.
+/// Data of a TOML value; dates are left out.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Data {
     /// Text.
@@ -38,7 +38,7 @@ pub enum Data {
 }
 
 impl Data {
-    /// What to call it in a complaint.
+    /// Name of the type in a complaint.
     pub fn kind(&self) -> &'static str {
         match self {
             Data::String(_) => "a string",
@@ -56,7 +56,7 @@ impl Data {
 pub struct Word {
     /// The name.
     pub text: String,
-    /// Where it stands.
+    /// Position of the name in its source.
     pub at: At,
 }
 
@@ -70,26 +70,26 @@ impl Table {
         self.0.iter().find(|(word, _)| word.text == name).map(|(_, value)| value)
     }
 
-    /// Takes a name's value out.
+    /// Removes a name, and gives its value.
     pub fn remove(&mut self, name: &str) -> Option<Value> {
         let index = self.0.iter().position(|(word, _)| word.text == name)?;
         Some(self.0.remove(index).1)
     }
 }
 
-/// Something wrong, where, and what to do about it.
+/// A complaint about a setting: its position, what is wrong, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Complaint {
-    /// The place.
+    /// Position of the value or name.
     pub at: At,
-    /// What is wrong: a lower-case fragment.
+    /// Description of the error: a lower-case fragment.
     pub message: String,
-    /// A suggestion.
+    /// Suggestion of what to do about it.
     pub help: Option<String>,
 }
 
 impl Complaint {
-    /// Without a suggestion.
+    /// Makes a complaint without a suggestion.
     pub fn new(at: At, message: impl Into<String>) -> Complaint {
         Complaint { at, message: message.into(), help: None }
     }

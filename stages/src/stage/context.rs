@@ -1,4 +1,4 @@
-//! What a stage is handed besides its rows, and what it hands back.
+//! Input of a stage besides its rows ([`Context`]), and its output ([`StageOutput`]).
 
 use crate::{
     flow::Env,
@@ -12,10 +12,10 @@ use differential_dataflow::AsCollection;
 use std::sync::Arc;
 use timely::dataflow::{Scope, operators::ToStream};
 
-/// What a stage may know besides its rows.
+/// Input of a stage besides its rows: name, seed, pinned weights, live settings, and the environment.
 #[derive(Clone)]
 pub struct Context<'s> {
-    /// Where operators are built.
+    /// Scope in which the stage builds its operators.
     pub scope: Scope<'s, Time>,
     /// The stage's name, for the screen and the record; in no key.
     pub stage: Arc<str>,
@@ -23,7 +23,7 @@ pub struct Context<'s> {
     pub seed: Digest,
     /// The weights that the lock file names for it.
     pub pinned: Option<Digest>,
-    /// Where the dataflow stays up: the settings that may become others, as [`Stage::live`] packs them.
+    /// Live settings as rows, packed by [`Stage::live`]; `None` unless the dataflow stays up.
     pub settings: Option<Rows<'s, Vec<u8>>>,
     /// Store, sources, pool and ledger of this process.
     pub env: Arc<Env>,
@@ -50,7 +50,7 @@ impl<'s> Context<'s> {
     }
 }
 
-/// What a stage gives back; together it accounts for every input row.
+/// Output of a stage: kept, dropped and pending rows, which together account for every input row.
 pub struct StageOutput<'s, R: 'static> {
     /// Rows for the next stage.
     pub kept: Rows<'s, R>,
@@ -61,13 +61,13 @@ pub struct StageOutput<'s, R: 'static> {
 }
 
 impl<'s, R: Clone + 'static> StageOutput<'s, R> {
-    /// The same with every kept row made into another.
+    /// Maps every kept row to another row.
     #[must_use]
     pub fn map<K: Clone + 'static>(self, make: impl FnMut(R) -> K + 'static) -> StageOutput<'s, K> {
         StageOutput { kept: self.kept.map(make), dropped: self.dropped, pending: self.pending }
     }
 
-    /// The same with every kept row made into several.
+    /// Maps every kept row to several rows.
     #[must_use]
     pub fn flat_map<K: Clone + 'static, I: IntoIterator<Item = K>>(
         self,
@@ -76,20 +76,20 @@ impl<'s, R: Clone + 'static> StageOutput<'s, R> {
         StageOutput { kept: self.kept.flat_map(make), dropped: self.dropped, pending: self.pending }
     }
 
-    /// More rows that are refused here.
+    /// Adds rows that are refused here.
     #[must_use]
     pub fn and_dropped(self, more: Rows<'s, Dropped>) -> StageOutput<'s, R> {
         StageOutput { dropped: self.dropped.concat(more), ..self }
     }
 
-    /// More rows that are not known yet.
+    /// Adds rows that are not known yet.
     #[must_use]
     pub fn and_pending(self, more: Rows<'s, Waiting>) -> StageOutput<'s, R> {
         StageOutput { pending: self.pending.concat(more), ..self }
     }
 }
 
-/// No rows.
+/// An empty collection of rows.
 pub fn none<'s, A: Clone + 'static, R: Clone + 'static>(like: &Rows<'s, A>) -> Rows<'s, R> {
     like.clone().flat_map(|_| None)
 }

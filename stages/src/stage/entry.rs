@@ -20,25 +20,25 @@ use std::{
 pub struct StageSpec {
     /// The verb.
     pub verb: &'static str,
-    /// One line about it.
+    /// Summary of the verb, in one line.
     pub about: &'static str,
-    /// Its revision.
+    /// Revision of the stage: [`Stage::REVISION`].
     pub revision: u32,
-    /// Its inputs; none for a source.
+    /// Inputs; empty for a source.
     pub ports: &'static [Port],
     /// Other names of its inputs, each with the port's own.
     pub names: &'static [(&'static str, &'static str)],
-    /// The kind of its rows.
+    /// Kind of its output rows.
     pub gives: Kind,
-    /// What its input tracks must have been through.
+    /// Properties that its input tracks must have.
     pub needs: &'static [Property],
-    /// What its output tracks have been through.
+    /// Properties that it adds to its output tracks.
     pub adds: &'static [Property],
-    /// What each input row becomes.
+    /// Relation of its output rows to its input rows.
     pub cardinality: Cardinality,
-    /// What its rows are called.
+    /// Name of its rows on screen, such as `tracks`.
     pub unit: &'static str,
-    /// What others say of it.
+    /// Facts about the verb that its types do not tell.
     pub facts: Facts,
     /// Whether it draws from the seed.
     pub random: bool,
@@ -114,27 +114,27 @@ pub trait ConfiguredStage: Send + Sync {
     fn refresh(&self) -> Option<Refresh>;
     /// The opt-out list that it heeds, where a relative path starts at `base`.
     fn exclude(&self, base: &Path) -> Option<PathBuf>;
-    /// See [`Stage::denying`].
+    /// The same stage, which also refuses these licenses: [`Stage::denying`].
     ///
     /// # Errors
     /// The first word that names no license, with what is wrong about it.
     fn denying(&self, licenses: &[String]) -> Result<Arc<dyn ConfiguredStage>, String>;
-    /// See [`Stage::live`].
+    /// Live settings, packed as a row: [`Stage::live`].
     fn live(&self) -> Option<Vec<u8>>;
     /// Every setting of some roles with its value in TOML.
     fn with_role(&self, which: &dyn Fn(Role) -> bool) -> Vec<(&'static str, String)>;
-    /// See [`Stage::scan`].
+    /// Scans a source: [`Stage::scan`].
     ///
     /// # Errors
     /// When the source as a whole cannot be read.
     fn scan(&self, base: &Path, env: &Env) -> Result<Scan, SourceError>;
-    /// See [`Stage::source_paths`].
+    /// Paths of a source: [`Stage::source_paths`].
     fn source_paths(&self, base: &Path) -> Vec<PathBuf>;
-    /// See [`Stage::watched_paths`].
+    /// Folders and files to watch for changes: [`Stage::watched_paths`].
     fn watched_paths(&self, base: &Path) -> Vec<PathBuf>;
-    /// See [`Stage::memory`].
+    /// Memory that the stage takes: [`Stage::memory`].
     fn memory(&self, known: &mut Known, workers: u64) -> Memory;
-    /// See [`Stage::render`]. Rows that are kept go to `keeper`, too.
+    /// Builds the operators: [`Stage::render`]. Rows that are kept go to `keeper`, too.
     fn render<'s>(&self, cx: &Context<'s>, flows: Vec<Option<Flow<'s>>>, keeper: Keeper) -> Rendered<'s>;
 }
 
@@ -184,7 +184,7 @@ impl<S: Stage> ConfiguredStage for Lowered<S> {
     }
 }
 
-/// What a stage became, with its type forgotten.
+/// Output of a rendered stage, with its type forgotten.
 pub struct Rendered<'s> {
     /// Kept and pending rows, for the stages after it.
     pub flow: Flow<'s>,

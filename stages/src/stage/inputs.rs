@@ -1,14 +1,14 @@
-//! What feeds a stage: rows of one kind, or of several, some of which may be left open.
+//! Inputs of a stage: rows of one kind, or of several, some of which may be left open.
 
 use crate::rows::{Flow, Input, Kind, Row};
 
 /// The inputs of a stage: one, a pair, or one beside others that may be left open.
 pub trait Inputs {
-    /// As collections.
+    /// The inputs as collections.
     type Rows<'s>;
-    /// Their kinds.
+    /// Kinds of the rows of the ports, in order.
     const KINDS: &'static [Kind];
-    /// Remembers the types of what feeds each port, none where nothing does; the plan has checked them.
+    /// Restores the row types of the flows, one for each port, `None` for an open one; the plan has checked them.
     fn take(flows: Vec<Option<Flow<'_>>>) -> Self::Rows<'_>;
 }
 

@@ -1,5 +1,5 @@
-//! How much memory a build takes at its peak, as a formula of its settings, and how much there is. `docs/memory.md` states
-//! the formula, and a test holds builds against it.
+//! Peak memory of a build, as a formula of its settings, and the memory that there is. `docs/memory.md` states the
+//! formula, and a test holds builds against it.
 //!
 //! It bounds what a process allocates. Samples and codes are read through memory maps of files in the cache: the system
 //! takes these pages back when it needs them.
@@ -7,17 +7,18 @@
 use crate::model::{codec::CodecConfig, cost, prior};
 use std::fs;
 
-/// What a job of the pool takes that streams audio: a decoder, a resampler, and blocks of samples.
+/// Bytes of a pool job that streams audio: a decoder, a resampler, and blocks of samples.
 const STREAM: u64 = 8 << 20;
-/// Of each sample of a clip that is listened to: itself, its twin from the decoder, both resampled, and their spectra.
+/// Bytes per sample of a clip that `evaluate` measures: itself, its twin from the decoder, both resampled, and their
+/// spectra.
 const HEARD: u64 = 64;
-/// Of each frame of a piece that is composed: voices, the mix and the file.
+/// Bytes per frame of a piece that is composed: voices, the mix and the file.
 const RENDERED: u64 = 32;
-/// What a full shard takes while it is written, as a share of its target size: its codes, the Parquet writer's pages, and
-/// the file in a buffer that grows by doubling.
+/// Memory for writing a full shard, as a multiple of its target size: its codes, the Parquet writer's pages, and the
+/// file in a buffer that grows by doubling.
 const SHARD: f64 = 8.0;
 
-/// What settings alone tell of the rows that come into a stage.
+/// Facts about the input rows of a stage that follow from settings alone.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Known {
     /// Frames per second after resampling.
@@ -33,7 +34,7 @@ pub struct Known {
 }
 
 impl Known {
-    /// Of several inputs together.
+    /// Facts about several inputs together.
     pub fn join<'k>(inputs: impl IntoIterator<Item = &'k Known>) -> Known {
         inputs.into_iter().fold(Known::default(), |all, own| Known {
             rate: all.rate.max(own.rate),
@@ -49,12 +50,13 @@ impl Known {
         self.codec.as_ref().map_or((0, 0), |config| (cost::loaded(config), cost::tile(config)))
     }
 
-    /// What one job takes that listens to a clip and to what a decoder makes of its codes.
+    /// Bytes of a job of `evaluate` that measures a clip and what a decoder makes of its codes.
     pub fn listening(&self) -> u64 {
         HEARD * self.clip * self.channels.max(1) + self.coder().1
     }
 
-    /// What all priors and the codec take that are read for sampling: as arrays, and laid out for it.
+    /// Bytes for sampling songs: the codec and all priors, as arrays and as laid out for sampling, with caches and the
+    /// file.
     fn sampling(&self, songs: u64, frames: u64) -> u64 {
         let models: u64 = self.priors.iter().map(prior::cost::loaded).sum();
         // Levels are sampled one after the other. The file is made in a buffer that doubles.
@@ -67,13 +69,13 @@ impl Known {
 /// The bytes that a stage takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
-    /// What it holds from its first job to the end of the build.
+    /// Bytes held from the stage's first job to the end of the build.
     pub held: u64,
-    /// What each of its jobs takes, of which every slot of the pool may run one.
+    /// Bytes of one job of the stage; every slot of the pool may run one.
     pub job: u64,
-    /// The same where its rows fill a shard to the target size.
+    /// Bytes of one job that writes a shard of the target size.
     pub full: u64,
-    /// What it takes while it has the pool alone.
+    /// Bytes held while the stage has the pool alone.
     pub alone: u64,
 }
 

@@ -1,4 +1,4 @@
-//! What a stage is: a verb, its settings, and how it renders into a dataflow.
+//! The stage contract: a verb, its settings, and how it renders into a dataflow.
 //!
 //! Knows what all verbs have in common. No verb.
 //!
@@ -25,7 +25,7 @@ use crate::{
 use datasets::{Digest, Key};
 use std::path::{Path, PathBuf};
 
-/// Something about tracks that a stage may need and another gives, beyond the kind of row.
+/// A property of tracks that a stage may need and another gives, beyond the kind of row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Property {
     /// The frames are counted and the samples have a digest.
@@ -34,7 +34,7 @@ pub enum Property {
     Resampled,
 }
 
-/// What each input row becomes; the run record checks it.
+/// Relation of a stage's output rows to its input rows; the run record checks it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cardinality {
     /// Rows come from outside: each is kept or dropped.
@@ -45,16 +45,17 @@ pub enum Cardinality {
     OneToMany,
     /// Rows are gathered; members add up.
     Reduce,
-    /// One row from all.
+    /// All input rows together become one row.
     Corpus,
-    /// At least one row from all.
+    /// All input rows together become at least one row.
     Made,
 }
 
-/// What others say of a verb beside what its types tell, so that none of them needs its name.
+/// Facts about a verb that its types do not tell, so that other code need not know the verb's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Facts {
-    /// What it does to a recording, as a participle: licenses such as CC-BY ask that changes are told.
+    /// Change that the verb makes to a recording, as a participle; `None` if it makes none. Licenses such as CC-BY ask
+    /// that changes are told.
     pub changes: Option<&'static str>,
     /// Whether the model card shows its settings: they decide what a model has learned.
     pub on_card: bool,
@@ -67,16 +68,16 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Nothing to say.
+    /// No facts.
     pub const NONE: Facts = Facts { changes: None, on_card: false, splits: false, judges: false, light: false };
 }
 
 /// One input of a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Port {
-    /// Its name, for `from = { name = .. }`.
+    /// Name of the input, for `from = { name = .. }`.
     pub name: &'static str,
-    /// The rows it takes.
+    /// Kind of the rows that it takes.
     pub kind: Kind,
     /// Whether several stages may feed it.
     pub many: bool,
@@ -106,37 +107,37 @@ impl Port {
 pub trait Stage: Settings + Clone + Send + Sync + 'static {
     /// The verb a manifest uses.
     const VERB: &'static str;
-    /// One line about it.
+    /// Summary of the verb, in one line.
     const ABOUT: &'static str;
     /// Bumped when the same input and settings would yield other bytes.
     const REVISION: u32;
-    /// Its inputs, in the order of [`Stage::In`]; none for a source.
+    /// Inputs, in the order of [`Stage::In`]; empty for a source.
     const PORTS: &'static [Port];
     /// Other names that `from = { name = .. }` may give its inputs: such a name, and the port's own.
     const NAMES: &'static [(&'static str, &'static str)] = &[];
-    /// What its input tracks must have been through.
+    /// Properties that its input tracks must have.
     const NEEDS: &'static [Property] = &[];
-    /// What its output tracks have been through.
+    /// Properties that it adds to its output tracks.
     const GIVES: &'static [Property] = &[];
-    /// What each input row becomes.
+    /// Relation of its output rows to its input rows.
     const CARDINALITY: Cardinality;
-    /// What its rows are called on screen.
+    /// Name of its rows on screen, such as `tracks`.
     const UNIT: &'static str;
     /// Whether it draws from the manifest's seed.
     const RANDOM: bool = false;
     /// Versions for which its results hold, in the order in which they are in its keys.
     const VERSIONS: &'static [Version] = &[];
-    /// What the record, the report and the model card say of it.
+    /// Facts for the record, the report and the model card.
     const FACTS: Facts = Facts::NONE;
-    /// The rows it takes.
+    /// Kinds of the input rows.
     type In: Inputs;
-    /// The rows it gives.
+    /// Type of the output rows.
     type Out: Row;
 
     /// Complaints that a single field cannot make. Touches no disk.
     fn check(&self, _at: &Places<'_>, _complaints: &mut Vec<Complaint>) {}
 
-    /// For a source: looks at the outside world. Relative paths start at `base`.
+    /// Scans the source, if the stage is one. Relative paths start at `base`.
     ///
     /// # Errors
     /// When the source as a whole cannot be read: exit code 3.
@@ -144,7 +145,7 @@ pub trait Stage: Settings + Clone + Send + Sync + 'static {
         Ok(Scan::default())
     }
 
-    /// For a stage whose result can be pinned: whether the lock file decides.
+    /// Refresh setting, which says whether the lock file decides; `None` if the stage's result cannot be pinned.
     fn refresh(&self) -> Option<Refresh> {
         None
     }
@@ -154,7 +155,7 @@ pub trait Stage: Settings + Clone + Send + Sync + 'static {
         None
     }
 
-    /// The same stage, which also refuses these licenses; itself where it judges none.
+    /// The same stage, which also refuses these licenses; unchanged if its verb judges none.
     ///
     /// # Errors
     /// The first word that names no license, with what is wrong about it.
@@ -180,17 +181,19 @@ pub trait Stage: Settings + Clone + Send + Sync + 'static {
         version::start((Self::VERB, Self::REVISION), settings.as_ref(), Self::RANDOM.then_some(seed), Self::VERSIONS)
     }
 
-    /// For a source: where it lies. Of a corpus with a table that is the table, and then the folder in which its paths start.
+    /// Paths of the source; empty if the stage is none. For a corpus with a table: the table, then the folder in which
+    /// its paths start.
     fn source_paths(&self, _base: &Path) -> Vec<PathBuf> {
         Vec::new()
     }
 
-    /// For a source: the folders and files that [`Stage::scan`] reads, for those who wait for a change.
+    /// Folders and files that [`Stage::scan`] reads, to be watched for changes; empty if the stage is no source.
     fn watched_paths(&self, base: &Path) -> Vec<PathBuf> {
         self.source_paths(base)
     }
 
-    /// What it takes of memory with so many workers. `known` is what its inputs tell, and becomes what it tells itself.
+    /// Memory that the stage takes with so many workers. `known` holds the facts about its inputs, and is changed to
+    /// those about its output.
     fn memory(&self, _known: &mut Known, _workers: u64) -> Memory {
         Memory::default()
     }
@@ -220,7 +223,7 @@ crate::choice! {
     }
 }
 
-/// Where the fields of a stage stand, for complaints.
+/// Positions of a stage's fields in the manifest, for complaints.
 pub struct Places<'t> {
     /// The stage's table.
     pub table: &'t Table,

@@ -10,8 +10,8 @@ use datasets::{
     effect::{key, numerics},
 };
 
-/// Something outside of a verb that its results depend on, and that has versions. They are in the keys of the stages
-/// whose [`Stage::VERSIONS`] name it, and `plan` tells when one differs.
+/// A versioned dependency of a verb's results, such as the decoder. It is in the keys of the stages whose
+/// [`Stage::VERSIONS`] name it, and `plan` tells when one differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Version {
     /// The audio decoder.
@@ -25,10 +25,10 @@ pub enum Version {
 }
 
 impl Version {
-    /// All there are.
+    /// All versions.
     pub const ALL: [Version; 4] = [Version::Decoder, Version::Embedding, Version::Numerics, Version::Resampler];
 
-    /// Its name in the record of a run and in reasons.
+    /// Name of the version in the record of a run and in reasons.
     pub fn name(self) -> &'static str {
         match self {
             Version::Decoder => "decoder",

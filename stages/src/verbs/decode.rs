@@ -67,7 +67,7 @@ impl Effect for Pass {
 impl Stage for Decode {
     const VERB: &'static str = "decode";
     const ABOUT: &'static str = "counts the frames of each recording and digests its samples, or refuses the file";
-    /// Of our side; [`Version::Decoder`] carries symphonia's.
+    /// Revision of this code; [`Version::Decoder`] carries symphonia's.
     const REVISION: u32 = 1;
     const PORTS: &'static [Port] = &[Port::many("tracks", Kind::Track)];
     const GIVES: &'static [Property] = &[Property::Decoded];

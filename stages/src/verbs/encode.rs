@@ -86,7 +86,7 @@ impl Effect for Work {
     }
 }
 
-/// One copy of the few rows of a stage for every bucket, so that a join with them spreads over workers.
+/// Number of buckets: the few rows of a stage are copied to each, so that a join with them spreads over workers.
 const BUCKETS: u64 = 64;
 
 fn bucket(id: &str) -> u64 {

@@ -62,7 +62,7 @@ impl License {
         self.policy().unwrap_or_else(|_| unreachable!("the plan checked the policy"))
     }
 
-    /// From what [`Stage::live`] packed.
+    /// Reads the settings that [`Stage::live`] packed.
     fn read(words: &[u8]) -> License {
         let (allow, deny, any) = unpack(words);
         License { allow, deny, unknown: if any { Unknown::Allow } else { Unknown::Refuse }, exclude: None }
@@ -100,7 +100,7 @@ impl Judge {
     }
 }
 
-/// What a policy says to a stated license: its SPDX form, or why it is refused, as code and sentence.
+/// Answer of a policy to a stated license: `Ok` is its SPDX form, `Err` the code and sentence of the refusal.
 type Answer = Result<String, (Arc<str>, Arc<str>)>;
 
 fn answer(policy: &Policy, stated: &Option<String>) -> Answer {
@@ -126,8 +126,8 @@ fn bucket(id: &str) -> u8 {
     id.bytes().fold(0, |sum: u8, byte| sum.wrapping_mul(31).wrapping_add(byte)) % 16
 }
 
-/// The same where the policy may become another: tracks wait by the license that they state, and another answer to it
-/// brings them out again.
+/// Judges tracks under live settings: tracks wait by the license that they state, and a changed answer to it brings
+/// them out again.
 fn judged<'s>(
     tracks: Rows<'s, Track>,
     settings: Rows<'s, Vec<u8>>,

@@ -42,7 +42,7 @@ impl Resample {
     }
 }
 
-/// Why a rate and a channel count cannot be converted, asked once of the resampler that would do it.
+/// Errors of converting a rate and a channel count, asked once per pair of the resampler that would do it.
 struct Known {
     to: Resample,
     asked: RefCell<HashMap<(u32, u16), Option<String>>>,

@@ -38,7 +38,7 @@ use timely::{
 
 /// Rows as they travel: a key and a value, both as bytes.
 type Raw<'s> = Rows<'s, (Vec<u8>, Vec<u8>)>;
-/// A change of such rows.
+/// A change of such rows: row, time and difference.
 type Update = ((Vec<u8>, Vec<u8>), Time, isize);
 /// Layout of a trace: keys, values, times, multiplicities, and the offsets of each key's values.
 type Flat = (Texts, Texts, Vec<Time>, Vec<isize>, OffsetList);
@@ -107,7 +107,7 @@ struct Step {
 }
 
 impl Step {
-    /// Goes on to the next key: gives what came and went of its rows. How many that were; none at the end.
+    /// Works on the next key and gives the changes of its rows. Returns how many they were; `None` at the end.
     fn next(&mut self, logic: &mut Logic, mut give: impl FnMut(Update)) -> Option<usize> {
         let Step { new: Walk { cursor, batches }, old, .. } = self;
         let key = cursor.get_key(batches)?;
@@ -166,8 +166,8 @@ fn changed<'v>(values: &Values<'v>, updates: &[(Time, &'v [u8], isize)]) -> Valu
     changed
 }
 
-/// As differential's `reduce`, without a trace of what it gave: times are in one order and the logic is pure, so that what it
-/// gave is what it gives for the values that were there.
+/// Groups rows as differential's `reduce` does, but keeps no trace of its output: times are in one order and the logic
+/// is pure, so the earlier output is what the logic gives for the earlier values.
 fn group_raw<'s>(rows: Raw<'s>, name: &str, mut logic: Logic) -> Raw<'s> {
     let Arranged { stream, mut trace } = arrange(rows, name);
     let scope = stream.scope();
@@ -254,7 +254,7 @@ pub fn group<'s, K: Travels, V: Travels, O: Travels>(
     group_raw(raw(rows), name, Box::new(logic)).map(|(key, row)| (unpack(&key), unpack(&row)))
 }
 
-/// Every pair of rows that share a key.
+/// Joins rows that share a key: every pair of them.
 ///
 /// ```
 /// # use {differential_dataflow::input::Input, stages::{flow::pair, rows::Time}};
@@ -288,11 +288,11 @@ pub fn without<'s, K: Travels, V: Travels>(rows: Rows<'s, (K, V)>, keys: Rows<'s
     without_raw(raw(rows), keys.map(|key| pack(&key))).map(|(key, row)| (unpack(&key), unpack(&row)))
 }
 
-/// One of two things.
+/// One of two alternatives, for [`divide`].
 pub enum Either<A, B> {
-    /// The first.
+    /// The first alternative.
     One(A),
-    /// The second.
+    /// The second alternative.
     Other(B),
 }
 
@@ -329,7 +329,7 @@ pub fn divide<'s, R: Clone + 'static, A: Clone + 'static, B: Clone + 'static>(
     (one.as_collection(), other.as_collection())
 }
 
-/// Each row once.
+/// Distinct rows: each row once.
 ///
 /// ```
 /// # use {differential_dataflow::input::Input, stages::{flow::once_each, rows::Time}};

@@ -8,7 +8,7 @@ use timely::dataflow::ProbeHandle;
 
 type Pair = (u8, u16);
 type Count<R> = BTreeMap<R, isize>;
-/// What came out, with when.
+/// Updates that came out: row, time and difference.
 type Told<R> = Arc<Mutex<Vec<(R, Time, isize)>>>;
 
 fn tell<R: Travels + Send>(rows: Rows<'_, R>, told: &Told<R>, probe: &ProbeHandle<Time>) {

@@ -133,7 +133,7 @@ impl Packing {
         }
     }
 
-    /// Several as one.
+    /// Joins several packings into one.
     fn joined(parts: impl IntoIterator<Item = Packing>) -> Packing {
         parts.into_iter().fold(Packing::default(), |mut all, mut part| {
             part.seal();
@@ -166,13 +166,13 @@ impl Visitor for Counted<'_> {
 pub struct Keeper(Arc<Mutex<Packing>>);
 
 impl Keeper {
-    /// Takes note of rows that came and went.
+    /// Adds rows with their differences.
     pub fn keep<R: Row>(&self, rows: &[(R, Time, isize)]) {
         let mut packing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         rows.iter().for_each(|(row, _, count)| packing.push(row, *count));
     }
 
-    /// Takes note of a row of another process.
+    /// Adds a row that came from another process.
     pub fn add(&self, row: &AnyRow, count: isize) {
         row.visit(Counted { packing: &mut self.0.lock().unwrap_or_else(PoisonError::into_inner), count });
     }
@@ -186,7 +186,8 @@ impl Keeper {
 /// Rows of one stage with how often each is there: a row that came and went is not.
 #[derive(Clone, Debug, Default)]
 pub struct Kept {
-    /// Sorted. Equal rows are one entry with their multiplicity until [`Kept::repeated`]; changes may be negative.
+    /// Places of the rows, sorted. Equal rows are one entry with their multiplicity until [`Kept::repeated`]; changes
+    /// may be negative.
     places: Arc<Vec<Place>>,
     chunks: Vec<Arc<Vec<u8>>>,
 }
@@ -243,7 +244,7 @@ impl Kept {
         self.held() > 2 * live + FIRST
     }
 
-    /// The same rows where each stands as often as it is there.
+    /// Repeats each row by its multiplicity, so that every place counts once.
     #[must_use]
     pub fn repeated(self) -> Kept {
         if self.places.iter().all(|place| place.count == 1) {
@@ -282,7 +283,7 @@ impl Kept {
         (0..self.len()).map(|index| self.get(index))
     }
 
-    /// Some rows in order, with how often each came, or went where the number is negative.
+    /// Some rows in order, each with its multiplicity: negative where it is a removal.
     pub fn changes(&self, range: Range<usize>) -> impl Iterator<Item = (AnyRow, isize)> + '_ {
         self.places[range].iter().map(|place| (unpack(place.bytes(&self.chunks)), place.count as isize))
     }

@@ -1,4 +1,4 @@
-//! Where the bytes of kept rows lie: in their order, and once for all stages that keep a row as it is.
+//! Layout of the bytes of kept rows: in their order, and once for all stages that keep a row as it is.
 
 use super::{CHUNK, Kept, Place, order};
 use rayon::prelude::*;
@@ -8,8 +8,8 @@ use std::{cmp::Ordering, sync::Arc};
 const PART: usize = 1 << 15;
 
 impl Kept {
-    /// The same rows where the bytes of those that follow each other do so, too. Those that `beside` has as well lie where
-    /// they lie there, unless that would hold more bytes of others than of these.
+    /// Lays out the bytes anew: those of rows that follow each other follow each other, too. Rows that `beside` also
+    /// has share its bytes, unless that would hold more bytes of other rows than of these.
     #[must_use]
     pub fn laid(self, beside: Option<&Kept>) -> Kept {
         let beside =
@@ -29,7 +29,7 @@ impl Kept {
         self.chunks.iter().map(|chunk| chunk.len()).sum()
     }
 
-    /// Each row's index among others, where these have it.
+    /// Index of each row in `other`; `None` where it is not there.
     fn found(&self, other: &Kept) -> Vec<Option<u32>> {
         let parts = self.places.par_chunks(PART).map(|places| {
             let first = places[0].key(&self.chunks);
@@ -51,7 +51,7 @@ impl Kept {
         parts.flatten_iter().collect()
     }
 
-    /// The same rows, those of `shared` where they lie there, the others copied.
+    /// Copies the bytes of the rows, except those that `shared` has a place for.
     fn copied(self, shared: &[Option<Place>], chunks: &[Arc<Vec<u8>>]) -> Kept {
         let parts: Vec<(Vec<Place>, Vec<Vec<u8>>)> = self
             .places

@@ -8,7 +8,7 @@ use std::{cmp::Ordering, ops::Range};
 /// Stage and index of a row.
 type At = (u32, u32);
 
-/// Every track that rows of several stages are of or are parts of, each as the last of these stages knows it.
+/// The tracks of a run: every track that some stages' rows are or belong to, as the last of these stages knows it.
 #[derive(Clone, Debug, Default)]
 pub struct Corpus<'k> {
     stages: Vec<&'k Kept>,
@@ -43,7 +43,7 @@ impl<'k> Corpus<'k> {
         self.rows.is_empty()
     }
 
-    /// A track.
+    /// The track at an index.
     pub fn view(&self, at: usize) -> TrackView<'k> {
         let (stage, index) = self.rows[at];
         self.stages[stage as usize].view(index as usize)
@@ -59,7 +59,7 @@ impl<'k> Corpus<'k> {
         (0..self.len()).into_par_iter().map(|at| self.view(at))
     }
 
-    /// Some tracks that follow each other, and of each the same track as another corpus knows it.
+    /// Pairs consecutive tracks with the same tracks in another corpus; `None` where it lacks one.
     pub fn beside<'o>(
         &self,
         range: Range<usize>,
@@ -109,7 +109,7 @@ impl<'k> Corpus<'k> {
     }
 }
 
-/// Two lists in order of ids as one; of two rows of an id, the newer.
+/// Merges two lists in order of ids; of two rows of one id, the newer stays.
 fn merged<'k>(older: Vec<At>, newer: Vec<At>, id: impl Fn(At) -> &'k [u8]) -> Vec<At> {
     if older.is_empty() || newer.is_empty() {
         return if newer.is_empty() { older } else { newer };

@@ -50,7 +50,7 @@ struct Set {
     sounds: Vec<Sound>,
 }
 
-/// All sets, the reference first.
+/// The sets of sounds to measure, the reference first.
 fn sets(chosen: &Chosen, levels: usize) -> Vec<Set> {
     let set = |subject, level: Option<usize>, sounds: Vec<Sound>| Set {
         subject,
@@ -82,7 +82,7 @@ fn sets(chosen: &Chosen, levels: usize) -> Vec<Set> {
 }
 
 impl Effect for Score {
-    /// Sorted.
+    /// The parts of all rows, sorted.
     type Work = Vec<Part>;
     type Output = Vec<Metric>;
     const LOAD: Load = Load::Heavy;
@@ -182,13 +182,13 @@ impl Score {
     }
 }
 
-/// What a set holds, cut to the length at which it is compared.
+/// Digest of the sounds of a set, cut to the length at which it is compared.
 fn digest(listener: &Listener<'_>, set: &Set) -> Digest {
     let key = Key::new("set").number(listener.length).number(listener.embedding.rate().into());
     set.sounds.iter().fold(key, |key, sound| key.digest(&listener.identity(sound))).finish()
 }
 
-/// How far reconstructions are from their originals, in the mean.
+/// Mean distances of reconstructions from their originals, as metrics.
 fn apart(listener: &Listener<'_>, set: &Set, heard: &[Measurement]) -> Vec<Metric> {
     let each: Vec<_> = heard.iter().filter_map(|heard| heard.apart.as_ref()).collect();
     if each.is_empty() {
@@ -221,7 +221,7 @@ fn apart(listener: &Listener<'_>, set: &Set, heard: &[Measurement]) -> Vec<Metri
     ]
 }
 
-/// What a prior's row says of it, as figures of their own.
+/// Bits per code of a prior, a unigram and a bigram, as metrics.
 fn bits(prior: &Prior) -> Vec<Metric> {
     let bits = &prior.bits;
     let metric = |subject: &str, millionths: Option<u64>, on: &Measured, digest: Digest| {

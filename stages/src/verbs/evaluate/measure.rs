@@ -27,29 +27,30 @@ pub(super) enum Sound {
     Clip(Excerpt),
     /// A stretch of a song.
     Piece(Piece),
-    /// What a level's decoder makes of a clip's codes.
+    /// A clip's codes, decoded at one level.
     Reconstruction(Coded, usize),
-    /// What it makes of codes drawn one by one, each as often as it stands in the reference.
+    /// Codes of one level drawn independently by their frequency in the reference, and decoded; the number tells draws
+    /// apart.
     Unigram(usize, u64),
     /// White noise, normally distributed, as loud as a clip.
     Noise(Excerpt),
 }
 
-/// What is remembered of a sound.
+/// Remembered measurement of a sound.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Measurement {
     /// An object of the store: its vectors, as little-endian numbers of 64 bits.
     pub(super) vectors: Digest,
-    /// Of a reconstruction, how far it is from its original.
+    /// Distance of a reconstruction from its original; `None` for other sounds.
     pub(super) apart: Option<Apart>,
 }
 
-/// How far a reconstruction is from its original.
+/// Distances of a reconstruction from its original.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Apart {
     pub(super) spectral_mse: Real,
     pub(super) log_mel: Real,
-    /// Spectra that either is a mean of.
+    /// Number of spectra that each distance is a mean of.
     pub(super) spectra: u64,
 }
 
@@ -60,7 +61,7 @@ pub(super) struct Decoder {
     pub(super) rate: u32,
     /// Hop of each level in frames.
     pub(super) hops: Vec<u64>,
-    /// Of each level, how often each code and all before it stand in the reference.
+    /// Cumulative counts of the codes in the reference, by level and code.
     drawn: Vec<Vec<u64>>,
 }
 
@@ -68,13 +69,13 @@ pub(super) struct Decoder {
 pub(super) struct Listener<'a> {
     pub(super) env: &'a Arc<Env>,
     pub(super) embedding: &'a dyn Embedding,
-    /// In frames at the embedding's rate.
+    /// Length of every sound, in frames at the embedding's rate.
     pub(super) length: u64,
     pub(super) seed: Digest,
     pub(super) decoder: Option<Decoder>,
     /// Codes of the reference.
     pub(super) learned: &'a [Coded],
-    /// Digest of these.
+    /// Digest of the codes of the reference.
     pub(super) drawn_from: Digest,
 }
 
@@ -92,7 +93,7 @@ impl Decoder {
 }
 
 impl Listener<'_> {
-    /// What a sound is: the same for any embedding and length.
+    /// Digest of a sound: the same for any embedding and length.
     pub(super) fn identity(&self, sound: &Sound) -> Digest {
         let codec = self.decoder.as_ref().map(|decoder| decoder.digest).unwrap_or_default();
         match sound {
@@ -125,7 +126,7 @@ impl Listener<'_> {
         Memo::at(key)
     }
 
-    /// What is remembered of a sound.
+    /// Recalls the measurement of a sound; `None` if there is none, or its vectors are gone.
     pub(super) fn remembered(&self, sound: &Sound) -> Option<Measurement> {
         self.memo(sound).get(&self.env.store).filter(|heard| self.env.store.has(&heard.vectors))
     }

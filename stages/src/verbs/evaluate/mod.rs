@@ -24,7 +24,7 @@ use datasets::row::{Audio, Clip, Codes, Metric, Prior, Waiting};
 use select::Part;
 pub(crate) use settings::Evaluate;
 
-/// Of some rows the narrow part, of none none.
+/// Narrows the rows of an input to parts; `None` if the input is left open.
 fn parts<'s, R: Clone + 'static>(
     input: Option<Input<'s, R>>,
     narrow: impl Fn(R) -> Vec<Part> + Clone + 'static,

@@ -1,4 +1,4 @@
-//! Which clips are measured: a function of the set of rows alone.
+//! Selection of the clips that are measured: a function of the set of rows alone.
 
 use super::Evaluate;
 use crate::{media::pcm::Excerpt, metric::embedding::Embedding};
@@ -11,7 +11,7 @@ use datasets::{
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// What a row can contribute.
+/// Contribution of one row to the evaluation.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(super) enum Part {
     /// A clip of neither split: it keeps the stage from having no input.
@@ -26,7 +26,7 @@ pub(super) enum Part {
     Prior(Prior),
 }
 
-/// A song, narrowed.
+/// The fields of a song's row that the evaluation reads.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(super) struct Song {
     pub(super) file: Digest,
@@ -34,7 +34,7 @@ pub(super) struct Song {
     pub(super) rate: u32,
 }
 
-/// Codes of a clip, narrowed.
+/// The fields of a row of codes that the evaluation reads.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(super) struct Coded {
     pub(super) excerpt: Excerpt,
@@ -110,7 +110,7 @@ fn sides(clip: &Clip, settings: &Evaluate) -> (bool, bool) {
     (settings.split.is_empty() || is(&settings.split), !settings.held_out.is_empty() && is(&settings.held_out))
 }
 
-/// What is measured.
+/// The clips, songs, codes and priors that are measured.
 #[derive(Debug, Default)]
 pub(super) struct Chosen {
     /// Length of every clip, in frames at the embedding's rate.
@@ -178,7 +178,7 @@ pub(super) fn choose(parts: &[Part], settings: &Evaluate, embedding: &dyn Embedd
     Ok(chosen)
 }
 
-/// Sorted by digest, each sound once.
+/// Sorts items by digest and removes repeated ones.
 fn order<T>(items: &mut Vec<T>, digest: impl Fn(&T) -> Digest) {
     items.sort_by_cached_key(&digest);
     items.dedup_by_key(|item| digest(item));

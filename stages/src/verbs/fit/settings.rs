@@ -78,13 +78,13 @@ crate::settings! {
     }
 }
 
-/// What a list says of a level.
+/// Item of a list for a level; a list of one item holds for every level.
 fn at<T: Copy>(list: &[T], level: usize) -> T {
     if list.len() == 1 { list[0] } else { list[level] }
 }
 
 impl Fit {
-    /// As the trainer takes them; the lists must have one item or one for each level.
+    /// Settings for the trainer; the lists must have one item or one for each level.
     pub(super) fn training(&self) -> FitSettings {
         let levels = 0..self.downs.len();
         FitSettings {

@@ -19,8 +19,8 @@ impl Ingest {
         Ingest::lower(&table, at, &mut Vec::new())
     }
 
-    /// What states a license for a key now, at the paths where the source lay; of several rows of a table one that says these
-    /// words. `stage` is the stage's name.
+    /// Looks up the license statement for a key now, at the paths where the source was; of several rows of a table, one
+    /// that says `words` is preferred. `stage` is the stage's name.
     ///
     /// # Errors
     /// Why it cannot be looked up.

@@ -35,7 +35,7 @@ const REST: i128 = 2_000_000_000;
 /// Files are read so many at a time: what is known of them is packed before the next are read.
 const AT_ONCE: usize = 4096;
 
-/// Some of a corpus, as it was listed: files whose digests are stated, packed, and files that are to be read.
+/// A part of a corpus as listed: files whose digests are stated, packed, and files that are to be read.
 type Listed = (Result<(Part, Vec<Place>), StoreError>, Vec<Entry>);
 
 /// Lists a corpus, and reads the digests and tags of its files.
@@ -81,7 +81,7 @@ fn packed(rows: impl IntoIterator<Item = (Found, Option<Place>)>) -> (Part, Vec<
     (part, places)
 }
 
-/// All that was read, and what is odd.
+/// The scan of the whole corpus: the parts that were read, and the rows for oddities.
 fn whole(read: Vec<(Part, Vec<Place>)>, odd: impl Iterator<Item = Found>, env: &Env) -> Scan {
     let (mut parts, places): (Vec<Part>, Vec<Vec<Place>>) = read.into_iter().unzip();
     env.sources.extend(places.into_iter().flatten().collect());
@@ -137,13 +137,13 @@ struct File {
     hint: Note<Digest>,
 }
 
-/// Something about a file that the store may remember.
+/// A fact about a file, as the store may remember it.
 enum Note<T> {
-    /// The store has it.
+    /// A memo that the store has.
     Known(Memo<T>),
-    /// It is new.
+    /// A memo that the store lacks, and its value.
     New(Memo<T>, T),
-    /// It is not to be remembered.
+    /// Nothing to remember.
     None,
 }
 

@@ -45,7 +45,7 @@ pub(super) struct Made {
 }
 
 impl Made {
-    /// As a row, with what it rests on.
+    /// The song as a row, with its codec, priors and lineage.
     pub(super) fn row(self, codec: &Weights, priors: &[Prior]) -> Audio {
         let mut by_level: Vec<&Prior> = priors.iter().collect();
         by_level.sort_by_key(|prior| prior.level);

@@ -23,7 +23,7 @@ crate::settings! {
 }
 
 impl Sample {
-    /// What is asked of the models.
+    /// The request to the models.
     pub(super) fn ask(&self) -> Ask {
         Ask {
             genres: self.genres.clone(),

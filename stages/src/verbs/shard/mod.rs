@@ -37,7 +37,7 @@ crate::settings! {
     }
 }
 
-/// What a code takes in a file, in bits: an estimate for the partition, never for an output.
+/// Bits that a code takes in a file: an estimate for the partition, never for an output.
 const BITS_PER_CODE: u64 = 11;
 
 fn estimate(codes: &Codes) -> u64 {
@@ -72,7 +72,7 @@ struct Pack {
     env: Arc<Env>,
 }
 
-/// All that a file depends on.
+/// Everything that a shard's file depends on.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 struct Contents {
     split: String,

@@ -25,7 +25,7 @@ use timely::dataflow::{
 type Spot = (Arc<str>, u16);
 /// A row that waits, with the place where its track is.
 type Placed = (Spot, Pending);
-/// What a place belongs to in the partition, for one of the workers.
+/// A place and the prefix of its file in the partition, addressed to one of the workers.
 type Part = (u64, (Place, String));
 /// Rows of files: split, prefix and codes.
 type Members<'s> = Rows<'s, ((String, String), Codes)>;
@@ -62,7 +62,7 @@ pub(super) fn beside<'s>(
     (without(members, open), files(cx, placed, parts).map(Waiting::from))
 }
 
-/// Each file once for every row that it waits for, by the partition at the end of a build.
+/// Pending rows for files: each file once for every cause that it waits for, by the partition at the end of a build.
 fn files<'s>(cx: &Context<'s>, placed: Rows<'s, Placed>, parts: Rows<'s, (Place, String)>) -> Rows<'s, Pending> {
     let workers = cx.scope.peers() as u64;
     let parts = parts.delay(end_of_build).flat_map(move |part| (0..workers).map(move |worker| (worker, part.clone())));
@@ -100,7 +100,7 @@ fn files<'s>(cx: &Context<'s>, placed: Rows<'s, Placed>, parts: Rows<'s, (Place,
     files.as_collection()
 }
 
-/// Each file that rows go to with each of what these wait for, once.
+/// Pending rows of the files that these rows go to: each file once for every cause that it waits for.
 fn named(rows: Vec<(Placed, isize)>, parts: &BTreeMap<(Place, String), isize>) -> Vec<Pending> {
     let prefixes: HashMap<(&str, u16), &str> =
         parts.keys().map(|((split, leaf), prefix)| ((split.as_str(), *leaf), prefix.as_str())).collect();

@@ -1,8 +1,8 @@
-//! Where a row goes: the split and the leaf of the partition.
+//! Place of a row: the split and the leaf of the partition.
 
 use datasets::Digest;
 
-/// Where a row goes: its split, and the leaf of the partition that its track falls into.
+/// Place of a row: its split, and the leaf of the partition that its track falls into.
 pub(super) type Place = (String, u16);
 
 /// Bits of the track's hash that a prefix can have: at most 4096 shards a split.

@@ -29,13 +29,13 @@ use datasets::{
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// What training needs to know of a shard.
+/// The fields of a shard's row that training needs.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(super) struct Listed {
     pub(super) split: String,
     codec: Digest,
     view: Digest,
-    /// Where to find it: in no key, since a corrected title changes it.
+    /// Digest of the shard's file: in no key, since a corrected title changes it.
     file: Digest,
 }
 
@@ -116,7 +116,7 @@ pub(super) fn plan(s: &Train, meta: &ShardMeta, genres: Vec<String>) -> Result<P
     })
 }
 
-/// What all shards have in common.
+/// Metadata that all shards share; refuses shards of different codecs.
 fn meta(store: &Store, shards: &Shards) -> Result<ShardMeta, Fault> {
     let Some(first) = shards.first() else {
         return Err(Fault::refused("no-codes", "there is no shard to train on"));
@@ -237,7 +237,7 @@ impl Measure {
         Measure { settings: settings.clone(), env: cx.env.clone() }
     }
 
-    /// What is scored of these codes: the digest tells another number of windows apart.
+    /// The set of codes from which windows are scored; the number of windows goes into its digest.
     fn measured(&self, tokens: &Part, view: Digest) -> Measured {
         let codes = (0..tokens.clips()).map(|clip| tokens.codes(clip)).sum();
         let scored = self.settings.scored.into();

@@ -1,4 +1,4 @@
-//! What a corpus's file says of it: its settings, and how they become an [`Adapter`].
+//! Corpus settings in a manifest, and how they become an [`Adapter`].
 
 use crate::{
     settings::{At, Complaint, Field, Settings, Table},
@@ -20,7 +20,7 @@ pub trait CorpusSettings: Settings + Send + Sync + 'static {
     /// Complaints that a single setting cannot make. Touches no disk.
     fn check(&self, _at: &Places<'_>, _complaints: &mut Vec<Complaint>) {}
 
-    /// Where the corpus lies. Of one with a table that is the table, and then the folder in which its paths start.
+    /// Paths of the corpus. With a table: the table, then the folder in which its paths start.
     fn source_paths(&self, _base: &Path) -> Vec<PathBuf> {
         Vec::new()
     }
@@ -30,7 +30,7 @@ pub trait CorpusSettings: Settings + Send + Sync + 'static {
         self.source_paths(base)
     }
 
-    /// What rendering its recordings takes of memory, where they are made here.
+    /// Memory that rendering the recordings takes, if they are made here.
     fn memory(&self) -> Memory {
         Memory::default()
     }
@@ -41,9 +41,9 @@ pub trait CorpusSettings: Settings + Send + Sync + 'static {
 
 /// A corpus as `ingest` sees it: the same thing with its types forgotten.
 pub struct CorpusSpec {
-    /// See [`CorpusSettings::WORD`].
+    /// Word in the manifest: [`CorpusSettings::WORD`].
     pub word: &'static str,
-    /// See [`CorpusSettings::NEEDS`].
+    /// Settings that must be given: [`CorpusSettings::NEEDS`].
     pub needs: &'static [(&'static str, &'static str)],
     /// The documentation of its settings.
     pub fields: fn() -> Vec<Field>,
