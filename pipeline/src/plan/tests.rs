@@ -12,6 +12,7 @@ settings! {
     /// Settings of a source.
     struct Make {
         /// Where.
+        #[path]
         root: Option<stages::settings::PathSetting> = None,
         /// Which.
         which: u32 = 0,
