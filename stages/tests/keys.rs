@@ -124,6 +124,7 @@ const EDITS: &[(&str, &str, &str, &str, In)] = &[
     ("ingest", "path", TABLE, "path = 'p'", In::Both),
     ("ingest", "digest", TABLE, "digest = 'd'", In::Both),
     ("ingest", "columns", TABLE, "columns = { title = 'song' }", In::Both),
+    ("ingest", "carry", TABLE, "carry = ['bpm']", In::Both),
     ("ingest", "dataset", SYNTH, "dataset = 'x'", In::Both),
     ("ingest", "license", SYNTH, "license = 'x'", In::Both),
     ("ingest", "artist", SYNTH, "artist = 'x'", In::Both),

@@ -272,9 +272,9 @@ impl Verdict {
 /// Allow and deny lists, checked when they are made.
 ///
 /// ```
-/// use datasets::license::{License, Policy, Unknown, Verdict};
+/// use datasets::license::{License, Policy, Unstated, Verdict};
 ///
-/// let policy = Policy::new(&["CC0-1.0", "CC-BY-*"], &["CC-BY-2.0"], Unknown::Refuse).unwrap();
+/// let policy = Policy::new(&["CC0-1.0", "CC-BY-*"], &["CC-BY-2.0"], Unstated::Refuse).unwrap();
 /// let under = |text: &str| match policy.judge(&License::read(text)) {
 ///     Verdict::Allowed { under } => under,
 ///     Verdict::Refused { code, sentence } => format!("{}: {sentence}", code.code()),
@@ -288,7 +288,7 @@ impl Verdict {
 /// assert_eq!(under(""), "license-unknown: no license is stated");
 ///
 /// // What names no licence is an error with a suggestion.
-/// let wrong = Policy::new(&["CC0"], &[] as &[&str], Unknown::Refuse).unwrap_err();
+/// let wrong = Policy::new(&["CC0"], &[] as &[&str], Unstated::Refuse).unwrap_err();
 /// assert_eq!(wrong[0].suggestion.as_deref(), Some("CC0-1.0"));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

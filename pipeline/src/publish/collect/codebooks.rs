@@ -3,7 +3,10 @@
 
 use crate::{
     error::Error,
-    publish::collect::{AllCodes, fault, reconstruction::remembered},
+    publish::collect::{
+        codes::{AllCodes, fault},
+        reconstruction::remembered,
+    },
     report::data::Codebook,
 };
 use datasets::{Digest, Key, codes::unpack, effect::Fault, row::Weights, store::StoreError};

@@ -1,45 +1,44 @@
 //! Data of the report, collected from an outcome: the page follows from plan and inputs alone.
 
 pub mod codebooks;
+mod codes;
 pub mod curve;
 pub mod metrics;
 pub mod priors;
 pub mod reconstruction;
 pub mod songs;
 
-use crate::report;
 use crate::{
     dataflow::outcome::Outcome,
     error::Error,
     plan::Plan,
     publish::{
         collect::{
+            codes::{AllCodes, fault},
             curve::thin,
             reconstruction::{Decoder, Scored, median, original},
         },
         publication::Run,
     },
     record::sweep_table::Results,
-    report::data::{
-        Attribution, Audio, CorpusView, CurvePoint, CurveSet, DropReason, Reconstruction, Report, Sample, ScoreColumn,
-        ScoreRow, ScoreTable, StageView,
+    report::{
+        self,
+        data::{
+            Attribution, Audio, CorpusView, CurvePoint, CurveSet, DropReason, Reconstruction, Report, Sample,
+            ScoreColumn, ScoreRow, ScoreTable, StageView,
+        },
     },
 };
-use datasets::tables::curves;
 use datasets::{
-    Digest,
-    effect::Fault,
     row::{Codes, Dropped, TrackView, Weights},
+    tables::curves,
 };
 use rayon::prelude::*;
 use stages::{
     flow::Env,
-    rows::{
-        AnyRow, Kind,
-        kept::{Corpus, Kept},
-    },
+    rows::{Kind, kept::Corpus},
 };
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Clips scored for each genre.
 const PER_GENRE: usize = 8;
@@ -49,14 +48,6 @@ const SCORED: usize = 64;
 const PLAYERS: usize = 4;
 /// Seconds of each player.
 const SECONDS: u64 = 6;
-
-fn fault(fault: Fault) -> Error {
-    match fault {
-        Fault::Store(error) => error.into(),
-        Fault::Interrupted => Error::Interrupted,
-        other => Error::Source(format!("while writing the report: {other}")),
-    }
-}
 
 /// Collects the data of the page; `results` are those of a sweep, `works` those of the corpus.
 ///
@@ -77,7 +68,7 @@ pub fn report<'r>(
         manifest: plan.canonical(),
         seed: plan.seed,
         clips: clips(outcome),
-        codes: (!codes.0.is_empty()).then(|| codes.iter().map(|codes| code_count(&codes)).sum()),
+        codes: (!codes.is_empty()).then(|| codes.iter().map(|codes| code_count(&codes)).sum()),
         stages: stages_view(run),
         corpus: in_numbers(corpus),
         attribution: works,
@@ -103,36 +94,6 @@ pub fn report<'r>(
     report.models = songs::models(plan, outcome, corpus, env)?;
     report.sweep = results.map(Results::view);
     Ok(report)
-}
-
-/// The codes of all stages, each once, unpacked one by one: there may be millions.
-struct AllCodes<'o>(Vec<(&'o Kept, usize)>);
-
-impl<'o> AllCodes<'o> {
-    fn of(outcome: &'o Outcome) -> AllCodes<'o> {
-        let mut seen = HashSet::new();
-        let stages = outcome.stages.iter().map(|stage| &stage.kept).filter(|kept| kept.are(Kind::Codes));
-        let rows = stages.flat_map(|kept| {
-            kept.fingerprints().enumerate().map(move |(index, fingerprint)| (kept, index, fingerprint))
-        });
-        AllCodes(
-            rows.filter(|(.., fingerprint)| seen.insert(fingerprint.bytes()))
-                .map(|(kept, index, _)| (kept, index))
-                .collect(),
-        )
-    }
-
-    fn iter(&self) -> impl Iterator<Item = Codes> + '_ {
-        self.0.iter().filter_map(|(kept, index)| {
-            let AnyRow::Codes(codes) = kept.get(*index) else { return None };
-            Some(codes)
-        })
-    }
-
-    /// The codes that a codec made.
-    fn by(&self, codec: Digest) -> impl Iterator<Item = Codes> + '_ {
-        self.iter().filter(move |codes| codes.codec == codec)
-    }
 }
 
 fn code_count(codes: &Codes) -> u64 {
