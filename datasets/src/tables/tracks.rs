@@ -298,7 +298,10 @@ mod tests {
                 content: format!("{:064x}", n * n * 7919),
                 labels: Labels {
                     artist: Some(format!("artist {}", n % 37)),
-                    extra: (extra && n % 5 == 0).then(|| ("bpm".to_owned(), n.to_string())).into_iter().collect(),
+                    extra: (extra && n.is_multiple_of(5))
+                        .then(|| ("bpm".to_owned(), n.to_string()))
+                        .into_iter()
+                        .collect(),
                     ..Labels::default()
                 },
                 ..Listed::default()

@@ -157,11 +157,11 @@ fn exit_codes() -> String {
 /// `--color` as it stands on the command line, before the rest of it is understood: complaints about it are colored too.
 fn color(words: &[OsString]) -> ColorChoice {
     let words: Vec<&str> = words.iter().map_while(|word| word.to_str().filter(|word| *word != "--")).collect();
-    let values = words.iter().enumerate().filter_map(|(i, word)| match word.strip_prefix("--color")? {
+    let mut values = words.iter().enumerate().filter_map(|(i, word)| match word.strip_prefix("--color")? {
         "" => words.get(i + 1).copied(),
         value => value.strip_prefix('='),
     });
-    match values.last() {
+    match values.next_back() {
         Some("always") => ColorChoice::Always,
         Some("never") => ColorChoice::Never,
         _ => ColorChoice::Auto,

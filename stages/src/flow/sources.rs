@@ -98,6 +98,22 @@ impl Sources {
     }
 }
 
+/// Whether a file still holds the bytes that the scan saw. A file that changes under a run must not
+/// leave a result under the old bytes' digest.
+pub(crate) fn unchanged(path: &Path, content: &Digest) -> Result<(), Fault> {
+    let mut hasher = blake3::Hasher::new();
+    let file = File::open(path).map_err(|e| Fault::failed(&path.display().to_string(), &e))?;
+    hasher.update_reader(file).map_err(|e| Fault::failed(&path.display().to_string(), &e))?;
+    if hasher.finalize().as_bytes() == &content.0 {
+        Ok(())
+    } else {
+        let (path, stated) = (path.display(), content.short(12));
+        Err(Fault::Failed(format!(
+            "{path}, {stated}: it changed while it was read, or a table states a wrong digest for it; run again"
+        )))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,21 +136,5 @@ mod tests {
             sources.clear();
             assert!(sources.paths(&one).is_empty() && sources.list().is_empty());
         }
-    }
-}
-
-/// Whether a file still holds the bytes that the scan saw. A file that changes under a run must not
-/// leave a result under the old bytes' digest.
-pub(crate) fn unchanged(path: &Path, content: &Digest) -> Result<(), Fault> {
-    let mut hasher = blake3::Hasher::new();
-    let file = File::open(path).map_err(|e| Fault::failed(&path.display().to_string(), &e))?;
-    hasher.update_reader(file).map_err(|e| Fault::failed(&path.display().to_string(), &e))?;
-    if hasher.finalize().as_bytes() == &content.0 {
-        Ok(())
-    } else {
-        let (path, stated) = (path.display(), content.short(12));
-        Err(Fault::Failed(format!(
-            "{path}, {stated}: it changed while it was read, or a table states a wrong digest for it; run again"
-        )))
     }
 }
