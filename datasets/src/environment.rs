@@ -19,7 +19,7 @@ pub enum Audience {
 pub struct Variable {
     /// Name of the variable.
     pub name: &'static str,
-    /// Text behind the `=` in the documentation: an example or a placeholder.
+    /// Text behind the `=` in the documentation: an example, or a word that stands for the value.
     pub value: &'static str,
     /// Audience of the variable.
     pub audience: Audience,

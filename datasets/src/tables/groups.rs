@@ -111,7 +111,7 @@ impl TextsWriter {
     /// Appends a group of an earlier table.
     ///
     /// # Errors
-    /// Where it has no such group or other columns.
+    /// An earlier table without such a group, or with other columns.
     pub fn copy(&mut self, earlier: &Earlier, index: usize) -> Result<(), ShardError> {
         let missing = || ShardError::NotAShard(format!("no group {index} with page indexes"));
         let from = earlier.metadata.row_groups().get(index).ok_or_else(missing)?;

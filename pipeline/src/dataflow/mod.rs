@@ -28,8 +28,8 @@ use std::{
 };
 use timely::{dataflow::ProbeHandle, worker::Worker};
 
-/// Of the rows that feed a stage, those among which most of its own may be as they are. `kept` are the rows of the stages
-/// before it.
+/// The largest input of a stage, which most likely holds the stage's own rows unchanged: bytes are shared with it. `kept`
+/// are the rows of the stages before it. `None` for a source.
 pub(crate) fn beside<'k>(stage: &PlannedStage, kept: &'k [Kept]) -> Option<&'k Kept> {
     stage.inputs.iter().flatten().filter_map(|from| kept.get(*from)).max_by_key(|kept| kept.len())
 }

@@ -61,7 +61,7 @@ impl Ingest {
 /// corpus that comes later stands behind.
 const BEFORE: usize = 2;
 
-/// Left out of a run's record where it is not set, so that the record of a run that has no use for it has no word of it.
+/// Name of the setting that a run's record leaves out if it is not set: records without it stay as they were.
 const CARRY: &str = "carry";
 
 /// The corpora that have a setting.
