@@ -9,25 +9,10 @@ use std::{
     io::Write as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::OnceLock,
     thread,
     time::{Duration, Instant},
 };
-use support::{Place, Plan, Said, tone};
-
-/// Short trainings.
-const STEPS: [&str; 2] = ["--set", "stage.codec.steps=[2,2,2]"];
-
-/// A place whose manifest has run once.
-fn base() -> &'static Place {
-    static BASE: OnceLock<Place> = OnceLock::new();
-    BASE.get_or_init(|| {
-        let place = Place::new().with(&STEPS);
-        let said = place.run(&[]);
-        assert_eq!(said.code, Some(0), "{}", said.err);
-        place
-    })
-}
+use support::{Place, Plan, STEPS, Said, base, tone};
 
 /// Where the plan is saved.
 fn file(place: &Place) -> PathBuf {

@@ -10,6 +10,7 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     io::{BufRead, BufReader},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Stdio,
     sync::OnceLock,
@@ -111,6 +112,27 @@ fn the_last_runs_stay_with_all_they_need() {
     assert_eq!((said.code, said.out.as_str()), (Some(0), "nothing to clean up\n"));
 }
 
+/// Puts files that are nobody's but the user's all over a store.
+fn somebodys_files(store: &Path) -> Vec<PathBuf> {
+    let names = [
+        "notes.txt".to_owned(),
+        ".x.tmp".to_owned(),
+        "pcm/take1.raw".to_owned(),
+        "history/2020.txt".to_owned(),
+        "runs/.mine.tmp/keep.txt".to_owned(),
+        "roots/2020-diary".to_owned(),
+        "receipts/7.seg".to_owned(),
+        format!("pcm/{}", "34".repeat(32)),
+        format!("checkpoints/{}", "12".repeat(32)),
+    ];
+    let paths = names.map(|name| store.join(name));
+    for path in &paths {
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        fs::write(path, "mine").expect("written");
+    }
+    paths.into()
+}
+
 #[test]
 fn what_killed_runs_left_goes() {
     let (place, first) = base();
@@ -120,10 +142,10 @@ fn what_killed_runs_left_goes() {
     let half = store.join("runs/.999.tmp/codes");
     fs::create_dir_all(&half).expect("a tree");
     let left = [
-        object.join(".999-1.tmp"),
+        object.join(".999-a-1.tmp"),
         half.join("all.parquet"),
         store.join("runs/.999.latest"),
-        store.join("pcm/.999-2.tmp"),
+        store.join("pcm/.999-a-2.tmp"),
         store.join("receipts/00000001.log"),
         store.join("checkpoints").join("ab".repeat(32)),
         store.join("pcm").join("cd".repeat(32)),
@@ -131,13 +153,14 @@ fn what_killed_runs_left_goes() {
     ];
     for path in &left {
         fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
-        fs::write(path, "left").expect("written");
+        fs::write(path, "refrain checked\nleft").expect("written");
     }
-    fs::write(store.join("notes.txt"), "mine").expect("written");
+    let theirs = somebodys_files(&store);
     let swept = gone(&gc(&place, &[]));
     assert_eq!((swept["checkpoints"], swept["objects"], swept["leftovers of killed runs"]), (1, 1, 5), "{swept:?}");
     assert!(left.iter().all(|path| !path.exists()));
-    assert!(!store.join("runs/.999.tmp").exists() && store.join("notes.txt").exists());
+    assert!(!store.join("runs/.999.tmp").exists());
+    theirs.iter().for_each(|path| assert_eq!(fs::read_to_string(path).expect("theirs"), "mine", "{}", path.display()));
     let again = place.run(&[]);
     assert_eq!((again.executed(), &again.done()["run"]), (BTreeMap::new(), &first.done()["run"]));
 }
@@ -163,7 +186,7 @@ fn a_crash_damages_nothing() {
     let place = place.copy();
     let said: Vec<Said> = ["one", "two", "three", "four"].map(|title| retitle(&place, title)).into();
     let whole = tree(&said[3].folder());
-    fs::write(place.store().join("checkpoints").join("ab".repeat(32)), "left").expect("written");
+    fs::write(place.store().join("checkpoints").join("ab".repeat(32)), "refrain checked\nleft").expect("written");
     let mut failed = 0;
     for (point, least, most) in [("write", 0, 3), ("fsync", 0, 3), ("rename", 0, 5), ("remove", 0, 12)] {
         for after in least..most {
@@ -289,7 +312,7 @@ fn the_history_of_a_name_goes_with_its_last_run() {
             fs::remove_file(place.store().join("roots").join(path)).expect("removed");
         }
     }
-    fs::write(history.join(".999-1.tmp"), "half").expect("written");
+    fs::write(history.join(".999-a-1.tmp"), "half").expect("written");
     assert_eq!(gone(&gc(&place, &["--dry-run"]))["histories"], 1);
     assert_eq!(names().len(), 4);
     let swept = gone(&gc(&place, &[]));
@@ -362,6 +385,7 @@ fn damage_is_found_and_mended_by_the_next_run() {
         let mut bytes = fs::read(path).expect("read");
         let middle = bytes.len() / 2;
         bytes[middle] ^= 1;
+        fs::set_permissions(path, PermissionsExt::from_mode(0o644)).expect("rights");
         fs::write(path, bytes).expect("damaged");
     }
     fs::remove_file(&codec).expect("removed");

@@ -3,22 +3,8 @@
 mod support;
 
 use serde_json::Value;
-use std::{fs, sync::OnceLock};
-use support::{Place, Said};
-
-/// Short trainings.
-const STEPS: [&str; 2] = ["--set", "stage.codec.steps=[2,2,2]"];
-
-/// A place whose manifest has run once.
-fn base() -> &'static Place {
-    static BASE: OnceLock<Place> = OnceLock::new();
-    BASE.get_or_init(|| {
-        let place = Place::new().with(&STEPS);
-        let said = place.run(&[]);
-        assert_eq!(said.code, Some(0), "{}", said.err);
-        place
-    })
-}
+use std::fs;
+use support::{Place, STEPS, Said, base};
 
 /// A plan as its event says it.
 fn event(place: &Place, args: &[&str]) -> Value {

@@ -238,6 +238,36 @@ fn files_of(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
+fn nothing_of_others_is_overwritten_beside_a_song() {
+    let out = tempfile::tempdir().expect("a folder");
+    let (song, facts, mine) = (out.path().join("song.wav"), out.path().join("song.json"), out.path().join("mine"));
+    let try_ = |more: &[&str]| done(sample(&bundle(), &song, &[&["--genre", "genre 0"], more].concat()));
+    fs::write(&facts, "{ \"mine\": 1 }").expect("written");
+    refused(&try_(&[]), 2, &["song.json", "nothing was done", "--overwrite"]);
+    assert_eq!(files_of(out.path()), [PathBuf::from("song.json")]);
+    fs::remove_file(&facts).expect("removed");
+
+    // Where the working file would lie, and where the temporary ones would.
+    fs::write(&mine, "mine").expect("written");
+    std::os::unix::fs::symlink(&mine, out.path().join(".song.codes")).expect("a link");
+    refused(&try_(&[]), 2, &[".song.codes"]);
+    fs::hard_link(&mine, out.path().join(".song.wav.tmp")).expect("a link");
+    assert_eq!(try_(&["--overwrite"]).code, Some(0));
+    assert_eq!(fs::read(&mine).expect("mine"), b"mine");
+    fs::remove_file(out.path().join(".song.wav.tmp")).expect("removed");
+    let left = ["mine", "song.ATTRIBUTION.md", "song.json", "song.wav"];
+    assert_eq!(files_of(out.path()), left.map(PathBuf::from));
+
+    // Its own song it replaces; one that was changed is nobody's.
+    let first = fs::read(&song).expect("a song");
+    assert_eq!(try_(&["--seed", "5"]).code, Some(0));
+    assert!(fs::read(&song).expect("a song") != first);
+    fs::write(&song, "mine").expect("written");
+    refused(&try_(&["--seed", "6"]), 2, &["song.wav", "nothing was done"]);
+    assert_eq!((fs::read(&song).expect("mine"), files_of(out.path()).len()), (b"mine".to_vec(), 4));
+}
+
+#[test]
 fn interrupted_on_plain_files_it_goes_on() {
     let out = tempfile::tempdir().expect("a folder");
     let long = |name: &str| {
@@ -307,9 +337,14 @@ fn a_pinned_prior_whose_measures_are_lost() {
     let first = place.run(&[]);
     assert_eq!(first.code, Some(0), "{}", first.err);
     assert_eq!(place.run(&[]).executed(), BTreeMap::new());
-    for entry in fs::read_dir(place.store().join("receipts")).expect("a folder") {
-        fs::remove_file(entry.expect("an entry").path()).expect("removed");
-    }
+    let lost = |folder: &str| fs::remove_dir_all(place.store().join(folder)).expect("removed");
+    // The record of the lock file has them, too.
+    lost("receipts");
+    let again = place.run(&[]);
+    assert_eq!((again.code, again.count("top", "executed")), (Some(0), 0), "{}", again.err);
+    assert_same("from the record", &tree(&again.folder()), &tree(&first.folder()));
+    lost("receipts");
+    lost("roots/locks");
     let words = ["`top` is pinned to the prior ", "train anew with --refresh top"];
     refused(&Said::of(&place.command("plan", &[]).output().expect("the binary starts")), 4, &words);
     refused(&place.run(&[]), 4, &words);
@@ -336,6 +371,11 @@ fn what_cannot_be_sampled_is_said_in_a_sentence() {
     let fresh = || {
         let _ = fs::remove_dir_all(&model);
         copy(&bundle(), &model);
+        // Published files are nobody's to write to.
+        for path in support::files(&model).into_keys() {
+            let writable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+            fs::set_permissions(model.join(path), writable).expect("rights");
+        }
         event(&fs::read_to_string(model.join("bundle.json")).expect("an index"))
     };
     let index = |index: &Value| fs::write(model.join("bundle.json"), index.to_string()).expect("written");

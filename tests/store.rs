@@ -64,7 +64,7 @@ fn a_disk_that_fails() {
     let (_, clean) = clean();
     let whole = tree(&clean.folder());
     let full = "the disk is full; free some space and run again, what is finished is kept";
-    let readonly = "the disk is read-only; choose a folder that can be written with --store";
+    let readonly = "the disk is read-only; choose a folder that can be written";
     let mut failed = BTreeSet::new();
     for (point, error, why, after) in [
         ("write", "full", full, vec![0, 1, 2, 7, 20, 45, 90]),

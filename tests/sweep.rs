@@ -38,7 +38,7 @@ fn songs() -> String {
     for (name, level) in [("top", 2), ("middle", 1), ("bottom", 0)] {
         text += &format!("\n[stage.{name}]{PRIOR}level = {level}\n");
     }
-    text + "\n[stage.songs]\ndo = \"sample\"\nfrom = [\"codec\", \"top\", \"middle\", \"bottom\"]\nseconds = 0.1\n"
+    text + "\n[stage.songs]\ndo = \"sample\"\nfrom = [\"codec\", \"top\", \"middle\", \"bottom\"]\ngenres = [\"genre 1\"]\nseconds = 0.1\n"
 }
 
 /// A manifest beside the tiny one.

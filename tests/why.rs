@@ -70,7 +70,7 @@ fn a_track_that_was_trained_on() {
         "CC0-1.0",
         "stated as `https://creativecommons.org/publicdomain/zero/1.0/`",
         "stated by the sidecar `tracks.csv`, line 3",
-        "kept by `free` (allow = [\"CC0-1.0\", \"CC-BY-4.0\"])",
+        "kept by `free` (allow = [\"CC-BY-4.0\", \"CC0-1.0\"])",
     ]);
     assert_eq!(event["license"], license);
     let words = "https://creativecommons.org/publicdomain/zero/1.0/";

@@ -10,7 +10,7 @@ program=$(ls -t "${CARGO_TARGET_DIR:-target}"/release/deps/relative_attention-* 
 for positions in ${POSITIONS:-512 2048 8192}; do
     repeats=$((positions > 4096 ? 1 : 3))
     for threads in 1 2; do
-        ours=$(RAYON_NUM_THREADS=$threads "$program" "$positions" fused "$repeats" | tail -n 1)
+        ours=$(RAYON_NUM_THREADS=$threads "$program" "$positions" "$repeats" | tail -n 1)
         theirs=$(OMP_NUM_THREADS=$threads "$python" benches/attention/attention.py "$positions" "$repeats") ||
             theirs="PyTorch: no result"
         printf '%s thread(s)\n  %s\n  %s\n' "$threads" "$ours" "$theirs"

@@ -4,12 +4,12 @@
 set -eu
 cd "$(dirname "$0")/../.."
 python=${PYTHON:-python3}
-cargo build --release --workspace --bench codec_step
-program=$(ls -t "${CARGO_TARGET_DIR:-target}"/release/deps/codec_step-* | grep -v '\.d$' | head -n 1)
+cargo build --release --workspace --example bench_codec_step
+program=${CARGO_TARGET_DIR:-target}/release/examples/bench_codec_step
 "$python" -c 'import torch' 2>/dev/null || { echo "skipped: $python has no torch (set PYTHON)"; exit 0; }
 for size in quickstart large; do
     for threads in 1 2; do
-        ours=$(FUSED_ONLY=1 RAYON_NUM_THREADS=$threads "$program" "$size" | tail -n 1)
+        ours=$(RAYON_NUM_THREADS=$threads "$program" "$size" | tail -n 1)
         theirs=$(OMP_NUM_THREADS=$threads "$python" benches/codec_step/step.py "$size")
         printf '%s, %s thread(s)\n  %s\n  %s\n' "$size" "$threads" "$ours" "$theirs"
         printf '%s\n%s\n' "$ours" "$theirs" | awk '

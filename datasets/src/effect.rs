@@ -98,9 +98,22 @@ pub trait Effect: Send + Sync + 'static {
     const LOAD: Load;
     /// Whether it works on the whole corpus: then a failure is no dropped row, it ends the build.
     const CORPUS: bool = false;
+    /// Whether it reads a file that the manifest names: then a refusal is a source that cannot be used, not a failure of
+    /// the stage.
+    const SOURCE: bool = false;
+
+    /// Whether one job does all work of a [group](Effect::group) that is there: it is faster together, and each outcome is
+    /// what it is alone.
+    const TOGETHER: bool = false;
 
     /// The digest under which the outcome is remembered.
     fn key(&self, work: &Self::Work) -> Digest;
+
+    /// The digest that names the work which is done in one process and may be done together, and the checkpoint of what of
+    /// it is unfinished. A function of the work alone.
+    fn group(&self, work: &Self::Work) -> Digest {
+        self.key(work)
+    }
 
     /// Objects that must be in the store for the remembered output to be of use.
     fn objects(&self, output: &Self::Output) -> Vec<Digest>;
@@ -110,6 +123,11 @@ pub trait Effect: Send + Sync + 'static {
     /// # Errors
     /// See [`Fault`].
     fn run(&self, work: &Self::Work) -> Result<Self::Output, Fault>;
+
+    /// Does the work of one group, in order of their keys: an outcome for each.
+    fn run_together(&self, works: &[Self::Work]) -> Vec<Result<Self::Output, Fault>> {
+        works.iter().map(|work| self.run(work)).collect()
+    }
 }
 
 /// The key of an effect: the verb, its revision, and what its author adds.

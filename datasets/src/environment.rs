@@ -72,6 +72,15 @@ pub const CHECKPOINT_SECONDS: Variable = Variable {
     meaning: "How far apart the state of a training or a sampling is saved; 12 by default. Changes no result.",
 };
 
+/// Secret that the processes of one run share.
+pub const SECRET: Variable = Variable {
+    name: "REFRAIN_SECRET",
+    value: "DIGITS",
+    audience: Audience::Users,
+    meaning: "The secret that the processes of one run share, as `refrain hosts new-secret` prints it; `--secret FILE` goes \
+              before it.",
+};
+
 /// Folder of real recordings and reference results for tests.
 pub const SHARED: Variable = Variable {
     name: "REFRAIN_SHARED",
@@ -116,6 +125,22 @@ pub const FAULT_SEED: Variable = Variable {
     meaning: "Which faults and kills `tests/faults.rs` draws.",
 };
 
+/// Factor of the number of files that `tests/hostile` damages.
+pub const HOSTILE_ROUNDS: Variable = Variable {
+    name: "REFRAIN_HOSTILE_ROUNDS",
+    value: "N",
+    audience: Audience::Developers,
+    meaning: "`tests/hostile` damages so many times as many files as usual.",
+};
+
+/// Seed of the damages that `tests/hostile` does to files.
+pub const HOSTILE_SEED: Variable = Variable {
+    name: "REFRAIN_HOSTILE_SEED",
+    value: "N",
+    audience: Audience::Developers,
+    meaning: "Which damages `tests/hostile` does to files.",
+};
+
 /// Verbs whose revision is raised by one.
 pub const REVISION: Variable = Variable {
     name: "REFRAIN_REVISION",
@@ -141,16 +166,19 @@ pub const SHARDS: Variable = Variable {
 };
 
 /// Every environment variable that Refrain or its tests read.
-pub const ENVIRONMENT: [Variable; 12] = [
+pub const ENVIRONMENT: [Variable; 15] = [
     NO_COLOR,
     TERM,
     PURGE_DELAY,
     CHECKPOINT_SECONDS,
+    SECRET,
     SHARED,
     BLESS,
     FAULT,
     FAULT_ROUNDS,
     FAULT_SEED,
+    HOSTILE_ROUNDS,
+    HOSTILE_SEED,
     REVISION,
     MEMORY,
     SHARDS,

@@ -11,10 +11,12 @@ pub mod effect;
 pub mod environment;
 pub mod license;
 pub mod mmap;
+pub mod names;
 pub mod row;
 pub mod shard;
 pub mod store;
 pub mod synth;
 pub mod tables;
+pub mod untrusted;
 
 pub use digest::{Digest, Key};

@@ -176,10 +176,75 @@ fn the_url_is_stronger_than_the_text_and_conflicts_are_kept() {
     let license = both("Our own terms", by_nc_sa_us);
     assert!(license.conflict.is_some_and(|c| c.contains("Our own terms")));
     assert_eq!(License::from(LicenseText::default()).standing, Standing::Unknown);
+}
 
-    let inline = License::read("CC BY 3.0 (https://creativecommons.org/licenses/by-nc/3.0/)");
-    assert_eq!(inline.canonical(), "CC-BY-NC-3.0");
-    assert!(inline.conflict.is_some());
+#[test]
+fn words_and_url_of_one_text_must_agree() {
+    for (text, words) in [
+        ("CC BY 3.0 (https://creativecommons.org/licenses/by-nc/3.0/)", "CC-BY-3.0"),
+        ("CC BY-NC 3.0 http://creativecommons.org/licenses/by/3.0/", "CC-BY-NC-3.0"),
+        ("[CC BY-NC 4.0](http://creativecommons.org/licenses/by/4.0/)", "CC-BY-NC-4.0"),
+        ("<a href=\"http://creativecommons.org/licenses/by/4.0/\">CC BY-NC 4.0</a>", "CC-BY-NC-4.0"),
+        ("CC BY-SA 3.0 http://creativecommons.org/licenses/by-sa/4.0/", "CC-BY-SA-3.0"),
+        ("All rights reserved http://creativecommons.org/licenses/by/4.0/", "that rights are reserved"),
+        ("Music http://creativecommons.org/licenses/by/3.0/, lyrics all rights reserved", "that rights are reserved"),
+        ("Non-commercial use only. http://creativecommons.org/licenses/by/3.0/", "non-commercial"),
+        ("Share alike! http://creativecommons.org/licenses/by-nc/3.0/", "share alike"),
+    ] {
+        let license = License::read(text);
+        let Standing::Unreadable(why) = &license.standing else { panic!("{text:?}: {license:?}") };
+        assert!(why.starts_with(&format!("the words say {words}, the URL says CC-BY-")), "{why}");
+        assert_eq!(license.canonical(), "NOASSERTION");
+    }
+    check(
+        Method::Url,
+        &[
+            ("CC BY 3.0 http://creativecommons.org/licenses/by/3.0/", "CC-BY-3.0"),
+            ("http://creativecommons.org/licenses/by-nc/3.0/ Attribution-NonCommercial 3.0", "CC-BY-NC-3.0"),
+            ("Some rights reserved: http://creativecommons.org/licenses/by/3.0/", "CC-BY-3.0"),
+            ("For non-commercial use: http://creativecommons.org/licenses/by-nc-sa/3.0/", "CC-BY-NC-SA-3.0"),
+            ("<a href=\"https://creativecommons.org/licenses/by/4.0/\">Attribution</a>", "CC-BY-4.0"),
+        ],
+    );
+}
+
+#[test]
+fn deeds_have_the_ports_and_names_that_there_are() {
+    check(
+        Method::Url,
+        &[
+            ("https://creativecommons.org/licenses/by/3.0/ge/", "LicenseRef-CC-BY-3.0-GE"),
+            ("https://creativecommons.org/licenses/by/3.0/am/", "LicenseRef-CC-BY-3.0-AM"),
+            ("https://creativecommons.org/licenses/by/3.0/az/deed.en", "LicenseRef-CC-BY-3.0-AZ"),
+            ("https://creativecommons.org/licenses/by/3.0/ve/", "LicenseRef-CC-BY-3.0-VE"),
+            ("https://creativecommons.org/licenses/by/3.0/igo/", "CC-BY-3.0-IGO"),
+            ("https://creativecommons.org/licenses/by/3.0/rdf", "CC-BY-3.0"),
+            ("https://creativecommons.org/publicdomain/certification/1.0/us/", "CC-PDDC"),
+            ("https://licensebuttons.net/l/by/4.0/88x31.png", "CC-BY-4.0"),
+            ("https://licensebuttons.net/p/zero/1.0/88x31.png", "CC0-1.0"),
+        ],
+    );
+    check(
+        Method::Title,
+        &[
+            ("Creative Commons 0", "CC0-1.0"),
+            ("Creative Commons Zero", "CC0-1.0"),
+            ("CC Zero", "CC0-1.0"),
+            ("CC-0", "CC0-1.0"),
+            ("cc-zero", "CC0-1.0"),
+            ("CC0: Public Domain", "CC0-1.0"),
+            ("CC PDM 1.0", "CC-PDM-1.0"),
+            ("CreativeCommons Attribution 3.0", "CC-BY-3.0"),
+        ],
+    );
+    for text in [
+        "https://creativecommons.org/licenses/by-sa/3.0/xx/",
+        "https://creativecommons.org/licenses/by/5.0/",
+        "0",
+        "zero",
+    ] {
+        assert_eq!(License::read(text).canonical(), "NOASSERTION", "{text}");
+    }
 }
 
 #[test]

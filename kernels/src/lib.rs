@@ -1,48 +1,64 @@
-//! Numeric operations of the models, each with forward and backward, beside a plain twin that is easy to read.
+//! The engine: numeric operations of the models, a tape to go back through them, and the devices that run them.
 //!
-//! The operations are extension traits over burn's `Backend` ([`Kernels`]), implemented for the CPU backend and,
-//! with gradients, for `Autodiff` over any backend that has them. On the CPU every result is the same bits for any
-//! number of threads, for any batch around an item, and for any instruction set. This crate is where `unsafe` lives.
+//! **An operation** is a function of [`Value`](tape::Value)s on a [`Tape`](tape::Tape). It checks shapes, allocates its
+//! result, launches its kernels and leaves its way back on the tape. **A kernel** is a struct of extents that says how it
+//! runs on a device. **A device** owns memory and runs kernels in the order of the calls. Networks are plain functions
+//! over a tape, so they know neither devices nor gradients.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`tensor`] | shapes, element types, buffers and the arena that they come from |
+//! | [`device`] | the trait [`Device`](device::Device), and the CPU |
+//! | [`tape`] | recording, going back, segments, parameters |
+//! | [`ops`] | an operation per folder, each beside its plain twin |
+//! | [`cpu`] | what the CPU's kernels are made of |
+//! | [`launch`] | what a GPU is asked to do, as data; `cuda`, behind the feature of that name, does it |
+//!
+//! There is no broadcasting, no view, no lazy graph, and no operation that no network calls. On the CPU every result is the
+//! same bits for any number of threads, for any batch around an item, and for any instruction set. This crate is where
+//! `unsafe` lives.
 
+pub mod cpu;
 #[cfg(feature = "cuda")]
 pub mod cuda;
+pub mod device;
+pub mod launch;
+pub mod ops;
+pub mod tape;
+pub mod tensor;
 
-mod attention;
-mod cached;
-mod conv1d;
-mod conv_transpose1d;
-mod convolve;
-mod correlate;
-mod dense;
-mod exp;
-mod gather;
-mod gelu;
-mod layer_norm;
-mod linear;
-mod nearest;
-mod panel;
-mod product;
-mod residual;
-mod simd;
-mod steer;
-mod stft;
-mod surprise;
+/// An operation, and what there is of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Operation {
+    /// Its folder in [`ops`].
+    pub name: &'static str,
+    /// Its definition.
+    pub definition: &'static str,
+    /// Whether it can be gone back through.
+    pub backward: bool,
+    /// Whether there is a kernel in CUDA C++.
+    pub cuda: bool,
+}
 
-pub use attention::{Attention, AttentionGrads, relative_attention, relative_attention_plain};
-pub use cached::{CachedAttention, KeyValues};
-pub use conv_transpose1d::conv_transpose1d;
-pub use conv1d::conv1d;
-pub use convolve::{Convolve, Geometry};
-pub use dense::Dense;
-pub use exp::exp;
-pub use gelu::{Gelu, quick_gelu, quick_gelu_in_place};
-pub use layer_norm::{LayerNorm, LayerNormGrads, layer_norm};
-pub use nearest::{Nearest, accumulate, nearest, nearest_plain};
-pub use residual::{Residual, ResidualGrads, residual_block, residual_block_plain};
-pub use steer::steer;
-pub use stft::{Spectral, Stft, hann_window, stft_magnitude};
-pub use surprise::cross_entropy;
+const fn op(name: &'static str, definition: &'static str, backward: bool, cuda: bool) -> Operation {
+    Operation { name, definition, backward, cuda }
+}
 
-/// What a backend needs for every operation of this crate.
-pub trait Kernels: Attention + Convolve + Gelu + LayerNorm + Residual + Spectral {}
-impl<B: Attention + Convolve + Gelu + LayerNorm + Residual + Spectral> Kernels for B {}
+/// Every operation.
+pub const OPS: [Operation; 15] = [
+    op("adam", "moments of gradients move parameters, with decoupled decay", false, true),
+    op("add", "a + b", true, true),
+    op("attention", "y_i = sum over j <= i of softmax_j(q_i . (k_j + e_(i - j)) / sqrt(size)) v_j", true, true),
+    op("columns", "columns of sequences, one behind the other", false, false),
+    op("convolution", "y[o][t] = b[o] + sum over i, k w[o][i][k] x[i][t stride + k dilation - padding]", true, true),
+    op("cross_entropy", "-log softmax(logits)[code], and its gradient", false, true),
+    op("embedding", "y[:, t] = table[row[t]]", true, true),
+    op("finite", "whether no number is infinite or NaN", false, false),
+    op("gelu", "x sigmoid(1.702 x)", true, true),
+    op("layer_norm", "(x - mean) / sqrt(variance + 1e-5) gain + bias", true, true),
+    op("linear", "y = w x + b at every position", true, true),
+    op("nearest", "the codeword with the least |z - c|, and sums of vectors by codeword", false, true),
+    op("norm", "the Euclidean norm of several tensors", false, false),
+    op("residual", "x + b2 + w2 relu(b1 + w1 * relu(x))", true, false),
+    op("stft", "windowed Fourier transforms every hop, and their adjoint", false, true),
+];

@@ -1,93 +1,99 @@
-//! The CUDA sources, compiled by NVRTC and run on a GPU: ignored unless asked for.
+//! The CUDA sources, compiled by NVRTC; and, where there is a GPU, a plan run on it: ignored unless asked for.
 #![cfg(feature = "cuda")]
 
-#[expect(dead_code, reason = "this test uses a part of the plain twins")]
-mod plain;
-mod relative;
+use std::collections::BTreeMap;
 
-use kernels::cuda::{self, AttentionShape, CudaError};
-use plain::{Noise, to_f64};
-use relative::Case;
+use kernels::cuda::{self, Card, CudaError};
+use kernels::launch::{SOURCES, Source, Target};
+use kernels::launch::{add, gelu};
+
+/// What ptxas said of a kernel: registers, bytes of its own shared memory, bytes spilled.
+fn facts(log: &str) -> BTreeMap<String, [u32; 3]> {
+    let mut all = BTreeMap::new();
+    let (mut name, mut spilled) = (String::new(), 0);
+    let number = |line: &str, before: &str| -> u32 {
+        let head = line.split(before).next().unwrap_or_default();
+        head.trim_end().rsplit([' ', ',']).next().and_then(|n| n.parse().ok()).unwrap_or(0)
+    };
+    for line in log.lines() {
+        if let Some(rest) = line.split("Compiling entry function '").nth(1) {
+            name = rest.split('\'').next().unwrap_or_default().to_owned();
+        } else if line.contains("bytes spill stores") {
+            spilled = number(line, "bytes spill stores")
+                + number(line, "bytes spill loads")
+                + number(line, "bytes stack frame");
+        } else if line.contains("Used ") && line.contains(" registers") {
+            all.insert(std::mem::take(&mut name), [number(line, "registers"), number(line, "bytes smem"), spilled]);
+        }
+    }
+    all
+}
+
+/// What each kernel of a source takes, a line each; none may spill.
+fn compiled(source: &Source, arch: &str) -> String {
+    let built = cuda::compile(&source.text(), arch).unwrap_or_else(|e| panic!("{}: {e}", source.name));
+    assert!(built.cubin.starts_with(b"\x7fELF"));
+    assert!(!built.log.contains("warning"), "{}", built.log);
+    let found = facts(&built.log);
+    let mut names: Vec<&str> = found.keys().map(String::as_str).collect();
+    let mut listed = source.kernels.to_vec();
+    names.sort_unstable();
+    listed.sort_unstable();
+    assert_eq!(names, listed, "{} has other kernels than are listed: {}", source.name, built.log);
+    let line = |(kernel, [registers, shared, spilled]): (&String, &[u32; 3])| {
+        assert_eq!(*spilled, 0, "{kernel} spills for {arch}");
+        format!("{arch} {kernel:32} {registers:>3} registers, {shared:>4} bytes of static shared memory\n")
+    };
+    found.iter().map(line).collect()
+}
 
 #[test]
 #[ignore = "needs libnvrtc"]
-fn compiles_for_sm_80_and_sm_90() {
+fn every_kernel_compiles_for_sm_80_and_sm_90() {
+    println!("NVRTC {:?}", cuda::compiler().expect("libnvrtc"));
+    let lines: Vec<String> = std::thread::scope(|scope| {
+        let all = SOURCES.iter().flat_map(|source| ["sm_80", "sm_90"].map(|arch| (*source, arch)));
+        let started: Vec<_> = all.map(|(source, arch)| scope.spawn(move || compiled(source, arch))).collect();
+        started.into_iter().map(|thread| thread.join().expect("compiles")).collect()
+    });
+    print!("{}", lines.concat());
+}
+
+#[test]
+#[ignore = "needs libnvrtc"]
+fn cubins_are_kept_and_errors_told() {
     let cache = tempfile::tempdir().expect("folder");
-    for source in [cuda::NEAREST, cuda::ATTENTION] {
-        for arch in ["sm_80", "sm_90"] {
-            let built = cuda::cubin(source, arch, Some(cache.path())).expect("compiles");
-            assert!(built.starts_with(b"\x7fELF"));
-            assert_eq!(cuda::cubin(source, arch, Some(cache.path())).expect("cached"), built);
-        }
-    }
-    assert_eq!(std::fs::read_dir(cache.path()).expect("folder").count(), 4);
+    let text = SOURCES[0].text();
+    let built = cuda::cubin(&text, "sm_90", Some(cache.path())).expect("compiles");
+    assert_eq!(cuda::cubin(&text, "sm_90", Some(cache.path())).expect("cached"), built);
+    assert_eq!(std::fs::read_dir(cache.path()).expect("folder").count(), 1);
     let refused = cuda::cubin("extern \"C\" __global__ void f() { unknown(); }", "sm_90", None);
     assert!(matches!(refused, Err(CudaError::Compile { log, .. }) if log.contains("unknown")));
 }
 
+/// Without a device opening one is an error, and with one it is not.
 #[test]
-#[ignore = "needs a CUDA device"]
-fn device_agrees_with_the_cpu() {
-    let mut noise = Noise::new(11);
-    for (n, k, dim) in [(1, 1, 1), (1000, 2048, 64), (65, 65, 33), (7, 3, 5)] {
-        let (z, codebook) = (noise.floats(n * dim), noise.floats(k * dim));
-        let (mut got, mut want, mut distance) = (vec![9; n], vec![9; n], vec![-1.0; n]);
-        cuda::nearest_cuda(0, None, &z, dim, &codebook, &mut got, Some(&mut distance)).expect("runs");
-        kernels::nearest_plain(&z, dim, &codebook, &mut want);
-        let square = |i: usize, c: u32| {
-            (0..dim).map(|d| (z[i * dim + d] as f64 - codebook[c as usize * dim + d] as f64).powi(2)).sum::<f64>()
-        };
-        for i in 0..n {
-            assert!(square(i, got[i]) <= square(i, want[i]) + 1e-5 * dim as f64, "{i} of {n}, {k}, {dim}");
-            assert!((distance[i] as f64 - square(i, got[i])).abs() < 1e-4);
-        }
-    }
+fn a_card_is_opened_or_said_to_be_missing() {
+    assert_eq!(Card::open(0, None).is_ok(), cuda::probe().is_ok());
+    assert!(Card::open(1000, None).is_err());
 }
 
 #[test]
 #[ignore = "needs a CUDA device"]
-fn attention_on_a_device_agrees_with_the_definition() {
-    let run = |c: Case, v: &[Vec<f32>; 5]| {
-        let Case { batch, heads, size, positions, known: distances } = c;
-        let shape = AttentionShape { batch, heads, size, positions, distances };
-        cuda::attention_cuda(0, None, shape, v.each_ref().map(Vec::as_slice))
+fn plans_run_on_a_device() {
+    let card = Card::open(0, None).expect("a device");
+    let (n, x) = (1000, (0..1000).map(|i| i as f32 / 100.0 - 5.0).collect::<Vec<_>>());
+    let bytes: Vec<u8> = x.iter().flat_map(|v| v.to_le_bytes()).collect();
+    let (from, to) = (card.upload(&bytes).expect("room"), card.alloc(4 * n).expect("room"));
+    let floats = || {
+        let mut back = vec![0; 4 * n];
+        card.download(&to, &mut back).expect("a result");
+        back.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect::<Vec<_>>()
     };
-    let cases = [(1, 1, 3, 1, 4), (2, 3, 20, 140, 37), (1, 2, 128, 300, 300), (2, 2, 64, 257, 1)];
-    for (batch, heads, size, positions, known) in cases {
-        let c = Case { batch, heads, size, positions, known };
-        let v = c.operands(&mut Noise::new(7), 1.0);
-        let got = run(c, &v).expect("runs");
-        let exact = c.all(&v.each_ref().map(|v| to_f64(v)));
-        let (y, g) = got;
-        for (i, (got, want)) in [y, g.q, g.k, g.v, g.distances].iter().zip(&exact).enumerate() {
-            let scale = want.iter().fold(1.0f64, |m, v| m.max(v.abs()));
-            let apart = got.iter().zip(want).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max);
-            assert!(got.len() == want.len() && apart < 5e-6 * scale, "{i} of {c:?}: {apart}");
-        }
-    }
-}
-
-/// Without a device every call is an error, and with one none is.
-#[test]
-fn a_call_is_an_error_where_there_is_no_gpu() {
-    let shape = AttentionShape { batch: 1, heads: 1, size: 1, positions: 1, distances: 1 };
-    let one = &[0.0][..];
-    assert_eq!(cuda::attention_cuda(0, None, shape, [one; 5]).is_ok(), cuda::probe().is_ok());
-    assert_eq!(cuda::nearest_cuda(0, None, one, 1, one, &mut [0], None).is_ok(), cuda::probe().is_ok());
-}
-
-#[test]
-fn wrong_lengths_are_errors() {
-    let mut out = [0; 2];
-    for (z, dim, codebook) in [(&[0.0; 3][..], 1, &[0.0; 2][..]), (&[0.0; 2], 0, &[0.0; 2]), (&[0.0; 4], 2, &[0.0; 3])]
-    {
-        let e = cuda::nearest_cuda(0, None, z, dim, codebook, &mut out, None);
-        assert!(matches!(e, Err(CudaError::Arguments(_))));
-    }
-    let shape = AttentionShape { batch: 1, heads: 1, size: 2, positions: 1, distances: 1 };
-    let two = &[0.0; 2][..];
-    let e = cuda::attention_cuda(0, None, shape, [two, two, two, &[0.0], two]);
-    assert!(matches!(e, Err(CudaError::Arguments(_))));
-    let e = cuda::attention_cuda(0, None, AttentionShape { size: 129, ..shape }, [two; 5]);
-    assert!(matches!(e, Err(CudaError::Arguments(_))));
+    add::scale(n, 0.5).run(&card, &[&from], &[&to]).expect("runs");
+    assert_eq!(floats(), x.iter().map(|v| 0.5 * v).collect::<Vec<_>>());
+    gelu::forward(n).run(&card, &[&from], &[&to]).expect("runs");
+    let mut want = x;
+    kernels::ops::gelu::gelu_in_place(&mut want);
+    assert_eq!(floats(), want);
 }

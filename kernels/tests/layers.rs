@@ -1,55 +1,21 @@
-//! Layer normalisation and the quick GELU, each against its plain twin, against loops in f64 and against finite
-//! differences.
+//! Layer normalisation, the quick GELU, embeddings and cross-entropy, each against its plain twin in f64 and against
+//! finite differences.
 
-#[expect(dead_code, reason = "this test uses a part of the plain twins")]
 mod plain;
 
-use burn::tensor::backend::Backend;
-use burn::tensor::{Tensor, TensorData, TensorPrimitive};
-use burn_autodiff::Autodiff;
-use burn_flex::Flex;
-use kernels::{Gelu, LayerNorm, layer_norm, quick_gelu, quick_gelu_in_place};
-use plain::{Noise, to_f64};
+use kernels::device::{Cpu, Device};
+use kernels::ops::cross_entropy::{Target, cross_entropy, plain::cross_entropy as exact_entropy};
+use kernels::ops::embedding::{NO_ROW, embedding};
+use kernels::ops::gelu::{gelu, gelu_in_place, plain::unit};
+use kernels::ops::layer_norm::{layer_norm, plain::all as exact_norm};
+use kernels::tape::{Tape, Value};
+use kernels::tensor::Slice;
+use plain::{Noise, central_differences, error, pool, to_f64};
 
-type A = Autodiff<Flex>;
-type A2 = Autodiff<A>;
-
-fn tensor<B: Backend, const D: usize>(v: &[f32], shape: [usize; D]) -> Tensor<B, D> {
-    Tensor::from_data(TensorData::new(v.to_vec(), shape), &Default::default())
-}
-
-fn floats<B: Backend, const D: usize>(t: Tensor<B, D>) -> Vec<f32> {
-    t.into_data().to_vec().expect("f32")
-}
-
-fn error(a: &[f32], exact: &[f64]) -> f64 {
-    assert_eq!(a.len(), exact.len());
-    let scale = exact.iter().fold(1.0f64, |m, v| m.max(v.abs()));
-    a.iter().zip(exact).map(|(a, e)| (f64::from(*a) - e).abs()).fold(0.0, f64::max) / scale
-}
-
-fn pool<R: Send>(threads: usize, f: impl FnOnce() -> R + Send) -> R {
-    rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("pool").install(f)
-}
-
-/// An engine that has the plain twins alone: gradients of gradients go through them.
-fn plain_norm<B: Backend + LayerNorm>(x: Tensor<B, 3>, gain: Tensor<B, 1>, bias: Tensor<B, 1>) -> Tensor<B, 3> {
-    let primitive = |t: TensorPrimitive<B>| t.tensor();
-    let (x, gain, bias) = (x.into_primitive(), gain.into_primitive(), bias.into_primitive());
-    let (y, _) = B::normalise_kept(primitive(x), primitive(gain), primitive(bias));
-    Tensor::from_primitive(TensorPrimitive::Float(y))
-}
-
-/// y, dx, dgain and dbias from x, gain, bias and the gradient of y. The twin is what `Autodiff` keeps of its own, since
-/// it fuses only the operation that keeps nothing.
-fn run(shape: [usize; 3], v: &[Vec<f32>; 4], fused: bool) -> [Vec<f32>; 4] {
-    let x = tensor::<A, 3>(&v[0], shape).require_grad();
-    let [gain, bias] = [1, 2].map(|i| tensor::<A, 1>(&v[i], [shape[1]]).require_grad());
-    let f = if fused { layer_norm::<A> } else { plain_norm::<A> };
-    let y = f(x.clone(), gain.clone(), bias.clone());
-    let g = (y.clone() * tensor(&v[3], shape)).sum().backward();
-    let grad = |t: Tensor<A, 1>| floats(t.grad(&g).expect("a gradient"));
-    [floats(y), floats(x.grad(&g).expect("dx")), grad(gain), grad(bias)]
+/// y, dx, dgain and dbias from x, gain, bias and the gradient of y.
+fn norm(shape: [usize; 3], v: &[Vec<f32>; 4]) -> [Vec<f32>; 4] {
+    let of = [(&v[0][..], shape), (&v[1], [shape[1], 1, 1]), (&v[2], [shape[1], 1, 1])];
+    plain::run(|tape, v| layer_norm(tape, &v[0], &v[1], &v[2]), &of, &v[3]).try_into().expect("four")
 }
 
 fn operands([batch, channels, positions]: [usize; 3], seed: u64) -> [Vec<f32>; 4] {
@@ -58,43 +24,16 @@ fn operands([batch, channels, positions]: [usize; 3], seed: u64) -> [Vec<f32>; 4
     [x, noise.floats(channels), noise.floats(channels), noise.floats(n)]
 }
 
-/// The same by loops in f64.
-fn exact([batch, channels, positions]: [usize; 3], v: &[Vec<f64>; 4]) -> [Vec<f64>; 4] {
-    let [x, gain, bias, g] = v;
-    let n = channels as f64;
-    let (mut y, mut dx) = (vec![0.0; x.len()], vec![0.0; x.len()]);
-    let (mut dgain, mut dbias) = (vec![0.0; channels], vec![0.0; channels]);
-    for item in 0..batch {
-        for t in 0..positions {
-            let at = |c: usize| (item * channels + c) * positions + t;
-            let mean = (0..channels).map(|c| x[at(c)]).sum::<f64>() / n;
-            let variance = (0..channels).map(|c| (x[at(c)] - mean).powi(2)).sum::<f64>() / n;
-            let scale = 1.0 / (variance + 1e-5).sqrt();
-            let h = |c: usize| (x[at(c)] - mean) * scale;
-            let flat = (0..channels).map(|c| g[at(c)] * gain[c]).sum::<f64>() / n;
-            let along = (0..channels).map(|c| g[at(c)] * gain[c] * h(c)).sum::<f64>() / n;
-            for c in 0..channels {
-                y[at(c)] = h(c) * gain[c] + bias[c];
-                dx[at(c)] = scale * (g[at(c)] * gain[c] - flat - h(c) * along);
-                dgain[c] += g[at(c)] * h(c);
-                dbias[c] += g[at(c)];
-            }
-        }
-    }
-    [y, dx, dgain, dbias]
-}
-
 const SHAPES: [[usize; 3]; 6] = [[1, 1, 1], [2, 3, 5], [1, 64, 17], [3, 20, 256], [2, 128, 300], [1, 7, 1000]];
 
 #[test]
-fn layer_norm_is_no_further_from_the_exact_values_than_its_twin() {
+fn layer_norm_is_its_plain_twin() {
     for (seed, shape) in SHAPES.into_iter().enumerate() {
         let v = operands(shape, seed as u64);
-        let (fused, twin, exact) =
-            (run(shape, &v, true), run(shape, &v, false), exact(shape, &v.each_ref().map(|v| to_f64(v))));
+        let wide = v.each_ref().map(|v| to_f64(v));
+        let (got, exact) = (norm(shape, &v), exact_norm(shape, wide.each_ref().map(Vec::as_slice)));
         for i in 0..4 {
-            let (own, plain) = (error(&fused[i], &exact[i]), error(&twin[i], &exact[i]));
-            assert!(own <= 2.0 * plain.max(2e-7), "{i} of {shape:?}: {own:e}, the twin {plain:e}");
+            assert!(error(&got[i], &exact[i]) <= 1e-5, "{i} of {shape:?}: {:e}", error(&got[i], &exact[i]));
         }
     }
 }
@@ -103,53 +42,35 @@ fn layer_norm_is_no_further_from_the_exact_values_than_its_twin() {
 fn layer_norm_gradients_are_central_differences() {
     let shape = [2, 6, 4];
     let v = operands(shape, 11);
-    let got = run(shape, &v, true);
-    let wide = v.each_ref().map(|v| to_f64(v));
-    let loss = |v: &[Vec<f64>; 4]| exact(shape, v)[0].iter().zip(&v[3]).map(|(y, g)| y * g).sum::<f64>();
-    for operand in 0..3 {
-        for at in 0..v[operand].len() {
-            let moved = |by: f64| {
-                let mut v = wide.clone();
-                v[operand][at] += by;
-                loss(&v)
-            };
-            let numeric = (moved(1e-5) - moved(-1e-5)) / 2e-5;
-            let own = f64::from(got[operand + 1][at]);
-            assert!((own - numeric).abs() < 1e-5 * (1.0 + numeric.abs()), "{operand}, {at}: {own} and {numeric}");
-        }
-    }
+    let [_, gradients @ ..] = norm(shape, &v);
+    central_differences(&v, &gradients, 1, |v| {
+        let [y, ..] = exact_norm(shape, [&v[0], &v[1], &v[2], &v[3]]);
+        y
+    });
 }
 
 #[test]
-fn quick_gelu_is_its_definition() {
+fn gelu_is_its_definition() {
     let mut x = Noise::new(2).floats(40_000);
     x.iter_mut().for_each(|v| *v *= 8.0);
     x.extend([0.0, -0.0, 100.0, -100.0, 1e30, -1e30]);
     let g = Noise::new(3).floats(x.len());
-    let t = tensor::<A, 1>(&x, [x.len()]).require_grad();
-    let y = quick_gelu(t.clone());
-    let back = (y.clone() * tensor(&g, [x.len()])).sum().backward();
-    let (y, dx) = (floats(y), floats(t.grad(&back).expect("dx")));
+    let got = plain::run(|tape, v| gelu(tape, &v[0]), &[(&x, [1, 1, x.len()])], &g);
+    let [y, dx] = [&got[0], &got[1]];
     for (i, x) in to_f64(&x).into_iter().enumerate() {
-        let gate = 1.0 / (1.0 + (-1.702 * x).exp());
-        assert!((f64::from(y[i]) - x * gate).abs() < 3e-7 * (1.0 + x.abs()), "{x}: {}", y[i]);
-        let slope = gate * (1.0 + 1.702 * x * (1.0 - gate));
+        let [want, slope] = unit(x);
+        let want = if x.abs() > 1e9 { x.max(0.0) } else { want };
+        assert!((f64::from(y[i]) - want).abs() < 3e-7 * (1.0 + x.abs()), "{x}: {}", y[i]);
         // the reciprocal of a large exponential is not quite 0
         let want = f64::from(g[i]) * if x.abs() > 1e9 { f64::from(x > 0.0) } else { slope };
         assert!((f64::from(dx[i]) - want).abs() < 5e-7 || x < -1e9, "{x}: {} and {want}", dx[i]);
     }
     let mut own = x.clone();
-    quick_gelu_in_place(&mut own);
-    assert!(own == y);
-    // the twin, on an engine that has nothing else
-    let plain = |x: &[f32]| {
-        let t = tensor::<A2, 1>(x, [x.len()]).require_grad();
-        let g = tensor::<A, 1>(&g[..x.len()], [x.len()]);
-        let grad = A::quick_gelu_grad(t.clone().inner().into_primitive().tensor(), g.into_primitive().tensor());
-        floats(Tensor::<A, 1>::from_primitive(TensorPrimitive::Float(grad)))
-    };
-    let twin = plain(&x[..40_000]);
-    assert!(dx[..40_000].iter().zip(twin).all(|(a, b)| (a - b).abs() < 1e-6));
+    gelu_in_place(&mut own);
+    assert!(own == *y);
+    let few = [x[..50].to_vec(), g[..50].to_vec()];
+    let got = plain::run(|tape, v| gelu(tape, &v[0]), &[(&few[0], [1, 1, 50])], &few[1]);
+    central_differences(&few, &got[1..], 1, |v| v[0].iter().map(|x| unit(*x)[0]).collect());
 }
 
 #[test]
@@ -158,10 +79,8 @@ fn threads_and_batch_change_nothing() {
     let v = operands(shape, 5);
     let all = |threads| {
         pool(threads, || {
-            let x = tensor::<A, 3>(&v[0], shape).require_grad();
-            let y = quick_gelu(x.clone());
-            let back = (y.clone() * tensor(&v[3], shape)).sum().backward();
-            (run(shape, &v, true), floats(y), floats(x.grad(&back).expect("dx")))
+            let unit = plain::run(|tape, v| gelu(tape, &v[0]), &[(&v[0], shape)], &v[3]);
+            (norm(shape, &v), unit)
         })
     };
     let one = all(1);
@@ -174,36 +93,81 @@ fn threads_and_batch_change_nothing() {
         for i in [0, 3] {
             single[i] = v[i][item * n..][..n].to_vec();
         }
-        let alone = run([1, shape[1], shape[2]], &single, true);
+        let alone = norm([1, shape[1], shape[2]], &single);
         assert!((0..2).all(|i| alone[i] == one.0[i][item * n..][..n]), "item {item}");
     }
 }
 
-/// Gradients of gradients go through the plain twins; they agree with central differences of the first gradient.
+/// Rows of two tables, some of them several times, some of them none.
 #[test]
-fn second_order() {
-    let shape = [1, 4, 3];
-    let v = operands(shape, 8);
-    let penalty = |x: &[f32]| {
-        let inner = tensor::<A, 3>(x, shape).require_grad();
-        let outer = Tensor::<A2, 3>::from_inner(inner.clone()).require_grad();
-        let y = quick_gelu(layer_norm(outer.clone(), tensor(&v[1], [4]), tensor(&v[2], [4])));
-        let grads = (y * tensor(&v[3], shape)).sum().backward();
-        let dx: Tensor<A, 3> = outer.grad(&grads).expect("dx");
-        let value = (dx.clone() * dx).sum();
-        let second = value.backward();
-        let value: f32 = value.into_scalar();
-        (f64::from(value), floats(inner.grad(&second).expect("d2x")))
-    };
-    let (_, got) = penalty(&v[0]);
-    let scale = got.iter().fold(0f64, |m, v| m.max(f64::from(v.abs())));
-    for i in 0..got.len() {
-        let moved = |by: f32| {
-            let mut x = v[0].clone();
-            x[i] += by;
-            penalty(&x).0
+fn embeddings_are_rows_and_their_gradients_sums() {
+    for (items, width, positions, counts) in [(1, 1, 1, [1, 1]), (2, 5, 7, [4, 3]), (3, 33, 20, [11, 2])] {
+        let mut noise = Noise::new(width as u64);
+        let tables = counts.map(|rows| noise.floats(rows * width));
+        let (g, all) = (noise.floats(items * width * positions), counts[0] + counts[1]);
+        let rows: Vec<u32> =
+            (0..items * positions).map(|i| if i % 5 == 4 { NO_ROW } else { (i * 7 % all) as u32 }).collect();
+        let device: &dyn Device = &Cpu::new();
+        let handle = device.upload(Slice::U32(&rows));
+        let of = [(&tables[0][..], [counts[0], width, 1]), (&tables[1], [counts[1], width, 1])];
+        let f = |tape: &Tape<'_>, v: &[Value]| embedding(tape, &[&v[0], &v[1]], &handle, [items, width, positions]);
+        let got = plain::run(f, &of, &g);
+        for threads in [1, 3] {
+            assert!(pool(threads, || plain::run(f, &of, &g)) == got, "{threads} threads");
+        }
+        let joined = tables.concat();
+        let mut sums = vec![0.0f32; joined.len()];
+        for (at, row) in rows.iter().enumerate() {
+            for c in 0..width {
+                let place = (at / positions * width + c) * positions + at % positions;
+                let want = if *row == NO_ROW { 0.0 } else { joined[*row as usize * width + c] };
+                assert_eq!(got[0][place], want);
+                if *row != NO_ROW {
+                    sums[*row as usize * width + c] += g[place];
+                }
+            }
+        }
+        assert_eq!([&got[1][..], &got[2][..]].concat(), sums);
+    }
+}
+
+#[test]
+#[should_panic(expected = "embedding: there is no row 7")]
+fn rows_are_checked() {
+    let device: &dyn Device = &Cpu::new();
+    let rows = device.upload(Slice::U32(&[7]));
+    plain::run(|tape, v| embedding(tape, &[&v[0]], &rows, [1, 2, 1]), &[(&[0.0; 14], [7, 2, 1])], &[0.0; 2]);
+}
+
+#[test]
+fn cross_entropy_is_its_plain_twin() {
+    for (items, codewords, positions) in [(1usize, 1usize, 1usize), (2, 5, 31), (1, 40, 33), (3, 17, 70)] {
+        let logits: Vec<f32> = Noise::new(4).floats(items * codewords * positions).iter().map(|v| v * 4.0).collect();
+        let codes: Vec<u32> = (0..items * positions).map(|i| (i * 7 % codewords) as u32).collect();
+        let live: Vec<(u32, u32)> = (0..items).map(|i| (i.min(positions) as u32, (positions - i % 2) as u32)).collect();
+        let device: &dyn Device = &Cpu::new();
+        let run = |logits: &[f32]| {
+            let ends: Vec<u32> = live.iter().flat_map(|(from, to)| [*from, *to]).collect();
+            let [codes, ends] = [&codes, &ends].map(|v| device.upload(Slice::U32(v)));
+            let logits = device.tensor(logits, [items, codewords, positions]);
+            let (nats, gradient) = cross_entropy(device, logits, Target { codes: &codes, live: &ends, share: 0.25 });
+            (nats, device.floats(&gradient))
         };
-        let numeric = (moved(1e-2) - moved(-1e-2)) / 2e-2;
-        assert!((numeric - f64::from(got[i])).abs() < 5e-3 * scale, "{i}: {numeric} and {}", got[i]);
+        let (nats, gradient) = run(&logits);
+        let (exact, want) = exact_entropy(&to_f64(&logits), codewords, &codes, &live, 0.25);
+        assert!((nats - exact).abs() < 1e-5 * (1.0 + exact), "{nats} and {exact}");
+        assert!(plain::apart(&gradient, &want) < 1e-7);
+        for threads in [1, 3] {
+            assert!(pool(threads, || run(&logits)) == (nats, gradient.clone()), "{threads} threads");
+        }
+        for at in (0..logits.len()).step_by(7) {
+            let moved = |by: f64| {
+                let mut wide = to_f64(&logits);
+                wide[at] += by;
+                0.25 * exact_entropy(&wide, codewords, &codes, &live, 0.25).0
+            };
+            let numeric = (moved(1e-5) - moved(-1e-5)) / 2e-5;
+            assert!((numeric - f64::from(gradient[at])).abs() < 1e-6, "{at}");
+        }
     }
 }

@@ -19,27 +19,32 @@ pub const BUG: Exit = Exit { code: 1, when: "a bug of Refrain" };
 /// Manifest or command line.
 pub const USAGE: Exit = Exit { code: 2, when: "the manifest or the command line is wrong" };
 /// Sources and models.
-pub const SOURCE: Exit =
-    Exit { code: 3, when: "a source or a model is missing, cannot be read, or is of a newer version" };
+pub const SOURCE: Exit = Exit {
+    code: 3,
+    when: "a source or a model is missing, cannot be read, or is of a newer version; what could be done of several files is done",
+};
 /// The store.
 pub const STORE: Exit =
     Exit { code: 4, when: "the store cannot be read or written, is full, in use, damaged, or of a newer version" };
 /// Guards.
 pub const GUARD: Exit = Exit {
     code: 5,
-    when: "a guard stopped the run: a source shrank by over 20 %, a stage dropped more than its `max_dropped`, or the plan \
-           that it was to keep to does not hold any more",
+    when: "a guard stopped the run: a source shrank by over 20 % or has nothing of what it lists, a stage dropped more than its \
+           `max_dropped`, or the plan that it was to keep to does not hold any more",
 };
 /// Corpus-level stages.
 pub const STAGE: Exit =
     Exit { code: 6, when: "a stage over the whole corpus failed; what does not rest on it is published" };
 /// Other processes of the run.
 pub const LOST: Exit = Exit { code: 7, when: "another process of the run did not come, was lost, or was interrupted" };
+/// Standard output.
+pub const OUTPUT: Exit =
+    Exit { code: 8, when: "all was done, but standard output could not be written; one that is closed is no failure" };
 /// Ctrl-C.
 pub const INTERRUPTED: Exit = Exit { code: 130, when: "interrupted" };
 
 /// Every exit code, in ascending order.
-pub const EXITS: [Exit; 9] = [DONE, BUG, USAGE, SOURCE, STORE, GUARD, STAGE, LOST, INTERRUPTED];
+pub const EXITS: [Exit; 10] = [DONE, BUG, USAGE, SOURCE, STORE, GUARD, STAGE, LOST, OUTPUT, INTERRUPTED];
 
 /// Error of a command that did not do what was asked; each kind has an exit code.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +87,9 @@ pub enum Error {
         /// Error message of the other process.
         why: String,
     },
+    /// A part of the answer is on no standard output. Exit code 8.
+    #[error("standard output cannot be written: {0}")]
+    Output(String),
     /// Ctrl-C. Exit code 130.
     #[error("interrupted; what was finished is kept, run again to go on from here")]
     Interrupted,
@@ -99,6 +107,7 @@ impl Error {
             Error::Stage(_) => STAGE.code,
             Error::Lost(_) => LOST.code,
             Error::Elsewhere { code, .. } => *code,
+            Error::Output(_) => OUTPUT.code,
             Error::Interrupted => INTERRUPTED.code,
         }
     }

@@ -1,5 +1,4 @@
 //! One result whatever the length, the neighbours and the threads; and against a plain network on the whole clip.
-use burn_flex::Flex;
 use stages::model::codec::{Codec, CodecConfig, LevelConfig};
 use stages::model::infer::{Coder, DecodeError};
 use stages::model::weights::{Array, Arrays};
@@ -92,7 +91,7 @@ fn plain_encoder(codec: &Codec, level: usize, samples: &[f32]) -> Vec<Vec<f64>> 
 #[test]
 fn tiles_compute_what_the_whole_network_computes() {
     let codec = codec();
-    let coder = Coder::<Flex>::new(&codec, Default::default()).expect("a coder");
+    let coder = Coder::new(&codec).expect("a coder");
     // Shorter than a tile, one position over a tile, several tiles.
     for frames in [64, 16_384 + 64, 50_048] {
         let clip = noise(frames, 5, 0.5);
@@ -116,7 +115,7 @@ fn tiles_compute_what_the_whole_network_computes() {
 #[test]
 fn one_result_for_any_reader_neighbour_and_number_of_threads() {
     let codec = codec();
-    let coder = Coder::<Flex>::new(&codec, Default::default()).expect("a coder");
+    let coder = Coder::new(&codec).expect("a coder");
     // Not a multiple of any hop.
     let clip = noise(40_001, 9, 0.5);
     let once = coder.encode_samples(&clip);
@@ -133,7 +132,7 @@ fn one_result_for_any_reader_neighbour_and_number_of_threads() {
         out.copy_from_slice(&recording[10_000 + first as usize..][..out.len()]);
         Ok::<(), String>(())
     };
-    coder.encode(40_001, &mut read, &mut |l, c| span[l].extend_from_slice(c)).expect("readable");
+    coder.encode(40_001, &mut read, &mut |l, c| span[l].extend_from_slice(c)).expect("readable").expect("finite");
     assert_eq!(span, once);
 
     // With other clips encoded at the same time, on one thread and on two.
@@ -154,7 +153,7 @@ fn one_result_for_any_reader_neighbour_and_number_of_threads() {
 
 #[test]
 fn bad_codes_and_failing_readers_are_errors() {
-    let coder = Coder::<Flex>::new(&codec(), Default::default()).expect("a coder");
+    let coder = Coder::new(&codec()).expect("a coder");
     let error = coder.decode(2, &[1, 32], &mut |_| {}).expect_err("code 32 of 32");
     assert_eq!(error, DecodeError::Code { level: 2, at: 1, code: 32, codewords: 32 });
     assert_eq!(coder.decode(3, &[], &mut |_| {}), Err(DecodeError::Level { level: 3, levels: 3 }));

@@ -1,7 +1,6 @@
 //! The published architecture at its full size: codes and reconstructions of the reference implementation.
 use std::path::PathBuf;
 
-use burn_flex::Flex;
 use safetensors::SafeTensors;
 use stages::model::codec::Codec;
 use stages::model::infer::Coder;
@@ -37,7 +36,7 @@ fn codes_and_reconstructions_are_those_of_the_reference() {
     let bytes = std::fs::read(folder.join("expected.safetensors")).expect("a file");
     let expected = SafeTensors::deserialize(&bytes).expect("safetensors");
     let input = floats(&expected, "input");
-    let coder = Coder::<Flex>::new(&codec, Default::default()).expect("a coder");
+    let coder = Coder::new(&codec).expect("a coder");
     let found: Vec<Vec<Vec<u16>>> = input.chunks(65_536).map(|clip| coder.encode_samples(clip)).collect();
     for level in 0..3 {
         let want = codes(&expected, level);

@@ -12,22 +12,9 @@ use stages::{
 };
 use std::{collections::BTreeSet, sync::Arc};
 
-fn data(value: toml::Value) -> Data {
-    let spanned = |value| Value { data: data(value), at: At::default() };
-    match value {
-        toml::Value::String(text) => Data::String(text),
-        toml::Value::Integer(n) => Data::Integer(n),
-        toml::Value::Float(x) => Data::Float(x),
-        toml::Value::Boolean(b) => Data::Boolean(b),
-        toml::Value::Array(items) => Data::Array(items.into_iter().map(spanned).collect()),
-        toml::Value::Table(table) => Data::Table(fields(table)),
-        toml::Value::Datetime(date) => panic!("no setting is a date: {date}"),
-    }
-}
-
 fn fields(table: toml::Table) -> Table {
     let at = At::default();
-    let field = |(name, value)| (Word { text: name, at }, Value { data: data(value), at });
+    let field = |(name, value)| (Word { text: name, at }, Value { data: Data::from(value), at });
     Table(table.into_iter().map(field).collect())
 }
 
@@ -115,6 +102,7 @@ enum In {
 
 const TABLE: &str = "corpus = 'table'\nfile = 'a'\n";
 const SYNTH: &str = "corpus = 'synth'\n";
+const FMA: &str = "corpus = 'fma'\nroot = 'a'\n";
 
 /// Verb, setting, what stands beside it, another value, and what it enters.
 const EDITS: &[(&str, &str, &str, &str, In)] = &[
@@ -133,16 +121,22 @@ const EDITS: &[(&str, &str, &str, &str, In)] = &[
     ("ingest", "pieces", SYNTH, "pieces = 7", In::Both),
     ("ingest", "seconds", SYNTH, "seconds = 7.0", In::Both),
     ("ingest", "compose", SYNTH, "compose = 7", In::Both),
+    ("ingest", "metadata", FMA, "metadata = 'b'", In::Neither),
+    ("ingest", "subset", FMA, "subset = 'small'", In::Both),
+    ("ingest", "part", "corpus = 'lakh'\nroot = 'a'\n", "part = 'full'", In::Both),
     ("license", "allow", "", "allow = ['*']", In::Both),
     ("license", "deny", "", "deny = ['CC-BY-*']", In::Both),
     ("license", "unknown", "", "unknown = 'allow'", In::Both),
     ("license", "exclude", "", "exclude = 'gone.csv'", In::Neither),
     ("resample", "rate", "", "rate = 16000", In::Both),
     ("resample", "channels", "", "channels = 2", In::Both),
+    ("dedup", "apart", "", "apart = ['velocity']", In::Both),
     ("split", "train", "", "train = 0.85\nvalid = 0.1", In::Both),
     ("split", "valid", "", "valid = 0.1\ntest = 0.0", In::Both),
     ("split", "test", "", "test = 0.1\nvalid = 0.0", In::Both),
     ("split", "by", "", "by = 'track'", In::Both),
+    ("split", "column", "by = 'column'\ncolumn = 'a'\n", "column = 'b'", In::Both),
+    ("split", "unassigned", "by = 'official'\n", "unassigned = 'train'", In::Both),
     ("split", "salt", "", "salt = 'x'", In::Both),
     ("segment", "seconds", "", "seconds = 5.0", In::Both),
     ("segment", "stride", "", "stride = 5.0", In::Both),
@@ -194,8 +188,8 @@ const EDITS: &[(&str, &str, &str, &str, In)] = &[
     ("train", "weight_decay", "", "weight_decay = 0.1", In::Both),
     ("train", "clip", "", "clip = 2.0", In::Both),
     ("train", "scored", "", "scored = 3", In::Plan),
-    ("sample", "genres", "", "genres = ['a']", In::Both),
-    ("sample", "songs", "", "songs = 3", In::Both),
+    ("sample", "genres", "", "genres = ['a']", In::Plan),
+    ("sample", "songs", "", "songs = 3", In::Plan),
     ("sample", "seconds", "", "seconds = 3.0", In::Both),
     ("sample", "temperature", "", "temperature = 0.5", In::Both),
     ("sample", "top_p", "", "top_p = 0.5", In::Both),
@@ -233,5 +227,46 @@ fn every_setting_enters_what_it_should() {
             let path = field.kind.ends_with(PathSetting::KIND);
             assert_eq!(field.role == Role::Path, path, "{}: `{}` is a path", spec.verb, field.name);
         }
+    }
+}
+
+/// Verb, and two ways to say the same.
+const SAME: &[(&str, &str, &str)] = &[
+    ("ingest", "root = 'a'", "root = 'a'\ndataset = 'folder'\ncorpus = 'folder'"),
+    ("ingest", SYNTH, "corpus = 'synth'\ndataset = 'synth'\nseconds = 8"),
+    ("ingest", "root = 'a'\ncarry = ['b', 'a']", "root = 'a'\ncarry = ['a', 'b', 'a']"),
+    ("license", "allow = ['CC0-1.0', 'CC-BY-4.0']", "allow = ['cc-by-4.0', 'CC0-1.0', 'cc0-1.0']"),
+    ("license", "allow = ['*']\ndeny = ['CC-BY-*', 'MIT']", "allow = ['*']\ndeny = ['mit', 'CC-BY-*']"),
+    ("segment", "seconds = 4.0", "seconds = 4\nstride = 4.0"),
+    ("fit", "width = [64]", "width = [64, 64, 64]"),
+    (
+        "fit",
+        "spectral = [0.5]\ndowns = [[1], [2]]\nwidth = [8]\ndepth = [1]\ncodewords = [8]\nsteps = [1]\nbatch = [1]\ncrop = [8]",
+        "spectral = [0.5, 0.5]\ndowns = [[1], [2]]\nwidth = [8, 8]\ndepth = [1, 1]\ncodewords = [8]\nsteps = [1]\nbatch = [1]\ncrop = [8]",
+    ),
+    ("fit", "", "spectral = [1]\nlog_spectral = [0.0, 0.0, 0.0]\nunquantised = [-0.0]\ncommitment = 0.25"),
+    ("fit", "unquantised = [0.4]", "unquantised = [0.4, 0.4, 0.4]"),
+    ("sample", "genres = ['b', 'a']\ntemperature = 0.0", "genres = ['a', 'b', 'b']\ntemperature = -0.0"),
+];
+
+#[test]
+fn the_same_meaning_has_the_same_digests() {
+    let seed = Digest::default();
+    for (verb, one, other) in SAME {
+        let spec = STAGES.iter().find(|spec| spec.verb == *verb).expect("a verb");
+        let [one, other] = [one, other].map(|text| configured(spec, text));
+        let of = |stage: &Arc<dyn ConfiguredStage>| (stage.digest(), stage.key(&seed).finish(), stage.shown());
+        assert_eq!(of(&one), of(&other), "{verb}");
+    }
+}
+
+#[test]
+fn a_list_for_other_levels_is_still_complained_of() {
+    let spec = STAGES.iter().find(|spec| spec.verb == "fit").expect("a verb");
+    for wrong in ["width = [64, 64]", "log_spectral = [0.0, 0.0]", "unquantised = [0.5, 0.5, 0.5, 0.5]"] {
+        let mut complaints = Vec::new();
+        let table = fields(wrong.parse().expect("TOML"));
+        assert!((spec.lower)(&table, At::default(), &mut complaints).is_none(), "{wrong}");
+        assert!(complaints[0].message.contains("levels, `downs` for 3"), "{wrong}: {complaints:?}");
     }
 }

@@ -7,7 +7,7 @@ use datasets::{
 };
 use differential_dataflow::input::Input;
 use stages::{
-    flow::{Env, Item, Ledger, Pool, Sources, memoised},
+    flow::{Env, Event, Failure, Item, Ledger, Observer, Pool, Sources, memoised},
     rows::Time,
     stage::Context,
 };
@@ -47,6 +47,11 @@ impl Effect for Ends {
 
 /// Kept, dropped and pending rows in words, sorted.
 fn outcomes(store: &Path, dry: bool) -> BTreeSet<String> {
+    observed(store, dry, Box::new(())).0
+}
+
+/// [`outcomes`] with an observer, and the failures that end the build.
+fn observed(store: &Path, dry: bool, observer: Box<dyn Observer>) -> (BTreeSet<String>, Vec<Failure>) {
     let env = Arc::new(Env {
         store: Store::open(store).expect("a store"),
         sources: Sources::default(),
@@ -57,11 +62,12 @@ fn outcomes(store: &Path, dry: bool) -> BTreeSet<String> {
         cancel: Default::default(),
         rehash: false,
         pcm_cache: 0,
-        observer: Box::new(()),
+        observer,
         peers: None,
         permit: None,
     });
-    timely::execute_directly(move |worker| {
+    let own = env.clone();
+    let told = timely::execute_directly(move |worker| {
         let told: Arc<Mutex<Vec<(String, isize)>>> = Arc::default();
         let probe = ProbeHandle::new();
         let mut input = worker.dataflow::<Time, _, _>(|scope| {
@@ -97,7 +103,37 @@ fn outcomes(store: &Path, dry: bool) -> BTreeSet<String> {
         let told = told.lock().expect("words");
         assert!(told.iter().all(|(_, diff)| *diff == 1), "{told:?}");
         told.iter().map(|(text, _)| text.clone()).collect()
-    })
+    });
+    (told, own.ledger.take().1)
+}
+
+/// Dies of what it is told.
+struct Dies;
+
+impl Observer for Dies {
+    fn event(&self, event: Event) {
+        if let Event::Executed { id, .. } = event {
+            panic!("nobody hears of {id}");
+        }
+    }
+}
+
+#[test]
+fn a_thread_that_dies_beside_its_work_ends_the_build_with_a_sentence() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_, failures) = observed(folder.path(), false, Box::new(Dies));
+    let said = |failure: &Failure| match failure {
+        Failure::Bug(why) => why.clone(),
+        other => panic!("{other:?}"),
+    };
+    let said: Vec<String> = failures.iter().map(said).collect();
+    assert!(!said.is_empty(), "no sentence");
+    for why in said {
+        assert!(
+            why.starts_with("a thread died in stage `toy` on row ") && why.contains("nobody hears of row"),
+            "{why}"
+        );
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ use std::{
     os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::OnceLock,
     thread,
     time::{Duration, Instant},
 };
@@ -28,7 +29,8 @@ pub fn refrain<S: AsRef<OsStr>>(args: &[S]) -> Command {
         .args(args)
         .env_remove("REFRAIN_FAULT")
         .env_remove("REFRAIN_CHECKPOINT_SECONDS")
-        .env_remove("REFRAIN_MEMORY");
+        .env_remove("REFRAIN_MEMORY")
+        .env_remove("REFRAIN_SECRET");
     command.stdin(Stdio::null());
     command
 }
@@ -251,6 +253,20 @@ impl Place {
     }
 }
 
+/// Short trainings.
+pub const STEPS: [&str; 2] = ["--set", "stage.codec.steps=[2,2,2]"];
+
+/// A place whose manifest has run once, with [`STEPS`].
+pub fn base() -> &'static Place {
+    static BASE: OnceLock<Place> = OnceLock::new();
+    BASE.get_or_init(|| {
+        let place = Place::new().with(&STEPS);
+        let said = place.run(&[]);
+        assert_eq!(said.code, Some(0), "{}", said.err);
+        place
+    })
+}
+
 /// Copies a tree; links stay links.
 pub fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a folder");
@@ -316,7 +332,7 @@ impl Plan {
     }
 }
 
-/// A track stands for its clips, a shard for those that it may split into, `split/new` for a shard of the split that is not
+/// `all` stands for whatever a stage makes of all that comes in, a track for its clips, a shard for those that it may split into, `split/new` for a shard of the split that is not
 /// there yet, `?/new` for one of a split that is not known.
 fn covers(may: &str, id: &str) -> bool {
     let splits = |(may, id): ((&str, &str), (&str, &str))| {
@@ -324,6 +340,7 @@ fn covers(may: &str, id: &str) -> bool {
         may.0 == id.0 && (may.1 == "new" || bits && (may.1 == "all" || id.1.starts_with(may.1)))
     };
     may == id
+        || may == "all"
         || id.strip_prefix(may).is_some_and(|rest| rest.starts_with('@'))
         || may == "?/new"
         || may.split_once('/').zip(id.split_once('/')).is_some_and(splits)

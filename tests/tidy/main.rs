@@ -3,12 +3,14 @@
 //! | file | holds |
 //! |---|---|
 //! | `boundaries` | which file, room and crate may use which |
+//! | `channels` | who may write to standard output and standard error |
 //! | `exports` | one public path for each type |
 //! | `words` | what may stand in code and in literals |
 //! | `source`, `resolve` | the crates as `syn` reads them, and what a path in them means |
 //! | `files` | the files of the repository |
 
 mod boundaries;
+mod channels;
 mod exports;
 mod files;
 mod resolve;

@@ -4,10 +4,8 @@
 //! packet that cannot be decoded, once sound has begun, refuses the file. A stream that merely stops (a truncated
 //! WAV, say) is kept as far as it goes, as other decoders keep it.
 
-use std::fs::File;
 use std::io::{self, Cursor, ErrorKind, Read, Seek};
 use std::ops::RangeInclusive;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -24,6 +22,7 @@ use symphonia::core::packet::Packet;
 pub use super::refusal::{AudioRefusal, DecodeError, Reason};
 use super::source::{Health, Source};
 use super::{names, trim, view};
+use crate::untrusted::{self, guarded};
 
 /// The decoder's version, for memo keys: refusals and samples are a function of the bytes and of this.
 pub const DECODER: &str = "symphonia 0.6.1 + refrain 1";
@@ -65,7 +64,7 @@ pub type Sink<'a> = &'a mut dyn FnMut(&[f32], u32, u16) -> io::Result<()>;
 /// # Errors
 /// Refused for what the bytes are, failed where the file cannot be read; see [`DecodeError`].
 pub fn decode(path: &Path, sink: Sink<'_>) -> Result<Decoded, DecodeError> {
-    let file = File::open(path).map_err(DecodeError::Failed)?;
+    let file = untrusted::open(path).map_err(DecodeError::Failed)?;
     let length = file.metadata().map_err(DecodeError::Failed)?.len();
     decode_reader(file, length, sink)
 }
@@ -94,19 +93,19 @@ pub fn decode_reader<R: Read + Seek + Send + Sync>(
     let edit = trim::mp4_edit(&mut reader).map_err(DecodeError::Failed)?;
     let (source, health) = Source::new(reader, view);
     let mut pass = Pass { health: &health, edit, total: Total::default(), sink };
-    pass.run(MediaSourceStream::new(Box::new(source), Default::default()))
+    let decoded = pass.run(MediaSourceStream::new(Box::new(source), Default::default()));
+    // Of a source that failed nothing is known, whatever the library made of it: a probe takes it for no sound, a demuxer
+    // for the end of the stream.
+    match health.failure() {
+        Some(failure) if !matches!(decoded, Err(DecodeError::Sink(_))) => Err(DecodeError::Failed(failure)),
+        _ => decoded,
+    }
 }
 
 /// Runs one call into the decoder library. A panic in there is a property of the bytes it was given.
 fn guard<T>(call: impl FnOnce() -> T) -> Result<T, DecodeError> {
-    catch_unwind(AssertUnwindSafe(call)).map_err(|panic| {
-        let said = panic
-            .downcast_ref::<&str>()
-            .map(|text| (*text).to_owned())
-            .or_else(|| panic.downcast_ref::<String>().cloned())
-            .unwrap_or_else(|| "no message".to_owned());
-        DecodeError::refuse(Reason::Panicked, format!("the decoder panicked on these bytes: {said}"))
-    })
+    guarded(call)
+        .map_err(|said| DecodeError::refuse(Reason::Panicked, format!("the decoder panicked on these bytes: {said}")))
 }
 
 struct Pass<'a> {
@@ -125,7 +124,7 @@ impl Pass<'_> {
             Error::Unsupported(what) if what.starts_with("core (probe)") => {
                 DecodeError::refuse(Reason::UnknownFormat, "no reader recognises the contents as sound")
             }
-            other => self.because(other, "at the start"),
+            other => Self::because(other, "at the start"),
         })?;
         let (mut id, mut decoder) = self.open(format.as_ref())?;
         let codec = decoder.codec_params().codec;
@@ -143,7 +142,7 @@ impl Pass<'_> {
                     continue;
                 }
                 Err(Error::IoError(error)) if self.is_end(&error) => break,
-                Err(error) => return Err(self.because(error, &self.total.at())),
+                Err(error) => return Err(Self::because(error, &self.total.at())),
             };
             if packet.data.is_empty() {
                 empty += 1;
@@ -195,7 +194,7 @@ impl Pass<'_> {
                 Reason::UnsupportedCodec,
                 format!("no decoder for {}: {what}", names::codec(params.codec)),
             ),
-            other => self.because(other, "at the start"),
+            other => Self::because(other, "at the start"),
         })?;
         Ok((track.id, decoder))
     }
@@ -206,7 +205,7 @@ impl Pass<'_> {
             Ok(buffer) => self.total.take(&buffer, self.sink),
             // Before the first frame of sound, a packet may lean on others that were cut away.
             Err(Error::DecodeError(_)) if self.total.decoded == 0 => Ok(()),
-            Err(error) => Err(self.because(error, &self.total.at())),
+            Err(error) => Err(Self::because(error, &self.total.at())),
         }
     }
 
@@ -215,11 +214,8 @@ impl Pass<'_> {
         error.kind() == ErrorKind::UnexpectedEof && !self.health.exhausted() && self.health.is_sound()
     }
 
-    /// Sorts an error of the library: the source failed, or the bytes are wrong.
-    fn because(&self, error: Error, at: &str) -> DecodeError {
-        if let Some(failure) = self.health.failure() {
-            return DecodeError::Failed(failure);
-        }
+    /// The refusal for an error of the library. Where the source failed, [`decode_reader`] says so in its place.
+    fn because(error: Error, at: &str) -> DecodeError {
         match error {
             Error::Unsupported(what) => {
                 DecodeError::refuse(Reason::UnsupportedCodec, format!("unsupported feature {at}: {what}"))

@@ -1,9 +1,9 @@
-//! A whole track as raw PCM: what `fit` and `encode` read through a memory map.
+//! A whole track as raw PCM: what `fit` and `encode` read.
 //!
 //! The form is interleaved little-endian `f32` frames without a header; rate, channels and length stand in the row
 //! that names the blob.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::Path;
 
 use super::decode::{self, DecodeError, Decoded};
@@ -44,6 +44,23 @@ pub fn materialize(
     channels: u16,
     out: &mut dyn Write,
 ) -> Result<Materialized, MaterializeError> {
+    let failed = |error| MaterializeError::Decode(DecodeError::Failed(error));
+    let file = crate::untrusted::open(source).map_err(failed)?;
+    let length = file.metadata().map_err(failed)?.len();
+    materialize_from(file, length, rate, channels, out)
+}
+
+/// [`materialize`] from a seekable source of `length` bytes.
+///
+/// # Errors
+/// See [`MaterializeError`].
+pub fn materialize_from<R: Read + Seek + Send + Sync>(
+    source: R,
+    length: u64,
+    rate: u32,
+    channels: u16,
+    out: &mut dyn Write,
+) -> Result<Materialized, MaterializeError> {
     let mut stage: Option<Resampler> = None;
     let mut problem: Option<ResampleError> = None;
     let mut samples = Vec::new();
@@ -57,7 +74,7 @@ pub fn materialize(
         samples.clear();
         Ok(())
     };
-    let decoded = decode::decode(source, &mut |block, from, channels_in| {
+    let decoded = decode::decode_reader(source, length, &mut |block, from, channels_in| {
         let result = match &mut stage {
             Some(stage) => stage.push(block, &mut samples),
             None => Resampler::new(from, rate, channels_in, channels)

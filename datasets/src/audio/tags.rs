@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +11,7 @@ use symphonia::core::meta::{MetadataRevision, StandardTag, Tag};
 
 use super::source::Source;
 use super::view::View;
+use crate::untrusted::{self, guarded};
 
 /// The tags of a file, as written there but for surrounding space; `None` where there is none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -32,22 +32,30 @@ pub struct Tags {
     pub url: Option<String>,
 }
 
-/// Reads the tags of the file at `path`: ID3, APE, Vorbis comments, MP4 and RIFF. Never fails: tags that cannot be
-/// read are empty.
-pub fn read(path: &Path) -> Tags {
-    let Ok(mut file) = File::open(path) else { return Tags::default() };
-    let Ok(metadata) = file.metadata() else { return Tags::default() };
-    let info = riff_info(&mut file).unwrap_or_default();
-    match file.seek(SeekFrom::Start(0)) {
-        Ok(_) => read_from(file, metadata.len(), info),
-        Err(_) => Tags::default(),
-    }
+/// Reads the tags of the file at `path`: ID3, APE, Vorbis comments, MP4 and RIFF. Damaged tags are empty.
+///
+/// # Errors
+/// When the file cannot be read: then nothing is known of its tags.
+pub fn read(path: &Path) -> io::Result<Tags> {
+    read_file(&untrusted::open(path)?)
+}
+
+/// [`read`] from an open file, wherever it stands.
+///
+/// # Errors
+/// See [`read`].
+pub fn read_file(file: &File) -> io::Result<Tags> {
+    let length = file.metadata()?.len();
+    // A handle of its own, with the same place in the file.
+    let mut file = file.try_clone()?;
+    file.seek(SeekFrom::Start(0))?;
+    read_from(file, length)
 }
 
 /// Reads the tags of a file that lies in memory, like [`read`].
 pub fn read_bytes(bytes: &[u8]) -> Tags {
-    let info = riff_info(&mut Cursor::new(bytes)).unwrap_or_default();
-    read_from(Cursor::new(bytes), bytes.len() as u64, info)
+    // Memory does not fail.
+    read_from(Cursor::new(bytes), bytes.len() as u64).unwrap_or_default()
 }
 
 /// The bytes of an `INFO` list that are read at most.
@@ -66,8 +74,9 @@ fn riff_info<R: Read + Seek>(reader: &mut R) -> io::Result<Vec<(Field, String)>>
     let mut found = Vec::new();
     let mut chunk = [0; 8];
     for _ in 0..CHUNKS {
-        if reader.read_exact(&mut chunk).is_err() {
-            break;
+        match reader.read_exact(&mut chunk) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => break,
+            read => read?,
         }
         let size = u32::from_le_bytes([chunk[4], chunk[5], chunk[6], chunk[7]]);
         if &chunk[..4] == b"LIST" && size <= INFO_BYTES {
@@ -102,12 +111,16 @@ fn info_fields(mut rest: &[u8], found: &mut Vec<(Field, String)>) {
     }
 }
 
-fn read_from<R: Read + Seek + Send + Sync>(reader: R, length: u64, info: Vec<(Field, String)>) -> Tags {
+fn read_from<R: Read + Seek + Send + Sync>(mut reader: R, length: u64) -> io::Result<Tags> {
+    let info = match riff_info(&mut reader) {
+        Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => return Err(error),
+        info => info.unwrap_or_default(),
+    };
     let view = View { prefix: Vec::new(), start: 0, end: length };
-    let (source, _) = Source::new(reader, view);
+    let (source, health) = Source::new(reader, view);
     let stream = MediaSourceStream::new(Box::new(source), Default::default());
     // A panic over a damaged tag leaves the file without tags.
-    let found = catch_unwind(AssertUnwindSafe(move || {
+    let found = guarded(move || {
         let probe = symphonia::default::get_probe();
         let mut found = Found::default();
         if let Ok(mut format) = probe.probe(&Default::default(), stream, Default::default(), Default::default()) {
@@ -122,12 +135,13 @@ fn read_from<R: Read + Seek + Send + Sync>(reader: R, length: u64, info: Vec<(Fi
             }
         }
         found
-    }));
+    });
     let mut found = found.unwrap_or_default();
     for (field, text) in info {
         found.note(field, u8::MAX, &text);
     }
-    found.tags()
+    // What the reader makes of a source that fails is no property of the bytes.
+    health.failure().map_or(Ok(found.tags()), Err)
 }
 
 /// The values found for each field, by preference: of one preference the first found stays.
@@ -206,6 +220,32 @@ impl Found {
 mod tests {
     use super::*;
     use crate::synth::Synth;
+
+    /// Bytes of which one read fails, by its number.
+    struct Failing<'b>(Cursor<&'b [u8]>, u64);
+
+    impl Read for Failing<'_> {
+        fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+            self.1 = self.1.checked_sub(1).ok_or_else(|| io::Error::from_raw_os_error(5))?;
+            self.0.read(out)
+        }
+    }
+
+    impl Seek for Failing<'_> {
+        fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+            self.0.seek(to)
+        }
+    }
+
+    #[test]
+    fn a_disk_that_fails_says_nothing_of_the_tags() {
+        let wav = Synth { pieces: 4, seed: 1, seconds: 2.0 }.wav(1);
+        let bytes: &'static [u8] = wav.leak();
+        let read = |left| read_from(Failing(Cursor::new(bytes), left), bytes.len() as u64);
+        let reads = (0..1000).find(|left| read(*left).is_ok()).expect("so many reads");
+        assert!(reads > 2);
+        assert_eq!(read(reads).expect("tags"), read_bytes(bytes));
+    }
 
     #[test]
     fn a_wav_of_our_own_says_what_it_is() {

@@ -7,16 +7,28 @@
 use super::{Entry, ScanError};
 use crate::{audio::tags, row::Found};
 use serde::Serialize;
-use std::{fmt, path::Path};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 /// A corpus on disk, or one that is made here.
 pub trait Adapter: Send + Sync {
     /// Lists the recordings. Files go to `take` in parts, which have numbers of their own; it may be called on several threads,
-    /// and in any order. Rows that need no reading are returned: what is odd about the corpus, and pieces that are rendered.
+    /// and in any order. Returned are the rows that need no reading, and what there is to say about the corpus as a whole.
     ///
     /// # Errors
     /// When the corpus as a whole cannot be read.
-    fn scan(&self, take: &(dyn Fn(usize, Vec<Entry>) + Sync)) -> Result<Vec<Found>, ScanError>;
+    fn scan(&self, take: &(dyn Fn(usize, Vec<Entry>) + Sync)) -> Result<Listing, ScanError>;
+
+    /// Whether the files' tags fill in what the corpus does not state. False where the corpus's own tables are to be trusted alone.
+    fn trusts_tags(&self) -> bool {
+        true
+    }
+
+    /// Leaves files and folders out of the scans to come: what of ours may lie among the recordings. A corpus that names
+    /// its files one by one holds none of them.
+    fn leave_out(&mut self, _paths: Vec<PathBuf>) {}
 
     /// Looks up the license statement for the recording of a key, as [`Adapter::scan`] reads it; `None` if there is
     /// none. If several rows of a table state one, a row that says `words` is preferred.
@@ -24,6 +36,21 @@ pub trait Adapter: Send + Sync {
     /// # Errors
     /// When the corpus cannot be read.
     fn evidence(&self, key: &str, words: Option<&str>) -> Result<Option<Evidence>, ScanError>;
+}
+
+/// Result of listing a corpus, beside its files.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// Rows that need no reading: what is odd about the corpus, and pieces that are rendered.
+    pub rows: Vec<Found>,
+    /// Remarks on the corpus as a whole, one sentence a cause: files that are missing, counts that are not the data set's own.
+    pub remarks: Vec<String>,
+}
+
+impl From<Vec<Found>> for Listing {
+    fn from(rows: Vec<Found>) -> Listing {
+        Listing { rows, remarks: Vec::new() }
+    }
 }
 
 /// Which of a corpus's own columns are carried along with its rows, to shards and tables.
@@ -56,9 +83,9 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// Reads the license from the tags of a file; `None` if they state none.
+    /// Reads the license from the tags of a file; `None` if they state none, or cannot be read now.
     pub fn in_tags(file: &Path) -> Option<Evidence> {
-        let license = tags::read(file).license?;
+        let license = tags::read(file).ok()?.license?;
         Some(Evidence { license, place: Place::Tags })
     }
 }
@@ -94,6 +121,11 @@ pub enum Place {
     },
     /// The rules of the built-in corpus.
     BuiltIn,
+    /// The terms under which a data set is published as a whole.
+    DataSet {
+        /// The data set's name.
+        name: String,
+    },
 }
 
 impl fmt::Display for Place {
@@ -106,6 +138,7 @@ impl fmt::Display for Place {
             Place::Tags => f.write_str("the tags of its file"),
             Place::Setting { stage } => write!(f, "the setting `license` of `{stage}`"),
             Place::BuiltIn => f.write_str("the rules of the built-in corpus"),
+            Place::DataSet { name } => write!(f, "the terms of the data set {name}"),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The `"synth"` corpus: pieces that are composed by rules, and rendered when `ingest` asks for their bytes.
 
-use super::adapter::{Adapter, Carry, Evidence, Place};
+use super::adapter::{Adapter, Carry, Evidence, Listing, Place};
 use super::{Entry, ScanError};
 use crate::row::{Found, Labels, Origin};
 use crate::synth::{Piece, Synth};
@@ -43,8 +43,8 @@ impl BuiltIn {
 
 impl Adapter for BuiltIn {
     /// One row per piece: its facts follow from the rules, its sound is not made yet.
-    fn scan(&self, _: &(dyn Fn(usize, Vec<Entry>) + Sync)) -> Result<Vec<Found>, ScanError> {
-        Ok((0..self.synth.pieces).map(|index| self.found(index)).collect())
+    fn scan(&self, _: &(dyn Fn(usize, Vec<Entry>) + Sync)) -> Result<Listing, ScanError> {
+        Ok((0..self.synth.pieces).map(|index| self.found(index)).collect::<Vec<_>>().into())
     }
 
     fn evidence(&self, _: &str, words: Option<&str>) -> Result<Option<Evidence>, ScanError> {

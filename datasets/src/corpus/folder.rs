@@ -1,13 +1,16 @@
 //! The `"folder"` corpus: every regular file under a root.
 
-use super::adapter::{Adapter, Carry, Evidence, Place};
+use super::adapter::{Adapter, Carry, Evidence, Listing, Place};
 use super::evidence::{Stated, in_sidecars};
 use super::sidecar::{SIDECARS, Sidecar, SidecarRow};
 use super::{Complaint, Entry, Oddity, Scan, ScanError, key_of};
 use crate::row::{Found, Labels, Origin};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::fs;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Lists every regular file under `root` but sidecars (`tracks.csv`, `.json`, `.jsonl`) and
@@ -24,6 +27,14 @@ use std::path::{Path, PathBuf};
 /// A root that cannot be listed, or a sidecar that is broken. Everything else that is odd is a
 /// [`Complaint`], and the scan goes on.
 pub fn scan(root: &Path) -> Result<Scan, ScanError> {
+    scan_without(root, &[])
+}
+
+/// [`scan`] that passes over the files and folders `left_out`, and over links to them.
+///
+/// # Errors
+/// See [`scan`].
+fn scan_without(root: &Path, left_out: &[PathBuf]) -> Result<Scan, ScanError> {
     let unreadable = |source| ScanError::Read { path: root.to_owned(), source };
     if !fs::metadata(root).map_err(unreadable)?.is_dir() {
         return Err(ScanError::NotAFolder(root.to_owned()));
@@ -33,6 +44,8 @@ pub fn scan(root: &Path) -> Result<Scan, ScanError> {
     let mut walk = Walk {
         root,
         home,
+        left_out: left_out.iter().filter_map(|path| fs::canonicalize(path).ok()).collect(),
+        inodes: left_out.iter().filter_map(|path| fs::metadata(path).ok().map(|facts| inode(&facts))).collect(),
         entries: Vec::new(),
         sidecars: BTreeSet::new(),
         links: BTreeMap::new(),
@@ -66,11 +79,17 @@ pub struct Folder {
     pub root: PathBuf,
     /// Which further columns of its sidecars are carried along.
     pub carry: Carry,
+    /// Files and folders that are no part of it, wherever they lie.
+    pub left_out: Vec<PathBuf>,
 }
 
 impl Adapter for Folder {
-    fn scan(&self, take: &(dyn Fn(usize, Vec<Entry>) + Sync)) -> Result<Vec<Found>, ScanError> {
-        let mut found = scan(&self.root)?;
+    fn leave_out(&mut self, paths: Vec<PathBuf>) {
+        self.left_out = paths;
+    }
+
+    fn scan(&self, take: &(dyn Fn(usize, Vec<Entry>) + Sync)) -> Result<Listing, ScanError> {
+        let mut found = scan_without(&self.root, &self.left_out)?;
         for entry in &mut found.entries {
             entry.labels.extra.retain(|column, _| self.carry.takes(column));
         }
@@ -79,12 +98,12 @@ impl Adapter for Folder {
         let odd = found.complaints.into_iter().filter(|complaint| complaint.oddity != Oddity::DuplicateKey);
         let row = |Complaint { key, oddity, sentence }| {
             let origin = match oddity {
-                Oddity::UnreadableFolder => Origin::Unreadable(sentence),
+                Oddity::UnreadableFolder | Oddity::UnreadableLink => Origin::Unreadable(sentence),
                 _ => Origin::Unusable(oddity.code().into(), sentence),
             };
             Found::bare(key, origin)
         };
-        Ok(odd.map(row).collect())
+        Ok(odd.map(row).collect::<Vec<_>>().into())
     }
 
     fn evidence(&self, key: &str, _: Option<&str>) -> Result<Option<Evidence>, ScanError> {
@@ -96,10 +115,18 @@ impl Adapter for Folder {
     }
 }
 
+fn inode(facts: &fs::Metadata) -> (u64, u64) {
+    (facts.dev(), facts.ino())
+}
+
 struct Walk<'a> {
     root: &'a Path,
     /// The root without links.
     home: PathBuf,
+    /// What is passed over, without links.
+    left_out: BTreeSet<PathBuf>,
+    /// Device and inode of each.
+    inodes: BTreeSet<(u64, u64)>,
     entries: Vec<Entry>,
     /// Paths under the root, of sidecars.
     sidecars: BTreeSet<PathBuf>,
@@ -118,9 +145,7 @@ impl Walk<'_> {
     fn link(&mut self, key: String, folder: PathBuf) {
         let target = match fs::canonicalize(self.root.join(&folder)) {
             Ok(target) => target,
-            Err(error) => {
-                return self.complain(key, Oddity::BrokenLink, error.to_string());
-            }
+            Err(error) => return self.no_target(key, &error),
         };
         if self.home.starts_with(&target) {
             let sentence = "the link leads to a folder that holds it";
@@ -144,6 +169,16 @@ impl Walk<'_> {
                     continue;
                 }
             };
+            if self.left_out.contains(&canonical) {
+                continue;
+            }
+            // Files are told by their names: looking at each would double the cost of a scan.
+            let beside: BTreeSet<OsString> = self
+                .left_out
+                .iter()
+                .filter(|path| path.parent() == Some(&*canonical))
+                .filter_map(|path| path.file_name().map(OsString::from))
+                .collect();
             if !self.listed.insert(canonical) {
                 let sentence = "the folder is listed under another name";
                 self.complain(key_of(&under), Oddity::RepeatedFolder, sentence);
@@ -159,7 +194,7 @@ impl Walk<'_> {
                         continue;
                     }
                 };
-                if name.as_encoded_bytes().starts_with(b".") {
+                if name.as_encoded_bytes().starts_with(b".") || beside.contains(&name) {
                     continue;
                 }
                 let child = under.join(name);
@@ -171,16 +206,23 @@ impl Walk<'_> {
                         Ok(target) if target.is_dir() => {
                             self.links.insert(key_of(&child), child);
                         }
+                        Ok(target) if self.inodes.contains(&inode(&target)) => {}
                         Ok(target) if target.is_file() => self.file(child),
                         Ok(_) => self.not_a_file(&child),
-                        Err(error) => {
-                            let key = key_of(&child);
-                            self.complain(key, Oddity::BrokenLink, error.to_string());
-                        }
+                        Err(error) => self.no_target(key_of(&child), &error),
                     },
                 }
             }
         }
+    }
+
+    /// A link whose target cannot be had: it is not there, or the disk does not say.
+    fn no_target(&mut self, key: String, error: &io::Error) {
+        let passing = [ErrorKind::PermissionDenied, ErrorKind::StaleNetworkFileHandle, ErrorKind::TimedOut];
+        // EIO has no kind of its own.
+        let unread = passing.contains(&error.kind()) || error.raw_os_error() == Some(5);
+        let oddity = if unread { Oddity::UnreadableLink } else { Oddity::BrokenLink };
+        self.complain(key, oddity, error.to_string());
     }
 
     fn not_a_file(&mut self, child: &Path) {

@@ -1,6 +1,6 @@
 //! Corpora as they lie on disk: a folder with sidecars, or a table that names files.
 //!
-//! Knows names and what is stated about files. Opens no audio, decides no license.
+//! Knows names and what is stated about files. Opens no audio, judges no license.
 //!
 //! Reading a corpus lists its files with what is stated about them. It opens sidecars and tables,
 //! never the audio. Lists are sorted by key, so that the order in which a file system or a table
@@ -8,9 +8,11 @@
 
 mod adapter;
 mod built_in;
+pub mod data_sets;
 pub mod evidence;
 mod folder;
 mod key;
+mod lines;
 mod member;
 mod optout;
 mod rows;
@@ -18,7 +20,7 @@ mod sidecar;
 mod table;
 mod table_file;
 
-pub use adapter::{Adapter, Carry, Evidence, Place};
+pub use adapter::{Adapter, Carry, Evidence, Listing, Place};
 pub use built_in::BuiltIn;
 pub use folder::{Folder, scan};
 pub use key::{key_of, resolve};
@@ -77,6 +79,8 @@ pub enum Oddity {
     UnreadableFolder,
     /// A link that leads nowhere.
     BrokenLink,
+    /// A link of which the disk does not say where it leads.
+    UnreadableLink,
     /// A link to a folder that holds the link, or that the scan lists under another name.
     RepeatedFolder,
     /// A pipe, socket or device.
@@ -93,6 +97,7 @@ impl Oddity {
             Oddity::DuplicateKey => "duplicate-key",
             Oddity::UnreadableFolder => "unreadable-folder",
             Oddity::BrokenLink => "broken-link",
+            Oddity::UnreadableLink => "unreadable-link",
             Oddity::RepeatedFolder => "repeated-folder",
             Oddity::NotAFile => "not-a-file",
         }
@@ -139,6 +144,22 @@ pub enum ScanError {
     /// The root of a folder corpus is not a folder.
     #[error("{} is not a folder", .0.display())]
     NotAFolder(PathBuf),
+    /// A data set whose lists are there, and none of whose recordings is.
+    #[error(
+        "none of the {listed} recordings that {list} lists is under {}{}: is this the folder that the data set lies in?",
+        root.display(),
+        first.as_ref().map(|key| format!(", such as {key}")).unwrap_or_default()
+    )]
+    NothingThere {
+        /// The folder in which they were looked for.
+        root: PathBuf,
+        /// The name of the list.
+        list: String,
+        /// Number of recordings that it lists.
+        listed: usize,
+        /// The first of them.
+        first: Option<String>,
+    },
     /// A sidecar or table is broken.
     #[error("{}{}: {reason}", path.display(), line.map(|l| format!(":{l}")).unwrap_or_default())]
     Syntax {

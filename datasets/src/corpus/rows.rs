@@ -1,16 +1,27 @@
 //! Rows of CSV, TSV, JSON, JSON lines and Parquet files under one reading.
 
-use super::ScanError;
+use super::{ScanError, lines::Lines};
+use crate::untrusted::{
+    self,
+    lines::{Paced, lines},
+    parquet::{Author, ParquetInError, Vetted},
+};
 use arrow::datatypes::DataType;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
+
+/// The largest JSON document that is read, in bytes: it is in memory as a whole, as the other formats never are.
+const LARGEST_JSON: u64 = 1 << 30;
+/// The most columns of a table.
+const MOST_COLUMNS: usize = 4096;
+/// Rows of Parquet in memory at a time.
+const BATCH_ROWS: usize = 1024;
+/// Bytes of words that any Parquet table may unpack to, and how many for each of its own where that is more.
+const FREE: u64 = 256 << 20;
+const UNPACKED: u64 = 256;
 
 /// A file format that holds rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,35 +92,39 @@ pub(super) fn read(path: &Path, format: Format, path_column: &str, sink: &mut im
         Format::Csv => read_csv(path, b',', sink),
         Format::Tsv => read_csv(path, b'\t', sink),
         Format::Json => {
-            let mut text = String::new();
-            let mut file = File::open(path).map_err(unreadable(path))?;
-            file.read_to_string(&mut text).map_err(unreadable(path))?;
+            let text = untrusted::text(path, LARGEST_JSON).map_err(unreadable(path))?;
             let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
             let value: Value =
                 serde_json::from_str(text).map_err(|error| syntax(path, Some(error.line() as u64), error))?;
             let rows = json_rows(value, path_column).map_err(|why| syntax(path, None, why))?;
             let rows = rows.into_iter().map(|row| (None, Ok(row)));
-            objects(rows.collect(), sink)
+            objects(path, rows.collect(), sink)
         }
         Format::JsonLines => {
-            let file = File::open(path).map_err(unreadable(path))?;
             let mut rows = Vec::new();
-            for (i, line) in BufReader::new(file).lines().enumerate() {
-                let line = line.map_err(unreadable(path))?;
-                let text = line.trim().trim_start_matches('\u{feff}');
-                if text.is_empty() {
-                    continue;
-                }
-                let row = match serde_json::from_str(text) {
-                    Ok(Value::Object(row)) => Ok(row.into_iter().collect()),
-                    Ok(_) => Err("the line is no JSON object".to_owned()),
-                    Err(error) => Err(format!("the line is no JSON: {error}")),
+            let take = |number, line: Result<&str, _>| {
+                let text = line.map(|line| line.trim().trim_start_matches('\u{feff}'));
+                let row = match text.map(serde_json::from_str) {
+                    _ if text == Ok("") => return Ok(()),
+                    Ok(Ok(Value::Object(row))) => Ok(row.into_iter().collect()),
+                    Ok(Ok(_)) => Err("the line is no JSON object".to_owned()),
+                    Ok(Err(error)) => Err(format!("the line is no JSON: {error}")),
+                    Err(_) => Err("the line is not UTF-8".to_owned()),
                 };
-                rows.push((Some(i as u64 + 1), row));
-            }
-            objects(rows, sink)
+                rows.push((Some(number), row));
+                Ok(())
+            };
+            lines(path, take).map_err(unreadable(path))?;
+            objects(path, rows, sink)
         }
         Format::Parquet => read_parquet(path, sink),
+    }
+}
+
+fn not_too_many(path: &Path, columns: usize) -> Result<(), ScanError> {
+    match columns {
+        0..=MOST_COLUMNS => Ok(()),
+        _ => Err(syntax(path, None, format!("the table has {columns} columns; {MOST_COLUMNS} are read at most"))),
     }
 }
 
@@ -122,20 +137,23 @@ fn read_csv(path: &Path, delimiter: u8, sink: &mut impl Sink) -> Result<(), Scan
             other => syntax(path, line, format!("{other:?}")),
         }
     };
+    let (file, pace) = Paced::open(path).map_err(unreadable(path))?;
     let mut reader = csv::ReaderBuilder::new()
         .delimiter(delimiter)
         .flexible(true)
         .buffer_capacity(1 << 18)
-        .from_path(path)
-        .map_err(broken)?;
+        .from_reader(Lines::new(file));
     let header = reader.headers().map_err(broken)?;
+    not_too_many(path, header.len())?;
     let columns: Vec<String> = header.iter().map(|name| name.trim().to_owned()).collect();
     let chosen = sink.choose(Columns { names: &columns, bytes: &BTreeSet::new() })?;
     let mut record = csv::ByteRecord::new();
     let mut row = 0;
     while reader.read_byte_record(&mut record).map_err(broken)? {
         row += 1;
-        let at = At { row, line: record.position().map(csv::Position::line) };
+        pace.record();
+        let offset = record.position().map(csv::Position::byte);
+        let at = At { row, line: offset.map(|offset| reader.get_mut().line(offset)) };
         if record.len() != columns.len() {
             let (is, want) = (record.len(), columns.len());
             let why = format!("the row has {is} fields, the header {want}");
@@ -219,7 +237,11 @@ fn json_text(value: &Value) -> Option<Cow<'_, str>> {
     }
 }
 
-fn objects(rows: Vec<(Option<u64>, Result<Object, String>)>, sink: &mut impl Sink) -> Result<(), ScanError> {
+fn objects(
+    path: &Path,
+    rows: Vec<(Option<u64>, Result<Object, String>)>,
+    sink: &mut impl Sink,
+) -> Result<(), ScanError> {
     let names = rows.iter().filter_map(|(_, row)| row.as_ref().ok());
     let columns: BTreeSet<&String> = names.flat_map(BTreeMap::keys).collect();
     let columns: Vec<String> = columns.into_iter().cloned().collect();
@@ -227,6 +249,7 @@ fn objects(rows: Vec<(Option<u64>, Result<Object, String>)>, sink: &mut impl Sin
     if rows.is_empty() {
         return Ok(());
     }
+    not_too_many(path, columns.len())?;
     // Where no row can be read there are no columns to choose from, and only errors to tell.
     let chosen = match columns.is_empty() && rows.iter().all(|(_, row)| row.is_err()) {
         true => Vec::new(),
@@ -247,27 +270,30 @@ fn objects(rows: Vec<(Option<u64>, Result<Object, String>)>, sink: &mut impl Sin
 }
 
 fn read_parquet(path: &Path, sink: &mut impl Sink) -> Result<(), ScanError> {
-    let file = File::open(path).map_err(unreadable(path))?;
-    let broken = |error: &dyn std::fmt::Display| syntax(path, None, error);
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| broken(&e))?;
-    let fields = builder.schema().fields().clone();
+    let broken = |error: ParquetInError| match error {
+        ParquetInError::Io(error) => unreadable(path)(error),
+        other => syntax(path, None, other),
+    };
+    let file = Vetted::open(path, Author::Stranger).map_err(broken)?;
+    let fields = file.schema().fields().clone();
+    not_too_many(path, fields.len())?;
     let columns: Vec<String> = fields.iter().map(|field| field.name().clone()).collect();
     let bytes =
         fields.iter().enumerate().filter(|(_, field)| holds_bytes(field.data_type())).map(|(at, _)| at).collect();
     let chosen = sink.choose(Columns { names: &columns, bytes: &bytes })?;
-    let mask = ProjectionMask::roots(builder.parquet_schema(), chosen.iter().copied());
     // A projected batch holds the columns in the file's order, each once.
     let present: BTreeSet<usize> = chosen.iter().copied().collect();
     let place = |column: &usize| present.iter().position(|have| have == column);
     let places: Vec<usize> = chosen.iter().filter_map(place).collect();
-    let reader = builder.with_projection(mask).build();
+    // Words of a dictionary may be told again and again.
+    let mut room = UNPACKED.saturating_mul(path.metadata().map_or(0, |facts| facts.len())).max(FREE);
     let options = FormatOptions::default();
     let mut row = 0;
-    for batch in reader.map_err(|e| broken(&e))? {
-        let batch = batch.map_err(|e| broken(&e))?;
+    for batch in file.batches(chosen.iter().copied(), BATCH_ROWS).map_err(broken)? {
+        let batch = batch.map_err(broken)?;
         let formatters: Result<Vec<_>, _> =
             places.iter().map(|&i| ArrayFormatter::try_new(batch.column(i).as_ref(), &options)).collect();
-        let formatters = formatters.map_err(|e| broken(&e))?;
+        let formatters = formatters.map_err(|e| syntax(path, None, e))?;
         for i in 0..batch.num_rows() {
             row += 1;
             let cell = |(&place, formatter): (&usize, &ArrayFormatter<'_>)| {
@@ -279,6 +305,10 @@ fn read_parquet(path: &Path, sink: &mut impl Sink) -> Result<(), ScanError> {
             };
             let values: Result<Vec<_>, _> = places.iter().zip(&formatters).map(cell).collect();
             let values = values.map_err(|error| error.to_string());
+            let cells = values.iter().flatten().flatten();
+            let bytes: u64 = cells.map(|cell: &Cow<'_, str>| cell.len() as u64).sum();
+            room =
+                room.checked_sub(bytes).ok_or_else(|| syntax(path, None, "its words unpack to far more than it is"))?;
             sink.row(At { row, line: None }, values.as_deref().map_err(Clone::clone))?;
         }
     }

@@ -1,6 +1,6 @@
 //! The `"table"` corpus: a table with what it states, as an adapter.
 
-use super::adapter::{Adapter, Evidence, Place};
+use super::adapter::{Adapter, Evidence, Listing, Place};
 use super::evidence::{Stated, in_table};
 use super::{Entry, RowError, ScanError, Table, TableOptions};
 use crate::row::{Found, Origin};
@@ -16,12 +16,12 @@ pub struct TableFile {
 }
 
 impl Adapter for TableFile {
-    fn scan(&self, take: &(dyn Fn(usize, Vec<Entry>) + Sync)) -> Result<Vec<Found>, ScanError> {
+    fn scan(&self, take: &(dyn Fn(usize, Vec<Entry>) + Sync)) -> Result<Listing, ScanError> {
         let errors = Table::parts(&self.file, &self.options, take)?;
         let odd = |RowError { row, reason, .. }| {
             Found::bare(format!("row {row}"), Origin::Unusable("unusable-row".into(), reason))
         };
-        Ok(errors.into_iter().map(odd).collect())
+        Ok(errors.into_iter().map(odd).collect::<Vec<_>>().into())
     }
 
     fn evidence(&self, key: &str, words: Option<&str>) -> Result<Option<Evidence>, ScanError> {

@@ -26,9 +26,11 @@ const VERSIONS: [&str; 6] = ["1.0", "2.0", "2.1", "2.5", "3.0", "4.0"];
 
 /// Jurisdictions: the code in URLs and SPDX ids, and the names that titles use.
 const PORTS: &[(&str, &[&str])] = &[
+    ("AM", &["armenia"]),
     ("AR", &["argentina"]),
     ("AT", &["austria"]),
     ("AU", &["australia"]),
+    ("AZ", &["azerbaijan"]),
     ("BE", &["belgium"]),
     ("BG", &["bulgaria"]),
     ("BR", &["brazil"]),
@@ -47,6 +49,7 @@ const PORTS: &[(&str, &[&str])] = &[
     ("ES", &["spain"]),
     ("FI", &["finland"]),
     ("FR", &["france"]),
+    ("GE", &["georgia"]),
     ("GR", &["greece"]),
     ("GT", &["guatemala"]),
     ("HK", &["hong kong"]),
@@ -83,6 +86,7 @@ const PORTS: &[(&str, &[&str])] = &[
     ("UG", &["uganda"]),
     ("UK", &["uk england and wales", "uk england wales", "uk england", "england and wales", "united kingdom"]),
     ("US", &["united states", "united states of america", "usa"]),
+    ("VE", &["venezuela"]),
     ("VN", &["vietnam"]),
     ("ZA", &["south africa"]),
 ];
@@ -195,7 +199,44 @@ pub(super) fn in_urls(text: &str) -> Result<Option<String>, String> {
 
 /// The license that the words around the URLs name, if they are a title.
 pub(super) fn around_urls(text: &str) -> Option<String> {
-    title(&without_urls(text))
+    title(&without_tags(&without_urls(text)))
+}
+
+/// What the words around the URLs reserve of what the license at the URL gives: "all rights reserved", or a term in full that
+/// this license does not have.
+pub(super) fn reserved(text: &str, id: &str) -> Option<&'static str> {
+    let words = words(&without_tags(&without_urls(text)));
+    let joined = format!(" {} ", words.join(" "));
+    // "Some rights reserved" is what Creative Commons says of its licenses.
+    if joined.replace(" some rights reserved ", " ").contains(" reserved ") {
+        return Some("that rights are reserved");
+    }
+    let code = Deed::from_id(id).map(|deed| deed.code).unwrap_or_default();
+    let lacks = |element: &str| !code.split('-').any(|own| own == element);
+    let terms = [
+        ("NC", "non-commercial", &[" noncommercial ", " non commercial "][..]),
+        (
+            "ND",
+            "no derivatives",
+            &[" noderivatives ", " noderivs ", " no derivatives ", " no derivs ", " no derivative works "][..],
+        ),
+        ("SA", "share alike", &[" sharealike ", " share alike "][..]),
+    ];
+    let found =
+        terms.iter().find(|(element, _, names)| lacks(element) && names.iter().any(|name| joined.contains(name)));
+    found.map(|(_, name, _)| *name)
+}
+
+/// The text without what stands in angle brackets.
+fn without_tags(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, tag)) = rest.split_once('<') {
+        let Some((_, behind)) = tag.split_once('>') else { break };
+        kept.extend([before, " "]);
+        rest = behind;
+    }
+    kept + rest
 }
 
 fn without_urls(text: &str) -> String {
@@ -206,46 +247,55 @@ fn without_urls(text: &str) -> String {
     rest
 }
 
+/// Whether a segment of a URL is a jurisdiction, rather than a page such as `deed.de`, `legalcode` or `rdf`.
+fn is_port(segment: &str) -> bool {
+    matches!(segment, "igo" | "scotland")
+        || segment.len() == 2 && segment.bytes().all(|byte| byte.is_ascii_alphabetic())
+}
+
 fn by_url(url: &str) -> Option<String> {
     let (host, path) = host_and_path(url)?;
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
     match (host.as_str(), path.as_slice()) {
-        ("creativecommons.org" | "i.creativecommons.org", ["licenses" | "l", rest @ ..]) => match rest {
-            ["publicdomain", ..] => Some("CC-PDDC".to_owned()),
-            [code @ ("sampling" | "sampling+" | "nc-sampling+"), rest @ ..] => {
-                let version = rest.first().filter(|v| is_version(v))?;
-                let name = match *code {
-                    "sampling" => "Sampling",
-                    "sampling+" => "Sampling-Plus",
-                    _ => "NC-Sampling-Plus",
-                };
-                Some(format!("LicenseRef-CC-{name}-{version}"))
+        ("creativecommons.org" | "i.creativecommons.org" | "licensebuttons.net", ["licenses" | "l", rest @ ..]) => {
+            match rest {
+                ["publicdomain", ..] => Some("CC-PDDC".to_owned()),
+                [code @ ("sampling" | "sampling+" | "nc-sampling+"), rest @ ..] => {
+                    let version = rest.first().filter(|v| is_version(v))?;
+                    let name = match *code {
+                        "sampling" => "Sampling",
+                        "sampling+" => "Sampling-Plus",
+                        _ => "NC-Sampling-Plus",
+                    };
+                    Some(format!("LicenseRef-CC-{name}-{version}"))
+                }
+                [code, rest @ ..] => {
+                    let code = code.to_ascii_uppercase();
+                    let code = code_of(&code.split('-').collect::<Vec<_>>())?;
+                    // A version or a port that does not exist is no license.
+                    let version = rest.first().filter(|segment| is_version(segment));
+                    let port = rest.get(1).filter(|segment| version.is_some() && is_port(segment));
+                    let port = match port {
+                        Some(port) => Some(PORTS.iter().find(|(code, _)| code.eq_ignore_ascii_case(port))?.0),
+                        None => None,
+                    };
+                    let version = match version {
+                        Some(version) => Some(*VERSIONS.iter().find(|own| **own == *version)?),
+                        None => None,
+                    };
+                    Some(Deed { code, version: version.map(str::to_owned), port: port.map(str::to_owned) }.id())
+                }
+                [] => None,
             }
-            [code, rest @ ..] => {
-                let code = code.to_ascii_uppercase();
-                let code = code_of(&code.split('-').collect::<Vec<_>>())?;
-                let version = rest.first().filter(|v| VERSIONS.contains(v));
-                let port = rest.get(1).and_then(|segment| {
-                    let port = segment.to_ascii_uppercase();
-                    PORTS.iter().find(|(code, _)| *code == port)
-                });
-                let port = version.and(port);
-                Some(
-                    Deed {
-                        code,
-                        version: version.map(|v| (*v).to_owned()),
-                        port: port.map(|(code, _)| (*code).to_owned()),
-                    }
-                    .id(),
-                )
+        }
+        ("creativecommons.org" | "i.creativecommons.org" | "licensebuttons.net", ["publicdomain" | "p", kind, ..]) => {
+            match *kind {
+                "zero" => Some("CC0-1.0".to_owned()),
+                "mark" => Some("CC-PDM-1.0".to_owned()),
+                "certification" => Some("CC-PDDC".to_owned()),
+                _ => None,
             }
-            [] => None,
-        },
-        ("creativecommons.org" | "i.creativecommons.org", ["publicdomain" | "p", kind, ..]) => match *kind {
-            "zero" => Some("CC0-1.0".to_owned()),
-            "mark" => Some("CC-PDM-1.0".to_owned()),
-            _ => None,
-        },
+        }
         ("spdx.org", ["licenses", id]) | ("opensource.org", ["license" | "licenses", id]) => {
             let id = id.trim_end_matches(".html").trim_end_matches(".json");
             super::expression::by_folded_id(id).map(str::to_owned)
@@ -293,7 +343,7 @@ pub(super) fn title(text: &str) -> Option<String> {
         return Some(id.to_owned());
     }
     let (named, mut rest) = match words.as_slice() {
-        ["creative", "commons", rest @ ..] | ["cc", rest @ ..] => (true, rest),
+        ["creative", "commons", rest @ ..] | ["creativecommons" | "cc", rest @ ..] => (true, rest),
         rest => (false, rest),
     };
     if let ["license" | "licence", tail @ ..] = rest {
@@ -357,11 +407,15 @@ pub(super) fn title(text: &str) -> Option<String> {
 /// Titles that consist of fixed words.
 fn fixed(words: &[&str]) -> Option<&'static str> {
     let words = match words {
+        // Of these there is one version each.
+        ["creative", "commons", "zero" | "0"] | ["creativecommons" | "cc", "zero" | "0"] => return Some("CC0-1.0"),
+        ["cc", "pdm"] | ["cc", "pdm", "1.0"] => return Some("CC-PDM-1.0"),
         ["creative", "commons", rest @ ..] => rest,
         rest => rest,
     };
     match words {
         ["cc0"]
+        | ["cc0", "public", "domain"]
         | ["cc0" | "zero", "1.0" | "v1.0"]
         | ["cc", "zero" | "0", "1.0"]
         | ["cc0" | "zero", "1.0" | "v1.0", "universal"]

@@ -152,14 +152,19 @@ impl License {
         };
         match deed::in_urls(stated) {
             Ok(Some(id)) => {
-                let mut read = license(Standing::Known(Expression::leaf(&id)), Method::Url);
-                read.conflict = deed::around_urls(stated).and_then(|title| {
-                    let title = Expression::leaf(&title);
-                    let url = Expression::leaf(&id);
-                    (title != url && !says_less(&title, &url))
-                        .then(|| format!("the URL says {url}, the text says {title}"))
-                });
-                return read;
+                let url = Expression::leaf(&id);
+                let says = deed::around_urls(stated).map(|title| Expression::leaf(&title));
+                let other =
+                    says.filter(|title| *title != url && !says_less(title, &url)).map(|title| title.to_string());
+                let words = other.or_else(|| deed::reserved(stated, &id).map(str::to_owned));
+                return match words {
+                    // Which of the two holds is the licensor's to say.
+                    Some(words) => {
+                        let why = format!("the words say {words}, the URL says {url}");
+                        license(Standing::Unreadable(why), Method::None)
+                    }
+                    None => license(Standing::Known(url), Method::Url),
+                };
             }
             Ok(None) => {}
             Err(why) => return license(Standing::Unreadable(why), Method::None),

@@ -22,6 +22,7 @@ pub use view::{View, clip_view, view};
 pub use write::{ShardSummary, write};
 
 use crate::row::Labels;
+use crate::untrusted::parquet::ParquetInError;
 use serde::{Deserialize, Serialize};
 
 /// One clip and its codes.
@@ -87,6 +88,16 @@ pub enum ShardError {
     /// An error of the file system.
     #[error("cannot read the shard: {0}")]
     Io(#[from] std::io::Error),
+}
+
+impl From<ParquetInError> for ShardError {
+    fn from(error: ParquetInError) -> ShardError {
+        match error {
+            ParquetInError::Io(error) => ShardError::Io(error),
+            ParquetInError::Parquet(error) => ShardError::Parquet(error),
+            ParquetInError::Refused(why) => ShardError::NotAShard(why),
+        }
+    }
 }
 
 /// Lower-case hexadecimal, the form of digests in columns and metadata.

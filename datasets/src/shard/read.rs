@@ -4,45 +4,56 @@ use super::schema::{EXTRA, LABELS, schema};
 use super::{ShardError, ShardMeta, ShardRow};
 use crate::row::Labels;
 use crate::store::fault;
+use crate::untrusted::parquet::{Author, Batches, Vetted};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{UInt16Type, UInt32Type, UInt64Type};
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
-use std::fs::File;
 use std::path::Path;
 
 /// Rows held in memory at a time.
 const BATCH_ROWS: usize = 64;
+/// Rows without codes held in memory at a time.
+const MEMBERS: usize = 1024;
 
 /// The rows of a shard in the file's order, a few in memory at a time.
 pub struct ShardReader {
     meta: ShardMeta,
-    reader: ParquetRecordBatchReader,
+    reader: Batches,
     rows: std::vec::IntoIter<ShardRow>,
 }
 
 impl ShardReader {
-    /// Opens a shard.
+    /// Opens a shard of the store, whose bytes are known by their digest.
     ///
     /// # Errors
     /// A file that cannot be read, is no Parquet, or lacks what makes it a shard.
     pub fn open(path: &Path) -> Result<ShardReader, ShardError> {
-        let file = fault::point("read").and_then(|()| File::open(path))?;
-        let builder = ParquetRecordBatchReaderBuilder::try_new(file)?;
-        let footer = builder.metadata().file_metadata().key_value_metadata();
-        let meta = ShardMeta::from_footer(footer.map(Vec::as_slice).unwrap_or_default())?;
-        let want = schema(meta.hops.len(), builder.schema().index_of(EXTRA).is_ok());
+        ShardReader::by(path, Author::Own)
+    }
+
+    /// Opens a shard that anybody may have written: what it unpacks to must be in proportion to its size.
+    ///
+    /// # Errors
+    /// Those of [`ShardReader::open`], and a file that is out of proportion.
+    pub fn open_stranger(path: &Path) -> Result<ShardReader, ShardError> {
+        ShardReader::by(path, Author::Stranger)
+    }
+
+    fn by(path: &Path, writer: Author) -> Result<ShardReader, ShardError> {
+        fault::point("read")?;
+        let file = Vetted::open(path, writer)?;
+        let meta = ShardMeta::from_footer(file.footer())?;
+        let have = file.schema().clone();
+        let want = schema(meta.hops.len(), have.index_of(EXTRA).is_ok());
+        let mut columns = Vec::new();
         for field in want.fields() {
-            let found = builder.schema().field_with_name(field.name());
-            let fits = found.is_ok_and(|found| {
+            let found = have.index_of(field.name()).ok().filter(|&at| {
+                let found = have.field(at);
                 found.data_type().equals_datatype(field.data_type()) && found.is_nullable() <= field.is_nullable()
             });
-            if !fits {
-                let why = format!("it lacks `{}` as {}", field.name(), field.data_type());
-                return Err(ShardError::NotAShard(why));
-            }
+            let lacks = || ShardError::NotAShard(format!("it lacks `{}` as {}", field.name(), field.data_type()));
+            columns.push(found.ok_or_else(lacks)?);
         }
-        Ok(ShardReader { meta, reader: builder.with_batch_size(BATCH_ROWS).build()?, rows: Vec::new().into_iter() })
+        Ok(ShardReader { meta, reader: file.batches(columns, BATCH_ROWS)?, rows: Vec::new().into_iter() })
     }
 
     /// Codec, rate, hops and codewords that all clips of the shard share.
@@ -60,7 +71,7 @@ impl Iterator for ShardReader {
                 return Some(Ok(row));
             }
             let rows = self.reader.next()?.map_err(ShardError::from);
-            match rows.and_then(|batch| rows_of(&batch, self.meta.hops.len())) {
+            match rows.and_then(|batch| rows_of(&batch, &self.meta)) {
                 Ok(rows) => self.rows = rows.into_iter(),
                 Err(error) => return Some(Err(error)),
             }
@@ -88,11 +99,11 @@ pub struct ShardMember {
 /// # Errors
 /// As [`ShardReader::open`].
 pub fn members(path: &Path) -> Result<Vec<ShardMember>, ShardError> {
-    let builder = ParquetRecordBatchReaderBuilder::try_new(File::open(path)?)?;
-    let columns = ["track", "clip", "start", "samples", "codec"];
-    let mask = ProjectionMask::columns(builder.parquet_schema(), columns);
+    let file = Vetted::open(path, Author::Own)?;
+    let have = file.schema().clone();
+    let columns = ["track", "clip", "start", "samples", "codec"].map(|name| have.index_of(name).ok());
     let mut members = Vec::new();
-    for batch in builder.with_projection(mask).build()? {
+    for batch in file.batches(columns.into_iter().flatten(), MEMBERS)? {
         let batch = batch?;
         let lacks = |name: &str| ShardError::NotAShard(format!("it lacks `{name}`"));
         let text = |name: &str| {
@@ -113,17 +124,18 @@ pub fn members(path: &Path) -> Result<Vec<ShardMember>, ShardError> {
     Ok(members)
 }
 
-/// Reads a whole shard.
+/// Reads a whole shard, which anybody may have written.
 ///
 /// # Errors
-/// As [`ShardReader::open`], and damage found while reading.
+/// As [`ShardReader::open_stranger`], and damage found while reading.
 pub fn read(path: &Path) -> Result<(ShardMeta, Vec<ShardRow>), ShardError> {
-    let reader = ShardReader::open(path)?;
+    let reader = ShardReader::open_stranger(path)?;
     let meta = reader.meta().clone();
     Ok((meta, reader.collect::<Result<_, _>>()?))
 }
 
-fn rows_of(batch: &RecordBatch, levels: usize) -> Result<Vec<ShardRow>, ShardError> {
+fn rows_of(batch: &RecordBatch, meta: &ShardMeta) -> Result<Vec<ShardRow>, ShardError> {
+    let levels = meta.hops.len();
     let lacks = |name: &str| ShardError::NotAShard(format!("it lacks `{name}`"));
     let column = |name: &str| batch.column_by_name(name).ok_or_else(|| lacks(name));
     let text =
@@ -171,7 +183,7 @@ fn rows_of(batch: &RecordBatch, levels: usize) -> Result<Vec<ShardRow>, ShardErr
             let broken = |why| ShardError::NotAShard(format!("its `{EXTRA}` is broken: {why}"));
             labels.extra = Labels::read_extra(&json).map_err(broken)?;
         }
-        rows.push(ShardRow {
+        let row = ShardRow {
             track: own(track),
             clip: own(clip),
             split: own(split),
@@ -185,7 +197,9 @@ fn rows_of(batch: &RecordBatch, levels: usize) -> Result<Vec<ShardRow>, ShardErr
             samples: digest(samples.value(i))?,
             codec: digest(codec.value(i))?,
             codes,
-        });
+        };
+        meta.fits(&row)?;
+        rows.push(row);
     }
     Ok(rows)
 }

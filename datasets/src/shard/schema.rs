@@ -1,6 +1,6 @@
 //! The columns of a shard, its footer, and how each column is encoded.
 
-use super::{ShardError, hex};
+use super::{ShardError, ShardRow, hex};
 use crate::row::Labels;
 use arrow::datatypes::{DataType, Field, Schema};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
@@ -43,6 +43,47 @@ impl ShardMeta {
             true => Ok(()),
             false => Err(ShardError::Levels(format!("hops {:?}, codewords {:?}", self.hops, self.codewords))),
         }
+    }
+
+    /// Checks that a clip is of this codec, at this rate, with codes that have codewords.
+    pub(super) fn fits(&self, row: &ShardRow) -> Result<(), ShardError> {
+        let misfit = |reason: String| Err(ShardError::Row { clip: row.clip.clone(), reason });
+        if row.codec != self.codec {
+            return misfit("it was encoded with another codec".to_owned());
+        }
+        if row.rate != self.rate {
+            return misfit(format!("its rate is {}, the shard's {}", row.rate, self.rate));
+        }
+        if row.codes.len() != self.hops.len() {
+            let (has, want) = (row.codes.len(), self.hops.len());
+            return misfit(format!("it has {has} levels of codes, the shard {want}"));
+        }
+        for (level, (codes, &words)) in row.codes.iter().zip(&self.codewords).enumerate() {
+            if let Some(code) = codes.iter().find(|&&code| u32::from(code) >= words) {
+                return misfit(format!("level {level} has code {code} of {words} codewords"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that a clip has as many codes as a codec makes of its frames: those of the clip with zeros up to a
+    /// multiple of the largest hop.
+    ///
+    /// # Errors
+    /// More or fewer codes at a level, or a number of frames that no clip has.
+    pub fn whole(&self, row: &ShardRow) -> Result<(), ShardError> {
+        let misfit = |reason: String| Err(ShardError::Row { clip: row.clip.clone(), reason });
+        let align = self.hops.iter().copied().max().map_or(1, u64::from);
+        let Some(padded) = row.frames.checked_next_multiple_of(align) else {
+            return misfit(format!("no clip has {} frames", row.frames));
+        };
+        for (level, (codes, &hop)) in row.codes.iter().zip(&self.hops).enumerate() {
+            let (has, want) = (codes.len() as u64, padded / u64::from(hop));
+            if has != want {
+                return misfit(format!("level {level} has {has} codes for {} frames, which make {want}", row.frames));
+            }
+        }
+        Ok(())
     }
 
     /// The footer's own keys; `huggingface` stands beside them.

@@ -45,7 +45,7 @@ pub fn write(rows: &[ShardRow], meta: &ShardMeta, out: &mut (impl Write + Send))
         return Err(ShardError::Empty);
     }
     for row in rows {
-        check(row, meta)?;
+        meta.fits(row)?;
     }
     let mut sorted: Vec<&ShardRow> = rows.iter().collect();
     sorted.sort_by_key(|row| order(row));
@@ -78,26 +78,6 @@ pub fn write(rows: &[ShardRow], meta: &ShardMeta, out: &mut (impl Write + Send))
 
 fn order(row: &ShardRow) -> (&str, &str, &str) {
     (&row.split, &row.track, &row.clip)
-}
-
-fn check(row: &ShardRow, meta: &ShardMeta) -> Result<(), ShardError> {
-    let misfit = |reason: String| Err(ShardError::Row { clip: row.clip.clone(), reason });
-    if row.codec != meta.codec {
-        return misfit("it was encoded with another codec".to_owned());
-    }
-    if row.rate != meta.rate {
-        return misfit(format!("its rate is {}, the shard's {}", row.rate, meta.rate));
-    }
-    if row.codes.len() != meta.hops.len() {
-        let (has, want) = (row.codes.len(), meta.hops.len());
-        return misfit(format!("it has {has} levels of codes, the shard {want}"));
-    }
-    for (level, (codes, &words)) in row.codes.iter().zip(&meta.codewords).enumerate() {
-        if let Some(code) = codes.iter().find(|&&code| u32::from(code) >= words) {
-            return misfit(format!("level {level} has code {code} of {words} codewords"));
-        }
-    }
-    Ok(())
 }
 
 /// Cuts sorted rows into row groups.

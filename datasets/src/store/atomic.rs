@@ -4,7 +4,7 @@ use super::StoreError;
 use crate::{Digest, store::fault};
 use std::{
     ffi::OsString,
-    fs::{self, File},
+    fs::{self, File, Metadata},
     io::{self, BufWriter, Write},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -36,20 +36,29 @@ impl Temp {
         // Processes of two hosts that share a store may have one number.
         static BORN: LazyLock<u128> =
             LazyLock::new(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos()));
-        let name = format!(".{}-{:x}-{}.tmp", process::id(), *BORN, COUNT.fetch_add(1, Ordering::Relaxed));
-        let path = target.with_file_name(name);
-        let file = fault::point("write").and_then(|()| File::create(&path)).map_err(StoreError::io("write", &path))?;
-        Ok(Temp::new(path, file))
+        let mut tries = 0;
+        loop {
+            let name = format!(".{}-{:x}-{}.tmp", process::id(), *BORN, COUNT.fetch_add(1, Ordering::Relaxed));
+            let path = target.with_file_name(name);
+            // Never one that is there: it may be a link that leads elsewhere.
+            match fault::point("write").and_then(|()| File::create_new(&path)) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && tries < TRIES => tries += 1,
+                file => return Ok(Temp::new(path.clone(), file.map_err(StoreError::io("write", &path))?)),
+            }
+        }
     }
 
     fn new(path: PathBuf, file: File) -> Temp {
         Temp { path, file: BufWriter::with_capacity(1 << 16, file), hasher: blake3::Hasher::new(), named: false }
     }
 
-    /// Starts a file beside its final place under a name that follows from the final one. One process has it at a time,
-    /// the next waits; what a killed one left is written over. Where that name cannot be had, because it is somebody else's
-    /// or the disk has no locks, the name says which process writes it.
-    fn of(target: &Path) -> Result<Temp, StoreError> {
+    /// Starts a file outside of the store, where nobody cleans up: beside its final place, under a name that follows from
+    /// the final one. One process has it at a time, the next waits; what a killed one left is written over. Where that name
+    /// cannot be had, because it is somebody else's or the disk has no locks, the name says which process writes it.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn at(target: &Path) -> Result<Temp, StoreError> {
         let mut name = OsString::from(".");
         name.push(target.file_name().unwrap_or_default());
         name.push(".tmp");
@@ -68,6 +77,30 @@ impl Temp {
     /// Digest of the bytes written so far.
     pub fn digest(&self) -> Digest {
         Digest(*self.hasher.finalize().as_bytes())
+    }
+
+    /// The file for reading, whatever becomes of its name: all that was written so far is in it.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub(super) fn reader(&mut self) -> io::Result<File> {
+        self.file.flush()?;
+        File::open(&self.path)
+    }
+
+    /// Takes from everybody the right to write to the file, all of which has been written, and examines it.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub(super) fn protect(&mut self) -> io::Result<Metadata> {
+        self.file.flush()?;
+        let file = self.file.get_ref();
+        let facts = file.metadata()?;
+        let mut rights = facts.permissions();
+        rights.set_readonly(true);
+        // A disk without rights has none to take.
+        let _ = file.set_permissions(rights);
+        Ok(facts)
     }
 
     /// Path of the temporary file, before it gets its name.
@@ -116,18 +149,40 @@ const TRIES: usize = 100;
 /// A file that no other process has, emptied; none where the process that had it gave it its name, or removed it, meanwhile.
 fn own(path: &Path) -> io::Result<Option<File>> {
     fault::point("write")?;
-    // A link would lead out of the folder.
-    if fs::symlink_metadata(path).is_ok_and(|there| !there.is_file()) {
-        return Err(io::ErrorKind::AlreadyExists.into());
-    }
-    let file = File::options().write(true).create(true).truncate(false).open(path)?;
+    let file = match File::create_new(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            // A link, of either kind, would lead to what is somebody else's.
+            if !lone(path) {
+                return Err(error);
+            }
+            File::options().write(true).open(path)?
+        }
+        other => other?,
+    };
     file.lock()?;
     let own = file.metadata()?;
     let there = fs::symlink_metadata(path).is_ok_and(|there| (there.dev(), there.ino()) == (own.dev(), own.ino()));
+    if there && own.nlink() > 1 {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
     if there {
         file.set_len(0)?;
     }
     Ok(there.then_some(file))
+}
+
+/// Whether a name is one that [`Temp::beside`] gives: `.PROCESS-TIME-COUNT.tmp`.
+pub fn temp_name(name: &str) -> bool {
+    let parts = name.strip_prefix('.').and_then(|name| name.strip_suffix(".tmp"));
+    let parts: Option<Vec<&str>> = parts.map(|parts| parts.split('-').collect());
+    let all = |part: &str, of: fn(&u8) -> bool| !part.is_empty() && part.as_bytes().iter().all(of);
+    matches!(parts.as_deref(), Some([process, time, count])
+        if all(process, u8::is_ascii_digit) && all(time, u8::is_ascii_hexdigit) && all(count, u8::is_ascii_digit))
+}
+
+/// Whether a path is a plain file with no other name: neither a link nor something that a link leads to.
+pub(super) fn lone(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|there| there.is_file() && there.nlink() == 1)
 }
 
 fn sync_parent(target: &Path) -> Result<(), StoreError> {
@@ -169,7 +224,7 @@ pub fn write_atomic(target: &Path, bytes: &[u8]) -> Result<(), StoreError> {
 /// # Errors
 /// See [`write_atomic`].
 pub fn replace(target: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-    write_to(Temp::of(target)?, target, bytes)
+    write_to(Temp::at(target)?, target, bytes)
 }
 
 fn write_to(mut temp: Temp, target: &Path, bytes: &[u8]) -> Result<(), StoreError> {
@@ -216,7 +271,7 @@ mod tests {
         replace(&target, b"whole").expect("replaced");
         assert_eq!((names(), fs::read(&target).expect("read").as_slice()), (vec!["m.lock".into()], &b"whole"[..]));
         // One that fails leaves nothing.
-        let mut temp = Temp::of(&target).expect("begun");
+        let mut temp = Temp::at(&target).expect("begun");
         temp.write_all(b"half").expect("written");
         drop(temp);
         assert_eq!((names(), fs::read(&target).expect("read").as_slice()), (vec!["m.lock".into()], &b"whole"[..]));
@@ -227,14 +282,20 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let (target, other) = (folder.path().join("m.lock"), folder.path().join("mine"));
         fs::write(&other, "mine").expect("written");
-        std::os::unix::fs::symlink(&other, folder.path().join(".m.lock.tmp")).expect("a link");
-        replace(&target, b"whole").expect("replaced");
-        assert_eq!(
-            (fs::read(&target).expect("read"), fs::read(&other).expect("read")),
-            (b"whole".into(), b"mine".into())
-        );
-        assert!(fs::symlink_metadata(folder.path().join(".m.lock.tmp")).expect("there").is_symlink());
-        assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 3);
+        let planted = folder.path().join(".m.lock.tmp");
+        let links: [fn(&Path, &Path) -> io::Result<()>; 2] =
+            [|to, link| std::os::unix::fs::symlink(to, link), |to, link| fs::hard_link(to, link)];
+        for link in links {
+            link(&other, &planted).expect("a link");
+            replace(&target, b"whole").expect("replaced");
+            assert_eq!(
+                (fs::read(&target).expect("read"), fs::read(&other).expect("read")),
+                (b"whole".into(), b"mine".into())
+            );
+            assert!(fs::symlink_metadata(&planted).is_ok(), "it was there before");
+            assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 3);
+            fs::remove_file(&planted).expect("removed");
+        }
     }
 
     #[test]

@@ -30,9 +30,12 @@ pub enum StoreError {
         /// Format of the store.
         found: u32,
     },
-    /// A folder that is not a store.
-    #[error("{} is not a store of refrain: its file `format` does not hold a number", .0.display())]
+    /// A folder that is not a store, and holds files of somebody.
+    #[error("{} is not a store of refrain: name a new or empty folder with --store; nothing there was touched", .0.display())]
     NotAStore(PathBuf),
+    /// The place of a store holds something else than a folder.
+    #[error("the store {} is no folder: name another with --store", .0.display())]
+    NoFolder(PathBuf),
     /// A store that another process has open.
     #[error("the store {} is in use by another refrain: try again when that has ended", .0.display())]
     Busy(PathBuf),
@@ -40,7 +43,7 @@ pub enum StoreError {
     #[error("object {0} is missing from the store")]
     Missing(Digest),
     /// An object's bytes are not what its name says.
-    #[error("object {0} is damaged: its bytes have another digest")]
+    #[error("object {0} is damaged: its bytes have another digest; it is thrown away, run again to make it anew")]
     Damaged(Digest),
 }
 
@@ -49,8 +52,12 @@ fn io_sentence(doing: &str, path: &Path, error: &io::Error) -> String {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             "the disk is full; free some space and run again, what is finished is kept"
         }
-        io::ErrorKind::ReadOnlyFilesystem => "the disk is read-only; choose a folder that can be written with --store",
-        io::ErrorKind::PermissionDenied => "permission denied; choose a folder that can be written with --store",
+        io::ErrorKind::FileTooLarge => {
+            "the file is larger than this process may write; raise the limit (ulimit -f) and run again, what is finished is \
+             kept"
+        }
+        io::ErrorKind::ReadOnlyFilesystem => "the disk is read-only; choose a folder that can be written",
+        io::ErrorKind::PermissionDenied => "permission denied; choose a folder that can be written",
         _ => return format!("cannot {doing} {}: {error}", path.display()),
     };
     format!("cannot {doing} {}: {why}", path.display())

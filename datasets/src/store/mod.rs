@@ -17,30 +17,36 @@
 //! up has the store alone.
 
 mod atomic;
+mod checked;
 mod checkpoint;
 mod error;
 pub mod fault;
 mod log;
 mod memo;
+mod place;
 mod receipts;
 mod roots;
 mod sweep;
 
-pub use atomic::{Temp, remove, replace, sync_folder, write_atomic};
+pub use atomic::{Temp, remove, replace, sync_folder, temp_name, write_atomic};
+pub use checked::{Checked, CheckedTemp, Reader, is_checked, read_checked, read_kept, write_checked};
 pub use error::{FORMAT, StoreError};
 pub use log::Log;
 pub use memo::Memo;
 use receipts::Receipts;
 pub use receipts::{Receipt, Segment};
 pub use roots::{Pins, Recorded, Root, turns};
-pub use sweep::{Contents, Live};
+pub use sweep::{Contents, Live, REST};
 
 use crate::Digest;
+use place::Place;
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
-    io,
+    collections::HashMap,
+    fs::{self, File, Metadata, OpenOptions, TryLockError},
+    io::{self, Write},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::atomic::AtomicBool,
+    sync::{Mutex, PoisonError, atomic::AtomicBool},
 };
 
 /// An open store. Cheap to share; all methods take `&self`.
@@ -49,8 +55,17 @@ pub struct Store {
     receipts: Receipts,
     /// Whether a memo that cannot be read has been told of.
     unread: AtomicBool,
+    /// Objects whose bytes this process has checked or written, as their files were then.
+    sound: Mutex<HashMap<Digest, Facts>>,
     /// Lock held for as long as the store is open; `None` where the disk lets nobody write.
     _lock: Option<File>,
+}
+
+/// Device, inode, size and time of the last write of a file, in seconds and nanoseconds.
+type Facts = (u64, u64, u64, i64, i64);
+
+fn facts(facts: &Metadata) -> Facts {
+    (facts.dev(), facts.ino(), facts.len(), facts.mtime(), facts.mtime_nsec())
 }
 
 /// Lock mode of an open store.
@@ -89,38 +104,45 @@ impl Hold {
 }
 
 impl Store {
-    /// Opens the store in a folder; creates it where there is none.
+    /// Opens the store in a folder; creates it where there is none and the folder is new or empty.
     ///
     /// # Errors
-    /// When the folder cannot be read or created, or holds a store of a newer version.
+    /// When the folder cannot be read or created, holds other files, or a store of a newer version.
     pub fn open(root: &Path) -> Result<Store, StoreError> {
+        match place::look(root)? {
+            Place::Store => {}
+            Place::Stale | Place::Free => place::make(root)?,
+        }
         Store::hold(root, Hold::Shared)
+    }
+
+    /// Opens the store in a folder for somebody who only looks: where there is none, it is empty and stays in memory.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn look(root: &Path) -> Result<Store, StoreError> {
+        if place::look(root)? == Place::Free {
+            let receipts = Receipts::nowhere();
+            let (unread, sound) = (AtomicBool::new(false), Mutex::default());
+            return Ok(Store { root: root.into(), receipts, unread, sound, _lock: None });
+        }
+        Store::open(root)
     }
 
     /// Opens the store for cleaning up: nobody else may have it open.
     ///
     /// # Errors
-    /// As [`Store::open`], and [`StoreError::Busy`].
+    /// As [`Store::open`], [`StoreError::Busy`], and [`StoreError::NotAStore`] where there is none.
     pub fn open_alone(root: &Path) -> Result<Store, StoreError> {
+        match place::look(root)? {
+            Place::Store => {}
+            Place::Stale => place::make(root)?,
+            Place::Free => return Err(StoreError::NotAStore(root.into())),
+        }
         Store::hold(root, Hold::Alone)
     }
 
     fn hold(root: &Path, hold: Hold) -> Result<Store, StoreError> {
-        let format = root.join("format");
-        match fs::read_to_string(&format) {
-            Ok(text) => match text.trim().parse::<u32>() {
-                Ok(found) if found > FORMAT => return Err(StoreError::Newer { path: root.into(), found }),
-                Ok(FORMAT) => {}
-                // Its receipts did not say which objects they name: that work is done again.
-                Ok(_) => write_atomic(&format, format!("{FORMAT}\n").as_bytes())?,
-                Err(_) => return Err(StoreError::NotAStore(root.into())),
-            },
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                fs::create_dir_all(root).map_err(StoreError::io("create", root))?;
-                write_atomic(&format, format!("{FORMAT}\n").as_bytes())?;
-            }
-            Err(error) => return Err(StoreError::Io { doing: "read", path: format, source: error }),
-        }
         let lock = hold.take(root)?;
         // Any of them may be deleted.
         for folder in ["objects", "receipts", "checkpoints", "pcm", "runs"] {
@@ -128,7 +150,8 @@ impl Store {
             fs::create_dir_all(&folder).map_err(StoreError::io("create", &folder))?;
         }
         let receipts = Receipts::open(&root.join("receipts"))?;
-        Ok(Store { root: root.into(), receipts, unread: AtomicBool::new(false), _lock: lock })
+        let (unread, sound) = (AtomicBool::new(false), Mutex::default());
+        Ok(Store { root: root.into(), receipts, unread, sound, _lock: lock })
     }
 
     /// Names the manifest whose run works on the store from here on: what it writes is unfinished work of that name
@@ -153,32 +176,86 @@ impl Store {
         self.path(digest).is_file()
     }
 
-    /// Stores bytes; a second copy costs one look.
+    /// Stores bytes. Where they are there already they are read and compared, unless this process has done so before: a
+    /// damaged object gives way.
     ///
     /// # Errors
     /// When the disk refuses.
     pub fn put(&self, bytes: &[u8]) -> Result<Digest, StoreError> {
         let digest = Digest::of(bytes);
         let path = self.path(&digest);
-        if !path.is_file() {
-            self.folder_of(&path)?;
-            write_atomic(&path, bytes)?;
+        if self.is_known(&digest, &path) {
+            return Ok(digest);
         }
+        let there = fs::metadata(&path).ok().filter(|there| there.len() == bytes.len() as u64);
+        if let Some(there) = there
+            && crate::untrusted::read(&path, crate::untrusted::LARGEST).is_ok_and(|there| there == bytes)
+        {
+            self.know(&digest, &there);
+            return Ok(digest);
+        }
+        self.folder_of(&path)?;
+        let mut temp = Temp::beside(&path)?;
+        let written = temp.write_all(bytes).and_then(|()| temp.protect()).map_err(StoreError::io("write", &path))?;
+        temp.commit(&path)?;
+        self.know(&digest, &written);
         Ok(digest)
     }
 
-    /// Reads an object and checks its digest.
+    /// Whether this process has checked or written an object, and its file has not been written to since.
+    fn is_known(&self, digest: &Digest, path: &Path) -> bool {
+        let sound = self.sound.lock().unwrap_or_else(PoisonError::into_inner);
+        sound.get(digest).is_some_and(|known| fs::metadata(path).is_ok_and(|now| facts(&now) == *known))
+    }
+
+    fn know(&self, digest: &Digest, examined: &Metadata) {
+        self.sound.lock().unwrap_or_else(PoisonError::into_inner).insert(*digest, facts(examined));
+    }
+
+    /// Reads an object and checks its digest. One whose bytes are others is removed, so that the next run makes it again.
     ///
     /// # Errors
     /// [`StoreError::Missing`], [`StoreError::Damaged`], or what the disk says.
     pub fn get(&self, digest: &Digest) -> Result<Vec<u8>, StoreError> {
         let path = self.path(digest);
-        let bytes = match fault::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(StoreError::Missing(*digest)),
-            Err(error) => return Err(StoreError::Io { doing: "read", path, source: error }),
+        let bytes = fault::read(&path).map_err(|error| unread(digest, &path, error))?;
+        if Digest::of(&bytes) == *digest {
+            return Ok(bytes);
+        }
+        Err(self.damaged(digest))
+    }
+
+    /// Checks the bytes of an object that somebody is about to read or link by its path; once in a process, as long as
+    /// nobody writes to its file. One whose bytes are others is removed, so that the next run makes it again.
+    ///
+    /// # Errors
+    /// See [`Store::get`].
+    pub fn check(&self, digest: &Digest) -> Result<PathBuf, StoreError> {
+        let path = self.path(digest);
+        if self.is_known(digest, &path) {
+            return Ok(path);
+        }
+        let mut hasher = blake3::Hasher::new();
+        let mut read = || -> io::Result<Metadata> {
+            fault::point("read")?;
+            let file = crate::untrusted::open(&path)?;
+            let examined = file.metadata()?;
+            hasher.update_reader(file)?;
+            Ok(examined)
         };
-        if Digest::of(&bytes) == *digest { Ok(bytes) } else { Err(StoreError::Damaged(*digest)) }
+        let examined = read().map_err(|error| unread(digest, &path, error))?;
+        if *hasher.finalize().as_bytes() != digest.0 {
+            return Err(self.damaged(digest));
+        }
+        self.know(digest, &examined);
+        Ok(path)
+    }
+
+    /// Removes an object whose bytes are others.
+    fn damaged(&self, digest: &Digest) -> StoreError {
+        // Where it cannot be removed, it is found again.
+        let _ = remove(&self.path(digest));
+        StoreError::Damaged(*digest)
     }
 
     fn folder_of(&self, path: &Path) -> Result<(), StoreError> {
@@ -224,6 +301,13 @@ impl Store {
     }
 }
 
+fn unread(digest: &Digest, path: &Path, error: io::Error) -> StoreError {
+    match error.kind() {
+        io::ErrorKind::NotFound => StoreError::Missing(*digest),
+        _ => StoreError::io("read", path)(error),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -243,10 +327,49 @@ mod tests {
         let store = Store::open(folder.path()).expect("a store");
         assert_eq!(Memo::at(key).get(&store), Some(digest));
         assert_eq!(store.get(&digest).expect("there"), b"bytes");
-        fs::write(store.path(&digest), b"bites").expect("written");
+        damage(&store, &digest);
         assert!(matches!(store.get(&digest), Err(StoreError::Damaged(d)) if d == digest));
-        fs::remove_file(store.path(&digest)).expect("removed");
         assert!(matches!(store.get(&digest), Err(StoreError::Missing(d)) if d == digest));
+    }
+
+    /// Puts other bytes in the place of an object's.
+    fn damage(store: &Store, digest: &Digest) {
+        fs::remove_file(store.path(digest)).expect("removed");
+        fs::write(store.path(digest), b"bites").expect("written");
+    }
+
+    #[test]
+    fn a_damaged_object_gives_way_to_the_same_bytes() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(folder.path()).expect("a store");
+        let digest = store.put(b"bytes").expect("stored");
+        assert!(fs::metadata(store.path(&digest)).expect("facts").permissions().readonly());
+        assert_eq!(store.check(&digest).expect("sound"), store.path(&digest));
+        damage(&store, &digest);
+        assert_eq!(store.put(b"bytes").expect("stored again"), digest);
+        assert_eq!(store.get(&digest).expect("whole"), b"bytes");
+        damage(&store, &digest);
+        assert!(matches!(store.check(&digest), Err(StoreError::Damaged(_))));
+        assert!(matches!(store.check(&digest), Err(StoreError::Missing(_))));
+        // Another process, which has not written it.
+        store.put(b"bytes").expect("stored again");
+        let other = Store::open(folder.path()).expect("a store");
+        damage(&store, &digest);
+        assert_eq!(other.put(b"bytes").expect("stored again"), digest);
+        assert_eq!(other.get(&digest).expect("whole"), b"bytes");
+    }
+
+    #[test]
+    fn whoever_only_looks_makes_no_store() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path().join("store");
+        let store = Store::look(&root).expect("nothing");
+        Memo::at(Digest::of(b"key")).put(&store, &1u64, &[]).expect("in memory");
+        assert_eq!(Memo::<u64>::at(Digest::of(b"key")).get(&store), Some(1));
+        assert!(store.segments().expect("none").is_empty() && store.roots().expect("none").is_empty());
+        store.flush().expect("nothing to write");
+        assert!(!root.exists());
+        assert!(matches!(Store::open_alone(&root), Err(StoreError::NotAStore(_))));
     }
 
     #[test]

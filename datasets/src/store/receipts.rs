@@ -6,7 +6,7 @@
 use super::{StoreError, log, write_atomic};
 use crate::{Digest, Key, store::fault};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs::{self, File, OpenOptions},
     io,
     path::{Path, PathBuf},
@@ -14,6 +14,7 @@ use std::{
         Arc, Mutex, OnceLock, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
     },
+    time::SystemTime,
 };
 
 /// Key and number of objects.
@@ -40,6 +41,10 @@ pub struct Segment {
     pub receipts: HashMap<Digest, Receipt>,
     /// Size of the segment in bytes.
     pub bytes: u64,
+    /// When it was last written to.
+    pub written: Option<SystemTime>,
+    /// Whether records before its end are damaged.
+    pub damaged: bool,
 }
 
 struct Known {
@@ -67,6 +72,8 @@ impl Open {
 
 pub(super) struct Receipts {
     folder: PathBuf,
+    /// Whether they are written to the disk.
+    lasting: bool,
     index: RwLock<HashMap<Digest, Known>>,
     segment: Mutex<Option<Open>>,
     name: OnceLock<String>,
@@ -94,36 +101,73 @@ fn parse(body: &[u8]) -> Option<(Digest, Receipt)> {
     Some((key, Receipt { objects, value: body[end..].into() }))
 }
 
-/// Hands out every whole record.
-fn load(bytes: &[u8], mut take: impl FnMut(Digest, Receipt)) {
-    log::bodies(bytes).map_while(parse).for_each(|(key, receipt)| take(key, receipt));
+/// Hands out every whole record; says whether there was damage between them.
+fn load(bytes: &[u8], mut take: impl FnMut(Digest, Receipt)) -> bool {
+    let mut whole = log::Salvage::of(bytes);
+    whole.by_ref().filter_map(parse).for_each(|(key, receipt)| take(key, receipt));
+    whole.damaged()
 }
 
-/// The segments in their order: a later one wins where two processes remembered one key.
-fn segments(folder: &Path) -> Result<Vec<(u64, PathBuf)>, StoreError> {
+/// Whether the body of a record is that of a segment's first.
+pub(super) fn is_first(body: &[u8]) -> bool {
+    parse(body).is_some_and(|(key, _)| key == writer())
+}
+
+/// Reads a segment.
+fn read(path: &Path) -> Result<Vec<u8>, StoreError> {
+    fault::read(path).map_err(StoreError::io("read", path))
+}
+
+/// Tells of a segment with damage.
+fn tell(path: &Path) {
+    tracing::warn!(
+        "the receipts in {} are damaged: those that cannot be read are thrown away, and their work is done again",
+        path.display()
+    );
+}
+
+/// The segments in their order: a later one wins where two processes remembered one key. Files of other names are
+/// somebody's.
+pub(super) fn segments(folder: &Path) -> Result<Vec<(u64, PathBuf)>, StoreError> {
     let mut segments = Vec::new();
     for entry in fs::read_dir(folder).map_err(StoreError::io("read", folder))? {
         let path = entry.map_err(StoreError::io("read", folder))?.path();
-        let number = path.file_stem().and_then(|stem| stem.to_str()?.parse().ok());
-        if let Some(number) = number.filter(|_| path.extension().is_some_and(|e| e == ENDING)) {
-            segments.push((number, path));
-        }
+        let number = path.file_name().and_then(|name| number(name.to_str()?.strip_suffix(ENDING)?.strip_suffix('.')?));
+        segments.extend(number.map(|number| (number, path)));
     }
     segments.sort();
     Ok(segments)
+}
+
+/// The number of a segment, as it stands in its name.
+pub(super) fn number(stem: &str) -> Option<u64> {
+    (stem.len() >= 8 && stem.bytes().all(|digit| digit.is_ascii_digit())).then(|| stem.parse().ok())?
 }
 
 impl Receipts {
     pub(super) fn open(folder: &Path) -> Result<Receipts, StoreError> {
         let mut index = HashMap::new();
         for (_, path) in segments(folder)? {
-            let bytes = fault::read(&path).map_err(StoreError::io("read", &path))?;
-            load(&bytes, |key, receipt| {
+            let bytes = read(&path)?;
+            let damaged = load(&bytes, |key, receipt| {
                 index.insert(key, Known { receipt, touched: AtomicBool::new(false) });
             });
+            if damaged {
+                tell(&path);
+            }
         }
         let (index, segment) = (RwLock::new(index), Mutex::new(None));
-        Ok(Receipts { folder: folder.into(), index, segment, name: OnceLock::new() })
+        Ok(Receipts { folder: folder.into(), lasting: true, index, segment, name: OnceLock::new() })
+    }
+
+    /// None, and none will be written.
+    pub(super) fn nowhere() -> Receipts {
+        let (folder, index, segment) = (PathBuf::new(), RwLock::default(), Mutex::new(None));
+        Receipts { folder, lasting: false, index, segment, name: OnceLock::new() }
+    }
+
+    fn segments(&self) -> Result<Vec<(u64, PathBuf)>, StoreError> {
+        if self.lasting { segments(&self.folder) } else { Ok(Vec::new()) }
     }
 
     /// Names the manifest whose run writes from here on; only the first call counts.
@@ -145,6 +189,12 @@ impl Receipts {
         }
     }
 
+    /// What `pick` makes of each receipt.
+    pub(super) fn all<T: Eq + std::hash::Hash>(&self, pick: impl Fn(&Digest, &Receipt) -> Option<T>) -> HashSet<T> {
+        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+        index.iter().filter_map(|(key, known)| pick(key, &known.receipt)).collect()
+    }
+
     /// The objects that a receipt names.
     pub(super) fn objects(&self, key: &Digest) -> Option<Box<[Digest]>> {
         let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
@@ -155,7 +205,7 @@ impl Receipts {
 
     pub(super) fn put(&self, key: Digest, objects: &[Digest], value: &[u8]) -> Result<(), StoreError> {
         let record = record(&key, objects, value);
-        {
+        if self.lasting {
             let mut segment = self.segment.lock().unwrap_or_else(PoisonError::into_inner);
             let open = match &mut *segment {
                 Some(open) => open,
@@ -194,8 +244,8 @@ impl Receipts {
     pub(super) fn adopt(&self, keys: &[Digest]) -> Result<(), StoreError> {
         let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
         if keys.iter().any(|key| !index.contains_key(key)) {
-            for (_, path) in segments(&self.folder)? {
-                let bytes = fault::read(&path).map_err(StoreError::io("read", &path))?;
+            for (_, path) in self.segments()? {
+                let bytes = read(&path)?;
                 load(&bytes, |key, receipt| {
                     index.entry(key).or_insert(Known { receipt, touched: AtomicBool::new(false) });
                 });
@@ -218,23 +268,24 @@ impl Receipts {
 
     /// The number of the last segment; 0 where there is none.
     pub(super) fn last(&self) -> Result<u64, StoreError> {
-        Ok(segments(&self.folder)?.last().map_or(0, |(number, _)| *number))
+        Ok(self.segments()?.last().map_or(0, |(number, _)| *number))
     }
 
     /// Every segment with all its receipts.
     pub(super) fn read(&self) -> Result<Vec<Segment>, StoreError> {
         let mut read = Vec::new();
-        for (number, path) in segments(&self.folder)? {
-            let bytes = fault::read(&path).map_err(StoreError::io("read", &path))?;
+        for (number, path) in self.segments()? {
+            let written = fs::metadata(&path).and_then(|facts| facts.modified()).ok();
+            let bytes = self::read(&path)?;
             let (mut name, mut receipts) = (String::new(), HashMap::new());
-            load(&bytes, |key, receipt| {
+            let damaged = load(&bytes, |key, receipt| {
                 if key == writer() {
                     name = String::from_utf8_lossy(&receipt.value).into_owned();
                 } else {
                     receipts.insert(key, receipt);
                 }
             });
-            read.push(Segment { number, name, receipts, bytes: bytes.len() as u64 });
+            read.push(Segment { number, name, receipts, bytes: bytes.len() as u64, written, damaged });
         }
         Ok(read)
     }
@@ -258,7 +309,12 @@ impl Receipts {
         let first = if name.is_empty() { Vec::new() } else { record(&writer(), &[], name.as_bytes()) };
         let records = sorted.into_iter().map(|(key, receipt)| record(key, &receipt.objects, &receipt.value));
         let bytes: Vec<u8> = std::iter::once(first).chain(records).flatten().collect();
-        write_atomic(&place(&self.folder, last.number), &bytes)?;
+        let path = place(&self.folder, last.number);
+        write_atomic(&path, &bytes)?;
+        // What is written anew is no work that went on.
+        if let Some(written) = last.written {
+            let _ = crate::untrusted::open(&path).and_then(|file| file.set_modified(written));
+        }
         for segment in before {
             super::remove(&place(&self.folder, segment.number))?;
         }
@@ -329,6 +385,33 @@ mod tests {
         let mut touched = vec![Digest::of(b"new"), later, keys[0]];
         touched.sort();
         assert_eq!(receipts.touched(|_| true), touched);
+    }
+
+    #[test]
+    fn damage_costs_the_receipt_in_which_it_is() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let keys: Vec<Digest> = (0..5u8).map(|i| Digest::of(&[i])).collect();
+        {
+            let receipts = Receipts::open(folder.path()).expect("open");
+            receipts.begin("songs");
+            keys.iter().for_each(|key| receipts.put(*key, &[keys[0]], b"value").expect("put"));
+        }
+        let path = place(folder.path(), 1);
+        let whole = fs::read(&path).expect("a segment");
+        let (first, each) = (record(&writer(), &[], b"songs").len(), record(&keys[0], &[keys[0]], b"value").len());
+        for at in 0..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1 << (at % 8);
+            fs::write(&path, &bytes).expect("damaged");
+            let receipts = Receipts::open(folder.path()).expect("open");
+            let lost = at.checked_sub(first).map(|at| at / each);
+            let there: Vec<bool> = keys.iter().map(|key| receipts.find(key).is_some()).collect();
+            assert_eq!(there, (0..5).map(|i| Some(i) != lost).collect::<Vec<_>>(), "at {at}");
+            // Nothing follows the last one: it may be what a kill tore off.
+            let segment = &receipts.read().expect("read")[0];
+            assert_eq!(segment.damaged, at < whole.len() - each, "at {at}");
+            assert_eq!(segment.name, if at < first { "" } else { "songs" });
+        }
     }
 
     #[test]

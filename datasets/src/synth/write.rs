@@ -126,7 +126,7 @@ impl Synth {
 
 /// A file's bytes, or none where there is no such file.
 fn read_if_any(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    match fs::read(path) {
+    match crate::untrusted::read(path, crate::untrusted::LARGEST) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),

@@ -2,7 +2,10 @@
 //! table holds is copied from there as it is. The bytes are the same either way.
 
 use super::columns::{texts_schema, writer};
-use crate::shard::ShardError;
+use crate::{
+    shard::ShardError,
+    untrusted::{self, parquet::Input},
+};
 use arrow::{array::ArrayRef, datatypes::Schema};
 use bytes::Bytes;
 use parquet::{
@@ -45,7 +48,9 @@ impl Earlier {
         // As numbers of pages and not as a mask, so that the copied footer says the same.
         let options = ParquetMetaDataOptions::new().with_encoding_stats_as_mask(false);
         let reader = ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Required);
-        let metadata = reader.with_metadata_options(Some(options)).parse_and_finish(&bytes).ok()?;
+        untrusted::parquet::footer(&Input::Bytes(bytes.clone()), bytes.len() as u64).ok()?;
+        let read = || reader.with_metadata_options(Some(options)).parse_and_finish(&bytes);
+        let metadata = untrusted::guarded(read).ok()?.ok()?;
         Some(Earlier { bytes, metadata })
     }
 

@@ -5,10 +5,9 @@ use crate::{
     row::{Labels, TrackView},
     shard::ShardError,
     tables::groups::{Earlier, Encoder, Group, TextsWriter},
+    untrusted::parquet::{Author, Input, Vetted},
 };
 use arrow::array::{Array, ArrayRef, RecordBatch, StringArray, StringBuilder};
-use bytes::Bytes;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use std::sync::Arc;
 
@@ -43,6 +42,9 @@ const WIDTH: usize = FIRST.len() + Labels::NAMES.len() + LAST.len();
 /// The column of what the corpus says in columns of its own, as a JSON object in the order of their names: it is there
 /// where a track has any, and null for a track that has none.
 const EXTRA: &str = "extra";
+
+/// Rows of a table that is read, held in columns at a time.
+const BATCH_ROWS: usize = 1024;
 
 /// The names of the columns that every table has, in order.
 fn names() -> impl Iterator<Item = &'static str> {
@@ -183,7 +185,9 @@ pub fn earlier(bytes: Vec<u8>) -> Option<Earlier> {
 /// # Errors
 /// When the bytes are no such table.
 pub fn read(bytes: &[u8]) -> Result<Vec<Listed>, ShardError> {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::copy_from_slice(bytes))?.build()?;
+    let file = Vetted::of(Input::Bytes(bytes.to_vec().into()), Author::Stranger)?;
+    let columns = 0..file.schema().fields().len();
+    let reader = file.batches(columns, BATCH_ROWS)?;
     let mut tracks = Vec::new();
     for batch in reader {
         let batch = batch?;
@@ -232,6 +236,8 @@ mod tests {
         row::{Recording, Track},
         tables::{Column, table},
     };
+    use bytes::Bytes;
+    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
     fn track(labels: Labels) -> Track {
         Track {

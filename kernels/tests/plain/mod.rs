@@ -1,7 +1,9 @@
-//! Plain loops, in any float: the twins that the kernels are compared with.
+//! Noise, and what tests of operations have in common.
 #![expect(unreachable_pub, reason = "a module of several tests")]
 
-use core::ops::{Add, AddAssign, Mul};
+use kernels::device::{Cpu, Device};
+use kernels::tape::{Tape, Value};
+use kernels::tensor::Shape;
 
 /// Seeded noise in (-1, 1).
 pub struct Noise(u64);
@@ -29,89 +31,60 @@ pub fn to_f64(v: &[f32]) -> Vec<f64> {
     v.iter().map(|v| *v as f64).collect()
 }
 
-/// What plain loops need of a float.
-pub trait Real: Copy + Default + Add<Output = Self> + Mul<Output = Self> + AddAssign {}
-impl Real for f32 {}
-impl Real for f64 {}
-
-/// One convolution or transposed convolution.
-#[derive(Clone, Copy, Debug)]
-pub struct Conv {
-    pub transposed: bool,
-    pub batch: usize,
-    pub inputs: usize,
-    pub outputs: usize,
-    pub frames: usize,
-    pub taps: usize,
-    pub stride: usize,
-    pub padding: usize,
-    pub dilation: usize,
+/// The largest difference of a from the exact values.
+pub fn apart(a: &[f32], exact: &[f64]) -> f64 {
+    assert_eq!(a.len(), exact.len());
+    a.iter().zip(exact).map(|(a, e)| (f64::from(*a) - e).abs()).fold(0.0, f64::max)
 }
 
-impl Conv {
-    pub fn fits(&self) -> bool {
-        let span = self.dilation * (self.taps - 1) + 1;
-        match self.transposed {
-            false => self.frames + 2 * self.padding >= span,
-            true => (self.frames - 1) * self.stride + span > 2 * self.padding,
-        }
-    }
+/// The same, relative to the largest exact value, or to 1 where all are smaller.
+pub fn error(a: &[f32], exact: &[f64]) -> f64 {
+    apart(a, exact) / exact.iter().fold(1.0f64, |m, v| m.max(v.abs()))
+}
 
-    pub fn x_shape(&self) -> [usize; 3] {
-        [self.batch, self.inputs, self.frames]
-    }
+/// What `f` gives on a pool of so many threads.
+pub fn pool<R: Send>(threads: usize, f: impl FnOnce() -> R + Send) -> R {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("pool").install(f)
+}
 
-    pub fn w_shape(&self) -> [usize; 3] {
-        match self.transposed {
-            false => [self.outputs, self.inputs, self.taps],
-            true => [self.inputs, self.outputs, self.taps],
-        }
-    }
+/// The result of an operation on the CPU, and the gradients of its operands, given that of the result.
+pub fn run(f: impl Fn(&Tape<'_>, &[Value]) -> Value, operands: &[(&[f32], Shape)], gradient: &[f32]) -> Vec<Vec<f32>> {
+    let device: &dyn Device = &Cpu::new();
+    let tape = Tape::recording(device);
+    let leaves: Vec<Value> = operands.iter().map(|(v, shape)| tape.leaf(device.tensor(v, *shape))).collect();
+    let y = f(&tape, &leaves);
+    let mut all = vec![device.floats(y.tensor())];
+    let mut found = tape.backward(&y, device.tensor(gradient, y.shape()));
+    all.extend(leaves.iter().map(|leaf| device.floats(&found.take(leaf).expect("a gradient"))));
+    // a tape that keeps nothing gives the same
+    let constants: Vec<Value> = operands.iter().map(|(v, shape)| Value::constant(device.tensor(v, *shape))).collect();
+    let alone = f(&Tape::forward_only(device), &constants);
+    assert!(device.floats(alone.tensor()) == all[0]);
+    all
+}
 
-    pub fn y_shape(&self) -> [usize; 3] {
-        let span = self.dilation * (self.taps - 1) + 1;
-        let frames = match self.transposed {
-            false => (self.frames + 2 * self.padding - span) / self.stride + 1,
-            true => (self.frames - 1) * self.stride + span - 2 * self.padding,
-        };
-        [self.batch, self.outputs, frames]
-    }
-
-    /// y, dx, dw and db: every product of the definition, one after the other.
-    pub fn all<T: Real>(&self, x: &[T], w: &[T], bias: &[T], g: &[T]) -> [Vec<T>; 4] {
-        let [_, _, yn] = self.y_shape();
-        let mut y: Vec<T> = (0..self.batch * self.outputs * yn).map(|i| bias[i / yn % self.outputs]).collect();
-        let (mut dx, mut dw, mut db) =
-            (vec![T::default(); x.len()], vec![T::default(); w.len()], vec![T::default(); bias.len()]);
-        for (i, g) in g.iter().enumerate() {
-            db[i / yn % self.outputs] += *g;
+/// Checks gradients (each of an operand's shape, none of the last operand, which is the gradient of the result) against
+/// central differences of `forward`, every `step`-th element of each operand.
+pub fn central_differences(
+    operands: &[Vec<f32>],
+    gradients: &[Vec<f32>],
+    step: usize,
+    forward: impl Fn(&[Vec<f64>]) -> Vec<f64>,
+) {
+    let (exact, last) = (operands.iter().map(|v| to_f64(v)).collect::<Vec<_>>(), operands.len() - 1);
+    let loss = |v: &[Vec<f64>]| forward(v).iter().zip(&v[last]).map(|(y, g)| y * g).sum::<f64>();
+    assert_eq!(gradients.len(), last);
+    for (operand, gradient) in gradients.iter().enumerate() {
+        assert_eq!(gradient.len(), operands[operand].len());
+        for at in (0..gradient.len()).step_by(step) {
+            let moved = |by: f64| {
+                let mut v = exact.clone();
+                v[operand][at] += by;
+                loss(&v)
+            };
+            let numeric = (moved(1e-5) - moved(-1e-5)) / 2e-5;
+            let own = f64::from(gradient[at]);
+            assert!((own - numeric).abs() < 1e-5 * (1.0 + numeric.abs()), "{operand}, {at}: {own} and {numeric}");
         }
-        let short = if self.transposed { self.frames } else { yn };
-        let long = if self.transposed { yn } else { self.frames };
-        for b in 0..self.batch {
-            for o in 0..self.outputs {
-                for i in 0..self.inputs {
-                    for k in 0..self.taps {
-                        for s in 0..short {
-                            let l = (s * self.stride + k * self.dilation) as isize - self.padding as isize;
-                            if l < 0 || l >= long as isize {
-                                continue;
-                            }
-                            let (xt, yt) = if self.transposed { (s, l as usize) } else { (l as usize, s) };
-                            let xi = (b * self.inputs + i) * self.frames + xt;
-                            let yi = (b * self.outputs + o) * yn + yt;
-                            let wi = match self.transposed {
-                                false => (o * self.inputs + i) * self.taps + k,
-                                true => (i * self.outputs + o) * self.taps + k,
-                            };
-                            y[yi] += w[wi] * x[xi];
-                            dx[xi] += w[wi] * g[yi];
-                            dw[wi] += g[yi] * x[xi];
-                        }
-                    }
-                }
-            }
-        }
-        [y, dx, dw, db]
     }
 }

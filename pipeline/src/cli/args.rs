@@ -1,12 +1,16 @@
 //! The arguments of every command.
 
 use crate::{
-    dataflow::cluster::Seat,
+    dataflow::cluster::{Seat, Secret},
     error::Error,
     explain::{approved::Approved, preview::Preview},
     plan::Plan,
     run::{self, prepare::Options, what_if::WhatIf},
-    terminal::output::{Color, Output, Verbosity},
+    standalone::sample::level,
+    terminal::{
+        numbers::{self, size, whole},
+        output::{Color, Output, Verbosity},
+    },
 };
 use clap::{ArgAction, Args};
 use stages::flow::Cancel;
@@ -67,20 +71,47 @@ pub(crate) struct StoreArgs {
     pub(crate) store: PathBuf,
 }
 
+/// The options of commands that only look at a store.
+#[derive(Args)]
+pub(crate) struct LookArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// One JSON event on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// How much of the machine a command takes.
+#[derive(Args)]
+pub(crate) struct MachineArgs {
+    /// Timely workers, slots of the pool and threads of the engine; by default the cores
+    #[arg(short = 'w', long, value_name = "N", allow_negative_numbers = true, value_parser = numbers::workers)]
+    pub(crate) workers: Option<NonZeroUsize>,
+    /// Size limit of the cache of decoded samples, in MiB
+    #[arg(
+        long,
+        default_value_t = 8192,
+        value_name = "MIB",
+        allow_negative_numbers = true,
+        value_parser = mebibytes
+    )]
+    pub(crate) pcm_cache: u64,
+}
+
+fn mebibytes(text: &str) -> Result<u64, String> {
+    whole(text, 0..=u64::MAX >> 20)
+}
+
 #[derive(Args)]
 pub(crate) struct WorkArgs {
-    /// Timely workers, slots of the pool and threads of the engine; by default the cores
-    #[arg(short = 'w', long, value_name = "N")]
-    pub(crate) workers: Option<NonZeroUsize>,
+    #[command(flatten)]
+    pub(crate) machine: MachineArgs,
     /// Train this stage anew although it is pinned
     #[arg(long, value_name = "STAGE")]
     pub(crate) refresh: Vec<String>,
     /// Read every file again rather than trust its times
     #[arg(long)]
     pub(crate) rehash: bool,
-    /// Size limit of the cache of decoded samples, in MiB
-    #[arg(long, default_value_t = 8192, value_name = "MIB")]
-    pub(crate) pcm_cache: u64,
     /// One JSON event a line on standard output
     #[arg(long)]
     pub(crate) json: bool,
@@ -88,12 +119,21 @@ pub(crate) struct WorkArgs {
 
 impl WorkArgs {
     pub(crate) fn options(&self, store: &StoreArgs, allow_shrink: bool) -> Options {
+        let again = Options { refresh: self.refresh.clone(), rehash: self.rehash, ..self.machine.options(store) };
+        Options { allow_shrink, ..again }
+    }
+}
+
+impl MachineArgs {
+    /// A run that trusts what it finds and trains nothing anew.
+    fn options(&self, store: &StoreArgs) -> Options {
         Options {
             store: store.store.clone(),
             workers: workers(self.workers),
-            refresh: self.refresh.clone(),
-            rehash: self.rehash,
-            allow_shrink,
+            refresh: Vec::new(),
+            rehash: false,
+            allow_shrink: false,
+            allow_empty: false,
             pcm_cache: self.pcm_cache << 20,
             seat: None,
             approved: None,
@@ -101,26 +141,59 @@ impl WorkArgs {
     }
 }
 
+/// The guards of a command that publishes.
+#[derive(Args)]
+pub(crate) struct GuardArgs {
+    /// Publish although a source shrank or a stage dropped more than its limit
+    #[arg(long)]
+    pub(crate) allow_shrink: bool,
+    /// Publish although no row is left
+    #[arg(long)]
+    pub(crate) allow_empty: bool,
+}
+
 #[derive(Args)]
 pub(crate) struct HostsArgs {
     /// Run as one of N processes, which share the store; by default as many as --hosts names, or this one alone
-    #[arg(short = 'n', long, value_name = "N")]
-    pub(crate) processes: Option<NonZeroUsize>,
-    /// Which of them this is, from 0; 0 reads the sources and publishes
-    #[arg(short = 'p', long, value_name = "INDEX")]
+    #[arg(short = 'n', long, value_name = "N", allow_negative_numbers = true, value_parser = processes)]
+    pub(crate) processes: Option<usize>,
+    /// Number of this process, from 0; 0 reads the sources and publishes
+    #[arg(short = 'p', long, value_name = "INDEX", allow_negative_numbers = true, value_parser = process)]
     pub(crate) process: Option<usize>,
-    /// Where they listen: a file with a line `host:port` for each; by default 127.0.0.1, from port 2101 on
+    /// File with the address of each, a line `host:port`; by default 127.0.0.1, from port 2101 on
     #[arg(long, value_name = "FILE")]
     pub(crate) hosts: Option<PathBuf>,
     /// How long to wait for the others to come, in seconds
-    #[arg(long, default_value_t = 300, value_name = "SECONDS")]
+    #[arg(long, default_value_t = 300, value_name = "SECONDS", allow_negative_numbers = true, value_parser = seconds)]
     pub(crate) wait: u64,
+    /// The secret that they prove to each other: a file that `refrain hosts new-secret` made; needed between several hosts
+    #[arg(long, value_name = "FILE")]
+    pub(crate) secret: Option<PathBuf>,
+    /// Encrypt what they say to each other, where others can listen on the network; all of them or none
+    #[arg(long)]
+    pub(crate) tls: bool,
+}
+
+/// Processes of a run at most.
+const PROCESSES: usize = 1024;
+
+fn processes(text: &str) -> Result<usize, String> {
+    size(text, 1..=PROCESSES)
+}
+
+fn process(text: &str) -> Result<usize, String> {
+    size(text, 0..=PROCESSES - 1)
+}
+
+/// At most a week.
+fn seconds(text: &str) -> Result<u64, String> {
+    whole(text, 0..=7 * 24 * 3600)
 }
 
 impl HostsArgs {
     pub(crate) fn seat(&self) -> Result<Option<Seat>, Error> {
-        let processes = self.processes.map(NonZeroUsize::get);
-        Seat::of(processes, self.process, self.hosts.as_deref(), Duration::from_secs(self.wait))
+        let (wait, secret) = (Duration::from_secs(self.wait), Secret::find(self.secret.as_deref())?);
+        Seat::of(self.processes, self.process, self.hosts.as_deref(), wait, secret, self.tls)
     }
 }
 
@@ -132,9 +205,8 @@ pub(crate) struct RunArgs {
     pub(crate) store: StoreArgs,
     #[command(flatten)]
     pub(crate) work: WorkArgs,
-    /// Publish although a source shrank or a stage dropped more than its limit
-    #[arg(long)]
-    pub(crate) allow_shrink: bool,
+    #[command(flatten)]
+    pub(crate) guard: GuardArgs,
     /// Execute nothing that this saved plan does not name
     #[arg(long, value_name = "FILE")]
     pub(crate) plan: Option<PathBuf>,
@@ -177,6 +249,12 @@ impl PlanArgs {
             let what_if = WhatIf { without: self.without.clone(), deny: self.deny.clone() };
             return run::dry(plan, &options, cancel, &what_if);
         };
+        if !Approved::may_save(path) {
+            return Err(Error::Usage(format!(
+                "{} is there already and is no saved plan; nothing was done. Choose another name with --save",
+                path.display()
+            )));
+        }
         let (preview, approved) = run::approvable(&Arc::new(plan), &options, cancel)?;
         approved.save(path).map_err(|error| Error::Usage(format!("the plan cannot be saved: {error}")))?;
         Ok(preview)
@@ -195,18 +273,21 @@ pub(crate) struct WatchArgs {
     pub(crate) manifest: ManifestArgs,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
-    /// Timely workers, slots of the pool and threads of the engine; by default the cores
-    #[arg(short = 'w', long, value_name = "N")]
-    pub(crate) workers: Option<NonZeroUsize>,
-    /// Size limit of the cache of decoded samples, in MiB
-    #[arg(long, default_value_t = 8192, value_name = "MIB")]
-    pub(crate) pcm_cache: u64,
-    /// Publish although a source shrank or a stage dropped more than its limit
-    #[arg(long)]
-    pub(crate) allow_shrink: bool,
+    #[command(flatten)]
+    pub(crate) machine: MachineArgs,
+    #[command(flatten)]
+    pub(crate) guard: GuardArgs,
     /// One JSON event a line on standard output
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+impl WatchArgs {
+    /// Options of each of its builds.
+    pub(crate) fn options(&self) -> Options {
+        let GuardArgs { allow_shrink, allow_empty } = self.guard;
+        Options { allow_shrink, allow_empty, ..self.machine.options(&self.store) }
+    }
 }
 
 #[derive(Args)]
@@ -214,23 +295,24 @@ pub(crate) struct CheckArgs {
     #[command(flatten)]
     pub(crate) manifest: ManifestArgs,
     /// Workers of the run whose memory is told; by default the cores
-    #[arg(short = 'w', long, value_name = "N")]
+    #[arg(short = 'w', long, value_name = "N", allow_negative_numbers = true, value_parser = numbers::workers)]
     pub(crate) workers: Option<NonZeroUsize>,
 }
 
 #[derive(Args)]
 pub(crate) struct GcArgs {
     #[command(flatten)]
-    pub(crate) store: StoreArgs,
+    pub(crate) look: LookArgs,
     /// How many runs of each name stay
-    #[arg(long, default_value = "3", value_name = "N")]
-    pub(crate) keep: NonZeroUsize,
+    #[arg(long, default_value_t = 3, value_name = "N", allow_negative_numbers = true, value_parser = keep)]
+    pub(crate) keep: usize,
     /// Only say what would go
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// One JSON event on standard output
-    #[arg(long)]
-    pub(crate) json: bool,
+}
+
+fn keep(text: &str) -> Result<usize, String> {
+    size(text, 1..=usize::MAX)
 }
 
 #[derive(Args)]
@@ -244,6 +326,9 @@ pub(crate) struct EncodeArgs {
     /// The folder for the Parquet files
     #[arg(long, short, value_name = "DIR")]
     pub(crate) out: PathBuf,
+    /// Replace files that are there already
+    #[arg(long)]
+    pub(crate) overwrite: bool,
 }
 
 #[derive(Args)]
@@ -258,8 +343,11 @@ pub(crate) struct DecodeArgs {
     #[arg(long, short, value_name = "DIR")]
     pub(crate) out: PathBuf,
     /// The level whose decoder makes the sound; 0, the bottom, is the closest
-    #[arg(long, default_value_t = 0, value_name = "LEVEL")]
+    #[arg(long, default_value_t = 0, value_name = "LEVEL", allow_negative_numbers = true, value_parser = level)]
     pub(crate) level: usize,
+    /// Replace files that are there already
+    #[arg(long)]
+    pub(crate) overwrite: bool,
 }
 
 #[derive(Args)]

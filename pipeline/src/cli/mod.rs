@@ -3,33 +3,36 @@
 //! Knows everything below it; nothing knows it.
 
 pub mod args;
+mod interrupt;
 mod manual;
 mod open;
 pub mod reference;
+mod signals;
 
 use crate::{
     cli::args::{
-        CheckArgs, DecodeArgs, EncodeArgs, EvaluateArgs, GcArgs, ManifestArgs, OutputArgs, PlanArgs, RunArgs,
-        StoreArgs, WatchArgs, WorkArgs, workers,
+        CheckArgs, DecodeArgs, EncodeArgs, EvaluateArgs, GcArgs, LookArgs, ManifestArgs, OutputArgs, PlanArgs, RunArgs,
+        StoreArgs, WatchArgs, workers,
     },
-    error::{DONE, EXITS, Error, Exit, USAGE},
+    dataflow::cluster,
+    error::{BUG, DONE, EXITS, Error, Exit, USAGE},
     inspect::{diff, list, runs, why},
     plan::{Plan, PlannedStage, load, memory::Bound},
     run::{self, Ended, finished, prepare::Options, watch::watch},
     schema,
     standalone::{codec, evaluate, init, sample},
     terminal::{
-        output::{self, Lines, Verbosity, answer, summary},
+        escape::escaped,
+        output::{self, Color, Log, Output, Verbosity, answer, data, summary},
         progress,
     },
     upkeep::{gc, verify},
 };
-use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 use datasets::environment::PURGE_DELAY;
-use stages::flow::Cancel;
 use std::os::unix::process::CommandExt;
-use std::{ffi::OsString, path::PathBuf, sync::Arc};
+use std::{ffi::OsString, panic::AssertUnwindSafe, path::PathBuf, sync::Arc};
 use tracing_subscriber::{
     filter::{LevelFilter, Targets},
     fmt,
@@ -67,21 +70,18 @@ enum Command {
     /// Print the JSON schema of a manifest, for editors
     Schema,
     /// List the published runs of a store: sizes, and what is new against the run before of the same name
-    Runs {
-        #[command(flatten)]
-        store: StoreArgs,
-        /// One JSON event on standard output
-        #[arg(long)]
-        json: bool,
-    },
+    Runs(LookArgs),
     /// Clean up a store: the last runs of each name and the weights that lock files name stay
     Gc(GcArgs),
     /// Look after a store
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Prepare runs of several processes
+    #[command(subcommand)]
+    Hosts(HostsCommand),
     /// Print where the report of a run lies
     Report {
-        /// An id or a prefix of one, a folder, or `latest`
+        /// A run's name or id, the name of a manifest (its last run), the start of one, a folder, or `latest`
         #[arg(default_value = "latest")]
         run: String,
         #[command(flatten)]
@@ -92,7 +92,7 @@ enum Command {
     },
     /// Show two runs side by side: settings, data, scores
     Diff {
-        /// An id or a prefix of one, a folder, or `latest`
+        /// A run's name or id, the name of a manifest (its last run), the start of one, a folder, or `latest`
         a: String,
         /// The run to compare it with, in the same words
         b: String,
@@ -104,15 +104,12 @@ enum Command {
     },
     /// Explain one track, clip or file of a run: what it came from, and what rests on it
     Why {
-        /// An id or a prefix of one, a folder, or `latest`
+        /// A run's name or id, the name of a manifest (its last run), the start of one, a folder, or `latest`
         run: String,
         /// The id of a track or a clip, a file of the run, or the first digits of a digest
         id: String,
         #[command(flatten)]
-        store: StoreArgs,
-        /// One JSON event on standard output
-        #[arg(long)]
-        json: bool,
+        look: LookArgs,
     },
     /// Encode sound files to codes in Parquet with a model
     Encode(EncodeArgs),
@@ -139,12 +136,15 @@ enum Command {
 #[derive(Subcommand)]
 enum StoreCommand {
     /// Check every object, receipt and published file; what is damaged goes, and the next run makes it again
-    Verify {
-        #[command(flatten)]
-        store: StoreArgs,
-        /// One JSON event on standard output
-        #[arg(long)]
-        json: bool,
+    Verify(LookArgs),
+}
+
+#[derive(Subcommand)]
+enum HostsCommand {
+    /// Make a secret that the processes of one run share: in a new file that only you can read, or on standard output
+    NewSecret {
+        /// The file; refused where it is there already
+        file: Option<PathBuf>,
     },
 }
 
@@ -155,16 +155,16 @@ fn exit_codes() -> String {
 }
 
 /// `--color` as it stands on the command line, before the rest of it is understood: complaints about it are colored too.
-fn color(words: &[OsString]) -> ColorChoice {
+fn color(words: &[OsString]) -> Color {
     let words: Vec<&str> = words.iter().map_while(|word| word.to_str().filter(|word| *word != "--")).collect();
     let mut values = words.iter().enumerate().filter_map(|(i, word)| match word.strip_prefix("--color")? {
         "" => words.get(i + 1).copied(),
         value => value.strip_prefix('='),
     });
     match values.next_back() {
-        Some("always") => ColorChoice::Always,
-        Some("never") => ColorChoice::Never,
-        _ => ColorChoice::Auto,
+        Some("always") => Color::Always,
+        Some("never") => Color::Never,
+        _ => Color::Auto,
     }
 }
 
@@ -188,27 +188,18 @@ fn frugal(plan: &Plan) {
     }
 }
 
-/// Ctrl-C asks once for a clean stop; a second one ends the process as ever.
-fn cancel_on_interrupt() -> Cancel {
-    let cancel = Cancel::default();
-    let asked = cancel.clone();
-    let handled = ctrlc::set_handler(move || {
-        if asked.cancelled() {
-            std::process::exit(130);
-        }
-        output::note("stopping; again to stop at once");
-        asked.cancel();
-    });
-    if let Err(error) = handled {
-        tracing::warn!("Ctrl-C will stop at once: {error}");
+/// Prints the answer of a command: `json` if it is `Some`, otherwise `text`.
+fn told(json: Option<String>, text: impl FnOnce() -> String) {
+    match json {
+        Some(json) => data(&json),
+        None => answer(&text()),
     }
-    cancel
 }
 
-/// Prints the result of a command: `json` if it is `Some`, otherwise `text`.
+/// Prints the result of a command that did something: `json` if it is `Some`, otherwise `text`.
 fn said(json: Option<String>, text: impl FnOnce() -> String) {
     match json {
-        Some(json) => answer(&json),
+        Some(json) => data(&json),
         None => summary(&text()),
     }
 }
@@ -219,6 +210,8 @@ impl Cli {
     /// # Errors
     /// See [`Error`]; its code is the exit code.
     pub fn perform(self) -> Result<(), Error> {
+        // Every command ends by it, whether it looks or not.
+        let cancel = signals::cancel_on_interrupt();
         match self.command {
             Command::Init(args) => summary(&init::init(&args)?),
             Command::Run(args) => {
@@ -226,33 +219,33 @@ impl Cli {
                     .map_err(Error::Manifest)?;
                 let seat = args.hosts.seat()?;
                 let approved = args.approved()?;
-                let options = Options { seat, approved, ..args.work.options(&args.store, args.allow_shrink) };
+                let allow_empty = args.guard.allow_empty;
+                let options =
+                    Options { seat, approved, allow_empty, ..args.work.options(&args.store, args.guard.allow_shrink) };
                 let screen = Arc::new(progress::Screen::new(args.work.json));
                 let observer = Box::new(progress::Shared(screen.clone()));
-                let ended = run::run(plan, &options, cancel_on_interrupt(), observer);
+                let ended = run::run(plan, &options, cancel, observer);
                 screen.end();
                 match (ended?, args.work.json) {
                     (Ended::Finished(finished), json) => {
                         said(json.then(|| finished::done(&finished) + "\n"), || finished::summary(&finished));
                         finished.ended()?;
                     }
-                    (Ended::Followed(run), true) => answer(&(finished::followed(&run) + "\n")),
+                    (Ended::Followed(run), true) => data(&(finished::followed(&run) + "\n")),
                     (Ended::Followed(run), false) => summary(&format!("run     {run}, published by process 0\n")),
                 }
             }
             Command::Plan(args) => {
                 let plan = load(&args.manifest.manifest, &args.manifest.sets, args.manifest.to.as_deref())
                     .map_err(Error::Manifest)?;
-                let preview = args.preview(plan, cancel_on_interrupt())?;
-                answer(&if args.work.json { format!("{}\n", preview.json()) } else { preview.text() + &args.saved() });
+                let preview = args.preview(plan, cancel)?;
+                told(args.work.json.then(|| format!("{}\n", preview.json())), || preview.text() + &args.saved());
             }
             Command::Watch(args) => {
                 let ManifestArgs { manifest, sets, to } = &args.manifest;
                 frugal(&load(manifest, sets, to.as_deref()).map_err(Error::Manifest)?);
-                let (workers, pcm_cache, json) = (args.workers, args.pcm_cache, args.json);
-                let work = WorkArgs { workers, refresh: Vec::new(), rehash: false, pcm_cache, json };
-                let options = work.options(&args.store, args.allow_shrink);
-                watch(&|| load(manifest, sets, to.as_deref()), &options, &cancel_on_interrupt(), json)?;
+                let load = || load(manifest, sets, to.as_deref());
+                watch(&load, &args.options(), &cancel, args.json)?;
             }
             Command::Check(args) => {
                 let ManifestArgs { manifest, sets, to } = &args.manifest;
@@ -262,20 +255,26 @@ impl Cli {
                 summary(&Bound::of(&plan, workers(args.workers)).text());
             }
             Command::Stages { verb } => answer(&schema::stages_text(verb.as_deref()).map_err(Error::Usage)?),
-            Command::Schema => answer(&format!("{:#}\n", schema::json_schema())),
-            Command::Runs { store, json } => {
+            Command::Schema => data(&format!("{:#}\n", schema::json_schema())),
+            Command::Runs(LookArgs { store, json }) => {
                 let runs = list::listed(&store.store)?;
-                answer(&if json { list::json(&runs) + "\n" } else { list::text(&runs) });
+                told(json.then(|| list::json(&runs) + "\n"), || list::text(&runs));
             }
             Command::Gc(args) => {
-                let options = gc::GcOptions { keep: args.keep.get(), dry: args.dry_run };
-                let swept = gc::gc(&args.store.store, &options)?;
-                said(args.json.then(|| format!("{}\n", swept.json())), || swept.text());
+                let options = gc::GcOptions { keep: args.keep, dry: args.dry_run };
+                let swept = gc::gc(&args.look.store.store, &options)?;
+                said(args.look.json.then(|| format!("{}\n", swept.json())), || swept.text());
             }
-            Command::Store(StoreCommand::Verify { store, json }) => {
+            Command::Store(StoreCommand::Verify(LookArgs { store, json })) => {
                 let verified = verify::verify(&store.store)?;
                 said(json.then(|| format!("{}\n", verified.json())), || verified.text());
                 verified.sound()?;
+            }
+            Command::Hosts(HostsCommand::NewSecret { file: None }) => answer(&(cluster::new_secret()? + "\n")),
+            Command::Hosts(HostsCommand::NewSecret { file: Some(file) }) => {
+                cluster::write_new_secret(&file)?;
+                let file = file.display();
+                summary(&format!("{file} holds a new secret: give it to every process with --secret {file}\n"));
             }
             Command::Report { run, store, open } => {
                 let page = runs::find(&store.store, &run)?.join("report.html");
@@ -283,7 +282,7 @@ impl Cli {
                     let page = page.display();
                     return Err(Error::Usage(format!("there is no {page}: run the manifest again to publish it")));
                 }
-                answer(&format!("{}\n", page.display()));
+                data(&format!("{}\n", page.display()));
                 if open && let Err(why) = open::open(&page) {
                     output::warning(&format!("{why}; open the page above yourself"));
                 }
@@ -291,29 +290,37 @@ impl Cli {
             Command::Diff { a, b, store, json } => {
                 let diff = diff::diff(&runs::find(&store.store, &a)?, &runs::find(&store.store, &b)?)?;
                 match json {
-                    true => answer(&(serde_json::to_string(&diff).map_err(|e| Error::Bug(e.to_string()))? + "\n")),
+                    true => data(&(serde_json::to_string(&diff).map_err(|e| Error::Bug(e.to_string()))? + "\n")),
                     false => answer(&diff::text(&diff)),
                 }
             }
-            Command::Why { run, id, store, json } => {
+            Command::Why { run, id, look: LookArgs { store, json } } => {
                 let explained = why::why(&runs::find(&store.store, &run)?, &store.store, &id)?;
-                answer(&if json { explained.json()? + "\n" } else { explained.text() });
+                match json {
+                    true => data(&(explained.json()? + "\n")),
+                    false => answer(&explained.text()),
+                }
             }
             Command::Encode(args) => {
-                summary(&codec::encode(&args.files, &args.model, &args.out, &cancel_on_interrupt())?)
+                let files = codec::PlainFiles { files: &args.files, out: &args.out, overwrite: args.overwrite };
+                codec::encode(files, &args.model, &cancel, &summary)?;
             }
             Command::Decode(args) => {
-                summary(&codec::decode(&args.files, &args.model, &args.out, args.level, &cancel_on_interrupt())?);
+                let files = codec::PlainFiles { files: &args.files, out: &args.out, overwrite: args.overwrite };
+                codec::decode(files, &args.model, args.level, &cancel, &summary)?;
             }
             Command::Sample(args) => {
-                summary(&sample::sample(&args, &cancel_on_interrupt(), &progress::Screen::new(false))?);
+                summary(&sample::sample(&args, &cancel, &progress::Screen::new(false))?);
             }
             Command::Completions { shell } => {
-                answer(&String::from_utf8_lossy(&manual::completions(Cli::command(), shell)));
+                data(&String::from_utf8_lossy(&manual::completions(Cli::command(), shell)));
             }
             Command::Man { folder } => drop(manual::man(Cli::command(), &folder)?),
             Command::Evaluate(args) => {
-                evaluate::evaluate(&args.reference, &args.candidate, args.json, &cancel_on_interrupt(), &answer)?;
+                evaluate::evaluate(&args.reference, &args.candidate, args.json, &cancel, &|text| match args.json {
+                    true => data(text),
+                    false => answer(text),
+                })?;
             }
         }
         Ok(())
@@ -322,27 +329,51 @@ impl Cli {
 
 /// Parses the command line, does what it says, and returns the exit code.
 pub fn main() -> u8 {
+    std::panic::set_hook(Box::new(output::panicked));
+    signals::outgrown();
     let words: Vec<OsString> = std::env::args_os().collect();
-    let matches = Cli::command().color(color(&words)).try_get_matches_from(words);
-    let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
-        Ok(cli) => cli,
+    let choice = color(&words);
+    let clean = words.iter().all(|word| word.to_str().is_some_and(|word| escaped(word) == word));
+    let matches = Cli::command().try_get_matches_from(words);
+    let ended = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(cli) => {
+            output::set(cli.output.output());
+            log();
+            ended(cli)
+        }
         // Help and version come as errors that go to standard output.
-        Err(error) => {
-            let _ = error.print();
-            return if error.use_stderr() { USAGE.code } else { DONE.code };
+        Err(said) => {
+            output::set(Output { color: choice, ..Output::default() });
+            output::parsed(&said, choice, clean);
+            if said.use_stderr() { USAGE.code } else { DONE.code }
         }
     };
-    output::set(cli.output.output());
-    log();
-    match cli.perform() {
-        Ok(()) => DONE.code,
-        Err(Error::Manifest(complaints)) => {
-            output::errors(&complaints.render(output::colored()));
+    match output::unwritten() {
+        Some(why) => {
+            let error = Error::Output(why);
+            output::error(&error.to_string());
+            if ended == DONE.code { error.code() } else { ended }
+        }
+        None => ended,
+    }
+}
+
+/// Does what the command line says; tells of what went wrong, and returns the exit code.
+fn ended(cli: Cli) -> u8 {
+    match std::panic::catch_unwind(AssertUnwindSafe(|| cli.perform())) {
+        Ok(Ok(())) => DONE.code,
+        Ok(Err(Error::Manifest(complaints))) => {
+            output::laid_out(&complaints.render(output::colored()));
             USAGE.code
         }
-        Err(error) => {
+        Ok(Err(error)) => {
             output::error(&error.to_string());
             error.code()
+        }
+        // The hook has said where.
+        Err(_) => {
+            output::error(&Error::Bug("a command panicked, as said above".into()).to_string());
+            BUG.code
         }
     }
 }
@@ -359,7 +390,7 @@ fn log() {
         levels = levels.with_targets(OWN.map(|name| (name, LevelFilter::DEBUG)));
     }
     tracing_subscriber::registry()
-        .with(fmt::layer().with_writer(|| Lines).with_ansi(output::colored()).without_time())
+        .with(fmt::layer().with_writer(|| Log).with_ansi(false).without_time())
         .with(levels)
         .init();
 }
@@ -374,13 +405,13 @@ mod tests {
     #[test]
     fn color_is_known_before_the_rest_is_understood() {
         for (line, choice) in [
-            ("refrain run", ColorChoice::Auto),
-            ("refrain --color never run", ColorChoice::Never),
-            ("refrain run --color=always --wrong", ColorChoice::Always),
-            ("refrain run --color=always --color auto", ColorChoice::Auto),
-            ("refrain run -- --color=always", ColorChoice::Auto),
-            ("refrain run --color", ColorChoice::Auto),
-            ("refrain run --colors=never", ColorChoice::Auto),
+            ("refrain run", Color::Auto),
+            ("refrain --color never run", Color::Never),
+            ("refrain run --color=always --wrong", Color::Always),
+            ("refrain run --color=always --color auto", Color::Auto),
+            ("refrain run -- --color=always", Color::Auto),
+            ("refrain run --color", Color::Auto),
+            ("refrain run --colors=never", Color::Auto),
         ] {
             let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
             assert_eq!(color(&words), choice, "{line}");

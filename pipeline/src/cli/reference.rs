@@ -158,6 +158,7 @@ mod tests {
             Error::Guard(text()),
             Error::Stage(text()),
             Error::Lost(text()),
+            Error::Output(text()),
             Error::Interrupted,
         ] {
             assert!(EXITS.iter().any(|exit| exit.code == error.code() && exit.code > 0), "{error:?}");

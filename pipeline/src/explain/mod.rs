@@ -434,7 +434,9 @@ impl<'a> Explainer<'a> {
     fn track(&self, name: Name) -> String {
         let read = || {
             let run = self.history.map(|history| self.runs.join(&history.run));
-            let bytes = run.and_then(|run| std::fs::read(run.join("tracks.parquet")).ok());
+            let bytes = run.and_then(|run| {
+                datasets::untrusted::read(&run.join("tracks.parquet"), datasets::untrusted::LARGEST).ok()
+            });
             let tracks = bytes.and_then(|bytes| datasets::tables::tracks::read(&bytes).ok()).unwrap_or_default();
             tracks.into_iter().map(|track| (Name::of(&track.track), track.track)).collect()
         };

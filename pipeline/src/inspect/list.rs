@@ -35,7 +35,7 @@ pub struct Listed {
     pub own_bytes: u64,
     /// Differences from the previous run of the same name. `None` if there is none.
     pub since: Option<Since>,
-    /// Sentence on why the run's record cannot be read. `None` if it can.
+    /// Sentence on why the run's record cannot be read: another version wrote it, or it is damaged. `None` if it can.
     pub note: Option<String>,
 }
 
@@ -106,7 +106,7 @@ pub fn listed(store: &Path) -> Result<Vec<Listed>, Error> {
                 line.shards = Some(kept(record, "shards", false));
                 line.since = earlier.map(|earlier| since(earlier, now));
             }
-            Err(other) => line.note = Some(other.clone()),
+            Err(other) => line.note = Some(other.to_string()),
         }
         listed.push(line);
     }
@@ -165,7 +165,9 @@ fn rows(before: Published<'_>, now: Published<'_>) -> Option<(u64, u64)> {
     if digest(before).is_some() && digest(before) == digest(now) {
         return Some((0, 0));
     }
-    let read = |folder: &Path| tracks::read(&fs::read(folder.join(TRACKS)).ok()?).ok();
+    let read = |folder: &Path| {
+        tracks::read(&datasets::untrusted::read(&folder.join(TRACKS), datasets::untrusted::LARGEST).ok()?).ok()
+    };
     let (was, is) = (read(before.folder)?, read(now.folder)?);
     let old: HashMap<&str, &tracks::Listed> = was.iter().map(|track| (track.track.as_str(), track)).collect();
     let known =

@@ -4,6 +4,7 @@ use crate::{
     error::Error,
     record::{self, Outline, RecordError},
 };
+use datasets::store::turns;
 use stages::settings::suggest;
 use std::{
     collections::BTreeMap,
@@ -20,10 +21,10 @@ pub struct Tree {
     pub partial: bool,
 }
 
-/// The record of a published run. `Err` with a sentence where another version of Refrain wrote it.
-pub(super) type Read = Result<Outline, String>;
+/// The record of a published run, or why it cannot be read.
+pub(super) type Read = Result<Outline, RecordError>;
 
-/// Calls `of` on each published run of a store and collects the results by the run's name, reading one record at a
+/// Calls `of` on each folder of published runs of a store and collects the results by the run's name, reading one record at a
 /// time.
 pub(super) fn each<T>(store: &Path, of: impl Fn(PathBuf, Read) -> T) -> Result<BTreeMap<String, T>, Error> {
     let folder = store.join("runs");
@@ -40,27 +41,28 @@ pub(super) fn each<T>(store: &Path, of: impl Fn(PathBuf, Read) -> T) -> Result<B
     let runs = entries.filter_map(|entry| {
         let entry = entry.ok()?;
         let run = entry.file_name().into_string().ok()?;
-        if run.starts_with('.') || entry.file_type().ok()?.is_symlink() {
+        if run.starts_with('.') || !entry.file_type().ok()?.is_dir() {
             return None;
         }
         let folder = entry.path();
-        let record = match Outline::read(&folder) {
-            Ok(record) => Ok(record),
-            Err(other @ RecordError::Format { .. }) => Err(other.to_string()),
-            // A folder without a record is no tree of ours, or not a whole one: the next run publishes it again.
-            Err(RecordError::Unreadable { .. } | RecordError::Damaged { .. }) => return None,
-        };
+        let record = Outline::read(&folder);
         Some((run, of(folder, record)))
     });
     Ok(runs.collect())
 }
 
-/// All published runs of a store by name, those of other versions of Refrain included.
+/// All published runs of a store by name, those of other versions of Refrain included. A folder whose record is damaged or
+/// gone is no whole tree: the next run publishes it again.
 ///
 /// # Errors
 /// When there is no store, or it cannot be read.
 pub fn trees(store: &Path) -> Result<BTreeMap<String, Tree>, Error> {
-    each(store, |folder, record| Tree { folder, partial: record.is_ok_and(|record| !record.failed.is_empty()) })
+    let tree = |folder, record: Read| match record {
+        Ok(record) => Some(Tree { folder, partial: !record.failed.is_empty() }),
+        Err(RecordError::Format { .. }) => Some(Tree { folder, partial: false }),
+        Err(RecordError::Unreadable { .. } | RecordError::Damaged { .. }) => None,
+    };
+    Ok(each(store, tree)?.into_iter().filter_map(|(run, tree)| Some((run, tree?))).collect())
 }
 
 /// All files under a folder.
@@ -79,35 +81,62 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// The folder of a run: a path, `latest`, a name, or a prefix of a name or of an id.
+/// The folder of a run: a path, `latest`, a run's name or id, the name of a manifest, or the start of one of these. What is
+/// named exactly goes before what begins so; of several runs of one manifest the last is meant.
 ///
 /// # Errors
-/// When nothing, or more than one run, goes by that word.
+/// When nothing, or more than one thing, goes by that word, or the record of the run is damaged.
 pub fn find(store: &Path, word: &str) -> Result<PathBuf, Error> {
+    let folder = place(store, word)?;
+    match Outline::read(&folder) {
+        Ok(_) | Err(RecordError::Format { .. }) => Ok(folder),
+        Err(damaged) => Err(damaged.into()),
+    }
+}
+
+fn place(store: &Path, word: &str) -> Result<PathBuf, Error> {
     if Path::new(word).join(record::FILE).is_file() {
         return Ok(PathBuf::from(word));
     }
     let latest = store.join("runs").join("latest");
-    if word == "latest" && latest.join(record::FILE).is_file() {
+    if word == "latest" && latest.is_dir() {
         return Ok(fs::canonicalize(&latest).unwrap_or(latest));
     }
-    let runs = trees(store)?;
-    let id = |name: &str| name.rsplit_once('-').map(|(_, id)| id.to_owned()).unwrap_or_default();
-    let hits: Vec<(&String, &Tree)> =
-        runs.iter().filter(|(name, _)| name.starts_with(word) || id(name).starts_with(word)).collect();
-    match hits[..] {
-        [(_, tree)] => Ok(tree.folder.clone()),
-        [] => {
-            let names = runs.keys().map(String::as_str);
-            let near =
-                suggest(word, names.chain(["latest"])).map_or_else(String::new, |n| format!("; did you mean `{n}`?"));
+    let runs = each(store, |folder, _| folder)?;
+    let names: Vec<&str> = runs.keys().map(String::as_str).collect();
+    let hits = meant(&names, word);
+    let turns = turns(store)?;
+    match hits.iter().max_by_key(|run| (turns.get(**run).copied().unwrap_or(0), **run)) {
+        Some(last) if hits.len() == 1 || hits.iter().all(|run| parts(run).0.starts_with(word) && same(run, last)) => {
+            Ok(runs[*last].clone())
+        }
+        Some(_) => Err(Error::Usage(format!("`{word}` may be any of {}", hits.join(", ")))),
+        None => {
+            let near = suggest(word, names.into_iter().chain(["latest"]));
+            let near = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
             Err(Error::Usage(format!("no run goes by `{word}`{near}; `refrain runs` lists them")))
         }
-        _ => {
-            let names: Vec<&str> = hits.iter().map(|(name, _)| name.as_str()).collect();
-            Err(Error::Usage(format!("`{word}` may be any of {}", names.join(", "))))
-        }
     }
+}
+
+/// The manifest's name and the id of a run.
+fn parts(run: &str) -> (&str, &str) {
+    run.rsplit_once('-').unwrap_or((run, ""))
+}
+
+/// Whether two runs are of one manifest.
+fn same(one: &str, other: &str) -> bool {
+    parts(one).0 == parts(other).0
+}
+
+/// The runs that a word names: exactly, or else by a start.
+fn meant<'r>(runs: &[&'r str], word: &str) -> Vec<&'r str> {
+    let exact = |run: &str| run == word || parts(run).1 == word;
+    let named = |run: &str| parts(run).0 == word;
+    let begun = |run: &str| run.starts_with(word) || parts(run).1.starts_with(word);
+    let ways: [&dyn Fn(&str) -> bool; 3] = [&exact, &named, &begun];
+    let hits = ways.iter().map(|way| runs.iter().copied().filter(|run| way(run)).collect::<Vec<&str>>());
+    hits.into_iter().find(|hits| !hits.is_empty()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -137,7 +166,39 @@ mod tests {
         assert!(run("a-2").partial);
         assert_eq!((run("a-3").tracks, run("a-3").shards), (None, None));
         assert!(run("a-3").note.as_ref().is_some_and(|note| note.contains("a-3 has format 3, ")), "{listed:?}");
+        let damaged = run("a-4").note.as_ref().expect("a note");
+        assert!(damaged.contains("a-4/run.json is damaged"), "{damaged}");
         assert_eq!(find(store.path(), "a-2").expect("a run"), store.path().join("runs/a-2"));
-        assert_eq!(find(store.path(), "a-4").expect_err("none").code(), 2);
+        let damaged = find(store.path(), "a-4").expect_err("damaged");
+        assert!(damaged.code() == 3 && damaged.to_string().contains("a-4/run.json is damaged"), "{damaged}");
+        assert_eq!(find(store.path(), "b").expect_err("none").code(), 2);
+    }
+
+    #[test]
+    fn what_is_named_exactly_goes_before_what_begins_so() {
+        let runs = ["song-11aa", "songs-11ab", "songs-22", "11ab-77"];
+        assert_eq!(meant(&runs, "song"), ["song-11aa"]);
+        assert_eq!(meant(&runs, "songs"), ["songs-11ab", "songs-22"]);
+        assert_eq!(meant(&runs, "son"), ["song-11aa", "songs-11ab", "songs-22"]);
+        assert_eq!(meant(&runs, "22"), ["songs-22"]);
+        assert_eq!(meant(&runs, "11ab"), ["songs-11ab"]);
+        assert_eq!(meant(&runs, "11"), ["song-11aa", "songs-11ab", "11ab-77"]);
+        assert!(meant(&runs, "7").eq(&["11ab-77"]) && meant(&runs, "x").is_empty());
+    }
+
+    #[test]
+    fn of_several_runs_of_a_manifest_the_last_is_meant() {
+        const RECORD: &str = include_str!("../../../tests/records/run.json");
+        let store = tempfile::tempdir().expect("a folder");
+        for run in ["song-1", "songs-1a", "songs-2b"] {
+            let folder = store.path().join("runs").join(run);
+            fs::create_dir_all(&folder).expect("a folder");
+            fs::write(folder.join(record::FILE), RECORD).expect("written");
+        }
+        let found = |word: &str| find(store.path(), word).map(|folder| folder.file_name().map(|name| name.to_owned()));
+        assert_eq!(found("songs").expect("the last"), Some("songs-2b".into()));
+        assert_eq!(found("song").expect("its own"), Some("song-1".into()));
+        assert_eq!(found("songs-1").expect("by the start of its id"), Some("songs-1a".into()));
+        assert_eq!((found("so").expect_err("two manifests").code(), found("songs-").expect_err("ids").code()), (2, 2));
     }
 }

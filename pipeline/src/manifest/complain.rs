@@ -1,5 +1,6 @@
 //! All that is wrong with a manifest, shown where it stands.
 
+use crate::terminal::escape::escaped;
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
 use stages::settings::{At, Complaint};
 use std::fmt;
@@ -50,7 +51,8 @@ impl Complaints {
         }
     }
 
-    /// Renders each complaint with its lines of text, underlined; with ANSI colours if `color`.
+    /// Renders each complaint with its lines of text, underlined; with ANSI colours if `color`. What a terminal would act
+    /// on in manifest and names is escaped.
     pub fn render(&self, color: bool) -> String {
         let theme = if color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
         let handler = GraphicalReportHandler::new_themed(theme)
@@ -136,12 +138,18 @@ struct Shown {
 impl Shown {
     fn new(complaint: &Complaint, source: Option<&Source>) -> Shown {
         let (start, end) = source.map_or((0, 0), |source| within(&source.text, complaint.at));
-        Shown {
-            message: complaint.message.clone(),
-            help: complaint.help.clone(),
+        // Escaped before miette measures and colors it; the span moves with the text.
+        let length = |from: usize, to: usize| source.map_or(0, |s| escaped(&s.text[from..to]).len());
+        let named = |s: &Source| {
+            let name = escaped(&place(s, complaint.at)).into_owned();
             // Without a last line break, miette underlines nothing at the very end.
-            source: source.map(|s| NamedSource::new(place(s, complaint.at), format!("{}\n", s.text.trim_end()))),
-            span: (start, end - start),
+            NamedSource::new(name, format!("{}\n", escaped(s.text.trim_end())))
+        };
+        Shown {
+            message: escaped(&complaint.message).into_owned(),
+            help: complaint.help.as_deref().map(|help| escaped(help).into_owned()),
+            source: source.map(named),
+            span: (length(0, start), length(start, end)),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A manifest's text, or why there is none.
 
 use super::Source;
+use datasets::untrusted;
 use stages::settings::{At, Complaint, suggest};
 use std::{
     io::Read as _,
@@ -40,7 +41,11 @@ pub(super) fn text(path: &Path) -> Result<String, Unreadable> {
             let help = near(path).map(|near| format!("did you mean `{near}`?"));
             Unreadable::Path(format!("there is no manifest `{shown}`"), help)
         }
-        kind => Unreadable::Path(format!("cannot read the manifest `{shown}`: {kind}"), None),
+        // What the system says has a short name; what was seen of the file is a sentence.
+        kind if error.raw_os_error().is_some() => {
+            Unreadable::Path(format!("cannot read the manifest `{shown}`: {kind}"), None)
+        }
+        _ => Unreadable::Path(format!("cannot read the manifest `{shown}`: {error}"), None),
     };
     if path.is_dir() {
         let held = manifests(path);
@@ -52,7 +57,7 @@ pub(super) fn text(path: &Path) -> Result<String, Unreadable> {
         return Err(Unreadable::Path(format!("`{shown}` is a folder, not a manifest"), Some(help)));
     }
     let mut bytes = Vec::new();
-    let opened = std::fs::File::open(path).map_err(unreadable)?;
+    let opened = untrusted::open(path).map_err(unreadable)?;
     opened.take(LARGEST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > LARGEST {
         let message = format!("`{shown}` is larger than {LARGEST} bytes: that is no manifest");

@@ -20,7 +20,7 @@ pub use values::EDITION;
 
 use stages::settings::{At, Complaint, Data, Table, Value, Word, suggest};
 use std::path::Path;
-use values::{NAMES, edition, plain, setting, string};
+use values::{LONGEST, edition, misnamed, setting, string};
 
 /// The keys at the top of a manifest.
 pub(crate) const TOP: [&str; 6] = ["edition", "extends", "name", "seed", "stage", "sweep"];
@@ -94,11 +94,9 @@ impl Manifest {
         }
         let name = match table.get("name") {
             Some(value) => string(value, "name", complaints).filter(|name| {
-                let fits = plain(name) && name.len() <= 100;
-                if !fits {
-                    let message = format!("`name`: \"{name}\" cannot name a run");
-                    complaints.push(Complaint::new(value.at, message).help(NAMES));
-                }
+                let wrong = misnamed("a run", name, LONGEST, value.at);
+                let fits = wrong.is_none();
+                complaints.extend(wrong.map(|c| Complaint { message: format!("`name`: {}", c.message), ..c }));
                 fits
             }),
             None => {
@@ -160,9 +158,7 @@ impl Written {
             complaints.push(Complaint::new(name.at, message).help(format!("write `[stage.{}]`", name.text)));
             return None;
         };
-        if !plain(&name.text) {
-            complaints.push(Complaint::new(name.at, format!("\"{}\" cannot name a stage", name.text)).help(NAMES));
-        }
+        complaints.extend(misnamed("a stage", &name.text, LONGEST, name.at));
         let mut settings = table.clone();
         let verb = settings.remove("do").map(|value| (string(&value, "do", complaints), value.at));
         let from = settings.remove("from");

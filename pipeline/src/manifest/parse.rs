@@ -1,7 +1,7 @@
 //! TOML text into [`Table`]s whose every name and value knows its place.
 
 use stages::settings::{At, Complaint, Data, Table, Value, Word};
-use std::ops::Range;
+use std::{collections::BTreeSet, ops::Range};
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
@@ -16,6 +16,7 @@ pub(crate) fn document(source: u16, text: &str, complaints: &mut Vec<Complaint>)
     // stumble over each of its keys.
     let mut last_line = None;
     let mut repeated = None;
+    let mut broken = BTreeSet::new();
     for error in errors {
         let span = error.span().unwrap_or(0..0);
         let before = text.get(..span.start).unwrap_or(text);
@@ -31,10 +32,17 @@ pub(crate) fn document(source: u16, text: &str, complaints: &mut Vec<Complaint>)
             repeated = Some(line);
         }
         last_line = Some(line);
+        broken.insert(line);
         let at = reader.at(span.clone());
         reader.complaints.push(syntax(at, error.message(), text, span));
     }
-    reader.table(table.into_inner())
+    let before = reader.complaints.len();
+    let table = reader.table(table.into_inner());
+    // What the parser saves of a broken line is no value of anybody's.
+    let line = |at: At| text.get(..at.start as usize).unwrap_or(text).matches('\n').count();
+    let added = complaints.split_off(before);
+    complaints.extend(added.into_iter().filter(|complaint| !broken.contains(&line(complaint.at))));
+    table
 }
 
 /// Reads a single value that starts `offset` bytes into its source.
@@ -168,6 +176,15 @@ mod tests {
         let mut wrong = Vec::new();
         document(0, "a = \nb = 1\nc = 2020-01-01\nd = 99999999999999999999\ne = [1\n", &mut wrong);
         assert!(wrong.len() >= 4, "{wrong:?}");
+    }
+
+    #[test]
+    fn one_slip_is_one_complaint() {
+        for text in ["a = .5\nb = 1\n", "a = 5.\n", "a = +\n", "a = 1e\n", "a = 0x\n", "a = -\n", "a = 1__0\n"] {
+            let mut wrong = Vec::new();
+            document(0, text, &mut wrong);
+            assert_eq!(wrong.len(), 1, "{text:?}: {wrong:?}");
+        }
     }
 
     #[test]

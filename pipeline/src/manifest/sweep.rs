@@ -4,7 +4,7 @@
 use super::{
     set,
     text::Text,
-    values::{NAMES, plain, string},
+    values::{misnamed, string},
 };
 use stages::settings::{At, Complaint, Data, Table, Value, Word, suggest};
 use std::collections::BTreeSet;
@@ -110,6 +110,9 @@ impl Sweep {
         Some(Sweep { points })
     }
 }
+
+/// Characters at most in the name of a point.
+const NAME: usize = 60;
 
 struct Reader<'a> {
     text: &'a Text,
@@ -264,9 +267,8 @@ impl Reader<'_> {
         for (word, value) in &table.0 {
             if word.text == "name" {
                 point.name = string(value, "name", self.complaints);
-                if let Some(name) = point.name.as_ref().filter(|name| !plain(name) || name.len() > 60) {
-                    self.complain(value.at, format!("\"{name}\" cannot name a point"), NAMES);
-                }
+                let wrong = point.name.as_ref().and_then(|name| misnamed("a point", name, NAME, value.at));
+                self.complaints.extend(wrong);
                 continue;
             }
             let mut values = Vec::new();

@@ -1,6 +1,6 @@
 //! Values that several readers of a manifest judge alike: the edition, names, strings.
 
-use stages::settings::{Complaint, Data, Setting, Value};
+use stages::settings::{At, Complaint, Data, Setting, Value};
 
 /// The edition of the manifest's language that this release reads.
 pub const EDITION: i64 = 1;
@@ -17,9 +17,22 @@ pub(super) fn edition(value: &Value, complaints: &mut Vec<Complaint>) {
 }
 
 /// Rule for names, as words in a complaint.
-pub(super) const NAMES: &str = "a name holds the letters a to z and A to Z, digits, `-` and `_`";
+const NAMES: &str = "a name holds the letters a to z and A to Z, digits, `-` and `_`";
 
-pub(super) fn plain(name: &str) -> bool {
+/// Characters at most in the name of a run or a stage: names of files are made of it.
+pub(super) const LONGEST: usize = 100;
+
+/// The complaint about a text that cannot name `what`: it holds other characters, or more than `longest`. `None` if it can.
+pub(super) fn misnamed(what: &str, name: &str, longest: usize, at: At) -> Option<Complaint> {
+    let (message, help) = match plain(name) {
+        true if name.len() <= longest => return None,
+        true => (format!("a name of {} characters cannot name {what}", name.len()), format!("at most {longest}")),
+        false => (format!("\"{name}\" cannot name {what}"), NAMES.to_owned()),
+    };
+    Some(Complaint::new(at, message).help(help))
+}
+
+fn plain(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 

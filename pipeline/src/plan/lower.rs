@@ -17,6 +17,8 @@ pub(super) struct Lowered<'m> {
     pub(super) entry: Option<&'static StageSpec>,
     /// `None`: wrong settings, already reported.
     pub(super) ready: Option<Arc<dyn ConfiguredStage>>,
+    /// The verb's own settings as they are written, and `from`: the places of complaints.
+    pub(super) written: Table,
     pub(super) from: &'m From,
     /// A misspelled `from`, which has been reported: the wiring is not known.
     pub(super) from_lost: bool,
@@ -76,10 +78,15 @@ fn stage<'m>(
         forget_missing(complaints, first, &settings, &fields);
         ready
     });
+    if let From::Names(at, _) | From::Ports(at, _) = written.from {
+        // Only its place is asked for.
+        settings.0.push((Word { text: "from".to_owned(), at }, Value { data: Data::Boolean(true), at }));
+    }
     Lowered {
         name: &written.name,
         entry,
         ready,
+        written: settings,
         from: &written.from,
         from_lost: misspelled.contains(&"from"),
         max_dropped: written.max_dropped,

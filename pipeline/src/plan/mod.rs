@@ -105,6 +105,9 @@ pub fn load_from(
         points.push(sweep::At { point, seed: manifest.seed, stages, graph });
     }
     still(&points, &mut complaints);
+    if complaints.is_empty() {
+        sweep::alike(&points, &mut complaints);
+    }
     let lowered = points.first().map_or(&[][..], |at| &at.stages);
     let names: Vec<String> = lowered.iter().map(|stage| stage.name.text.clone()).collect();
     // `songs[top_p=0.9]` is a variant of `songs`.

@@ -5,7 +5,7 @@ use crate::manifest::{self, From};
 use stages::{
     rows::Kind,
     settings::{At, Complaint, Word, suggest},
-    stage::{Port, Property, StageSpec},
+    stage::{Places, Port, Property, StageSpec, memory::Known},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -65,6 +65,7 @@ pub(super) fn wire(registry: &'static [StageSpec], stages: &[Lowered<'_>], compl
     let bound: Vec<Vec<Bound>> = (0..stages.len()).map(|stage| wirer.bind(stage)).collect();
     let order = wirer.order();
     wirer.traits(&order, &bound);
+    wirer.foresee(&order, &bound);
     let ports = stages.iter().zip(&bound).map(|(stage, bound)| {
         let count = stage.entry.map_or(0, |entry| entry.ports.len());
         (0..count).map(|port| bound.iter().filter(|b| b.port == port).map(|b| b.from).collect()).collect()
@@ -414,6 +415,26 @@ impl<'m> Wirer<'_, 'm> {
             }
             gives.extend(entry.adds);
             given[stage] = gives;
+        }
+    }
+
+    /// Follows what is known from settings alone along all edges: each stage says what cannot come of it.
+    fn foresee(&mut self, order: &[usize], bound: &[Vec<Bound>]) {
+        // `None`: not even this is known.
+        let (stages, mut given) = (self.stages, vec![None::<Known>; self.stages.len()]);
+        for &stage in order {
+            let lowered = &stages[stage];
+            let (Some(entry), Some(ready), false) = (lowered.entry, &lowered.ready, self.unsure[stage]) else {
+                continue;
+            };
+            let fed = |port: usize| bound[stage].iter().filter(move |b| b.port == port).map(|b| given[b.from].as_ref());
+            let ports: Option<Vec<Known>> =
+                (0..entry.ports.len()).map(|port| fed(port).collect::<Option<Vec<_>>>().map(Known::join)).collect();
+            let Some(ports) = ports else { continue };
+            ready.foresee(&ports, &Places { table: &lowered.written, whole: lowered.name.at }, self.complaints);
+            let mut own = Known::join(&ports);
+            ready.memory(&mut own, 1);
+            given[stage] = Some(own);
         }
     }
 

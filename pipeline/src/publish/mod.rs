@@ -19,13 +19,14 @@ use crate::{
         publication::Run,
         timing::{timing, write_timing},
     },
-    record::{self, kinds, published::Published, summary::Summary, sweep_table},
+    record::{self, Outline, kinds, published::Published, settled, summary::Summary, sweep_table},
     report::{self, attribution_md, html},
 };
 use datasets::{
     Digest,
     store::{Store, StoreError, sync_folder, write_atomic},
 };
+use rayon::prelude::*;
 use stages::flow::Event;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -59,19 +60,38 @@ pub fn publish(run: &Run<'_>) -> Result<Published, Error> {
     if !run.withdrawn.tombstones.is_empty() {
         texts.insert(QUARANTINE, withdrawal::quarantine(&run.withdrawn.tombstones));
     }
-    let same = |(name, text): (&&str, &String)| fs::read_to_string(folder.join(name)).is_ok_and(|own| own == *text);
+    let same = |(name, text): (&&str, &String)| {
+        datasets::untrusted::text(&folder.join(name), datasets::untrusted::LARGEST).is_ok_and(|own| own == *text)
+    };
     let known = texts.iter().all(same) && whole(&folder, &files);
+    let mut written = BTreeMap::new();
     if !known {
         run.env.event(Event::Publishing { run: name.clone() });
         let report = collect::report(run, results.as_ref(), works?, &name)?;
         let mut all = bundle::texts(run, &name, &files, &report)?;
         all.extend(texts.into_iter().map(|(name, text)| (PathBuf::from(name), text)));
-        write_tree(store, &folder, &files, &report, &all)?;
+        written = write_tree(store, &folder, &files, &report, &all)?;
     }
     let timing = timing(run.plan, &name, run.summary, run.workers, run.processes, run.started);
     write_timing(&folder, &timing)?;
     point_latest(&store.runs(), &name)?;
-    Ok(Published { run: name, folder, known })
+    Ok(Published { run: name, folder, known, texts: written })
+}
+
+/// Digests of the files of a tree that are no objects of the store, but for `timing.json`, which every run writes anew.
+pub(crate) fn texts_of(folder: &Path) -> BTreeMap<PathBuf, Digest> {
+    let mut files = Vec::new();
+    let listed = settled::list(folder, Path::new(""), &mut files);
+    let objects = Outline::read(folder).map(|record| record.files).unwrap_or_default();
+    let text =
+        |path: &PathBuf| *path != Path::new(record::timing::FILE) && !objects.contains_key(&*path.to_string_lossy());
+    let digest = |path: PathBuf| {
+        Some((
+            path.clone(),
+            Digest::of(&datasets::untrusted::read(&folder.join(&path), datasets::untrusted::LARGEST).ok()?),
+        ))
+    };
+    listed.map(|()| files.into_iter().filter(text).filter_map(digest).collect()).unwrap_or_default()
 }
 
 fn whole(folder: &Path, files: &BTreeMap<PathBuf, Digest>) -> bool {
@@ -90,12 +110,13 @@ fn write_tree(
     files: &BTreeMap<PathBuf, Digest>,
     report: &report::data::Report,
     texts: &BTreeMap<PathBuf, String>,
-) -> Result<(), StoreError> {
+) -> Result<BTreeMap<PathBuf, Digest>, StoreError> {
     let runs = store.runs();
     // A tree under way is hidden; what a killed run left of one is in nobody's way.
     let temp = runs.join(format!(".{}.tmp", process::id()));
     let _ = fs::remove_dir_all(&temp);
-    let written = fill(store, &temp, files, report, texts).and_then(|()| settle(&runs, &temp, folder));
+    let written = fill(store, &temp, files, report, texts);
+    let written = written.and_then(|digests| settle(&runs, &temp, folder).map(|()| digests));
     if written.is_err() {
         let _ = fs::remove_dir_all(&temp);
     }
@@ -108,8 +129,10 @@ fn fill(
     files: &BTreeMap<PathBuf, Digest>,
     report: &report::data::Report,
     texts: &BTreeMap<PathBuf, String>,
-) -> Result<(), StoreError> {
+) -> Result<BTreeMap<PathBuf, Digest>, StoreError> {
     create(temp)?;
+    // A damaged object must not be published: it is thrown away, and the next run makes it again.
+    files.par_iter().try_for_each(|(_, digest)| store.check(digest).map(drop))?;
     for (path, digest) in files {
         let target = temp.join(path);
         if let Some(parent) = target.parent() {
@@ -117,13 +140,17 @@ fn fill(
         }
         link(&store.path(digest), &target)?;
     }
+    let write = |path: &Path, text: &str| -> Result<(PathBuf, Digest), StoreError> {
+        write_atomic(&temp.join(path), text.as_bytes())?;
+        Ok((path.to_owned(), Digest::of(text.as_bytes())))
+    };
     let (page, works) = rayon::join(
-        || write_atomic(&temp.join("report.html"), html(report).as_bytes()),
-        || write_atomic(&temp.join("ATTRIBUTION.md"), attribution_md(report).as_bytes()),
+        || write(Path::new("report.html"), &html(report)),
+        || write(Path::new("ATTRIBUTION.md"), &attribution_md(report)),
     );
-    page.and(works)?;
     // In the order of their names, in which the record comes last.
-    texts.iter().try_for_each(|(path, text)| write_atomic(&temp.join(path), text.as_bytes()))
+    let texts = texts.iter().map(|(path, text)| write(path, text));
+    [page, works].into_iter().chain(texts).collect()
 }
 
 /// Gives a whole tree its name.
@@ -133,6 +160,7 @@ fn settle(runs: &Path, temp: &Path, folder: &Path) -> Result<(), StoreError> {
         let old = runs.join(format!(".{}.old", process::id()));
         // A killed process may have had this number: in a container most have.
         let _ = fs::remove_dir_all(&old);
+        carry(folder, temp)?;
         rename(folder, &old)?;
         rename(temp, folder)?;
         let _ = fs::remove_dir_all(&old);
@@ -140,6 +168,20 @@ fn settle(runs: &Path, temp: &Path, folder: &Path) -> Result<(), StoreError> {
         rename(temp, folder)?;
     }
     sync_folder(runs)
+}
+
+/// Takes what somebody has put into a tree over to the one that takes its place. Both are of one run: what the new one
+/// lacks, no run wrote.
+fn carry(old: &Path, new: &Path) -> Result<(), StoreError> {
+    let mut files = Vec::new();
+    settled::list(old, Path::new(""), &mut files).map_err(StoreError::io("read", old))?;
+    let foreign = |path: &&PathBuf| **path != *Path::new(record::timing::FILE) && !new.join(path).exists();
+    for path in files.iter().filter(foreign) {
+        let target = new.join(path);
+        target.parent().map_or(Ok(()), create)?;
+        link(&old.join(path), &target)?;
+    }
+    Ok(())
 }
 
 fn create(folder: &Path) -> Result<(), StoreError> {

@@ -1,14 +1,20 @@
 //! The root of a published run, which keeps objects of the store from being removed by `gc`.
 
-use crate::{dataflow::outcome::Outcome, plan::Plan, publish::withdrawal::Withdrawn};
+use crate::{
+    dataflow::outcome::Outcome,
+    plan::Plan,
+    publish::{texts_of, withdrawal::Withdrawn},
+    record::{lockfile::Lock, published::Published},
+};
 use datasets::{
     Digest,
     corpus::{Member, Name},
     row::{Dropped, TrackView},
-    store::{Root, Store, StoreError},
+    store::{Pins, Root, Store, StoreError},
 };
 use rayon::prelude::*;
 use stages::{media::pcm, rows::kept::Corpus};
+use std::collections::BTreeSet;
 
 /// Collects the tracks and decoded samples that a run keeps: everything in its root but the keys.
 ///
@@ -45,8 +51,8 @@ pub fn members(plan: &Plan, outcome: &Outcome, withdrawn: &Withdrawn) -> Root {
     Root { name: plan.name.clone(), pcm, tracks, ..Root::default() }
 }
 
-/// Records a run as the last published one. `known`: its tree was there before, so that its root stands; otherwise it is
-/// `made`, by [`members`].
+/// Records a run as the last published one. If its tree was there before, its root stands; otherwise it is `made`, by
+/// [`members`]. `lock` is the lock file of the manifest: what it names stays, whatever becomes of its own record.
 ///
 /// # Errors
 /// When the store refuses.
@@ -55,17 +61,28 @@ pub fn record(
     plan: &Plan,
     outcome: &Outcome,
     withdrawn: &Withdrawn,
-    run: &str,
-    known: bool,
+    published: &Published,
+    lock: &Lock,
     made: Option<Root>,
 ) -> Result<(), StoreError> {
-    let before = if known { store.root_of(run)? } else { None };
+    let run = &published.run;
+    let before = if published.known { store.root_of(run)? } else { None };
     let mut root = before.or(made).unwrap_or_else(|| members(plan, outcome, withdrawn));
     // What a report was made from is not asked for again while the report is there.
     root.keys.extend(store.touched(&withdrawn.gone));
     root.keys.sort_unstable();
     root.keys.dedup();
     root.withdrawn = withdrawn.members.clone();
+    if !published.texts.is_empty() {
+        root.texts = published.texts.clone();
+    } else if root.texts.is_empty() {
+        // Of a tree whose root is lost, or of an earlier version, what is there counts from here on.
+        root.texts = texts_of(&published.folder);
+    }
+    let weights: BTreeSet<Digest> = lock.weights().collect();
+    // A path that is no text cannot be packed: of such a lock file there is the record alone.
+    let path = std::path::absolute(lock.path()).ok().filter(|path| !weights.is_empty() && path.to_str().is_some());
+    root.lock = path.map(|lock| Pins { lock, weights });
     root.segment = store.last_segment()?;
     store.record_root(run, &root)
 }

@@ -10,7 +10,7 @@ use crate::{
     },
 };
 use datasets::{
-    Digest,
+    Digest, names,
     row::{Audio, Clip, Codes, Found, Metric, Prior, Shard, Track, Weights},
 };
 use stages::rows::{AnyRow, Kind, kept::Kept};
@@ -184,12 +184,13 @@ impl Publish for Prior {
 
 impl Publish for Audio {
     fn files(&self, files: &mut Files) {
-        let stem = self.name.replace(|c: char| !c.is_alphanumeric() && !"-_. ".contains(c), "_");
+        let stem = names::stem(&self.name, |c| c.is_alphanumeric() || "-_. ".contains(c));
         let first = Path::new("audio").join(format!("{stem}.wav"));
-        // Two stages may have songs of one name.
-        let path = match files.get(&first) {
-            Some(taken) if *taken != self.file => first.with_file_name(format!("{stem}-{}.wav", self.file.short(12))),
-            _ => first,
+        // Two stages may have songs of one name, and of two genres only capitals may differ.
+        let meets = |path: &Path| names::meet(&path.to_string_lossy(), &first.to_string_lossy());
+        let path = match files.iter().any(|(path, file)| meets(path) && (*path != first || *file != self.file)) {
+            true => first.with_file_name(format!("{stem}-{}.wav", self.file.short(12))),
+            false => first,
         };
         files.insert(path, self.file);
     }
@@ -299,7 +300,8 @@ mod tests {
 
     #[test]
     fn files_of_one_name_are_told_apart_by_their_digests() {
-        let rows = [codec("a", Some("curves")), codec("b", None), song("x/1", "s"), song("x/1", "s"), song("x/1", "t")];
+        let songs = [song("x/1", "s"), song("x/1", "s"), song("x/1", "t"), song("X/1", "u")];
+        let rows: Vec<AnyRow> = [codec("a", Some("curves")), codec("b", None)].into_iter().chain(songs).collect();
         let all = files(&rows);
         let paths: BTreeMap<String, Digest> =
             all.into_iter().map(|(path, digest)| (path.display().to_string(), digest)).collect();
@@ -310,8 +312,17 @@ mod tests {
             (other("model/codec", "b", "safetensors"), digest("b")),
             ("audio/x_1.wav".to_owned(), digest("s")),
             (other("audio/x_1", "t", "wav"), digest("t")),
+            (other("audio/X_1", "u", "wav"), digest("u")),
         ];
         assert_eq!(paths, BTreeMap::from(expected));
+    }
+
+    #[test]
+    fn a_genre_of_any_length_gives_a_file_name() {
+        let rows = [song(&format!("{}-1", "rock; ".repeat(60)), "s"), song(&format!("{}-2", "rock; ".repeat(60)), "t")];
+        let paths: Vec<PathBuf> = files(&rows).into_keys().collect();
+        assert_eq!(paths.len(), 2);
+        assert!(paths.iter().all(|path| path.file_name().is_some_and(|name| name.len() < 200)), "{paths:?}");
     }
 
     #[test]

@@ -3,13 +3,14 @@
 //! `<manifest file stem>.lock`, a line per stage and settings: stage, digest of the settings, digest of
 //! the weights. Written when a run publishes.
 
+use crate::plan::PlannedStage;
 use datasets::{
     Digest,
-    store::{StoreError, replace},
+    store::{StoreError, Temp, replace},
 };
 use std::{
     collections::BTreeMap,
-    fs, io,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -40,7 +41,7 @@ impl Lock {
     /// # Errors
     /// A sentence where it cannot be read or a line is not one of ours.
     pub fn at(path: PathBuf) -> Result<Lock, String> {
-        let text = match fs::read_to_string(&path) {
+        let text = match datasets::untrusted::text(&path, datasets::untrusted::LARGEST_TEXT) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Lock { path, ..Lock::default() }),
             Err(error) => return Err(format!("cannot read {}: {error}", path.display())),
@@ -82,6 +83,13 @@ impl Lock {
         own.or_else(|| self.bases.iter().find_map(|base| base.get(stage, settings)))
     }
 
+    /// The weights of a planned stage. A variant of a sweep that has no line of its own uses that of its stage: with the same
+    /// settings it differs in what is no reason to train again, its seed or what it is fed.
+    pub fn pin(&self, stage: &PlannedStage) -> Option<(Digest, &Path)> {
+        let settings = stage.ready.digest();
+        self.get(&stage.name, &settings).or_else(|| self.get(&stage.of, &settings))
+    }
+
     /// All weights that it names.
     pub fn weights(&self) -> impl Iterator<Item = Digest> {
         self.lines.values().copied()
@@ -96,17 +104,40 @@ impl Lock {
     /// the next one writes over.
     ///
     /// # Errors
-    /// When the disk refuses.
-    pub fn write(&self) -> Result<(), StoreError> {
+    /// A sentence where the disk refuses.
+    pub fn write(&self) -> Result<(), String> {
         let lines = self.lines.iter().map(|((stage, settings), weights)| format!("{stage} {settings} {weights}\n"));
         let text: String = std::iter::once(HEAD.to_owned()).chain(lines).collect();
-        replace(&self.path, text.as_bytes())
+        replace(&self.path, text.as_bytes()).map_err(|error| self.refused(&error))
+    }
+
+    /// Tries whether it could be written, and leaves no trace.
+    ///
+    /// # Errors
+    /// See [`Lock::write`].
+    pub fn writable(&self) -> Result<(), String> {
+        Temp::at(&self.path).map(drop).map_err(|error| self.refused(&error))
+    }
+
+    fn refused(&self, error: &StoreError) -> String {
+        let why = match error {
+            StoreError::Io { source, .. } => source.to_string(),
+            other => other.to_string(),
+        };
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        format!(
+            "the lock file {} cannot be written: {why}. It lies beside the manifest and names the weights of stages with \
+             `refresh = \"pinned\"`: make the folder {} writable, or run a copy of the manifest elsewhere",
+            self.path.display(),
+            folder.display()
+        )
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn reads_what_it_wrote_and_says_what_is_wrong() {

@@ -35,7 +35,6 @@ use serde::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
     path::{Path, PathBuf},
 };
 
@@ -134,7 +133,7 @@ impl<Rows: DeserializeOwned> Record<Rows> {
     /// It cannot be read, is damaged, or is of a version that this program does not understand.
     pub fn read(folder: &Path) -> Result<Record<Rows>, RecordError> {
         let path = folder.join(FILE);
-        let bytes = match fs::read(&path) {
+        let bytes = match datasets::untrusted::read(&path, datasets::untrusted::LARGEST) {
             Ok(bytes) => bytes,
             Err(error) => return Err(RecordError::Unreadable { path, error }),
         };
@@ -173,6 +172,7 @@ impl<Rows: Serialize> Record<Rows> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     /// The record of a run with a sweep, a tainted codec, songs and figures, as it was written before it was typed.
     const WRITTEN: &str = include_str!("../../../tests/records/run.json");

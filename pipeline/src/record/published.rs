@@ -1,6 +1,7 @@
 //! Name and folder of a published run.
 
-use std::path::PathBuf;
+use datasets::Digest;
+use std::{collections::BTreeMap, path::PathBuf};
 
 /// Name and folder of a published run.
 #[derive(Clone, Debug)]
@@ -11,4 +12,7 @@ pub struct Published {
     pub folder: PathBuf,
     /// Whether it was there before, whole.
     pub known: bool,
+    /// Files of the tree that are no objects of the store, as they were written: path in the tree, digest. Empty if it was
+    /// there before.
+    pub texts: BTreeMap<PathBuf, Digest>,
 }

@@ -28,7 +28,9 @@ impl Settled {
     /// The shortcut for the next run of this name. `None` if that run may have work to do.
     pub fn of(key: Option<Digest>, outcome: &Outcome, published: &Published, summary: &Summary) -> Option<Settled> {
         let failed = outcome.stages.iter().flat_map(|stage| stage.dropped.iter()).any(|row| row.failed);
-        let record = fs::read(published.folder.join(crate::record::FILE)).ok()?;
+        let record =
+            datasets::untrusted::read(&published.folder.join(crate::record::FILE), datasets::untrusted::LARGEST)
+                .ok()?;
         let mut files = Vec::new();
         list(&published.folder, Path::new(""), &mut files).ok()?;
         files.sort();

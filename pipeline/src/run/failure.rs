@@ -24,6 +24,7 @@ pub(crate) fn failure(failures: Vec<Failure>) -> Option<Error> {
     for failure in failures {
         match failure {
             Failure::Store(error) => return Some(error.into()),
+            Failure::Bug(why) => return Some(Error::Bug(why)),
             Failure::Pin(why) => return Some(Error::Lock(why)),
             Failure::Stage { stage, why } => stages.push(format!("stage `{stage}` failed: {why}")),
             Failure::Source { stage, why } => sources.push(format!("stage `{stage}` did not start: {why}")),

@@ -44,7 +44,10 @@ pub(crate) fn finish(
     lock: &mut Lock,
 ) -> Result<Finished, Error> {
     let Build { plan, env, facts, options, started } = *build;
-    let (mut outcome, withheld) = partial::divide(plan, outcome, env.cancel.cancelled())?;
+    let empty = conservation::lost(plan, &outcome, &facts.counts);
+    let lost = if options.allow_empty { &[][..] } else { &empty[..] };
+    let (mut outcome, withheld) = partial::divide(plan, outcome, lost, env.cancel.cancelled())?;
+    conservation::note_empty_splits(plan, &mut outcome);
     conservation::check(plan, &outcome, &facts.counts, &withheld.stages)
         .map_err(|wrong| Error::Bug(format!("rows were lost: {}", wrong.join("; "))))?;
     if !options.allow_shrink {
@@ -52,6 +55,7 @@ pub(crate) fn finish(
     }
     let withdrawn = withdrawal::look(plan, &mut outcome, env)?;
     warn(env, &withdrawn);
+    warn_idle(build, &outcome);
     let id = run_id(plan, &facts.inputs, &outcome, &withheld.failed);
     let next = history.next(plan, &outcome, &withheld.stages);
     let summary = Summary::of(plan, &outcome, &history.changes(plan, &next));
@@ -76,12 +80,12 @@ pub(crate) fn finish(
     let (published, made) =
         rayon::join(|| publish::publish(&run), || (!rooted).then(|| root::members(plan, &outcome, &withdrawn)));
     let published = published?;
-    // What failed is tried again: no shortcut stands for a partial run.
-    let settled = settled.filter(|_| withheld.failed.is_empty());
+    // What failed is tried again: no shortcut stands for a partial run, nor for one that only an option let be empty.
+    let settled = settled.filter(|_| withheld.failed.is_empty() && empty.is_empty());
     let settled = Settled::of(settled, &outcome, &published, &summary);
     next.record(&env.store, &plan.name, &published.run, settled)?;
     let locked = write_lock(plan, &outcome, lock, &env.store)?;
-    root::record(&env.store, plan, &outcome, &withdrawn, &published.run, published.known, made)?;
+    root::record(&env.store, plan, &outcome, &withdrawn, &published, lock, made)?;
     env.store.flush()?;
     // Millions of rows take a second to be freed, and nobody waits for it.
     std::thread::spawn(move || drop(outcome));
@@ -96,6 +100,18 @@ pub(crate) fn warn(env: &Env, withdrawn: &withdrawal::Withdrawn) {
         let message =
             format!("{} of the {all} lines of `exclude` name no track here, the first in line {first}", lines.len());
         env.event(Event::Warning { stage: stage.clone(), message });
+    }
+}
+
+/// `--refresh` trains anew where something changed; what was trained on the same before is found, and not made again.
+fn warn_idle(build: &Build<'_>, outcome: &Outcome) {
+    let Build { plan, env, options, .. } = *build;
+    for (stage, own) in plan.stages.iter().zip(&outcome.stages) {
+        let asked = options.refresh.iter().any(|name| *name == stage.name || *name == stage.of);
+        if asked && own.ledger.executed.is_empty() && own.ledger.cached > 0 {
+            let message = "--refresh trained nothing: it was trained on the same rows with the same settings before";
+            env.event(Event::Warning { stage: stage.name.clone(), message: message.to_owned() });
+        }
     }
 }
 
@@ -141,7 +157,7 @@ pub(crate) fn write_lock(
         any = true;
     }
     if changed {
-        lock.write()?;
+        lock.write().map_err(Error::Lock)?;
     }
     // What it names stays when the store is cleaned up.
     if any && let Ok(path) = std::path::absolute(lock.path()) {

@@ -23,7 +23,6 @@ use stages::{
 use std::{
     collections::BTreeSet,
     ffi::OsStr,
-    fs,
     io::Write as _,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
@@ -61,6 +60,7 @@ pub(crate) fn facts(plan: &Plan, options: &Options) -> Vec<(String, String)> {
         ("--plan", options.approved.as_ref().map_or_else(|| "none".to_owned(), |plan| plan.digest().short(12))),
         ("--rehash", options.rehash.to_string()),
         ("--allow-shrink", options.allow_shrink.to_string()),
+        ("--allow-empty", options.allow_empty.to_string()),
     ];
     facts.into_iter().map(|(what, here)| (what.to_owned(), here)).collect()
 }
@@ -71,7 +71,9 @@ pub(crate) fn lists(plan: &Plan) -> Digest {
     for stage in &plan.stages {
         if let Some(path) = stage.ready.exclude(&plan.base) {
             // One that cannot be read has been told where it was read for its lines.
-            key = key.text(&stage.name).digest(&Digest::of(&fs::read(path).unwrap_or_default()));
+            key = key
+                .text(&stage.name)
+                .digest(&Digest::of(&datasets::untrusted::read(&path, u64::MAX).unwrap_or_default()));
         }
     }
     key.finish()

@@ -8,10 +8,10 @@
 //!
 //! | step | what happens | ends the run with |
 //! |---|---|---|
-//! | [`prepare`](mod@prepare) | opens the store beside others, reads lock file and opt-out lists, scans the sources | 4 store or lock, 3 source, 2 `--refresh` of what cannot be |
+//! | [`prepare`](mod@prepare) | opens the store beside others, reads lock file and opt-out lists, scans the sources; tries whether a lock file that will name weights can be written | 4 store or lock, 3 source, 5 nothing of what a source lists, 2 `--refresh` of what cannot be |
 //! | [`guard`] | holds an approved plan against manifest, store and sources; compares the sources with the last published run | 5 something has moved, or a source lost over 20 % |
 //! | [`unchanged`] | takes the short way where plan, sources, pins and versions are those of that run and its tree, receipts and objects are whole | |
-//! | `dataflow::execute` | renders the plan on every worker and runs the one build; effects that are remembered do not run | 4 the store failed, 7 another process was lost, 130 Ctrl-C: each at once |
+//! | `dataflow::execute` | renders the plan on every worker and runs the one build; effects that are remembered do not run | 1 a thread died, 4 the store failed, 7 another process was lost, 130 Ctrl-C: each at once |
 //! | flush | makes the receipts durable | 4 |
 //! | `partial` | takes out stages over the whole corpus that failed or found nothing, with what rests on them; all other branches have finished | 3 a source kept one from starting, 4 a pin, 6 nothing is left to publish |
 //! | [`conservation`] | sees that every row that went in came out | 1 a bug |
@@ -190,7 +190,7 @@ fn lead(
         tracing::debug!("nothing changed since {}: the dataflow is not begun", published.run);
         env.event(Event::Unchanged { run: published.run.clone() });
         publish::again(&plan, &env.store, &published, &summary, options.workers, started)?;
-        root::record(&env.store, &plan, &Outcome::default(), &Withdrawn::default(), &published.run, true, None)?;
+        root::record(&env.store, &plan, &Outcome::default(), &Withdrawn::default(), &published, &lock, None)?;
         env.store.flush()?;
         return Ok(Finished { summary, published, wall: started.elapsed(), locked: None, failed: Vec::new() });
     }

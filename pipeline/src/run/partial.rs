@@ -2,7 +2,7 @@
 //!
 //! | failure | published |
 //! |---|---|
-//! | a stage over the whole corpus fails (`fit`, `train`, `sample`, `evaluate`) | every stage that does not rest on it, where one of these gives codes, models, songs or figures |
+//! | a stage over the whole corpus fails (`fit`, `train`, `sample`, `evaluate`), or a stage loses every row | every stage that does not rest on it, where one of these gives codes, models, songs or figures |
 //! | a source kept one from starting, a pin or the store failed, Ctrl-C | nothing |
 //!
 //! A failed stage and those that rest on it count as left out: the record names them, history compares them with the last
@@ -13,7 +13,10 @@ use crate::{
     error::Error,
     plan::Plan,
     record::stage_record::FailedStage,
-    run::{conservation, failure::failure},
+    run::{
+        conservation::{self, resting},
+        failure::failure,
+    },
 };
 use stages::flow::Failure;
 use std::{
@@ -30,13 +33,19 @@ pub(crate) struct Withheld {
     pub(crate) stages: BTreeSet<String>,
 }
 
-/// Takes what failed, and what rests on it, out of an outcome. `cancelled`: the dataflow was told to stop, so that nothing in
+/// Takes what failed, and what rests on it, out of an outcome. `lost`: the stages that lost every row, with sentences.
+/// `cancelled`: the dataflow was told to stop, so that nothing in
 /// it is whole.
 ///
 /// # Errors
 /// All failures as one, where one of them is no stage's own, or nothing is left that is worth a tree.
 /// [`Error::Interrupted`] where there is none and the run was cancelled.
-pub(crate) fn divide(plan: &Plan, mut outcome: Outcome, cancelled: bool) -> Result<(Outcome, Withheld), Error> {
+pub(crate) fn divide(
+    plan: &Plan,
+    mut outcome: Outcome,
+    lost: &[(usize, String)],
+    cancelled: bool,
+) -> Result<(Outcome, Withheld), Error> {
     let failures = mem::take(&mut outcome.failures);
     let index = |name: &str| plan.stages.iter().position(|stage| stage.name == name);
     let own = failures.iter().map_while(|failure| match failure {
@@ -57,6 +66,8 @@ pub(crate) fn divide(plan: &Plan, mut outcome: Outcome, cancelled: bool) -> Resu
     if cancelled || known < failures.len() {
         return Err(failure(failures).unwrap_or(Error::Interrupted));
     }
+    let out = resting(plan, failed.keys().copied());
+    failed.extend(lost.iter().filter(|(stage, _)| !out.contains(stage)).cloned());
     let out = resting(plan, failed.keys().copied());
     failed.extend(conservation::idle(plan, &outcome).into_iter().filter(|(stage, _)| !out.contains(stage)));
     let out = resting(plan, failed.keys().copied());
@@ -80,17 +91,6 @@ pub(crate) fn divide(plan: &Plan, mut outcome: Outcome, cancelled: bool) -> Resu
         outcome.stages[stage] = StageOutcome { ledger, ..StageOutcome::default() };
     }
     Ok((outcome, withheld))
-}
-
-/// Collects `stages` and all that rest on them. Each stage stands behind those that feed it.
-fn resting(plan: &Plan, stages: impl IntoIterator<Item = usize>) -> BTreeSet<usize> {
-    let mut all: BTreeSet<usize> = stages.into_iter().collect();
-    for (index, stage) in plan.stages.iter().enumerate() {
-        if stage.inputs.iter().flatten().any(|fed| all.contains(fed)) {
-            all.insert(index);
-        }
-    }
-    all
 }
 
 fn names<'a>(plan: &'a Plan, stages: &'a BTreeSet<usize>) -> impl Iterator<Item = String> + 'a {

@@ -4,7 +4,7 @@ use crate::{
     dataflow::cluster::{Cluster, Seat},
     error::Error,
     explain::approved::{Approved, Named},
-    plan::Plan,
+    plan::{Plan, PlannedStage},
     record::lockfile::Lock,
 };
 use datasets::{Digest, corpus::OptOut, store::Store};
@@ -32,6 +32,8 @@ pub struct Options {
     pub rehash: bool,
     /// Publish although the corpus shrank or much was dropped.
     pub allow_shrink: bool,
+    /// Publish although no row is left.
+    pub allow_empty: bool,
     /// Size limit of the cache of decoded samples, in bytes.
     pub pcm_cache: u64,
     /// This process among several. `None` for a run of one process.
@@ -80,14 +82,15 @@ pub(crate) fn prepare(
         };
         return Err(Error::Usage(format!("--refresh names `{wrong}`, which cannot be refreshed; {can}")));
     }
-    let store = Store::open(&options.store)?;
+    // Whoever plans makes no store.
+    let store = if dry { Store::look(&options.store)? } else { Store::open(&options.store)? };
     tracing::debug!("opened the store {}", store.root().display());
     let lock = Lock::read_all(&plan.file, &plan.bases).map_err(Error::Lock)?;
     let mut pins = Vec::new();
     for stage in &plan.stages {
         let anew = options.refresh.iter().any(|name| *name == stage.name || *name == stage.of);
         let pinned = stage.ready.refresh() == Some(Refresh::Pinned) && !anew;
-        let pin = if pinned { lock.get(&stage.name, &stage.ready.digest()) } else { None };
+        let pin = if pinned { lock.pin(stage) } else { None };
         if let Some((weights, path)) = pin.filter(|(weights, _)| !store.has(weights)) {
             return Err(Error::Lock(format!(
                 "{} pins `{}` to the weights {}, which the store {} does not hold: use the store in which they were trained, \
@@ -109,8 +112,18 @@ pub(crate) fn prepare(
         }
         pins.push(pin.map(|(weights, _)| weights));
     }
+    // Weights that no lock names yet are named when the run has published: better told before they are trained.
+    let named = |(stage, pin): (&PlannedStage, &Option<Digest>)| {
+        stage.ready.refresh() != Some(Refresh::Pinned) || pin.is_some()
+    };
+    if !dry && cluster.is_none_or(Cluster::leads) && !plan.stages.iter().zip(&pins).all(named) {
+        lock.writable().map_err(Error::Lock)?;
+    }
     if !dry {
         store.begin(&plan.name);
+    }
+    if pins.iter().any(Option::is_some) {
+        store.recover_pinned()?;
     }
     let mut unreadable = Vec::new();
     let optouts = optouts(plan, &mut unreadable);
@@ -123,9 +136,13 @@ pub(crate) fn prepare(
 /// Looks at all sources: the rows of each stage, by its index. `unreadable` are sentences on what could not be read before.
 ///
 /// # Errors
-/// When a source as a whole cannot be read, or the store fails.
+/// When a source as a whole cannot be read, when nothing is there of what one lists, or the store fails.
 pub(crate) fn scan(plan: &Plan, env: &Env, mut unreadable: Vec<String>) -> Result<Vec<Arc<Scan>>, Error> {
-    let mut found = Vec::new();
+    // The store, manifests and lock files may lie among the recordings.
+    let manifests = plan.bases.iter().chain([&plan.file]);
+    let own = manifests.flat_map(|file| [file.clone(), file.with_extension("lock")]);
+    env.sources.leave_out(own.chain([env.store.root().to_owned()]));
+    let (mut found, mut nothing) = (Vec::new(), Vec::new());
     for stage in &plan.stages {
         match stage.ready.scan(&plan.base, env) {
             Ok(rows) => {
@@ -135,13 +152,22 @@ pub(crate) fn scan(plan: &Plan, env: &Env, mut unreadable: Vec<String>) -> Resul
                 found.push(Arc::new(rows));
             }
             Err(SourceError::Store(error)) => return Err(error.into()),
+            Err(SourceError::Interrupted) => return Err(Error::Interrupted),
             Err(SourceError::Unreadable(why)) => {
                 unreadable.push(format!("stage `{}`: {why}", stage.name));
                 found.push(Arc::default());
             }
+            Err(SourceError::Nothing(why)) => {
+                nothing.push(format!("stage `{}`: {why}", stage.name));
+                found.push(Arc::default());
+            }
         }
     }
-    if unreadable.is_empty() { Ok(found) } else { Err(Error::Source(unreadable.join("\n"))) }
+    match (unreadable.is_empty(), nothing.is_empty()) {
+        (true, true) => Ok(found),
+        (true, false) => Err(Error::Guard(nothing.join("\n"))),
+        (false, _) => Err(Error::Source([unreadable, nothing].concat().join("\n"))),
+    }
 }
 
 /// Creates the environment of effects for a run in this process alone.

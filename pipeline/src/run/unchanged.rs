@@ -19,7 +19,6 @@ use datasets::{
     store::{Store, StoreError},
 };
 use stages::{flow::Env, stage::Refresh};
-use std::fs;
 
 /// Key of everything that a run rests on beside its store. `None` if the shortcut must not be taken.
 pub(crate) fn key(plan: &Plan, facts: &Facts, pins: &[Option<Digest>], lock: &Lock, env: &Env) -> Option<Digest> {
@@ -55,7 +54,7 @@ pub fn recall(
 ) -> Result<Option<(Published, Summary)>, StoreError> {
     let Some(settled) = history.settled.as_ref().filter(|settled| key == Some(settled.key)) else { return Ok(None) };
     let folder = store.runs().join(&history.run);
-    let record = fs::read(folder.join(crate::record::FILE));
+    let record = datasets::untrusted::read(&folder.join(crate::record::FILE), datasets::untrusted::LARGEST);
     if !record.is_ok_and(|record| Digest::of(&record) == settled.record)
         || !settled.files.iter().all(|path| folder.join(path).is_file())
     {
@@ -65,6 +64,6 @@ pub fn recall(
         Some(root) => root.keys.iter().all(|key| store.complete(key)),
         None => false,
     };
-    let published = Published { run: history.run.clone(), folder, known: true };
+    let published = Published { run: history.run.clone(), folder, known: true, texts: Default::default() };
     Ok(whole.then(|| (published, settled.summary.clone())))
 }

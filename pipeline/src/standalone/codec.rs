@@ -1,20 +1,26 @@
 //! `encode` and `decode` on plain files, without a manifest and without a store.
+//!
+//! Both do all they can: a file that cannot be used is named and left out, and the command ends with the code for that.
 
-use crate::{error::Error, publish::bundle, standalone::sound::samples, terminal::output};
-use burn_flex::Flex;
+use crate::{
+    error::Error,
+    publish::bundle,
+    standalone::{left_out::LeftOut, sound::samples, targets},
+};
 use datasets::{
     Digest,
     audio::{tags, wav},
     license::License,
-    shard::{self, ShardMeta, ShardRow},
+    names::{self, Taken},
+    row::Labels,
+    shard::{self, ShardMeta, ShardReader, ShardRow},
     store::{StoreError, Temp},
 };
 use stages::{
     flow::Cancel,
-    model::{codec::Codec, infer::Coder},
+    model::{codec::Codec, infer::Coder, probe},
 };
 use std::{
-    collections::BTreeMap,
     fs,
     io::Write,
     path::{Path, PathBuf},
@@ -24,7 +30,7 @@ use std::{
 struct Model {
     digest: Digest,
     codec: Codec,
-    coder: Coder<Flex>,
+    coder: Coder,
 }
 
 /// Loads a bundle's codec, or a safetensors file.
@@ -32,36 +38,75 @@ fn model(path: &Path) -> Result<Model, Error> {
     let (file, bytes) = bundle::codec(path)?;
     let wrong = |why: String| Error::Source(format!("{} is no codec: {why}", file.display()));
     let codec = Codec::load(&bytes).map_err(|e| wrong(e.to_string()))?;
-    let coder = Coder::new(&codec, Default::default()).map_err(|e| wrong(e.to_string()))?;
+    let coder = probe::ready(&codec).map_err(|e| wrong(e.to_string()))?;
     Ok(Model { digest: Digest::of(&bytes), codec, coder })
 }
 
-fn create(out: &Path) -> Result<(), Error> {
-    Ok(fs::create_dir_all(out).map_err(StoreError::io("create", out))?)
+/// Files that a command reads and the folder that it writes to.
+#[derive(Clone, Copy, Debug)]
+pub struct PlainFiles<'a> {
+    /// The files.
+    pub files: &'a [PathBuf],
+    /// The folder.
+    pub out: &'a Path,
+    /// Whether files that are there already may be replaced.
+    pub overwrite: bool,
 }
 
-/// Output names: the file's stem; where two are alike, numbered in the order given.
-fn names(files: &[PathBuf], extension: &str) -> Vec<String> {
-    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-    files
-        .iter()
-        .map(|file| {
-            let stem = file.file_stem().map_or_else(|| "sound".into(), |s| s.to_string_lossy().into_owned());
-            let count = seen.entry(stem.clone()).or_default();
-            *count += 1;
-            if *count == 1 { format!("{stem}.{extension}") } else { format!("{stem}-{count}.{extension}") }
-        })
-        .collect()
+impl PlainFiles<'_> {
+    /// Refuses targets that may not be written.
+    fn free(&self, targets: &[PathBuf], own: impl Fn(&Path) -> bool) -> Result<(), Error> {
+        targets::free(targets, self.files, self.overwrite, own)
+    }
+
+    /// Makes the folder.
+    fn create(&self) -> Result<(), Error> {
+        Ok(fs::create_dir_all(self.out).map_err(StoreError::io("create", self.out))?)
+    }
 }
 
-/// Encodes each file to a Parquet file of its own.
+/// Digest of a file's bytes, a part of which is in memory at a time.
+fn content(path: &Path) -> std::io::Result<Digest> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(datasets::untrusted::open(path)?)?;
+    Ok(Digest(*hasher.finalize().as_bytes()))
+}
+
+/// Bytes of a stem that stay of a file's own name.
+const STEM: usize = 200;
+
+/// A file's own name without its ending.
+fn stem(file: &Path) -> String {
+    let stem = file.file_stem().map_or_else(|| "sound".into(), |stem| stem.to_string_lossy());
+    names::within(&stem, |c| !c.is_control() && c != '/', STEM)
+}
+
+/// A clip's id as a file name.
+fn clip(id: &str) -> String {
+    names::stem(id, |c| c.is_alphanumeric() || "-_.@+".contains(c))
+}
+
+/// Whether `encode` wrote a file: a shard with the one clip of a plain file.
+fn encoded(path: &Path) -> bool {
+    let members = shard::members(path).unwrap_or_default();
+    matches!(members.as_slice(), [one] if one.track.starts_with(PLAIN))
+}
+
+/// How ids of tracks start that are files and of no corpus.
+const PLAIN: &str = "file/";
+
+/// Encodes each file to a Parquet file of its own; prints a line for each.
 ///
 /// # Errors
-/// When the model cannot be used, the folder cannot be written, or no file could be encoded; a file that cannot
-/// be decoded is told and left out.
-pub fn encode(files: &[PathBuf], path: &Path, out: &Path, cancel: &Cancel) -> Result<String, Error> {
+/// When the model cannot be used, a target is in the way, or the folder cannot be written; and, after all others are done,
+/// when a file could not be encoded.
+pub fn encode(files: PlainFiles<'_>, path: &Path, cancel: &Cancel, tell: &dyn Fn(&str)) -> Result<(), Error> {
+    let mut taken = Taken::default();
+    let targets: Vec<PathBuf> =
+        files.files.iter().map(|file| files.out.join(taken.give(&stem(file), "parquet"))).collect();
+    files.free(&targets, encoded)?;
     let model = model(path)?;
-    create(out)?;
+    files.create()?;
     let config = model.codec.config();
     let meta = ShardMeta {
         codec: model.digest.0,
@@ -69,109 +114,174 @@ pub fn encode(files: &[PathBuf], path: &Path, out: &Path, cancel: &Cancel) -> Re
         hops: config.levels.iter().map(|l| l.hop() as u32).collect(),
         codewords: config.levels.iter().map(|l| l.codewords as u32).collect(),
     };
-    let (mut text, mut refused) = (String::new(), Vec::new());
-    for (file, name) in files.iter().zip(names(files, "parquet")) {
-        let read = fs::read(file).map_err(|e| e.to_string()).map(|bytes| Digest::of(&bytes));
-        let made = read.and_then(|content| Ok((content, samples(file, config.rate, cancel)?)));
+    let mut left = LeftOut::default();
+    for (file, target) in files.files.iter().zip(&targets) {
+        let row = encode_one(&model, file, cancel);
         if cancel.cancelled() {
             return Err(Error::Interrupted);
         }
-        let (content, (samples, digest)) = match made {
-            Ok(made) => made,
+        let row = match row {
+            Ok(row) => row,
             Err(why) => {
-                output::errors(&format!("{}: {why}\n", file.display()));
-                refused.push(file);
+                left.file(file, &why);
                 continue;
             }
         };
-        let codes = model.coder.encode_samples(&samples);
-        let tags = tags::read(file);
-        let frames = samples.len() as u64;
-        let stated = tags.license.unwrap_or_default();
-        let labels = datasets::row::Labels {
-            title: tags.title.or_else(|| file.file_stem().map(|s| s.to_string_lossy().into_owned())),
-            artist: tags.artist,
-            genre: tags.genre,
-            source: tags.url,
-            ..datasets::row::Labels::default()
-        };
-        let track =
-            format!("file/{}", file.file_name().map_or_else(|| "sound".into(), |n| n.to_string_lossy().into_owned()));
-        let row = ShardRow {
-            clip: format!("{track}@0+{frames}"),
-            track,
-            split: "all".to_owned(),
-            start: 0,
-            frames,
-            rate: config.rate,
-            license: License::read(&stated).canonical(),
-            attribution: labels.attribution(),
-            labels,
-            content: content.0,
-            samples: digest.0,
-            codec: model.digest.0,
-            codes,
-        };
-        let target = out.join(name);
-        let mut temp = Temp::beside(&target)?;
+        let mut temp = Temp::at(target)?;
         shard::write(std::slice::from_ref(&row), &meta, &mut temp).map_err(|e| Error::Source(e.to_string()))?;
-        temp.commit(&target)?;
+        temp.commit(target)?;
+        left.done();
         let counts: Vec<String> = row.codes.iter().map(|level| level.len().to_string()).collect();
-        let seconds = frames as f64 / f64::from(config.rate);
-        text += &format!("{}  {seconds:.2} s, {} codes\n", target.display(), counts.join(" + "));
+        let seconds = row.frames as f64 / f64::from(config.rate);
+        tell(&format!("{}  {seconds:.2} s, {} codes\n", target.display(), counts.join(" + ")));
     }
-    if refused.len() == files.len() {
-        return Err(Error::Source("no file could be encoded".into()));
-    }
-    Ok(text)
+    left.ended("encoded", files.files.len())
 }
 
-/// Decodes every clip of the Parquet files to a WAV file of its own, by the decoder of one level.
+/// A file as the row of a shard; a sentence where it cannot be.
+fn encode_one(model: &Model, file: &Path, cancel: &Cancel) -> Result<ShardRow, String> {
+    let rate = model.codec.config().rate;
+    let content = content(file).map_err(|e| e.to_string())?;
+    let (samples, digest) = samples(file, rate, cancel)?;
+    let codes = model.coder.codes(&samples).map_err(|e| e.to_string())?;
+    let tags = tags::read(file).map_err(|e| e.to_string())?;
+    let frames = samples.len() as u64;
+    let stated = tags.license.unwrap_or_default();
+    let labels = Labels {
+        title: tags.title.or_else(|| file.file_stem().map(|s| s.to_string_lossy().into_owned())),
+        artist: tags.artist,
+        genre: tags.genre,
+        source: tags.url,
+        ..Labels::default()
+    };
+    let name = file.file_name().map_or_else(|| "sound".into(), |n| n.to_string_lossy().into_owned());
+    let track = format!("{PLAIN}{name}");
+    Ok(ShardRow {
+        clip: format!("{track}@0+{frames}"),
+        track,
+        split: "all".to_owned(),
+        start: 0,
+        frames,
+        rate,
+        license: License::read(&stated).canonical(),
+        attribution: labels.attribution(),
+        labels,
+        content: content.0,
+        samples: digest.0,
+        codec: model.digest.0,
+        codes,
+    })
+}
+
+/// A file of codes with the targets of its clips.
+struct Coded<'a> {
+    file: &'a Path,
+    targets: Vec<PathBuf>,
+}
+
+/// Decodes every clip of the Parquet files to a WAV file of its own, by the decoder of one level; prints a line for each.
 ///
 /// # Errors
-/// When the model or a file cannot be used, or the codes are another model's.
-pub fn decode(files: &[PathBuf], path: &Path, out: &Path, level: usize, cancel: &Cancel) -> Result<String, Error> {
+/// When the model cannot be used, a target is in the way, or the folder cannot be written; and, after all others are done,
+/// when a file cannot be read or decoded, or holds the codes of another model.
+pub fn decode(
+    files: PlainFiles<'_>,
+    path: &Path,
+    level: usize,
+    cancel: &Cancel,
+    tell: &dyn Fn(&str),
+) -> Result<(), Error> {
     let model = model(path)?;
-    create(out)?;
     let levels = model.codec.config().levels.len();
     if level >= levels {
         return Err(Error::Usage(format!("--level {level}: the model has levels 0 to {}", levels - 1)));
     }
-    let mut text = String::new();
-    for (file, stem) in files.iter().zip(names(files, "wav")) {
-        let (meta, rows) = shard::read(file).map_err(|e| Error::Source(format!("{}: {e}", file.display())))?;
-        if meta.codec != model.digest.0 {
-            return Err(Error::Source(format!(
-                "{} holds codes of the codec {}, the model is {}: name the model that they were made with",
-                file.display(),
-                Digest(meta.codec).short(12),
-                model.digest.short(12)
-            )));
-        }
-        let single = rows.len() == 1;
-        for row in rows {
-            if cancel.cancelled() {
-                return Err(Error::Interrupted);
+    let (mut left, mut taken, mut coded) = (LeftOut::default(), Taken::default(), Vec::new());
+    for file in files.files {
+        match clips(&model, file) {
+            Ok(clips) => {
+                let stems = if clips.len() == 1 { vec![stem(file)] } else { clips.iter().map(|id| clip(id)).collect() };
+                let targets = stems.iter().map(|stem| files.out.join(taken.give(stem, "wav"))).collect();
+                coded.push(Coded { file, targets });
             }
-            let codes = row.codes.get(level).map(Vec::as_slice).unwrap_or_default();
-            let sound = model.coder.decode_samples(level, codes, row.frames);
-            let sound = sound.map_err(|e| Error::Source(format!("{}: {e}", file.display())))?;
-            let name = if single { stem.clone() } else { format!("{}.wav", clean(&row.clip)) };
-            let target = out.join(name);
-            let mut temp = Temp::beside(&target)?;
-            let written = wav::write(&mut temp, &sound, row.rate, 1, wav::Encoding::Pcm16);
-            let written = written.and_then(|w| temp.flush().map(|()| w)).map_err(StoreError::io("write", &target))?;
-            temp.commit(&target)?;
-            let clipped =
-                if written.clipped > 0 { format!(", {} samples clipped", written.clipped) } else { String::new() };
-            let seconds = row.frames as f64 / f64::from(row.rate);
-            text += &format!("{}  {seconds:.2} s{clipped}\n", target.display());
+            Err(why) => left.file(file, &why),
         }
     }
-    Ok(text)
+    let targets: Vec<PathBuf> = coded.iter().flat_map(|coded| coded.targets.iter().cloned()).collect();
+    files.free(&targets, |_| false)?;
+    files.create()?;
+    for coded in &coded {
+        decode_one(&model, coded, level, cancel, tell, &mut left)?;
+    }
+    left.ended("decoded", files.files.len())
 }
 
-/// A clip's id as a file name.
-fn clean(id: &str) -> String {
-    id.chars().map(|c| if c.is_alphanumeric() || "-_.@+".contains(c) { c } else { '_' }).collect()
+/// Ids of the clips of a file, in its order; codes are not read. A sentence where they cannot be decoded by the model.
+fn clips(model: &Model, file: &Path) -> Result<Vec<String>, String> {
+    let meta = ShardReader::open(file).map_err(|e| e.to_string())?.meta().clone();
+    if meta.codec != model.digest.0 {
+        return Err(format!(
+            "it holds codes of the codec {}, the model is {}: name the model that they were made with",
+            Digest(meta.codec).short(12),
+            model.digest.short(12)
+        ));
+    }
+    let members = shard::members(file).map_err(|e| e.to_string())?;
+    Ok(members.into_iter().map(|member| member.clip).collect())
+}
+
+/// Decodes the clips of one file; what cannot be decoded is left out.
+fn decode_one(
+    model: &Model,
+    coded: &Coded<'_>,
+    level: usize,
+    cancel: &Cancel,
+    tell: &dyn Fn(&str),
+    left: &mut LeftOut,
+) -> Result<(), Error> {
+    let mut rows = match ShardReader::open(coded.file) {
+        Ok(rows) => rows,
+        Err(error) => {
+            left.file(coded.file, &error.to_string());
+            return Ok(());
+        }
+    };
+    for target in &coded.targets {
+        if cancel.cancelled() {
+            return Err(Error::Interrupted);
+        }
+        let row = match rows.next() {
+            Some(Ok(row)) => row,
+            Some(Err(error)) => {
+                left.file(coded.file, &error.to_string());
+                return Ok(());
+            }
+            None => {
+                left.file(coded.file, "it was changed while it was read");
+                return Ok(());
+            }
+        };
+        if let Err(error) = rows.meta().whole(&row) {
+            left.file(coded.file, &format!("clip {}: {error}", row.clip));
+            continue;
+        }
+        let codes = row.codes.get(level).map(Vec::as_slice).unwrap_or_default();
+        let sound = match model.coder.decode_samples(level, codes, row.frames) {
+            Ok(sound) => sound,
+            Err(error) => {
+                left.file(coded.file, &format!("clip {}: {error}", row.clip));
+                continue;
+            }
+        };
+        let mut temp = Temp::at(target)?;
+        let written = wav::write(&mut temp, &sound, row.rate, 1, wav::Encoding::Pcm16);
+        let written = written.and_then(|w| temp.flush().map(|()| w)).map_err(StoreError::io("write", target))?;
+        temp.commit(target)?;
+        left.done();
+        let clipped =
+            if written.clipped > 0 { format!(", {} samples clipped", written.clipped) } else { String::new() };
+        let seconds = row.frames as f64 / f64::from(row.rate);
+        tell(&format!("{}  {seconds:.2} s{clipped}\n", target.display()));
+    }
+    Ok(())
 }

@@ -59,7 +59,7 @@ fn read(path: &Path, key: &str, embedding: &dyn Embedding, cancel: &Cancel) -> R
     if vectors.is_empty() {
         let seconds = |frames: usize| frames as f64 / f64::from(embedding.rate());
         let (has, takes) = (seconds(samples.len()), seconds(embedding.least()));
-        return Err(out(format!("its {has:.2} s are shorter than the {takes:.2} s of a vector"), false));
+        return Err(out(format!("its {has:.4} s are shorter than the {takes:.4} s of a vector"), false));
     }
     Ok((digest, vectors))
 }
@@ -105,12 +105,17 @@ pub fn evaluate(
     candidate: &Path,
     json: bool,
     cancel: &Cancel,
-    print: &dyn Fn(&str),
+    tell: &dyn Fn(&str),
 ) -> Result<(), Error> {
     let embedding = LogMelStatistics;
     let sides = [("reference", reference), ("candidate", candidate)];
     let [own, other] = sides.map(|(what, root)| side(what, root, &embedding, cancel));
-    let (own, other) = (own?, other?);
+    let (own, other) = match (own, other) {
+        (Ok(own), Ok(other)) => (own, other),
+        // Both are told at once.
+        (Err(Error::Source(own)), Err(Error::Source(other))) => return Err(Error::Source(format!("{own}\n{other}"))),
+        (Err(error), _) | (_, Err(error)) => return Err(error),
+    };
     for (side, (what, root)) in [&own, &other].into_iter().zip(sides) {
         for file in &side.left_out {
             output::warning(&format!("{what} {}: left out: {}", root.join(&file.file).display(), file.why));
@@ -136,9 +141,9 @@ pub fn evaluate(
     if json {
         let mut line = json!(metric);
         line["left_out"] = json!({ "reference": own.left_out, "candidate": other.left_out });
-        print(&format!("{line}\n"));
+        tell(&format!("{line}\n"));
     } else {
-        print(&text(&metric, &own, &other));
+        tell(&text(&metric, &own, &other));
     }
     let missing: Vec<String> = [&own, &other]
         .into_iter()

@@ -6,13 +6,17 @@
 use crate::{
     error::Error,
     publish::bundle::{self, Bundle},
+    standalone::targets,
+    terminal::numbers,
 };
 use datasets::{
     Digest, Key,
     effect::numerics,
-    store::{StoreError, Temp, write_atomic},
+    names::{self, Taken},
+    store::{Log, StoreError, Temp, replace},
+    untrusted,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use stages::{
     flow::{Cancel, Event, Observer},
     media::generate::{Ask, Models, Named, SavedSongs, SongError},
@@ -23,7 +27,6 @@ use stages::{
     verbs::seed_of,
 };
 use std::{
-    collections::BTreeSet,
     fs,
     io::Write as _,
     path::{Path, PathBuf},
@@ -43,26 +46,54 @@ pub struct Args {
     #[arg(long, value_name = "GENRE")]
     genre: Vec<String>,
     /// Songs of each genre
-    #[arg(long, default_value_t = 1, value_name = "N")]
+    #[arg(long, default_value_t = 1, value_name = "N", allow_negative_numbers = true, value_parser = songs)]
     songs: u32,
     /// Length of each song
-    #[arg(long, default_value_t = 20.0, value_name = "SECONDS")]
+    #[arg(
+        long,
+        default_value_t = 20.0,
+        value_name = "SECONDS",
+        allow_negative_numbers = true,
+        value_parser = numbers::real
+    )]
     seconds: f64,
     /// Another seed gives other songs
-    #[arg(long, default_value_t = 0, value_name = "N")]
+    #[arg(long, default_value_t = 0, value_name = "N", allow_negative_numbers = true, value_parser = seed)]
     seed: u64,
     /// Logits are divided by this; at 0 the most likely code is taken
-    #[arg(long, default_value_t = 1.0, value_name = "T")]
+    #[arg(long, default_value_t = 1.0, value_name = "T", allow_negative_numbers = true, value_parser = numbers::real)]
     temperature: f64,
     /// Codes are drawn from the most likely ones that make up this share
-    #[arg(long, default_value_t = 0.9, value_name = "P")]
+    #[arg(long, default_value_t = 0.9, value_name = "P", allow_negative_numbers = true, value_parser = numbers::real)]
     top_p: f64,
     /// The share of a window of codes that it has in common with the one before it
-    #[arg(long, default_value_t = 0.5, value_name = "SHARE")]
+    #[arg(long, default_value_t = 0.5, value_name = "SHARE", allow_negative_numbers = true, value_parser = numbers::real)]
     overlap: f64,
     /// The level whose decoder makes the sound; 0, the bottom, is the closest
-    #[arg(long, default_value_t = 0, value_name = "LEVEL")]
+    #[arg(long, default_value_t = 0, value_name = "LEVEL", allow_negative_numbers = true, value_parser = level)]
     level: usize,
+    /// Replace files that are there already
+    #[arg(long)]
+    overwrite: bool,
+}
+
+/// Songs of each genre at most.
+const SONGS: u64 = 10_000;
+
+/// The greatest number that a level can have.
+const LEVELS: usize = 7;
+
+fn songs(text: &str) -> Result<u32, String> {
+    numbers::whole(text, 1..=SONGS).map(|songs| songs as u32)
+}
+
+fn seed(text: &str) -> Result<u64, String> {
+    numbers::whole(text, 0..=u64::MAX)
+}
+
+/// The number of a level of a codec.
+pub(crate) fn level(text: &str) -> Result<usize, String> {
+    numbers::size(text, 0..=LEVELS)
 }
 
 impl Args {
@@ -86,7 +117,7 @@ fn wrong(error: SongError) -> Error {
     }
 }
 
-/// A bundle ready to sing.
+/// A bundle with its models loaded.
 struct Loaded {
     bundle: Bundle,
     /// Attribution of the bundle, as text.
@@ -119,20 +150,66 @@ fn identity(bundle: &Bundle, ask: &Ask, seed: &Digest) -> Digest {
 /// Output path of each song.
 fn targets(out: &Path, songs: &[Named]) -> Vec<PathBuf> {
     let stem = stem(out);
-    let clean = |name: &str| name.replace(|c: char| !c.is_alphanumeric() && !"-_.".contains(c), "_");
     match songs {
         [_] => vec![out.to_owned()],
         songs => {
             // Two genres may differ only in what a file name leaves out.
-            let mut taken = BTreeSet::new();
-            let names = songs.iter().map(|song| {
-                let name = clean(&song.name);
-                let mut tries = (1..).map(|n| if n == 1 { name.clone() } else { format!("{name}-{n}") });
-                tries.find(|name| taken.insert(name.clone())).unwrap_or(name)
-            });
-            names.map(|name| out.with_file_name(format!("{stem}-{name}.wav"))).collect()
+            let mut taken = Taken::default();
+            let mut name = |song: &Named| {
+                let name = names::stem(&song.name, |c| c.is_alphanumeric() || "-_.".contains(c));
+                out.with_file_name(taken.give(&format!("{stem}-{name}"), "wav"))
+            };
+            songs.iter().map(&mut name).collect()
         }
     }
+}
+
+/// The file beside a song that says what it is.
+fn facts(target: &Path) -> PathBuf {
+    target.with_extension("json")
+}
+
+/// The files of a sampling beside its songs.
+struct Beside {
+    /// Attribution of the bundle.
+    papers: PathBuf,
+    /// The codes that are sampled so far, until the songs are written.
+    part: PathBuf,
+}
+
+impl Beside {
+    fn of(out: &Path) -> Beside {
+        Beside {
+            papers: out.with_file_name(format!("{}.{}", stem(out), bundle::ATTRIBUTION)),
+            part: out.with_file_name(format!(".{}.codes", stem(out))),
+        }
+    }
+
+    /// Whether a file that is there is from this command: it, or the facts beside it, say so.
+    fn own(&self, songs: &[PathBuf], path: &Path) -> bool {
+        if path == self.part {
+            return Log::lies(path);
+        }
+        let stated = |song: &Path| -> Option<Value> {
+            let facts: Value =
+                serde_json::from_slice(&untrusted::read(&facts(song), untrusted::LARGEST_TEXT).ok()?).ok()?;
+            (facts["refrain"].is_string() && facts["file"] == name(song)).then_some(facts)
+        };
+        if path == self.papers {
+            return songs.iter().filter_map(|song| stated(song)).any(|facts| facts["attribution"] == name(path));
+        }
+        let Some(stated) = songs.iter().find(|song| *song == path || facts(song) == path).and_then(|song| stated(song))
+        else {
+            return false;
+        };
+        facts(path) == path
+            || untrusted::read(path, untrusted::LARGEST).is_ok_and(|bytes| stated["digest"] == Digest::of(&bytes).hex())
+    }
+}
+
+/// The name of a file.
+fn name(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 fn stem(path: &Path) -> String {
@@ -157,13 +234,20 @@ pub fn sample(args: &Args, cancel: &Cancel, observer: &dyn Observer) -> Result<S
     let seed = seed_of(args.seed);
     let named = loaded.models.songs(&ask, &seed).map_err(wrong)?;
     let targets = targets(&args.out, &named);
+    let identity = identity(&loaded.bundle, &ask, &seed);
+    let beside = Beside::of(&args.out);
+    let Beside { papers, part } = &beside;
+    let mut all: Vec<PathBuf> = targets.iter().flat_map(|target| [target.clone(), facts(target)]).collect();
+    all.extend([papers.clone(), part.clone()]);
+    // A run that was interrupted has asked before, and may have written some of its songs.
+    let goes_on = Log::identity(part) == Some(identity);
+    targets::free(&all, &[], args.overwrite || goes_on, |path| beside.own(&targets, path))?;
     if let Some(folder) = args.out.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs::create_dir_all(folder).map_err(StoreError::io("create", folder))?;
     }
 
     // What is sampled stands beside the songs until they are written: a second run goes on from there.
-    let part = args.out.with_file_name(format!(".{}.codes", stem(&args.out)));
-    let mut kept = SavedSongs::open(&part, &identity(&loaded.bundle, &ask, &seed), &loaded.models, named.len())?;
+    let mut kept = SavedSongs::open(part, &identity, &loaded.models, &named)?;
     let codes = loaded.models.codes(&named);
     let (before, total) = (kept.codes(), codes.iter().sum());
     let stage = || "song".to_owned();
@@ -178,14 +262,13 @@ pub fn sample(args: &Args, cancel: &Cancel, observer: &dyn Observer) -> Result<S
     loaded.models.sample(&named, ask.draw, &mut kept, &mut each).map_err(wrong)?;
     let sampled = started.elapsed().as_secs_f64();
 
-    let papers = args.out.with_file_name(format!("{}.{}", stem(&args.out), bundle::ATTRIBUTION));
-    write_atomic(&papers, &loaded.attribution)?;
+    replace(papers, &loaded.attribution)?;
     let mut text = String::new();
     for ((named, codes), target) in named.iter().zip(kept.songs()).zip(&targets) {
         if cancel.cancelled() {
             return Err(Error::Interrupted);
         }
-        write(args, &loaded, named, codes, target, &papers)?;
+        write(args, &loaded, named, codes, target, papers)?;
         let genre = named.song.genre.as_deref().unwrap_or("no genre");
         text += &format!("{}  {:.2} s, {genre}, seed {}\n", target.display(), ask.seconds, args.seed);
     }
@@ -227,7 +310,7 @@ fn write(
     let Loaded { bundle, models, .. } = loaded;
     let song = &named.song;
     let attempt = |loudest: f32| -> Result<(Temp, f32), Error> {
-        let mut temp = Temp::beside(target)?;
+        let mut temp = Temp::at(target)?;
         let peak = models.write(song, codes, args.level, loudest, &mut temp).map_err(|error| match error {
             SongError::Write(error) => StoreError::io("write", target)(error).into(),
             error => wrong(error),
@@ -237,10 +320,11 @@ fn write(
     };
     let (mut temp, loudest) = attempt(1.0)?;
     if loudest > 1.0 {
+        // One at a time has the name.
+        drop(temp);
         temp = attempt(loudest)?.0;
     }
-    let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
-    let facts = json!({
+    let stated = json!({
         "format": 1,
         "refrain": env!("CARGO_PKG_VERSION"),
         "file": name(target),
@@ -265,7 +349,7 @@ fn write(
         "unrecorded": bundle.unrecorded,
         "attribution": name(papers),
     });
-    write_atomic(&target.with_extension("json"), format!("{facts:#}\n").as_bytes())?;
+    replace(&facts(target), format!("{stated:#}\n").as_bytes())?;
     Ok(temp.commit(target)?)
 }
 

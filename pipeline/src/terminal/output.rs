@@ -1,10 +1,19 @@
-//! Color and verbosity of everything on the terminal: set once, from the command line.
+//! The writer of everything that this process says: color, verbosity, and the text of others made harmless.
+//!
+//! Set once, from the command line. Text is escaped here ([`escaped`]), whatever its source; the program's own colors are
+//! put around it afterwards.
 
+use crate::terminal::{
+    channel::{ERR, OUT},
+    escape::escaped,
+};
 use datasets::environment::{NO_COLOR, TERM};
 use indicatif::MultiProgress;
 use std::{
-    io::{self, IsTerminal, Write},
+    io::{self, Write},
+    panic::PanicHookInfo,
     sync::{Mutex, OnceLock, PoisonError},
+    thread,
 };
 
 /// When to use color.
@@ -73,10 +82,23 @@ pub fn verbosity() -> Verbosity {
     output().verbosity
 }
 
+/// Whether the terminal understands no more than lines.
+fn dumb() -> bool {
+    TERM.get().is_some_and(|term| term == "dumb")
+}
+
 /// Whether standard error takes color.
 pub fn colored() -> bool {
-    let dumb = TERM.get().is_some_and(|term| term == "dumb");
-    output().color.wanted(io::stderr().is_terminal(), NO_COLOR.get().is_some(), dumb)
+    takes(output().color, ERR.is_terminal())
+}
+
+fn takes(color: Color, terminal: bool) -> bool {
+    color.wanted(terminal, NO_COLOR.get().is_some(), dumb())
+}
+
+/// Whether bars can be drawn on standard error.
+pub(crate) fn draws() -> bool {
+    ERR.is_terminal() && !dumb()
 }
 
 /// Names the bars that lines have to go above; `None`: there are none any more.
@@ -84,52 +106,44 @@ pub(crate) fn above(bars: Option<MultiProgress>) {
     *BARS.lock().unwrap_or_else(PoisonError::into_inner) = bars;
 }
 
-/// Standard error, above the bars.
-#[derive(Debug, Default)]
-pub struct Lines;
+/// Standard error as it is, below no bars: for the bars themselves.
+pub(super) fn draw(text: &str) {
+    ERR.write(text.as_bytes());
+}
 
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.write_all(bytes).map(|()| bytes.len())
-    }
-
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let bars = BARS.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        match bars {
-            Some(bars) => bars.suspend(|| io::stderr().lock().write_all(bytes)),
-            None => io::stderr().lock().write_all(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+/// Writes text that is colored and escaped already to standard error, above the bars.
+fn say(text: &str) {
+    let bars = BARS.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    match bars {
+        Some(bars) => bars.suspend(|| ERR.write(text.as_bytes())),
+        None => ERR.write(text.as_bytes()),
     }
 }
 
 fn line(text: &str) {
-    // Where standard error is closed there is nobody to tell.
-    let _ = Lines.write_all(format!("{text}\n").as_bytes());
+    say(&format!("{}\n", escaped(text)));
 }
 
-/// A word in bold red or yellow, where standard error takes color.
+/// A word of the program's own in bold, where standard error takes color.
 fn paint(word: &str, code: u8) -> String {
     if colored() { format!("\x1b[1;{code}m{word}\x1b[0m") } else { word.to_owned() }
 }
 
 /// Says an error on standard error, however quiet this process is.
 pub fn error(text: &str) {
-    line(&format!("{} {text}", paint("error:", 31)));
+    say(&format!("{} {}\n", paint("error:", 31), escaped(text)));
 }
 
-/// Writes errors that are laid out already to standard error, however quiet this process is.
-pub fn errors(text: &str) {
-    let _ = Lines.write_all(text.as_bytes());
+/// Writes text that is laid out, colored and escaped already to standard error, however quiet this process is: what
+/// renders it has passed the text of others through [`escaped`] before it measured and colored it.
+pub fn laid_out(text: &str) {
+    say(text);
 }
 
 /// Says a warning on standard error, unless this process is quiet.
 pub fn warning(text: &str) {
     if verbosity() >= Verbosity::Normal {
-        line(&format!("{} {text}", paint("warning:", 33)));
+        say(&format!("{} {}\n", paint("warning:", 33), escaped(text)));
     }
 }
 
@@ -147,9 +161,16 @@ pub fn detail(text: &str) {
     }
 }
 
-/// Writes the answer to standard output as it is. A reader that went away, such as `head`, is no error.
+/// Writes an answer for people to standard output. A reader that went away, such as `head`, is no error; for any other
+/// see [`unwritten`].
 pub fn answer(text: &str) {
-    let _ = io::stdout().lock().write_all(text.as_bytes());
+    OUT.write(escaped(text).as_bytes());
+}
+
+/// Writes an answer that another program may read, such as JSON or a path, to standard output: as it is, and on a terminal
+/// like [`answer`].
+pub fn data(text: &str) {
+    if OUT.is_terminal() { answer(text) } else { OUT.write(text.as_bytes()) }
 }
 
 /// Writes a summary of what was done to standard output, unless only errors are wanted.
@@ -157,6 +178,54 @@ pub fn summary(text: &str) {
     if verbosity() > Verbosity::Silent {
         answer(text);
     }
+}
+
+/// The reason for which a part of the answer could not be written. `None` if all of it was, or its reader went away.
+pub fn unwritten() -> Option<String> {
+    OUT.failure()
+}
+
+/// Writes what the parser of the command line says: help and version to standard output, complaints to standard error.
+/// `clean`: the command line holds nothing that is escaped, and so neither does the text.
+pub(crate) fn parsed(said: &clap::Error, color: Color, clean: bool) {
+    let channel = if said.use_stderr() { &ERR } else { &OUT };
+    let text = said.render();
+    match clean && takes(color, channel.is_terminal()) {
+        true => channel.write(text.ansi().to_string().as_bytes()),
+        false => channel.write(escaped(&text.to_string()).as_bytes()),
+    }
+}
+
+/// Log lines on standard error, above the bars. What a library logs holds text of others: a line is formatted without
+/// color, and its level is painted here.
+#[derive(Debug, Default)]
+pub(crate) struct Log;
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(bytes);
+        let text = text.trim_start();
+        let levels = [("ERROR", 31), ("WARN", 33), ("INFO", 32), ("DEBUG", 34), ("TRACE", 35)];
+        match levels.into_iter().find_map(|(word, code)| Some((paint(word, code), text.strip_prefix(word)?))) {
+            Some((level, rest)) => say(&format!("{level}{}", escaped(rest))),
+            None => say(&escaped(text)),
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Says where this process panicked: what `std` does, without panicking where nobody hears it.
+pub(crate) fn panicked(panic: &PanicHookInfo<'_>) {
+    let thread = thread::current();
+    let place = panic.location().map_or_else(String::new, |place| format!(" at {place}"));
+    let why = panic.payload_as_str().unwrap_or("without a message");
+    // Not above the bars: whoever draws them may be the one that panics.
+    let text = format!("thread '{}' panicked{place}: {why}", thread.name().unwrap_or("without a name"));
+    ERR.write(format!("{}\n", escaped(&text)).as_bytes());
 }
 
 #[cfg(test)]

@@ -1,15 +1,15 @@
 //! Output of a run: for people progress while it runs and a table when it is done, or one JSON event a line.
 
 use crate::terminal::{
+    bars,
+    escape::in_line,
     output::{self, Verbosity},
     warnings::{Held, Warnings, lock},
 };
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use stages::flow::{Event, Figure, Observer};
-use std::io::IsTerminal;
 use std::{
     collections::BTreeMap,
-    io::{self, Write},
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -53,11 +53,11 @@ impl Screen {
     /// JSON goes to standard output, everything else to standard error.
     pub fn new(json: bool) -> Screen {
         let quiet = output::verbosity() < Verbosity::Normal;
-        let mode = match (json, quiet, io::stderr().is_terminal()) {
+        let mode = match (json, quiet, output::draws()) {
             (true, ..) => Mode::Json,
             (false, true, _) => Mode::Quiet,
             (false, false, true) => {
-                let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
+                let bars = MultiProgress::with_draw_target(bars::target());
                 output::above(Some(bars.clone()));
                 Mode::Bars(bars, Mutex::default())
             }
@@ -75,12 +75,12 @@ impl Screen {
                     let style = ProgressStyle::with_template("{prefix:>12} {bar:32} {pos}/{len} {elapsed} {msg}");
                     let bar = all.add(ProgressBar::new(total));
                     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-                    bar.set_prefix(stage.to_owned());
+                    bar.set_prefix(in_line(stage).into_owned());
                     bar
                 });
                 bar.set_length(total);
                 bar.set_position(done);
-                bar.set_message(text.to_owned());
+                bar.set_message(in_line(text).into_owned());
                 if done == total {
                     bar.finish();
                 }
@@ -106,7 +106,7 @@ impl Screen {
     fn tell(&self, warnings: &[Warnings]) {
         for warnings in warnings {
             match self.mode {
-                Mode::Json => drop(writeln!(io::stdout().lock(), "{}", warnings.json())),
+                Mode::Json => output::data(&format!("{}\n", warnings.json())),
                 _ => output::warning(&warnings.text()),
             }
         }
@@ -131,7 +131,7 @@ impl Observer for Screen {
             if !matches!(event, Event::Queued { .. } | Event::Shared { .. })
                 && let Ok(line) = serde_json::to_string(&event)
             {
-                let _ = writeln!(io::stdout().lock(), "{line}");
+                output::data(&(line + "\n"));
             }
             return;
         }

@@ -4,6 +4,7 @@
 //! until the stages before a training, a sampling or an evaluation have settled, or all have, and are then told with their
 //! number and the least of them as the example. Which rows they are about is in `run.json`, under `dropped`.
 
+use crate::terminal::escape::in_line;
 use serde_json::{Value, json};
 use stages::flow::Event;
 use std::{
@@ -31,6 +32,10 @@ pub(crate) struct Warnings {
 impl Warnings {
     /// A line for people.
     pub(crate) fn text(&self) -> String {
+        in_line(&self.sentence()).into_owned()
+    }
+
+    fn sentence(&self) -> String {
         let Warnings { stage, cause, count, example } = self;
         if *count == 1 {
             return format!("{stage}: {example}");

@@ -8,11 +8,13 @@ use crate::{
     error::Error,
     inspect::runs::{self, Tree},
     record::{
+        self, Outline,
         history::{self, History},
         lockfile::Lock,
     },
 };
 use datasets::{
+    Digest,
     corpus::{Member, Name},
     store::{Contents, Live, Pins, Receipt, Recorded, Root, Segment, Store, StoreError, fault, remove},
 };
@@ -66,14 +68,18 @@ const PARTIAL: &str = "a stage of it failed, and there are later ones";
 /// When there is none, when another process has it open, or when the disk refuses. What was not removed is whole.
 pub fn gc(folder: &Path, options: &GcOptions) -> Result<Swept, Error> {
     let trees = runs::trees(folder)?;
-    let store = if options.dry { Store::open(folder)? } else { Store::open_alone(folder)? };
+    let store = if options.dry { Store::look(folder)? } else { Store::open_alone(folder)? };
     let roots = store.roots()?;
     let mut swept = Swept { dry: options.dry, ..Swept::default() };
     let kept = choose(&roots, &trees, options.keep, &mut swept);
-    let pins = pins(&store, &mut swept)?;
+    let pins = pins(&store, &roots, options.dry, &mut swept)?;
     let segments = store.segments()?;
-    let live = Store::live(&segments, &roots, kept.iter().copied(), &pins);
+    let mut live = Store::live(&segments, &roots, kept.iter().copied(), &pins);
     let contents = store.contents()?;
+    // The state of a training may hold what it learned from tracks that are withdrawn now.
+    if roots.iter().all(|recorded| recorded.root.withdrawn.is_empty()) {
+        live.spare(&contents.checkpoints);
+    }
     let mut doomed = doomed(&contents, &live);
     // A tree that the store knows nothing of is named like any other.
     let unknown = trees.keys().filter(|run| roots.iter().all(|known| known.run != **run));
@@ -86,9 +92,16 @@ pub fn gc(folder: &Path, options: &GcOptions) -> Result<Swept, Error> {
         return Ok(swept);
     }
     forget(&store, &roots, &swept)?;
-    for (run, _) in &swept.runs {
-        if let Some(tree) = trees.get(run) {
+    let gone: Vec<String> = swept.runs.iter().map(|(run, _)| run.clone()).collect();
+    for run in gone {
+        let Some(tree) = trees.get(&run) else { continue };
+        let texts = roots.iter().find(|recorded| recorded.run == run).map(|recorded| &recorded.root.texts);
+        let foreign = foreign(&tree.folder, texts);
+        if foreign.is_empty() {
             remove_tree(&tree.folder)?;
+        } else {
+            remove_around(&tree.folder, &foreign)?;
+            swept.notes.push(format!("of {run}, {} stays: it was not written by refrain", foreign[0].display()));
         }
     }
     for recorded in &roots {
@@ -97,7 +110,7 @@ pub fn gc(folder: &Path, options: &GcOptions) -> Result<Swept, Error> {
         }
     }
     let closed: Vec<&Segment> = segments.iter().filter(|s| !live.unfinished.contains(&s.number)).collect();
-    let all = closed.len() == 1 && closed[0].receipts.keys().all(|key| live.keys.contains(key));
+    let all = closed.len() == 1 && !closed[0].damaged && closed[0].receipts.keys().all(|key| live.keys.contains(key));
     if !all {
         store.merge(&closed, |key, _| live.keys.contains(key))?;
     }
@@ -166,8 +179,9 @@ fn choose<'r>(roots: &'r [Recorded], trees: &BTreeMap<String, Tree>, keep: usize
     kept.into_iter().map(|recorded| &recorded.root).collect()
 }
 
-/// Weights that the lock files name now, and named when a run last used them.
-fn pins(store: &Store, swept: &mut Swept) -> Result<Vec<Pins>, StoreError> {
+/// Weights that the lock files name now, and named when a run last used them. Lock files whose record is lost are known from
+/// the roots of the runs of their manifests; they get a record again.
+fn pins(store: &Store, roots: &[Recorded], dry: bool, swept: &mut Swept) -> Result<Vec<Pins>, StoreError> {
     let mut all = Vec::new();
     for (record, mut pins) in store.pins()? {
         match Lock::at(pins.lock.clone()) {
@@ -179,6 +193,21 @@ fn pins(store: &Store, swept: &mut Swept) -> Result<Vec<Pins>, StoreError> {
                     record.display()
                 ));
             }
+        }
+        all.push(pins);
+    }
+    let recorded = roots.iter().filter_map(|recorded| recorded.root.lock.as_ref());
+    for mut pins in recorded.cloned() {
+        // One whose record somebody deleted while the file is away is let go.
+        if all.iter().any(|known: &Pins| known.lock == pins.lock) || !pins.lock.exists() {
+            continue;
+        }
+        match Lock::at(pins.lock.clone()) {
+            Ok(lock) => pins.weights = lock.weights().collect(),
+            Err(why) => swept.notes.push(format!("{why}: the weights that this lock named are kept")),
+        }
+        if !dry && !pins.weights.is_empty() {
+            store.pin(&pins.lock, pins.weights.clone())?;
         }
         all.push(pins);
     }
@@ -276,6 +305,47 @@ fn count(
     swept.gone = gone;
 }
 
+/// Files in a run's tree that no run wrote: by their names, as the record and the run's root list them.
+fn foreign(tree: &Path, texts: Option<&BTreeMap<PathBuf, Digest>>) -> Vec<PathBuf> {
+    let Ok(record) = Outline::read(tree) else { return Vec::new() };
+    let own = |path: &Path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        // A root of an earlier version lists no texts.
+        let text = texts.is_none_or(BTreeMap::is_empty) && TEXTS.contains(&&*name);
+        text || texts.is_some_and(|texts| texts.contains_key(path))
+            || record.files.contains_key(&*path.to_string_lossy())
+            || [record::FILE, record::timing::FILE].contains(&&*name)
+    };
+    let files = runs::files(tree).into_iter().filter_map(|path| Some(path.strip_prefix(tree).ok()?.to_owned()));
+    files.filter(|path| !own(path)).collect()
+}
+
+/// Names of published files that are no objects of the store.
+const TEXTS: [&str; 5] = ["report.html", "ATTRIBUTION.md", "README.md", "bundle.json", "quarantine.tsv"];
+
+/// Removes a tree in which somebody has put files: these stay where they are. Without its record, which goes first, it is no
+/// published run.
+fn remove_around(tree: &Path, foreign: &[PathBuf]) -> Result<(), StoreError> {
+    remove(&tree.join(record::FILE))?;
+    for path in runs::files(tree) {
+        if path.strip_prefix(tree).is_ok_and(|inside| !foreign.iter().any(|own| own == inside)) {
+            remove(&path)?;
+        }
+    }
+    // The deepest first; a folder that is not empty refuses.
+    let mut folders = vec![tree.to_owned()];
+    let mut at = 0;
+    while let Some(folder) = folders.get(at).cloned() {
+        let entries = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+        folders.extend(
+            entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()),
+        );
+        at += 1;
+    }
+    folders.iter().rev().for_each(|folder| drop(fs::remove_dir(folder)));
+    Ok(())
+}
+
 /// Removes a tree: it loses its name first, so that at no time half of one is seen.
 fn remove_tree(tree: &Path) -> Result<(), StoreError> {
     let name = tree.file_name().unwrap_or_default().to_string_lossy();
@@ -341,7 +411,6 @@ fn mib(bytes: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use datasets::Digest;
 
     fn recorded(turn: u64, run: &str, tracks: &[&str], withdrawn: &[&str]) -> Recorded {
         let members = |ids: &[&str]| -> Vec<Member> {
@@ -351,7 +420,7 @@ mod tests {
         };
         let name = run.split_once('-').map_or(run, |(name, _)| name).to_owned();
         let root = Root { name, tracks: members(tracks), withdrawn: members(withdrawn), ..Root::default() };
-        Recorded { turn, run: run.into(), root }
+        Recorded { turn, run: run.into(), root, written: None }
     }
 
     #[test]

@@ -1,23 +1,23 @@
-//! `store verify`: checks every object and every published file against its digest, and every receipt against the
-//! objects that it names. What is damaged goes, with the receipts that name it, so that the next run makes it again.
+//! `store verify`: checks every object and every published file against its digest, every receipt against the objects that
+//! it names, and what the store keeps beside them: roots, histories, checkpoints. What is damaged goes, with the receipts
+//! that name it, so that the next run makes it again. The cache of samples is checked where it is read.
 
 use crate::{
     error::Error,
     inspect::runs::{self, Tree},
-    record::Outline,
+    record::{self, Outline, history::History, timing::Timing},
 };
 use datasets::{
     Digest,
-    store::{Store, StoreError, remove},
+    store::{Recorded, Store, StoreError, is_checked, remove},
 };
 use rayon::prelude::*;
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
-    fs::{self, File},
-    io,
+    fs, io,
     os::unix::fs::MetadataExt,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 /// Result of `store verify`.
@@ -37,7 +37,8 @@ pub struct Verified {
     pub forgotten: u64,
     /// Published files that were checked.
     pub files: u64,
-    /// Published files that were damaged (removed) or missing: `run/path`.
+    /// Published files that were damaged (removed) or missing, as `run/path`; then damaged files that the store keeps
+    /// beside its objects, by their path in it.
     pub lost: BTreeSet<String>,
     /// Sentences on weights that a lock file names and the store no longer holds.
     pub notes: Vec<String>,
@@ -47,7 +48,7 @@ pub struct Verified {
 
 /// A file's digest and size, and which file it is on its disk.
 fn digest(path: &Path) -> io::Result<((u64, u64), Digest, u64)> {
-    let file = File::open(path)?;
+    let file = datasets::untrusted::open(path)?;
     let facts = file.metadata()?;
     let mut hasher = blake3::Hasher::new();
     hasher.update_reader(file)?;
@@ -79,7 +80,8 @@ pub fn verify(folder: &Path) -> Result<Verified, Error> {
         found.damaged.insert(*name);
         remove(path)?;
     }
-    published(&trees, &known, &mut found)?;
+    let roots = kept(&store, &mut found)?;
+    published(&store, &trees, &roots, &known, &mut found)?;
     forget(&store, &sound, &mut found)?;
     for (_, pins) in store.pins()? {
         for weights in pins.weights.iter().filter(|weights| !sound.contains(weights)) {
@@ -93,30 +95,82 @@ pub fn verify(folder: &Path) -> Result<Verified, Error> {
     Ok(found)
 }
 
-/// Checks the files of published runs that are objects; most are second names of objects and were read before.
+/// Checks what carries its own digest: roots, records of lock files, histories and checkpoints. Gives the roots.
+fn kept(store: &Store, found: &mut Verified) -> Result<Vec<Recorded>, StoreError> {
+    let files = || -> BTreeSet<PathBuf> {
+        let folders = ["roots", "roots/locks", "history", "checkpoints"].map(|folder| store.root().join(folder));
+        let entries = folders.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().filter_map(Result::ok);
+        entries.map(|entry| entry.path()).filter(|path| is_checked(path)).collect()
+    };
+    let before = files();
+    // Whoever reads one that is damaged throws it away.
+    let roots = store.roots()?;
+    store.pins()?;
+    for (name, _) in History::names(store)? {
+        History::of(store, &name)?;
+    }
+    for (key, _) in store.contents()?.checkpoints.iter().filter(|(_, path)| is_checked(path)) {
+        store.saved(key)?;
+    }
+    let after = files();
+    let gone =
+        before.difference(&after).map(|path| path.strip_prefix(store.root()).unwrap_or(path).display().to_string());
+    found.lost.extend(gone.collect::<Vec<_>>());
+    Ok(roots)
+}
+
+/// Checks the files of published runs. Most are second names of objects and were read before; of the others the run's root
+/// has the digests.
 fn published(
+    store: &Store,
     trees: &BTreeMap<String, Tree>,
+    roots: &[Recorded],
     known: &HashMap<(u64, u64), Digest>,
     found: &mut Verified,
 ) -> Result<(), StoreError> {
-    for (run, Tree { folder: tree, .. }) in trees {
-        let record = match Outline::read(tree) {
-            Ok(record) => record,
-            Err(other) => {
-                found.unread.push(other.to_string());
-                continue;
+    let rooted: BTreeMap<&str, &Recorded> = roots.iter().map(|recorded| (recorded.run.as_str(), recorded)).collect();
+    // A tree whose record is damaged is a tree all the same, if a root says so.
+    let folder = |run: &str| store.runs().join(run);
+    let lame = rooted.keys().copied().filter(|run| !trees.contains_key(*run) && folder(run).is_dir());
+    let all: BTreeSet<&str> = trees.keys().map(String::as_str).chain(lame).collect();
+    for run in all {
+        let tree = folder(run);
+        let texts = rooted.get(run).map(|recorded| &recorded.root.texts).filter(|texts| !texts.is_empty());
+        let mut expected: BTreeMap<PathBuf, Digest> =
+            texts.into_iter().flatten().map(|(p, d)| (p.clone(), *d)).collect();
+        if texts.is_none() {
+            found.unread.push(format!(
+                "the report and the other texts of {run} were not checked: the store does not know their digests; a run of \
+                 its manifest tells"
+            ));
+        }
+        let record = Path::new(record::FILE);
+        let sound =
+            expected.get(record).is_none_or(|stated| digest(&tree.join(record)).is_ok_and(|(_, is, _)| is == *stated));
+        match Outline::read(&tree) {
+            Ok(record) if sound => {
+                expected.extend(record.files.into_iter().map(|(path, digest)| (path.into(), digest)))
             }
-        };
-        for (path, expected) in &record.files {
+            Err(other @ record::RecordError::Format { .. }) => found.unread.push(other.to_string()),
+            // The record itself is found below.
+            _ => {}
+        }
+        for (path, stated) in &expected {
             found.files += 1;
             let file = tree.join(path);
             let seen = fs::metadata(&file).ok().and_then(|facts| known.get(&(facts.dev(), facts.ino())).copied());
             let is = seen.or_else(|| digest(&file).ok().map(|(_, digest, _)| digest));
-            if is.as_ref() != Some(expected) {
-                found.lost.insert(format!("{run}/{path}"));
+            if is.as_ref() != Some(stated) {
+                found.lost.insert(format!("{run}/{}", path.display()));
                 // A tree that lacks a file is published again by the next run.
                 remove(&file)?;
             }
+        }
+        // Every run writes it anew.
+        let timing = tree.join(record::timing::FILE);
+        if timing.is_file() && Timing::read(&tree).is_none() {
+            found.lost.insert(format!("{run}/{}", record::timing::FILE));
+            remove(&timing)?;
         }
     }
     Ok(())
@@ -126,9 +180,12 @@ fn published(
 fn forget(store: &Store, sound: &HashSet<Digest>, found: &mut Verified) -> Result<(), StoreError> {
     for segment in store.segments()? {
         found.receipts += segment.receipts.len() as u64;
+        if segment.damaged {
+            found.lost.insert(format!("receipts, in part: segment {}", segment.number));
+        }
         let lacks = segment.receipts.values().flat_map(|receipt| &receipt.objects);
         let lacks: Vec<Digest> = lacks.filter(|object| !sound.contains(object)).copied().collect();
-        if lacks.is_empty() {
+        if lacks.is_empty() && !segment.damaged {
             continue;
         }
         found.missing.extend(lacks.iter().filter(|object| !found.damaged.contains(object)));

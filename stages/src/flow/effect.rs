@@ -25,11 +25,11 @@ use datasets::{
 use differential_dataflow::AsCollection;
 use std::{
     any::Any,
-    collections::{HashMap, VecDeque, hash_map::Entry},
+    collections::{BTreeSet, HashMap, VecDeque, hash_map::Entry},
     fs,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 use timely::dataflow::{
     channels::pact::Exchange,
@@ -146,20 +146,21 @@ pub(crate) fn operator<'s>(
     work: Rows<'s, Job>,
 ) -> Rows<'s, (Digest, Outcome)> {
     let (env, stage, scope) = (cx.env.clone(), cx.stage.clone(), cx.scope);
-    let pact = Exchange::new(|((key, _), _, _): &(Job, Time, isize)| key.prefix());
+    let grouped = effect.clone();
+    let pact = Exchange::new(move |((key, (_, work)), _, _): &(Job, Time, isize)| grouped.group(key, work).prefix());
     let name = format!("{}: effect", cx.stage);
     work.inner
-        .unary(pact, &name, move |_, info| {
+        .unary_frontier(pact, &name, move |_, info| {
             // The only handle with which another thread may wake this worker.
             let waker = scope.worker().sync_activator_for(info.address.to_vec());
-            let (sender, receiver) = unbounded::<(Digest, Option<Outcome>)>();
+            let (sender, receiver) = unbounded::<Vec<(Digest, Option<Outcome>)>>();
             let mut live: HashMap<Digest, (Outcome, isize)> = HashMap::new();
             let mut waiting: HashMap<Digest, Waiters> = HashMap::new();
-            let mut queue: VecDeque<Job> = VecDeque::new();
+            let mut queue: VecDeque<(Job, Time)> = VecDeque::new();
             let mut running = 0usize;
             // Enough to keep the pool busy; a heavy effect has it alone anyway.
             let limit = if effect.load() == Load::Heavy { 1 } else { 2 * env.pool.slots() };
-            move |input, output| {
+            move |(input, frontier), output| {
                 input.for_each(|cap, data| {
                     for ((key, (id, work)), time, diff) in data.drain(..) {
                         if let Some(others) = waiting.get_mut(&key) {
@@ -172,7 +173,7 @@ pub(crate) fn operator<'s>(
                                 slot.insert((outcome, 0));
                             } else {
                                 waiting.insert(key, vec![(cap.delayed(&time, 0), time, diff)]);
-                                queue.push_back((key, (id, work)));
+                                queue.push_back(((key, (id, work)), time));
                                 env.event(Event::Queued { stage: stage.to_string() });
                                 continue;
                             }
@@ -186,36 +187,42 @@ pub(crate) fn operator<'s>(
                         }
                     }
                 });
-                while let Ok((key, outcome)) = receiver.try_recv() {
+                while let Ok(done) = receiver.try_recv() {
                     running -= 1;
-                    // Without an outcome the build is ending: dropping the capabilities lets it drain.
-                    let (Some(others), Some(outcome)) = (waiting.remove(&key), outcome) else { continue };
-                    let mut count = 0;
-                    for (cap, time, diff) in others {
-                        count += diff;
-                        output.session(&cap).give(((key, outcome.clone()), time, diff));
-                    }
-                    if count != 0 {
-                        live.insert(key, (outcome, count));
+                    for (key, outcome) in done {
+                        // Without an outcome the build is ending: dropping the capabilities lets it drain.
+                        let (Some(others), Some(outcome)) = (waiting.remove(&key), outcome) else { continue };
+                        let mut count = 0;
+                        for (cap, time, diff) in others {
+                            count += diff;
+                            output.session(&cap).give(((key, outcome.clone()), time, diff));
+                        }
+                        if count != 0 {
+                            live.insert(key, (outcome, count));
+                        }
                     }
                 }
                 if env.cancel.cancelled() {
-                    for (key, _) in queue.drain(..) {
+                    for ((key, _), _) in queue.drain(..) {
                         waiting.remove(&key);
                     }
                 }
                 while running < limit {
-                    let Some((key, (id, work))) = queue.pop_front() else { break };
+                    // What is done together waits until all of its time is there.
+                    let jobs = next(&*effect, &mut queue, |time| frontier.less_equal(time));
+                    if jobs.is_empty() {
+                        break;
+                    }
                     running += 1;
                     let (effect, env_, stage) = (effect.clone(), env.clone(), stage.clone());
                     let (sender, waker) = (sender.clone(), waker.clone());
                     env.pool.submit(
                         effect.load(),
                         Box::new(move || {
-                            let outcome = perform(&*effect, &env_, &stage, key, &work, id);
+                            let outcomes = attempt(&env_, &stage, jobs, |jobs| perform(&*effect, &env_, &stage, jobs));
                             // The pool lives in the environment: its own threads must not be the last to hold it.
                             drop((effect, env_));
-                            let _ = sender.send((key, outcome));
+                            let _ = sender.send(outcomes);
                             let _ = waker.activate();
                         }),
                     );
@@ -225,64 +232,140 @@ pub(crate) fn operator<'s>(
         .as_collection()
 }
 
-/// Runs the work on a thread of the pool. `None`: the build is ending.
-fn perform(effect: &dyn Erased, env: &Env, stage: &str, key: Digest, work: &[u8], id: String) -> Option<Outcome> {
-    // Two stages may need one result, such as variants of a sweep: the second waits for the first and finds it.
-    let _turn = env.pool.turn(key);
-    if env.cancel.cancelled() {
-        return None;
-    }
-    if let Some(outcome) = recall(effect, env, &key) {
-        env.ledger.cached(stage);
-        env.event(Event::Shared { stage: stage.into() });
-        return Some(outcome);
-    }
-    if env.permit.as_ref().is_some_and(|permit| !permit.allows(stage, &id)) {
-        env.ledger.fail(Failure::Unplanned { stage: stage.into(), id });
+/// Performs jobs, so that one which panics beside its effect ends the run with a sentence: nobody else would ever tell the
+/// operator, which waits for their outcomes.
+fn attempt(
+    env: &Env,
+    stage: &str,
+    jobs: Vec<Job>,
+    perform: impl FnOnce(Vec<Job>) -> Vec<(Digest, Option<Outcome>)>,
+) -> Vec<(Digest, Option<Outcome>)> {
+    let named: Vec<(Digest, String)> = jobs.iter().map(|(key, (id, _))| (*key, id.clone())).collect();
+    catch_unwind(AssertUnwindSafe(|| perform(jobs))).unwrap_or_else(|panic| {
+        let (why, ids) = (message(&*panic), named.iter().map(|(_, id)| id.as_str()).collect::<Vec<_>>().join(", "));
+        env.ledger.fail(Failure::Bug(format!("a thread died in stage `{stage}` on {ids}: {why}")));
         env.cancel.cancel();
-        return None;
+        named.into_iter().map(|(key, _)| (key, None)).collect()
+    })
+}
+
+/// Takes the next job from a queue, with all others of its group where these are done together. Nothing is taken while
+/// more may come to it.
+fn next(effect: &dyn Erased, queue: &mut VecDeque<(Job, Time)>, open: impl Fn(&Time) -> bool) -> Vec<Job> {
+    let Some(((key, (_, work)), time)) = queue.front() else { return Vec::new() };
+    if !effect.together() {
+        return queue.pop_front().map(|(job, _)| job).into_iter().collect();
+    }
+    if open(time) {
+        return Vec::new();
+    }
+    let group = effect.group(key, work);
+    let of_group = |((key, (_, work)), _): &(Job, Time)| effect.group(key, work) == group;
+    let (mut jobs, others): (Vec<_>, Vec<_>) = queue.drain(..).partition(of_group);
+    queue.extend(others);
+    jobs.sort_unstable();
+    jobs.into_iter().map(|(job, _)| job).collect()
+}
+
+/// Does jobs of one group, sorted by key, on a thread of the pool: an outcome for each. `None`: the build is ending.
+fn perform(effect: &dyn Erased, env: &Env, stage: &str, jobs: Vec<Job>) -> Vec<(Digest, Option<Outcome>)> {
+    // Two stages may need one result, such as variants of a sweep: the second waits for the first and finds it. Turns are
+    // taken in the order of keys, so that no two jobs wait for each other.
+    let _turns: Vec<_> = jobs.iter().map(|(key, _)| env.pool.turn(*key)).collect();
+    let (mut done, mut todo) = (Vec::new(), Vec::new());
+    for (key, (id, work)) in jobs {
+        if env.cancel.cancelled() {
+            done.push((key, None));
+        } else if let Some(outcome) = recall(effect, env, &key) {
+            env.ledger.cached(stage);
+            env.event(Event::Shared { stage: stage.into() });
+            done.push((key, Some(outcome)));
+        } else if env.permit.as_ref().is_some_and(|permit| !permit.allows(stage, &id)) {
+            env.ledger.fail(Failure::Unplanned { stage: stage.into(), id });
+            env.cancel.cancel();
+            done.push((key, None));
+        } else {
+            todo.push((key, id, work));
+        }
+    }
+    if todo.is_empty() || env.cancel.cancelled() {
+        done.extend(todo.into_iter().map(|(key, ..)| (key, None)));
+        return done;
     }
     let started = Instant::now();
-    let result = catch_unwind(AssertUnwindSafe(|| {
-        let fault = if effect.corpus() { fault::stage(stage) } else { Ok(()) };
-        fault.map_err(|error| Fault::Refused(Refusal { code: "fault".into(), why: error.to_string() }))?;
-        effect.run(work)
-    }));
-    let took = started.elapsed();
+    let works: Vec<&[u8]> = todo.iter().map(|(.., work)| work.as_slice()).collect();
+    let refused = |code: &str, why: String| {
+        let refusal = || Fault::Refused(Refusal { code: code.into(), why: why.clone() });
+        works.iter().map(|_| Err(refusal())).collect::<Vec<Result<Vec<u8>, Fault>>>()
+    };
+    let fault = if effect.corpus() { fault::stage(stage) } else { Ok(()) };
+    let results = match fault {
+        Err(error) => refused("fault", error.to_string()),
+        // A panic is a fault of ours, but it is a property of these bytes and this version, and one item must not stop a
+        // corpus.
+        Ok(()) => catch_unwind(AssertUnwindSafe(|| effect.run(&works))).unwrap_or_else(|panic| {
+            let what = if effect.corpus() { "it" } else { "the stage" };
+            refused("panic", format!("{what} panicked: {}", message(&*panic)))
+        }),
+    };
+    let took = started.elapsed() / works.len().max(1) as u32;
+    let groups: BTreeSet<Digest> = todo.iter().map(|(key, _, work)| effect.group(key, work)).collect();
+    let ids = todo.iter().map(|(key, id, _)| (*key, id.clone())).collect::<Vec<_>>();
+    let results = ids.iter().zip(results).map(|((key, _), result)| remember(effect, env, stage, key, result));
+    let remembered: Vec<Option<Remembered>> = results.collect();
+    // What is unfinished of a group goes on from its checkpoint.
+    let served = if remembered.iter().all(Option::is_some) { groups } else { BTreeSet::new() };
+    let settled = if effect.load() == Load::Heavy { settle(env, &served) } else { Ok(()) };
+    if let Err(error) = settled {
+        abort::<()>(env, error);
+        done.extend(ids.into_iter().map(|(key, _)| (key, None)));
+        return done;
+    }
+    for ((key, id), remembered) in ids.into_iter().zip(remembered) {
+        done.push((key, remembered.map(|remembered| tell(env, stage, id, remembered, took))));
+    }
+    done
+}
+
+/// An outcome, the digest of its receipt, and the bytes of the objects that it names.
+type Remembered = (Outcome, Digest, u64);
+
+/// Remembers the result of one piece of work. `None`: the build is ending.
+fn remember(
+    effect: &dyn Erased,
+    env: &Env,
+    stage: &str,
+    key: &Digest,
+    result: Result<Vec<u8>, Fault>,
+) -> Option<Remembered> {
     if effect.corpus()
-        && let Some(failure) = corpus_failure(stage, &result)
+        && let Some(failure) = corpus_failure(stage, effect.source(), &result)
     {
         env.ledger.fail(failure);
         return None;
     }
     let (outcome, receipt) = match result {
-        Ok(Ok(output)) => (Outcome::Ok(output.clone()), Some(Receipt::Ok(output))),
-        Ok(Err(Fault::Refused(refusal))) => (Outcome::Refused(refusal.clone()), Some(Receipt::Refused(refusal))),
-        Ok(Err(Fault::Failed(why))) => (Outcome::Failed(why), None),
-        Ok(Err(Fault::Interrupted)) => return None,
-        Ok(Err(Fault::Store(error))) => return abort(env, error),
-        // A panic is a fault of ours, but it is a property of these bytes and this version, and one item
-        // must not stop a corpus.
-        Err(panic) => {
-            let refusal = Refusal { code: "panic".into(), why: format!("the stage panicked: {}", message(&*panic)) };
-            (Outcome::Refused(refusal.clone()), Some(Receipt::Refused(refusal)))
-        }
+        Ok(output) => (Outcome::Ok(output.clone()), Some(Receipt::Ok(output))),
+        Err(Fault::Refused(refusal)) => (Outcome::Refused(refusal.clone()), Some(Receipt::Refused(refusal))),
+        Err(Fault::Failed(why)) => (Outcome::Failed(why), None),
+        Err(Fault::Interrupted) => return None,
+        Err(Fault::Store(error)) => return abort(env, error),
     };
     let (mut said, mut bytes) = (Digest::default(), 0);
     if let Some(receipt) = receipt {
         let objects = if let Receipt::Ok(output) = &receipt { effect.objects(output) } else { None };
         let objects = objects.unwrap_or_default();
         bytes = objects.iter().filter_map(|object| Some(fs::metadata(env.store.path(object)).ok()?.len())).sum();
-        match Memo::at(key).put(&env.store, &receipt, &objects) {
+        match Memo::at(*key).put(&env.store, &receipt, &objects) {
             Ok(packed) => said = packed,
             Err(error) => return abort(env, error),
         }
     }
-    if effect.load() == Load::Heavy
-        && let Err(error) = settle(env, &key)
-    {
-        return abort(env, error);
-    }
+    Some((outcome, said, bytes))
+}
+
+/// Tells of an outcome.
+fn tell(env: &Env, stage: &str, id: String, (outcome, said, bytes): Remembered, took: Duration) -> Outcome {
     match &outcome {
         Outcome::Failed(why) => {
             env.ledger.unreadable(format!("{id}: {why}"));
@@ -293,25 +376,27 @@ fn perform(effect: &dyn Erased, env: &Env, stage: &str, key: Digest, work: &[u8]
             env.event(Event::Executed { stage: stage.into(), id, output: said });
         }
     }
-    Some(outcome)
+    outcome
 }
 
-/// Makes a receipt durable, and then the checkpoint of its work has served: in this order, a kill at any moment costs at
-/// most what came after that checkpoint.
-fn settle(env: &Env, key: &Digest) -> Result<(), StoreError> {
+/// Makes receipts durable, and then the checkpoints of their work have served: in this order, a kill at any moment costs at
+/// most what came after these checkpoints.
+fn settle(env: &Env, groups: &BTreeSet<Digest>) -> Result<(), StoreError> {
     env.store.flush()?;
-    // Most have none; one that stays is found by its age.
-    let _ = fs::remove_file(env.store.checkpoint(key));
+    for group in groups {
+        // Most have none; one that stays is found by its age.
+        let _ = fs::remove_file(env.store.checkpoint(group));
+    }
     Ok(())
 }
 
 /// A corpus-level effect that gives no result ends the build after the other branches; it is no dropped row.
-fn corpus_failure<O>(stage: &str, result: &Result<Result<O, Fault>, Box<dyn Any + Send>>) -> Option<Failure> {
+fn corpus_failure<O>(stage: &str, source: bool, result: &Result<O, Fault>) -> Option<Failure> {
     let stage = stage.to_owned();
     match result {
-        Ok(Err(Fault::Refused(refusal))) => Some(Failure::Stage { stage, why: refusal.why.clone() }),
-        Ok(Err(Fault::Failed(why))) => Some(Failure::Source { stage, why: why.clone() }),
-        Err(panic) => Some(Failure::Stage { stage, why: format!("it panicked: {}", message(&**panic)) }),
+        Err(Fault::Refused(refusal)) if source => Some(Failure::Source { stage, why: refusal.why.clone() }),
+        Err(Fault::Refused(refusal)) => Some(Failure::Stage { stage, why: refusal.why.clone() }),
+        Err(Fault::Failed(why)) => Some(Failure::Source { stage, why: why.clone() }),
         _ => None,
     }
 }

@@ -7,7 +7,7 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{self, AtomicBool},
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
 };
 
@@ -27,18 +27,49 @@ pub trait Permit: Send + Sync {
 }
 
 /// Cancellation flag: set by Ctrl-C, or when the store cannot be written.
+///
+/// Whatever takes long looks at it often and stops. The command line gives it a moment and then ends the process, since
+/// everything on disk is whole at any time; only who holds the flag ([`Cancel::hold`]) is waited for, as it saves
+/// where it is.
 #[derive(Clone, Default)]
-pub struct Cancel(Arc<AtomicBool>);
+pub struct Cancel(Arc<Flag>);
+
+#[derive(Default)]
+struct Flag {
+    set: AtomicBool,
+    holds: AtomicUsize,
+}
+
+/// Work that saves where it is once it is cancelled, and is worth waiting for. Ends when it is dropped.
+pub struct Hold(Arc<Flag>);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.holds.fetch_sub(1, SeqCst);
+    }
+}
 
 impl Cancel {
     /// Sets the flag.
     pub fn cancel(&self) {
-        self.0.store(true, atomic::Ordering::SeqCst);
+        self.0.set.store(true, SeqCst);
     }
 
     /// Whether the flag is set.
     pub fn cancelled(&self) -> bool {
-        self.0.load(atomic::Ordering::SeqCst)
+        self.0.set.load(SeqCst)
+    }
+
+    /// Asks to be waited for.
+    #[must_use]
+    pub fn hold(&self) -> Hold {
+        self.0.holds.fetch_add(1, SeqCst);
+        Hold(self.0.clone())
+    }
+
+    /// Whether anything is waited for.
+    pub fn held(&self) -> bool {
+        self.0.holds.load(SeqCst) > 0
     }
 }
 
@@ -86,7 +117,14 @@ impl Env {
         let mut wrong: Option<String> = None;
         for path in self.sources.paths(content).into_iter().chain(std::iter::once_with(stored).flatten()) {
             match read(&path) {
-                Err(Fault::Failed(why)) => drop(wrong.get_or_insert(why)),
+                // An object of ours that holds other bytes is damaged, and no source that changed.
+                Err(Fault::Failed(_)) if path == self.store.path(content) && path.is_file() => {
+                    self.store.check(content)?;
+                    wrong.get_or_insert_with(|| format!("{} cannot be read", path.display()));
+                }
+                Err(Fault::Failed(why)) => {
+                    wrong.get_or_insert(why);
+                }
                 other => {
                     if let Some(why) = wrong.filter(|_| other.is_ok()) {
                         tracing::warn!("{why}; {} holds what is looked for", path.display());

@@ -21,6 +21,8 @@ pub enum Failure {
     },
     /// The store does not hold, or know, the model that a stage is pinned to: exit code 4.
     Pin(String),
+    /// A thread died beside its work: exit code 1.
+    Bug(String),
     /// The store failed: exit code 4.
     Store(StoreError),
     /// An effect was about to run that the approved plan does not name: exit code 5.

@@ -33,8 +33,12 @@ pub(crate) enum Receipt {
 pub(super) trait Erased: Send + Sync {
     fn load(&self) -> Load;
     fn corpus(&self) -> bool;
+    fn together(&self) -> bool;
+    /// The group of a piece of work whose key this is.
+    fn group(&self, key: &Digest, work: &[u8]) -> Digest;
+    fn source(&self) -> bool;
     fn objects(&self, output: &[u8]) -> Option<Vec<Digest>>;
-    fn run(&self, work: &[u8]) -> Result<Vec<u8>, Fault>;
+    fn run(&self, works: &[&[u8]]) -> Vec<Result<Vec<u8>, Fault>>;
 }
 
 impl<E: Effect> Erased for E {
@@ -44,14 +48,30 @@ impl<E: Effect> Erased for E {
     fn corpus(&self) -> bool {
         E::CORPUS
     }
+    fn together(&self) -> bool {
+        E::TOGETHER
+    }
+    fn group(&self, key: &Digest, work: &[u8]) -> Digest {
+        let unpacked = || postcard::from_bytes::<E::Work>(work).ok();
+        if E::TOGETHER { unpacked().map_or(*key, |work| Effect::group(self, &work)) } else { *key }
+    }
+    fn source(&self) -> bool {
+        E::SOURCE
+    }
     fn objects(&self, output: &[u8]) -> Option<Vec<Digest>> {
         let output: Option<E::Output> = postcard::from_bytes(output).ok();
         output.map(|output| Effect::objects(self, &output))
     }
-    fn run(&self, work: &[u8]) -> Result<Vec<u8>, Fault> {
-        let packed = |error: postcard::Error| Fault::Failed(format!("its work cannot be read: {error}"));
-        let output = Effect::run(self, &postcard::from_bytes(work).map_err(packed)?)?;
-        postcard::to_stdvec(&output).map_err(packed)
+    fn run(&self, works: &[&[u8]]) -> Vec<Result<Vec<u8>, Fault>> {
+        let wrong = |error: postcard::Error| Fault::Failed(format!("its work cannot be read: {error}"));
+        let read: Result<Vec<E::Work>, _> = works.iter().map(|work| postcard::from_bytes(work)).collect();
+        match read {
+            Ok(read) => {
+                let outputs = Effect::run_together(self, &read).into_iter();
+                outputs.map(|output| postcard::to_stdvec(&output?).map_err(wrong)).collect()
+            }
+            Err(error) => works.iter().map(|_| Err(wrong(error.clone()))).collect(),
+        }
     }
 }
 

@@ -18,11 +18,11 @@ mod sources;
 pub(crate) mod whole;
 
 pub use effect::{Done, Item, memoised};
-pub use env::{Cancel, Env, Peers, Permit};
+pub use env::{Cancel, Env, Hold, Peers, Permit};
 pub use event::{Event, Figure, Observer};
 pub use failure::Failure;
 pub use ledger::{Cost, Ledger, StageLedger};
 pub use pool::{Pool, Turn};
 pub use relate::{Either, divide, group, once_each, pair, without};
 pub use sources::Sources;
-pub(crate) use sources::unchanged;
+pub(crate) use sources::Verified;

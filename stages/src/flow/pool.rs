@@ -29,7 +29,7 @@
 //! | the store's file `lock` | `gc` and `verify` against everybody else | as long as the store is open |
 //!
 //! The first four are taken from top to bottom and never the other way: whoever holds a turn runs, and asks for no other
-//! turn, so every wait ends. A heavy job starts when nothing runs; while one waits, no light job starts, or it would wait
+//! turn but that of a greater key, for work that is done together, so every wait ends. A heavy job starts when nothing runs; while one waits, no light job starts, or it would wait
 //! for ever.
 //! A lock that a panic poisoned is taken all the same: what they guard is whole between any two changes.
 
@@ -37,6 +37,7 @@ use datasets::Digest;
 use datasets::effect::Load;
 use std::{
     collections::{HashSet, VecDeque},
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
     time::Duration,
@@ -127,8 +128,12 @@ impl Pool {
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 
-    /// Queues a job.
+    /// Queues a job. A job that panics ends alone: what waits for its outcome has to hear of it from the job itself.
     pub fn submit(&self, load: Load, job: Job) {
+        // The system gave no thread at all: slow is better than never.
+        if self.threads.is_empty() {
+            return job();
+        }
         let mut state = self.shared.lock();
         match load {
             Load::Light => state.light.push_back(job),
@@ -154,7 +159,8 @@ fn work(shared: &Shared) {
                 state.running += 1;
                 state.alone = alone;
                 drop(state);
-                job();
+                // A thread that dies would be counted as running for ever, and no heavy job would start again.
+                let _ = catch_unwind(AssertUnwindSafe(job));
                 state = shared.lock();
                 state.running -= 1;
                 if alone {
@@ -208,6 +214,37 @@ mod tests {
         assert!(pool.quiet(Duration::from_secs(60)));
         assert_eq!(done.load(SeqCst), 200);
         assert_eq!(crowded.load(SeqCst), 0);
+    }
+
+    #[test]
+    fn a_job_that_panics_takes_no_slot_with_it() {
+        let pool = Pool::new(2);
+        let done = Arc::new(AtomicUsize::new(0));
+        for i in 0..40 {
+            let done = done.clone();
+            let load = if i % 5 == 0 { Load::Heavy } else { Load::Light };
+            pool.submit(
+                load,
+                Box::new(move || {
+                    assert!(i % 4 != 0, "on purpose");
+                    done.fetch_add(1, SeqCst);
+                }),
+            );
+        }
+        assert!(pool.quiet(Duration::from_secs(60)));
+        assert_eq!(done.load(SeqCst), 30);
+    }
+
+    #[test]
+    fn a_pool_without_threads_does_its_work_all_the_same() {
+        let pool = Pool { shared: Arc::default(), threads: Vec::new(), turns: Turns::default() };
+        let done = Arc::new(AtomicUsize::new(0));
+        let counted = done.clone();
+        let job = move || {
+            counted.fetch_add(1, SeqCst);
+        };
+        pool.submit(Load::Heavy, Box::new(job));
+        assert_eq!(done.load(SeqCst), 1);
     }
 
     #[test]

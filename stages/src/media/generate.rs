@@ -7,17 +7,18 @@ use crate::model::{
     codec::Codec,
     infer::{Coder, DecodeError},
     prior::{
-        config::Prior,
+        config::{Prior, PriorConfig},
         sample::{Draw, Round, SampleError, Sampled, Sampler, Song},
     },
+    probe,
     weights::WeightsError,
 };
-use burn_flex::Flex;
 use datasets::{
     Digest, Key,
     audio::wav,
     store::{Log, StoreError},
 };
+use serde::{Deserialize, Serialize};
 use std::{
     io::{self, Write},
     path::Path,
@@ -58,6 +59,22 @@ impl Ask {
         wrong
     }
 }
+
+/// Songs as they are named by genre and number: those of each genre that is asked for, or of all that the priors know.
+pub fn listed(genres: &[String], known: &[String], songs: u32) -> impl Iterator<Item = (Option<String>, u32)> + use<> {
+    let asked = if genres.is_empty() { known } else { genres };
+    let asked: Vec<Option<String>> =
+        if asked.is_empty() { vec![None] } else { asked.iter().cloned().map(Some).collect() };
+    asked.into_iter().flat_map(move |genre| (1..=songs).map(move |number| (genre.clone(), number)))
+}
+
+/// Name of a song.
+pub fn name(genre: Option<&str>, number: u32) -> String {
+    format!("{}-{number}", genre.unwrap_or(NO_GENRE))
+}
+
+/// Genre in the name and the seed of a song that has none.
+const NO_GENRE: &str = "song";
 
 /// A song to be, with its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,7 +133,7 @@ impl From<WeightsError> for SongError {
 /// A codec and priors that belong together.
 pub struct Models {
     sampler: Sampler,
-    coder: Coder<Flex>,
+    coder: Coder,
     rate: u32,
     levels: usize,
 }
@@ -128,12 +145,19 @@ impl Models {
     /// A level without a prior or with several, or priors of another codec.
     pub fn new(codec: &Codec, digest: &Digest, priors: &[Prior]) -> Result<Models, SongError> {
         let sampler = Sampler::new(priors)?;
-        let others = priors.iter().map(Prior::config).filter(|config| config.codec != digest.hex());
+        let (rate, levels) = (codec.config().rate, codec.config().levels.len());
+        let form = codec.config().levels.iter().map(|level| (level.hop() as u64, level.codewords as u64));
+        let form: Vec<(u64, u64)> = form.collect();
+        let same = |config: &PriorConfig| {
+            let own =
+                config.hops.iter().zip(&config.codewords).map(|(hop, words)| (u64::from(*hop), u64::from(*words)));
+            config.codec == digest.hex() && config.rate == rate && own.eq(form.iter().copied())
+        };
+        let others = priors.iter().map(Prior::config).filter(|config| !same(config));
         if let Some(level) = others.map(|config| config.level).min() {
             return Err(SongError::Codec { level });
         }
-        let (rate, levels) = (codec.config().rate, codec.config().levels.len());
-        Ok(Models { sampler, coder: Coder::new(codec, Default::default())?, rate, levels })
+        Ok(Models { sampler, coder: probe::ready(codec)?, rate, levels })
     }
 
     /// Sample rate of the songs.
@@ -146,24 +170,27 @@ impl Models {
     /// # Errors
     /// A genre that a prior does not know, or a level that the codec does not have.
     pub fn songs(&self, ask: &Ask, seed: &Digest) -> Result<Vec<Named>, SongError> {
+        let known = self.sampler.genres();
+        listed(&ask.genres, &known, ask.songs).map(|(genre, number)| self.song(ask, seed, genre, number)).collect()
+    }
+
+    /// One of the songs that are asked for, by its genre and number.
+    ///
+    /// # Errors
+    /// See [`Models::songs`].
+    pub fn song(&self, ask: &Ask, seed: &Digest, genre: Option<String>, number: u32) -> Result<Named, SongError> {
         if ask.level >= self.levels {
             return Err(SongError::Level { level: ask.level, levels: self.levels });
         }
         let known = self.sampler.genres();
-        if let Some(wrong) = ask.genres.iter().find(|genre| !known.contains(genre)) {
+        if let Some(asked) = genre.as_ref().filter(|genre| !known.contains(genre)) {
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-            return Err(SongError::Genre { asked: wrong.clone(), known });
+            return Err(SongError::Genre { asked: asked.clone(), known });
         }
-        let asked = if ask.genres.is_empty() { known } else { ask.genres.clone() };
-        let genres: Vec<Option<String>> =
-            if asked.is_empty() { vec![None] } else { asked.into_iter().map(Some).collect() };
         let frames = libm::round(ask.seconds * f64::from(self.rate)) as u64;
-        let song = |genre: &Option<String>, number: u32| {
-            let label = genre.as_deref().unwrap_or("song");
-            let seed = Key::new("song").digest(seed).text(label).number(number.into()).finish();
-            Named { name: format!("{label}-{number}"), song: Song { genre: genre.clone(), frames, seed: seed.0 } }
-        };
-        Ok(genres.iter().flat_map(|genre| (1..=ask.songs).map(move |number| song(genre, number))).collect())
+        let label = genre.as_deref().unwrap_or(NO_GENRE);
+        let seed = Key::new("song").digest(seed).text(label).number(number.into()).finish();
+        Ok(Named { name: name(genre.as_deref(), number), song: Song { genre, frames, seed: seed.0 } })
     }
 
     /// Codes of these songs at each level, the bottom first.
@@ -188,7 +215,7 @@ impl Models {
         let mut codes = kept.codes();
         let SavedSongs { log, sampled } = kept;
         self.sampler.sample(&songs, draw, sampled, &mut |round| {
-            let body = postcard::to_stdvec(round).map_err(io::Error::other)?;
+            let body = postcard::to_stdvec(&SavedRound::of(round, &songs)).map_err(io::Error::other)?;
             log.append(&body)?;
             codes += round.added.iter().map(|(_, codes)| codes.len() as u64).sum::<u64>();
             if each(codes) { Ok(()) } else { Err(SampleError::Stopped.into()) }
@@ -229,6 +256,34 @@ impl Models {
     }
 }
 
+/// What one window added to the songs under way, on the disk: each song is known by its seed, so that any of them can go on
+/// beside any others.
+#[derive(Serialize, Deserialize)]
+struct SavedRound {
+    level: u32,
+    /// Of each song: its seed, how many codes it had at the level, and those that came.
+    added: Vec<([u8; 32], u64, Vec<u16>)>,
+}
+
+impl SavedRound {
+    fn of(round: &Round, songs: &[Song]) -> SavedRound {
+        let added = songs.iter().zip(&round.added).filter(|(_, (_, codes))| !codes.is_empty());
+        let added = added.map(|(song, (from, codes))| (song.seed, *from, codes.clone()));
+        SavedRound { level: round.level, added: added.collect() }
+    }
+
+    /// Adds to songs what goes on from where they are.
+    fn add(self, songs: &[Named], sampled: &mut [Sampled]) {
+        for (seed, from, codes) in self.added {
+            let own = songs.iter().position(|named| named.song.seed == seed);
+            let level = own.and_then(|own| sampled.get_mut(own)?.levels.get_mut(self.level as usize));
+            if let Some(level) = level.filter(|level| level.len() as u64 == from) {
+                level.extend_from_slice(&codes);
+            }
+        }
+    }
+}
+
 /// The codes sampled so far, in memory and on the disk.
 pub struct SavedSongs {
     log: Log,
@@ -236,16 +291,18 @@ pub struct SavedSongs {
 }
 
 impl SavedSongs {
-    /// Opens what is kept at `path` of the sampling of `songs` songs that `identity` names.
+    /// Opens what is kept at `path` of these songs, sampled as `identity` says.
     ///
     /// # Errors
     /// When the disk refuses.
-    pub fn open(path: &Path, identity: &Digest, models: &Models, songs: usize) -> Result<SavedSongs, StoreError> {
+    pub fn open(path: &Path, identity: &Digest, models: &Models, songs: &[Named]) -> Result<SavedSongs, StoreError> {
         let (log, rounds) = Log::open(path, identity)?;
-        let mut sampled = models.sampler.silence(songs);
-        for round in rounds.iter().filter_map(|body| postcard::from_bytes::<Round>(body).ok()) {
+        let mut sampled = models.sampler.silence(songs.len());
+        for round in rounds.iter().filter_map(|body| postcard::from_bytes::<SavedRound>(body).ok()) {
             // Another process that samples the same adds the same: what is there already adds nothing.
-            round.add(&mut sampled);
+            if round.added.iter().all(|(.., codes)| models.sampler.has(round.level, codes)) {
+                round.add(songs, &mut sampled);
+            }
         }
         Ok(SavedSongs { log, sampled })
     }

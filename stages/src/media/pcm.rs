@@ -1,18 +1,18 @@
-//! Decoded and resampled samples, per track and on demand: memory-mapped blobs in a cache with a size limit.
+//! Decoded and resampled samples, per track and on demand: blobs in a cache with a size limit.
 //!
-//! A blob is keyed by (samples, rate, channels, resampler) and stands in no digest: it can be removed at any time.
+//! A blob is keyed by (samples, rate, channels, resampler) and stands in no digest: it can be removed at any time. Its
+//! samples are checked where they are read; damaged ones are made again, and nobody notices but for a warning.
 
-use crate::flow::{Env, unchanged};
+use crate::flow::{Env, Verified};
 use datasets::{
     Digest, Key,
     audio::{
-        pcm::{MaterializeError, materialize},
+        pcm::{MaterializeError, materialize_from},
         resample::RESAMPLER,
     },
     effect::{Fault, numerics},
-    mmap::Samples,
     row::Clip,
-    store::{StoreError, Temp, write_atomic},
+    store::{Checked, CheckedTemp, StoreError, is_checked, read_checked, write_checked},
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -78,24 +78,81 @@ pub fn name(samples: &Digest, rate: u32, channels: u16) -> Digest {
     key.number(rate.into()).number(channels.into()).finish()
 }
 
-/// The samples of the whole track that an excerpt is cut from.
+/// A track's samples: interleaved little-endian `f32` frames, readable whatever becomes of the file's name.
+pub struct Track<'e> {
+    env: &'e Env,
+    /// The excerpt that it was opened for: where the samples come from.
+    excerpt: Excerpt,
+    blob: Mutex<Arc<Checked>>,
+}
+
+/// Times that a blob is made again under one reader. One that is damaged each time lies on a disk that nobody can use.
+const TRIES: usize = 3;
+
+impl Track<'_> {
+    /// Copies samples of an excerpt of this track: from frame `first` of the excerpt on, as many as `out` takes.
+    ///
+    /// # Errors
+    /// An excerpt beyond the track's end; where its blob was damaged, those of making it again.
+    pub fn read(&self, excerpt: &Excerpt, first: u64, out: &mut [f32]) -> Result<(), Fault> {
+        let channels = u64::from(excerpt.channels);
+        let end = (first * channels + out.len() as u64).div_ceil(channels.max(1));
+        let mut bytes = vec![0; size_of_val(out)];
+        let mut tries = 0;
+        loop {
+            let blob = self.blob.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            if end > excerpt.frames || (excerpt.start + end) * channels * 4 > blob.length() {
+                return Err(Fault::Failed("the track is shorter than it was; run with --rehash".into()));
+            }
+            match blob.read_at((excerpt.start + first) * channels * 4, &mut bytes) {
+                Ok(()) => break,
+                Err(why) => {
+                    tries += 1;
+                    blob.discard(&why)?;
+                    if tries == TRIES {
+                        return Err(StoreError::io("read", &self.env.store.pcm())(why).into());
+                    }
+                }
+            }
+            let again = blob_of(self.env, &self.excerpt)?;
+            *self.blob.lock().unwrap_or_else(PoisonError::into_inner) = again;
+        }
+        let (samples, _) = bytes.as_chunks::<4>();
+        out.iter_mut().zip(samples).for_each(|(out, sample)| *out = f32::from_le_bytes(*sample));
+        Ok(())
+    }
+
+    /// All samples of an excerpt of this track.
+    ///
+    /// # Errors
+    /// See [`Track::read`].
+    pub fn samples(&self, excerpt: &Excerpt) -> Result<Vec<f32>, Fault> {
+        let mut samples = vec![0.0; excerpt.frames as usize * usize::from(excerpt.channels)];
+        self.read(excerpt, 0, &mut samples)?;
+        Ok(samples)
+    }
+}
+
+/// Opens the samples of the whole track that an excerpt is cut from.
 ///
 /// # Errors
 /// When the source cannot be read or has changed, or the cache cannot be written.
-pub fn open(env: &Env, excerpt: &Excerpt) -> Result<Samples, Fault> {
+pub fn open<'e>(env: &'e Env, excerpt: &Excerpt) -> Result<Track<'e>, Fault> {
+    let blob = Mutex::new(blob_of(env, excerpt)?);
+    Ok(Track { env, excerpt: excerpt.clone(), blob })
+}
+
+/// The blob of a track, made where there is none.
+fn blob_of(env: &Env, excerpt: &Excerpt) -> Result<Arc<Checked>, Fault> {
     let key = name(&excerpt.samples, excerpt.rate, excerpt.channels);
     let path = env.store.pcm().join(key.hex());
     // All clips of a track are read from one decode: the first to ask makes it, the others wait.
     let making = lock_of(key);
     let _held = making.lock().unwrap_or_else(PoisonError::into_inner);
-    match Samples::open(&path, excerpt.channels) {
-        Ok(samples) => return Ok(samples),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        // A blob is put where there is none.
-        Err(_) => drop(fs::remove_file(&path)),
+    if let Some(blob) = Checked::open(&path, &key)? {
+        return Ok(Arc::new(blob));
     }
-    env.read(&excerpt.content, |source| make(env, excerpt, source, &path))?;
-    Samples::open(&path, excerpt.channels).map_err(|e| StoreError::io("read", &path)(e).into())
+    env.read(&excerpt.content, |source| make(env, excerpt, source, &path, &key)).map(Arc::new)
 }
 
 /// Mono samples that the cache holds under a key, or that are made and put there. A damaged blob is made again.
@@ -104,19 +161,14 @@ pub fn open(env: &Env, excerpt: &Excerpt) -> Result<Samples, Fault> {
 /// When they cannot be made, or the cache cannot be written.
 pub fn cached(env: &Env, key: &Digest, make: impl FnOnce() -> Result<Vec<f32>, Fault>) -> Result<Vec<f32>, Fault> {
     let path = env.store.pcm().join(key.hex());
-    let whole = |bytes: &[u8]| {
-        let (samples, digest) = bytes.split_last_chunk::<32>()?;
-        let (chunks, []) = samples.as_chunks::<4>() else { return None };
-        (Digest::of(samples).0 == *digest).then(|| chunks.iter().map(|sample| f32::from_le_bytes(*sample)).collect())
-    };
-    if let Some(samples) = fs::read(&path).ok().and_then(|bytes| whole(&bytes)) {
-        return Ok(samples);
+    if let Some(bytes) = read_checked(&path, key)? {
+        let (samples, _) = bytes.as_chunks::<4>();
+        return Ok(samples.iter().map(|sample| f32::from_le_bytes(*sample)).collect());
     }
     let samples = make()?;
-    let mut bytes: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
-    bytes.extend(Digest::of(&bytes).0);
+    let bytes: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
     trim(env, bytes.len() as u64, &path);
-    write_atomic(&path, &bytes)?;
+    write_checked(&path, key, &bytes)?;
     Ok(samples)
 }
 
@@ -128,12 +180,12 @@ fn lock_of(key: Digest) -> Arc<Mutex<()>> {
     making.entry(key).or_default().clone()
 }
 
-fn make(env: &Env, excerpt: &Excerpt, source: &Path, path: &Path) -> Result<(), Fault> {
+fn make(env: &Env, excerpt: &Excerpt, source: &Path, path: &Path, key: &Digest) -> Result<Checked, Fault> {
     let name = source.display().to_string();
-    let mut temp = Temp::beside(path)?;
-    let made = materialize(source, excerpt.rate, excerpt.channels, &mut temp);
-    unchanged(source, &excerpt.content)?;
-    match made {
+    let mut temp = CheckedTemp::beside(path, key)?;
+    let file = Verified::open(source, &excerpt.content)?;
+    let length = file.length();
+    match materialize_from(file, length, excerpt.rate, excerpt.channels, &mut temp) {
         Ok(made) if Digest(made.source.digest) == excerpt.samples => {
             trim(env, made.frames * u64::from(excerpt.channels) * 4, path);
             Ok(temp.commit_unless_there(path)?)
@@ -145,8 +197,8 @@ fn make(env: &Env, excerpt: &Excerpt, source: &Path, path: &Path) -> Result<(), 
     }
 }
 
-/// Removes the oldest blobs until `needed` bytes more fit under the limit. Maps of removed files stay valid, but not on a
-/// shared disk if another host removes them: several processes remove none.
+/// Removes the oldest blobs until `needed` bytes more fit under the limit. Whoever has opened one reads on, but not on a
+/// shared disk if another host removes it: several processes remove none. Files that are none of the cache stay.
 fn trim(env: &Env, needed: u64, keep: &Path) {
     if env.peers.is_some() {
         return;
@@ -165,19 +217,10 @@ fn trim(env: &Env, needed: u64, keep: &Path) {
         if held + needed <= env.pcm_cache {
             return;
         }
-        if fs::remove_file(path).is_ok() {
+        if is_checked(&path) && fs::remove_file(path).is_ok() {
             held -= bytes;
         }
     }
-}
-
-/// The samples of an excerpt within its track's.
-pub(crate) fn span<'a>(track: &'a [f32], excerpt: &Excerpt) -> Result<&'a [f32], Fault> {
-    let channels = usize::from(excerpt.channels);
-    let first = excerpt.start as usize * channels;
-    track
-        .get(first..first + excerpt.frames as usize * channels)
-        .ok_or_else(|| Fault::Failed("the track is shorter than it was; run with --rehash".into()))
 }
 
 #[cfg(test)]

@@ -14,14 +14,13 @@ use datasets::{
     effect::Fault,
     environment::CHECKPOINT_SECONDS,
     row::Waiting,
-    store::{Store, StoreError, write_atomic},
+    store::{Store, StoreError, remove},
 };
 use differential_dataflow::ExchangeData;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
     collections::BTreeSet,
-    fs, io,
-    path::PathBuf,
+    io,
     time::{Duration, Instant},
 };
 
@@ -51,11 +50,14 @@ impl Training<'_> {
         &self,
         fit: impl Fn(Option<&[u8]>, &mut dyn TrainingSink<R>) -> Result<T, TrainingError>,
     ) -> Result<(T, Digest), Fault> {
-        let (mut saver, resume) = Saver::open(self);
+        // A step may take long, and then the state is saved.
+        let _hold = self.env.cancel.hold();
+        let (mut saver, resume) = Saver::open(self)?;
         let mut trained = fit(resume.as_deref(), &mut saver);
         if let Err(TrainingError::Checkpoint(why)) = &trained {
             // Whatever is wrong with it, the training itself is not lost.
             tracing::warn!("starting over: {why}");
+            remove(&self.env.store.checkpoint(&self.key))?;
             saver.records.clear();
             trained = fit(None, &mut saver);
         }
@@ -81,7 +83,6 @@ struct Saver<'a, R> {
     training: &'a Training<'a>,
     /// Records of all steps so far.
     records: Vec<R>,
-    path: PathBuf,
     last: Instant,
     pace: Duration,
     /// Error of the last checkpoint, if it could not be written.
@@ -90,16 +91,17 @@ struct Saver<'a, R> {
 
 impl<'a, R: Recorded> Saver<'a, R> {
     /// A saver, and the state of the training that was interrupted there.
-    fn open(training: &'a Training<'a>) -> (Self, Option<Vec<u8>>) {
-        let path = training.env.store.checkpoint(&training.key);
-        let saved = fs::read(&path).ok().and_then(|bytes| unpack(&bytes));
+    fn open(training: &'a Training<'a>) -> Result<(Self, Option<Vec<u8>>), StoreError> {
+        // From here on the store knows that there is one.
+        training.env.store.checkpoint(&training.key);
+        let saved = training.env.store.saved(&training.key)?.and_then(|bytes| unpack(&bytes));
         let (records, state) = saved.map_or_else(|| (Vec::new(), None), |(records, state)| (records, Some(state)));
         if state.is_some() {
             let (stage, done) = (training.stage.to_owned(), records.len() as u64);
             training.env.event(Event::Resumed { stage, done, total: training.total });
         }
         let pace = said(CHECKPOINT_SECONDS.text());
-        (Self { training, records, path, last: Instant::now(), pace, failed: None }, state)
+        Ok((Self { training, records, last: Instant::now(), pace, failed: None }, state))
     }
 }
 
@@ -115,7 +117,7 @@ impl<R: Recorded> TrainingSink<R> for Saver<'_, R> {
     }
     fn checkpoint(&mut self, _: u64, state: &[u8]) -> io::Result<()> {
         let packed = pack(&self.records, state)?;
-        if let Err(error) = write_atomic(&self.path, &packed) {
+        if let Err(error) = self.training.env.store.save(&self.training.key, &packed) {
             let text = error.to_string();
             self.failed = Some(error);
             return Err(io::Error::other(text));
@@ -179,7 +181,7 @@ mod tests {
         flow::{Cancel, Ledger, Pool, Sources},
         model::prior::fit::PriorRecord,
     };
-    use std::{collections::BTreeMap, path::Path};
+    use std::{collections::BTreeMap, fs, path::Path};
 
     fn env(folder: &Path) -> Env {
         Env {
@@ -230,12 +232,25 @@ mod tests {
         assert!(matches!(training(&env).run(steps(3)), Err(Fault::Interrupted)));
         assert_eq!(training(&env).run(steps(0)).expect("resumed"), (1, whole.1), "the same curves");
         // The records are whole, and the state is not the training's.
-        let path = env.store.checkpoint(&Digest::of(b"key"));
+        let key = Digest::of(b"key");
+        let path = env.store.checkpoint(&key);
         let packed = pack(&[PriorRecord { step: 0, bits: 1.0, norm: 2.0 }], b"?!").expect("packed");
-        fs::write(&path, packed).expect("written");
+        env.store.save(&key, &packed).expect("saved");
         assert_eq!(training(&env).run(steps(0)).expect("from the start"), whole);
+        assert!(!path.exists(), "it is in nobody's way");
+        // Bytes that an earlier version saved, and every kind of damage.
         fs::write(&path, b"torn").expect("written");
         assert_eq!(training(&env).run(steps(0)).expect("from the start"), whole);
+        assert!(matches!(training(&env).run(steps(3)), Err(Fault::Interrupted)));
+        let saved = fs::read(&path).expect("a checkpoint");
+        for at in 0..saved.len() {
+            let mut flipped = saved.clone();
+            flipped[at] ^= 1 << (at % 8);
+            for damaged in [&flipped[..], &saved[..at]] {
+                fs::write(&path, damaged).expect("written");
+                assert_eq!(training(&env).run(steps(0)).expect("from the start"), whole, "at {at}");
+            }
+        }
     }
 
     #[test]

@@ -1,8 +1,12 @@
 //! The state of a codec's training as bytes: of each level weights, moments, averages and what its losses are measured by.
+use std::sync::Arc;
+
+use kernels::device::Device;
 use serde::{Deserialize, Serialize};
 
-use super::ema::Codebook;
+use super::codebook::Codebook;
 use super::fit::FitSettings;
+use super::layer;
 use super::level::LevelState;
 use super::loss::Bandwidth;
 use super::training::TrainingError;
@@ -45,7 +49,7 @@ pub(crate) struct CodecState {
 pub(crate) fn write(state: &CodecState, identity: &str) -> Result<Vec<u8>, TrainingError> {
     let mut arrays = Arrays::new();
     for (level, own) in state.levels.iter().enumerate() {
-        put(&mut arrays, &format!("{level}."), GROUPS, &own.parameters, &own.adam);
+        put(&mut arrays, &format!("{level}."), GROUPS, &own.parameters);
         if let Some(book) = &own.codebook {
             let words = book.counts.len();
             let mut insert = |name: &str, shape: &[usize], data: &[f32]| {
@@ -68,7 +72,12 @@ pub(crate) fn write(state: &CodecState, identity: &str) -> Result<Vec<u8>, Train
 }
 
 /// The state in a checkpoint of the same training.
-pub(crate) fn read(bytes: &[u8], settings: &FitSettings, identity: &str) -> Result<CodecState, TrainingError> {
+pub(crate) fn read(
+    bytes: &[u8],
+    settings: &FitSettings,
+    identity: &str,
+    device: &Arc<dyn Device>,
+) -> Result<CodecState, TrainingError> {
     let (header, mut arrays) = open::<CodecHeader>(bytes, identity)?;
     let count = settings.levels.len();
     if header.steps.len() != count || header.bandwidths.len() != count {
@@ -76,10 +85,10 @@ pub(crate) fn read(bytes: &[u8], settings: &FitSettings, identity: &str) -> Resu
     }
     let mut levels = Vec::new();
     for (level, step) in header.steps.iter().enumerate() {
-        let fresh = LevelState::new(&settings.codec, level, &[0; 32]);
-        let (parameters, adam) = take(&mut arrays, &format!("{level}."), GROUPS, &fresh.parameters)?;
+        let shapes = layer::parameters(&settings.codec, level);
+        let parameters = take(&mut arrays, &format!("{level}."), GROUPS, device, &shapes)?;
         let codebook = codebook(&mut arrays, settings, level)?;
-        levels.push(LevelState { step: *step, parameters, adam, codebook });
+        levels.push(LevelState { step: *step, parameters, codebook });
     }
     if let Some(name) = arrays.keys().next() {
         return Err(broken(format!("tensor `{name}` does not belong")));

@@ -2,7 +2,7 @@
 use super::codec::CodecConfig;
 use super::fit::{FitSettings, MEASURED};
 use super::infer;
-use super::layer::{Kind, Layer};
+use super::layer::{self, Kind, Layer};
 use super::level::VECTORS_PER_CODEWORD;
 use super::loss;
 use super::training::TrainingError;
@@ -39,8 +39,9 @@ impl TrainingCost {
     /// Bytes with so many workers: one trains a level after the other, several train all levels side by side.
     pub fn with(&self, workers: u64) -> u64 {
         let activations = self.activations.iter().copied();
-        let activations = if workers == 1 { activations.max().unwrap_or(0) } else { activations.sum() };
-        activations.max(self.measured) + self.weights.iter().sum::<u64>()
+        let activations =
+            if workers == 1 { activations.max().unwrap_or(0) } else { activations.fold(0, u64::saturating_add) };
+        activations.max(self.measured).saturating_add(self.weights.iter().sum())
     }
 }
 
@@ -48,7 +49,7 @@ impl TrainingCost {
 pub fn cost(settings: &FitSettings) -> TrainingCost {
     let levels = || settings.levels.iter().enumerate();
     let activations = levels().map(|(level, fit)| {
-        let (mut length, mut floats) = ((fit.batch * fit.crop) as u64, 0);
+        let (mut length, mut floats) = ((fit.batch * fit.crop) as u64, 0u64);
         let mut add = |layers: &[Layer]| {
             for layer in layers {
                 let (channels, alive) = match layer.kind {
@@ -63,14 +64,14 @@ pub fn cost(settings: &FitSettings) -> TrainingCost {
                     Kind::Same { output, .. } => (output, PLAIN),
                     Kind::Residual { width, .. } => (width, RESIDUAL),
                 };
-                floats += length * channels as u64 * alive;
+                floats = length.saturating_mul(channels as u64 * alive).saturating_add(floats);
             }
         };
-        add(&settings.codec.encoder(level));
-        add(&settings.codec.decoder(level));
+        add(&layer::encoder(&settings.codec, level));
+        add(&layer::decoder(&settings.codec, level));
         let spectral = fit.spectral > 0.0 || fit.log_spectral > 0.0;
         let spectra = if spectral { SPECTRA * loss::floats(fit.crop) * fit.batch as u64 } else { 0 };
-        4 * (floats + spectra)
+        floats.saturating_add(spectra).saturating_mul(4)
     });
     let weights = levels().map(|(level, _)| {
         let of = &settings.codec.levels[level];
@@ -85,7 +86,7 @@ pub fn cost(settings: &FitSettings) -> TrainingCost {
 
 /// Weights of a level.
 fn weights(codec: &CodecConfig, level: usize) -> u64 {
-    codec.shapes(level).iter().map(|(_, shape)| shape.iter().map(|n| *n as u64).product::<u64>()).sum()
+    layer::shapes(codec, level).iter().map(|(_, shape)| shape.iter().map(|n| *n as u64).product::<u64>()).sum()
 }
 
 /// Bytes of a codec that encodes and decodes: its file, its arrays, and the engine's tensors.
@@ -99,7 +100,7 @@ pub fn tile(codec: &CodecConfig) -> u64 {
     let largest = levels.map(|(level, of)| {
         let (codes, hop) = (infer::codes(of.hop()) as u64, of.hop() as u64);
         let (mut length, mut largest, mut contexts) = (codes * hop, codes * hop, 0);
-        for layer in codec.encoder(level).iter().chain(&codec.decoder(level)) {
+        for layer in layer::encoder(codec, level).iter().chain(&layer::decoder(codec, level)) {
             let channels = match layer.kind {
                 Kind::Down { output, .. } => {
                     length /= 2;

@@ -2,11 +2,13 @@
 //!
 //! Names and order are those of Jukebox's VQ-VAE (Dhariwal et al. 2020) as published in its `transformers` port, so that
 //! a published file and a file of ours are read by the same code.
-use burn::tensor::{Tensor, TensorData};
-use kernels::Kernels;
+use kernels::ops::convolution::{Geometry, conv_transpose1d, conv1d};
+use kernels::ops::residual::residual_block;
+use kernels::tape::{Tape, Value};
 
-use super::codec::LevelConfig;
-use super::weights::{Array, Arrays, WeightsError};
+use super::codec::CodecConfig;
+use super::leaves::Leaves;
+use super::weights::WeightsError;
 
 /// What a layer computes. Channels are the second axis of `[batch, channels, time]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +52,8 @@ impl Layer {
 }
 
 /// The encoder of `level`, from `[batch, 1, time]` to `[batch, dim, time / hop]`.
-pub(crate) fn encoder(level: usize, config: &LevelConfig, dim: usize) -> Vec<Layer> {
+pub(crate) fn encoder(codec: &CodecConfig, level: usize) -> Vec<Layer> {
+    let (config, dim) = (&codec.levels[level], codec.dim);
     let mut layers = Vec::new();
     for (block, &halvings) in config.downs.iter().enumerate() {
         let base = format!("encoders.{level}.level_blocks.{block}");
@@ -77,7 +80,8 @@ pub(crate) fn encoder(level: usize, config: &LevelConfig, dim: usize) -> Vec<Lay
 }
 
 /// The decoder of `level`, from `[batch, dim, time / hop]` to `[batch, 1, time]`.
-pub(crate) fn decoder(level: usize, config: &LevelConfig, dim: usize) -> Vec<Layer> {
+pub(crate) fn decoder(codec: &CodecConfig, level: usize) -> Vec<Layer> {
+    let (config, dim) = (&codec.levels[level], codec.dim);
     let mut layers = Vec::new();
     for (block, &halvings) in config.downs.iter().enumerate().rev() {
         let base = format!("decoders.{level}.level_blocks.{block}");
@@ -104,67 +108,57 @@ pub(crate) fn codebook_name(level: usize) -> String {
     format!("bottleneck.level_blocks.{level}.codebook")
 }
 
-/// A weight and a bias as tensors of the engine.
-#[derive(Debug, Clone)]
-pub(crate) struct Affine<B: Kernels> {
-    pub(crate) weight: Tensor<B, 3>,
-    pub(crate) bias: Tensor<B, 1>,
+/// Every tensor of `level` that an optimiser moves, with its shape.
+pub(crate) fn parameters(codec: &CodecConfig, level: usize) -> Vec<(String, Vec<usize>)> {
+    let (encoder, decoder) = (encoder(codec, level), decoder(codec, level));
+    encoder.iter().chain(&decoder).flat_map(Layer::tensors).map(|(name, shape, _)| (name, shape)).collect()
 }
 
-/// A layer with its tensors.
+/// Every tensor of `level` with its shape.
+pub(crate) fn shapes(codec: &CodecConfig, level: usize) -> Vec<(String, Vec<usize>)> {
+    let codebook = (codebook_name(level), vec![codec.levels[level].codewords, codec.dim]);
+    parameters(codec, level).into_iter().chain([codebook]).collect()
+}
+
+/// A layer with its tensors, in the order of [`Layer::tensors`].
 #[derive(Debug, Clone)]
-pub(crate) struct Loaded<B: Kernels> {
+pub(crate) struct Loaded {
     pub(crate) kind: Kind,
-    pub(crate) first: Affine<B>,
-    /// The second convolution of a residual block.
-    pub(crate) second: Option<Affine<B>>,
+    tensors: Vec<Value>,
 }
 
-/// The tensors of `layers`, taken from `arrays`.
-pub(crate) fn load<B: Kernels>(
-    layers: &[Layer],
-    arrays: &Arrays,
-    device: &B::Device,
-) -> Result<Vec<Loaded<B>>, WeightsError> {
-    let find = |name: &str| arrays.get(name).ok_or_else(|| WeightsError::Missing(name.to_owned()));
-    let affine = |tensors: &[(String, Vec<usize>, usize)]| -> Result<Affine<B>, WeightsError> {
-        Ok(Affine { weight: tensor(find(&tensors[0].0)?, device), bias: tensor(find(&tensors[1].0)?, device) })
+/// The tensors of `layers`, taken from `leaves`.
+pub(crate) fn load(layers: &[Layer], leaves: &Leaves) -> Result<Vec<Loaded>, WeightsError> {
+    let tensors = |layer: &Layer| -> Result<Vec<Value>, WeightsError> {
+        layer.tensors().iter().map(|(name, ..)| leaves.get(name).cloned()).collect()
     };
-    layers
-        .iter()
-        .map(|layer| {
-            let tensors = layer.tensors();
-            Ok(Loaded {
-                kind: layer.kind,
-                first: affine(&tensors[..2])?,
-                second: if tensors.len() > 2 { Some(affine(&tensors[2..])?) } else { None },
-            })
-        })
-        .collect()
+    layers.iter().map(|layer| Ok(Loaded { kind: layer.kind, tensors: tensors(layer)? })).collect()
 }
 
-/// An array as a tensor of the engine.
-pub(crate) fn tensor<B: Kernels, const D: usize>(array: &Array, device: &B::Device) -> Tensor<B, D> {
-    Tensor::from_data(TensorData::new(array.data.clone(), array.shape.clone()), device)
-}
+impl Loaded {
+    /// Weight and bias of the first convolution.
+    pub(crate) fn affine(&self) -> [&Value; 2] {
+        [&self.tensors[0], &self.tensors[1]]
+    }
 
-impl<B: Kernels> Loaded<B> {
+    /// Weights and biases of both convolutions of a residual block.
+    pub(crate) fn block(&self) -> [&Value; 4] {
+        [0, 1, 2, 3].map(|at| &self.tensors[at])
+    }
+
     /// The layer on a whole sequence, `[batch, channels, time]`, zeros on both sides of it.
-    pub(crate) fn forward(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
-        let Affine { weight, bias } = self.first.clone();
-        match (self.kind, &self.second) {
-            (Kind::Down { .. }, _) => kernels::conv1d(x, weight, bias, 2, 1, 1),
-            (Kind::Up { .. }, _) => kernels::conv_transpose1d(x, weight, bias, 2, 1),
-            (Kind::Same { .. }, _) | (Kind::Residual { .. }, None) => kernels::conv1d(x, weight, bias, 1, 1, 1),
-            (Kind::Residual { dilation, .. }, Some(second)) => {
-                let Affine { weight: outer, bias: last } = second.clone();
-                kernels::residual_block(x, weight, bias, outer, last, dilation)
-            }
+    fn forward(&self, tape: &Tape<'_>, x: &Value) -> Value {
+        let [weight, bias] = self.affine();
+        match self.kind {
+            Kind::Down { .. } => conv1d(tape, x, weight, bias, Geometry { stride: 2, padding: 1, dilation: 1 }),
+            Kind::Up { .. } => conv_transpose1d(tape, x, weight, bias, 2, 1),
+            Kind::Same { .. } => conv1d(tape, x, weight, bias, Geometry { stride: 1, padding: 1, dilation: 1 }),
+            Kind::Residual { dilation, .. } => residual_block(tape, x, self.block(), dilation),
         }
     }
 }
 
 /// All layers, one after the other, on whole sequences.
-pub(crate) fn forward<B: Kernels>(layers: &[Loaded<B>], x: Tensor<B, 3>) -> Tensor<B, 3> {
-    layers.iter().fold(x, |x, layer| layer.forward(x))
+pub(crate) fn forward(tape: &Tape<'_>, layers: &[Loaded], x: Value) -> Value {
+    layers.iter().fold(x, |x, layer| layer.forward(tape, &x))
 }

@@ -2,12 +2,8 @@
 //!
 //! The spectral distance is the multi-resolution one of Jukebox (Dhariwal et al. 2020, after Yamamoto et al. 2020): per
 //! item the Frobenius norm of the difference of linear STFT magnitudes, averaged over three resolutions.
-use burn::tensor::{Tensor, TensorData, TensorPrimitive};
-use burn_flex::Flex;
-use kernels::{Spectral as _, Stft, hann_window};
+use kernels::ops::stft::{Stft, hann_window};
 use rayon::prelude::*;
-
-use super::infer::values;
 
 /// FFT length, hop and Hann window length of each resolution.
 const RESOLUTIONS: [(usize, usize, usize); 3] = [(2048, 240, 1200), (1024, 120, 600), (512, 50, 240)];
@@ -53,22 +49,6 @@ pub(crate) struct Loss {
     pub(crate) log_spectral: f64,
     /// With respect to the output, `[batch, time]`.
     pub(crate) gradient: Vec<f32>,
-}
-
-/// The spectra of `x`, `[batch, times, 2, bins]` (real parts, then imaginary), where `x` is `[batch, length]`.
-fn spectra(stft: &Stft, x: &[f32], length: usize) -> Vec<f32> {
-    let data = TensorData::new(x.to_vec(), [x.len() / length, length]);
-    let x = Tensor::<Flex, 2>::from_data(data, &Default::default());
-    let spectra = Flex::spectrum(x.into_primitive().tensor(), stft);
-    values(Tensor::<Flex, 3>::from_primitive(TensorPrimitive::Float(spectra)))
-}
-
-/// The adjoint of [`spectra`] for a batch of `items`.
-fn adjoint(stft: &Stft, g: Vec<f32>, items: usize, length: usize) -> Vec<f32> {
-    let data = TensorData::new(g, [items, stft.times(length), 2 * stft.bins()]);
-    let g = Tensor::<Flex, 3>::from_data(data, &Default::default());
-    let x = Flex::spectrum_adjoint(g.into_primitive().tensor(), length, stft);
-    values(Tensor::<Flex, 2>::from_primitive(TensorPrimitive::Float(x)))
 }
 
 fn magnitude(re: f32, im: f32) -> f32 {
@@ -127,7 +107,7 @@ impl Spectral {
     /// Mean over the resolutions, and over the items of `x` (`[batch, length]`), of the Frobenius norm of the magnitudes.
     pub(crate) fn norm(&self, x: &[f32], length: usize) -> f64 {
         let norm = |stft: &Stft, x: &[f32]| {
-            let power = spectra(stft, x, length).iter().map(|v| f64::from(*v) * f64::from(*v)).sum::<f64>();
+            let power = stft.spectra(x, length).iter().map(|v| f64::from(*v) * f64::from(*v)).sum::<f64>();
             power.sqrt()
         };
         let items = x.chunks_exact(length);
@@ -161,7 +141,7 @@ impl Spectral {
             let per_norm = per_log / bandwidth.spectral;
             let weights = Mix { spectral: mix.spectral * per_norm, log_spectral: mix.log_spectral * per_log };
             for (stft, floor) in self.usable(length) {
-                let (x, mut y) = (spectra(stft, x, length), spectra(stft, y, length));
+                let (x, mut y) = (stft.spectra(x, length), stft.spectra(y, length));
                 let each = x.len() / items;
                 let sums: Vec<[f64; 2]> = y
                     .par_chunks_mut(each)
@@ -170,7 +150,7 @@ impl Spectral {
                     .collect();
                 spectral += sums.iter().map(|s| s[0]).sum::<f64>() * per_norm;
                 log_spectral += sums.iter().map(|s| s[1]).sum::<f64>() * per_log;
-                gradient.iter_mut().zip(adjoint(stft, y, items, length)).for_each(|(g, a)| *g += a);
+                gradient.iter_mut().zip(stft.adjoint(&y, length)).for_each(|(g, a)| *g += a);
             }
         }
         Loss { reconstruction: squares.iter().sum::<f64>() * per_sample, spectral, log_spectral, gradient }

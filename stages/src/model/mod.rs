@@ -1,17 +1,20 @@
 //! Networks and their training. No dataflow here: samples in, codes and weights out.
 //!
 //! Knows samples and codes. No row and no dataflow.
-mod batch;
 mod checkpoint;
+mod codebook;
 pub mod codec;
 pub mod cost;
-mod ema;
+mod device;
+mod excerpts;
 pub mod fit;
 pub mod infer;
 mod layer;
+mod leaves;
 mod level;
 mod loss;
 pub mod prior;
+pub mod probe;
 mod quantise;
 pub(crate) mod random;
 pub mod training;

@@ -4,9 +4,10 @@
 //! file is the identity of what it holds.
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use safetensors::tensor::{Dtype, SafeTensors, View};
 
@@ -43,6 +44,15 @@ pub enum WeightsError {
     /// A tensor holds NaN or infinity.
     #[error("tensor `{0}` holds a value that is not finite")]
     NotFinite(String),
+    /// A tensor holds a number beyond [`LARGEST`].
+    #[error("tensor `{0}` holds a number beyond 1e15, which no network learns")]
+    TooLarge(String),
+    /// Two tensors have one name.
+    #[error("two tensors are named `{0}`")]
+    Twice(String),
+    /// The network's numbers leave the range of 32-bit floats.
+    #[error("the network overflows: {0}")]
+    Overflow(String),
     /// The metadata entry cannot be read.
     #[error("the configuration in the metadata cannot be read: {0}")]
     Metadata(String),
@@ -60,6 +70,15 @@ pub enum WeightsError {
     /// The file has neither our metadata nor the names of a published model.
     #[error("no configuration in the metadata and no tensor named `encoders.0...`: not a codec")]
     NotACodec,
+}
+
+/// The largest magnitude of a weight, of a latent and of an activation between the blocks of a prior: squares of
+/// such numbers can be added up in 32-bit floats.
+pub const LARGEST: f32 = 1e15;
+
+/// Whether all numbers are within [`LARGEST`].
+pub(crate) fn within(numbers: &[f32]) -> bool {
+    numbers.iter().all(|number| number.abs() <= LARGEST)
 }
 
 /// One array: its shape and its elements in row-major order.
@@ -160,10 +179,16 @@ pub(crate) fn check(
 
 /// The arrays of a safetensors file, and its metadata entry `key` if it has one.
 ///
-/// Errors: bytes that are no safetensors file, a tensor of another type than F32, a value that is not finite.
+/// Errors: bytes that are no safetensors file, two tensors of one name, a tensor of another type than F32, a value that
+/// is not finite or beyond [`LARGEST`].
 pub fn from_bytes(bytes: &[u8], key: &str) -> Result<(Arrays, Option<String>), WeightsError> {
     let broken = |e: safetensors::SafeTensorError| WeightsError::NotSafetensors(e.to_string());
-    let (_, header) = SafeTensors::read_metadata(bytes).map_err(broken)?;
+    let (length, header) = SafeTensors::read_metadata(bytes).map_err(broken)?;
+    if let Some(Names(Some(name))) =
+        bytes.get(8..8 + length).and_then(|header| serde_json::from_slice::<Names>(header).ok())
+    {
+        return Err(WeightsError::Twice(name));
+    }
     let entry = header.metadata().as_ref().and_then(|m| m.get(key).cloned());
     let file = SafeTensors::deserialize(bytes).map_err(broken)?;
     let mut arrays = Arrays::new();
@@ -180,5 +205,37 @@ pub fn from_bytes(bytes: &[u8], key: &str) -> Result<(Arrays, Option<String>), W
     if let Some((name, _)) = arrays.iter().find(|(_, a)| a.data.iter().any(|v| !v.is_finite())) {
         return Err(WeightsError::NotFinite(name.clone()));
     }
+    if let Some((name, _)) = arrays.iter().find(|(_, a)| !within(&a.data)) {
+        return Err(WeightsError::TooLarge(name.clone()));
+    }
     Ok((arrays, entry))
+}
+
+/// The first name that stands twice in the header: of two tensors with one name, readers take different ones.
+struct Names(Option<String>);
+
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: Deserializer<'de>>(header: D) -> Result<Self, D::Error> {
+        struct Find;
+        impl<'de> Visitor<'de> for Find {
+            type Value = Names;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of tensors")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Names, A::Error> {
+                let (mut seen, mut twice) = (BTreeSet::new(), None);
+                while let Some((name, IgnoredAny)) = map.next_entry::<String, IgnoredAny>()? {
+                    if seen.contains(&name) {
+                        twice = twice.or(Some(name));
+                    } else {
+                        seen.insert(name);
+                    }
+                }
+                Ok(Names(twice))
+            }
+        }
+        header.deserialize_map(Find)
+    }
 }

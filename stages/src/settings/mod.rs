@@ -43,6 +43,54 @@
 //! assert_ne!(plain.keyed(), Mix { gain: 0.5, ..plain }.keyed());
 //! ```
 //!
+//! # One meaning, one form
+//!
+//! Before any digest is made, each value is brought to the one form of its meaning ([`Setting::settle`]): what enters keys,
+//! names points of a sweep and stands in a record is that form, however the manifest says it. The type of a setting, or an
+//! attribute, says what is the same:
+//!
+//! | setting | the same | form |
+//! |---|---|---|
+//! | any | a default that is spelled out | left out |
+//! | `BTreeSet<T>` | another order, an item twice | sorted, each once |
+//! | [`PerLevel<T>`] | one item for all levels, the same for each | as the default says it: one item, or one for each level |
+//! | `f64` | `-0.0` | `0.0` |
+//! | `#[otherwise(other)] own: Option<T>` | the value of `other`, spelled out | left out |
+//!
+//! ```
+//! use stages::settings::{At, Data, Levels, PerLevel, Settings, Table, Value, Word};
+//! use std::collections::BTreeSet;
+//!
+//! stages::settings! {
+//!     /// Settings of a stage.
+//!     pub struct Mix {
+//!         /// Of each level: the hop.
+//!         hops: Levels<u32> = Levels(vec![8, 32]),
+//!         /// Of each level: the gain.
+//!         gain: PerLevel<f64> = PerLevel(vec![1.0, 0.5]),
+//!         /// Of each level: the noise.
+//!         noise: PerLevel<f64> = PerLevel(vec![0.0]),
+//!         /// Genres to mix.
+//!         genres: BTreeSet<String> = BTreeSet::new(),
+//!         /// Length in seconds.
+//!         seconds: f64 = 10.0,
+//!         /// Distance in seconds; by default the length.
+//!         #[otherwise(seconds)]
+//!         stride: Option<f64> = None,
+//!     }
+//! }
+//!
+//! let (at, mut wrong) = (At::default(), Vec::new());
+//! let mut mix = |text: &str| {
+//!     let fields = text.parse::<toml::Table>().unwrap().into_iter();
+//!     let table = fields.map(|(name, value)| (Word { text: name, at }, Value { data: value.into(), at }));
+//!     Mix::lower(&Table(table.collect()), at, &mut wrong).unwrap()
+//! };
+//! assert_eq!(mix("gain = [2.0]").keyed(), mix("gain = [2.0, 2.0]").keyed());
+//! assert_eq!(mix("noise = [0.0, 0.0]\nstride = 10").changed(), []);
+//! assert_eq!(mix("genres = ['b', 'a', 'b']").keyed(), mix("genres = ['a', 'b']").keyed());
+//! ```
+//!
 //! A misspelt attribute does not compile:
 //!
 //! ```compile_fail
@@ -59,7 +107,7 @@
 mod types;
 mod value;
 
-pub use types::PathSetting;
+pub use types::{Levels, PathSetting, PerLevel};
 pub use value::{At, Complaint, Data, Table, Value, Word, suggest};
 
 use datasets::{Digest, Key};
@@ -113,6 +161,20 @@ pub trait Setting: Sized + PartialEq {
     fn kind() -> String;
     /// JSON schema of the type.
     fn schema() -> serde_json::Value;
+    /// Number of levels that this value says there are; `None` unless it is the list that decides about it.
+    fn levels(&self) -> Option<usize> {
+        None
+    }
+    /// The [one form](self#one-meaning-one-form) of the value's meaning beside its field's default and the number of levels.
+    #[must_use]
+    fn settle(self, _default: Option<&Self>, _levels: Option<usize>) -> Self {
+        self
+    }
+}
+
+/// A value that is left out because it is what would hold without it. Used by [`crate::settings!`].
+pub fn unless<T: PartialEq>(own: Option<T>, otherwise: &T) -> Option<T> {
+    own.filter(|own| own != otherwise)
 }
 
 /// The settings of a verb; implemented by [`crate::settings!`].
@@ -216,7 +278,8 @@ impl<'t> Reader<'t> {
 }
 
 /// Declares the settings of a verb. A field without `= default` must be given; after its documentation it may have one
-/// attribute, which says [what it enters](crate::settings#what-enters-a-key).
+/// attribute, which says [what it enters](crate::settings#what-enters-a-key), and behind it `#[otherwise(field)]`: left
+/// out, it has the value of that field.
 ///
 /// ```
 /// use stages::settings::{At, Data, Settings, Table, Value, Word};
@@ -252,7 +315,7 @@ macro_rules! settings {
     ($(#[$meta:meta])* $vis:vis struct $name:ident { $(
         $(#[doc = $doc:literal])+
         $(#[live $($live:tt)?])? $(#[selects $($selects:tt)?])? $(#[unkeyed $($unkeyed:tt)?])?
-        $(#[refresh $($refresh:tt)?])? $(#[path $($path:tt)?])?
+        $(#[refresh $($refresh:tt)?])? $(#[path $($path:tt)?])? $(#[otherwise($otherwise:ident)])?
         $field:ident : $ty:ty $(= $default:expr)?
     ),* $(,)? }) => {
         $(#[$meta])*
@@ -286,7 +349,16 @@ macro_rules! settings {
                 $(let $field: Option<$ty> = reader.field(stringify!($field), $crate::settings!(@default $ty $(, $default)?));)*
                 // Read first, given up on afterwards: every field has its complaint.
                 let _ = reader;
-                Some($name { $($field: $field?),* })
+                $(let $field: $ty = $field?;)*
+                let levels: Vec<Option<usize>> = vec![$($crate::settings::Setting::levels(&$field)),*];
+                let levels: Option<usize> = levels.into_iter().flatten().next();
+                // A verb without settings asks for none.
+                let _ = levels;
+                $($(let $field = $crate::settings::unless($field, &$otherwise);)?)*
+                Some($name { $($field: {
+                    let default: Option<$ty> = $crate::settings!(@default $ty $(, $default)?);
+                    $crate::settings::Setting::settle($field, default.as_ref(), levels)
+                }),* })
             }
             fn changed(&self) -> Vec<(&'static str, Vec<u8>)> {
                 let fields: Vec<(&'static str, Option<Vec<u8>>)> = vec![$({

@@ -3,7 +3,8 @@
 use super::{Complaint, Data, Setting, Table, Value};
 use serde_json::json;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
+    ops::Deref,
     path::{Path, PathBuf},
 };
 
@@ -42,7 +43,8 @@ whole!(u16, u32, u64);
 impl Setting for f64 {
     fn read(value: &Value) -> Result<Self, Vec<Complaint>> {
         match value.data {
-            Data::Float(x) if x.is_finite() => Ok(x),
+            // Added to 0, so that no zero is negative.
+            Data::Float(x) if x.is_finite() => Ok(x + 0.0),
             Data::Integer(n) => Ok(n as f64),
             Data::Float(x) => Err(vec![Complaint::new(value.at, format!("{x} is not a finite number"))]),
             _ => Err(wrong::<Self>(value)),
@@ -163,39 +165,146 @@ impl<T: Setting> Setting for Option<T> {
     }
 }
 
+/// Reads each item of a list.
+fn items<T: Setting>(value: &Value) -> Result<Vec<T>, Vec<Complaint>> {
+    let Data::Array(items) = &value.data else {
+        // One item without its brackets is a common slip.
+        let written = T::read(value).ok().map(|item| format!("write it as a list: `[{}]`", item.show()));
+        return Err(wrong::<Vec<T>>(value).into_iter().map(|c| Complaint { help: written.clone(), ..c }).collect());
+    };
+    let (mut read, mut complaints) = (Vec::new(), Vec::new());
+    for item in items {
+        match T::read(item) {
+            Ok(item) => read.push(item),
+            Err(wrong) => complaints.extend(wrong),
+        }
+    }
+    if complaints.is_empty() { Ok(read) } else { Err(complaints) }
+}
+
+/// Canonical bytes of a list: its length, and each item behind its own.
+fn listed<'t, T: Setting + 't>(items: impl ExactSizeIterator<Item = &'t T>) -> Vec<u8> {
+    let mut bytes = (items.len() as u64).to_le_bytes().to_vec();
+    for item in items {
+        let item = item.canonical();
+        bytes.extend((item.len() as u64).to_le_bytes());
+        bytes.extend(item);
+    }
+    bytes
+}
+
+/// A list in TOML.
+fn shown<'t, T: Setting + 't>(items: impl Iterator<Item = &'t T>) -> String {
+    format!("[{}]", items.map(T::show).collect::<Vec<_>>().join(", "))
+}
+
 impl<T: Setting> Setting for Vec<T> {
     fn read(value: &Value) -> Result<Self, Vec<Complaint>> {
-        let Data::Array(items) = &value.data else {
-            // One item without its brackets is a common slip.
-            let written = T::read(value).ok().map(|item| format!("write it as a list: `[{}]`", item.show()));
-            return Err(wrong::<Self>(value).into_iter().map(|c| Complaint { help: written.clone(), ..c }).collect());
-        };
-        let (mut read, mut complaints) = (Vec::new(), Vec::new());
-        for item in items {
-            match T::read(item) {
-                Ok(item) => read.push(item),
-                Err(wrong) => complaints.extend(wrong),
-            }
-        }
-        if complaints.is_empty() { Ok(read) } else { Err(complaints) }
+        items(value)
     }
     fn canonical(&self) -> Vec<u8> {
-        let mut bytes = (self.len() as u64).to_le_bytes().to_vec();
-        for item in self {
-            let item = item.canonical();
-            bytes.extend((item.len() as u64).to_le_bytes());
-            bytes.extend(item);
-        }
-        bytes
+        listed(self.iter())
     }
     fn show(&self) -> String {
-        format!("[{}]", self.iter().map(T::show).collect::<Vec<_>>().join(", "))
+        shown(self.iter())
     }
     fn kind() -> String {
         format!("a list, each item {}", T::kind())
     }
     fn schema() -> serde_json::Value {
         json!({ "type": "array", "items": T::schema() })
+    }
+}
+
+/// A list whose order and repetitions mean nothing.
+impl<T: Setting + Ord> Setting for BTreeSet<T> {
+    fn read(value: &Value) -> Result<Self, Vec<Complaint>> {
+        items(value).map(|items: Vec<T>| items.into_iter().collect())
+    }
+    fn canonical(&self) -> Vec<u8> {
+        listed(self.iter())
+    }
+    fn show(&self) -> String {
+        shown(self.iter())
+    }
+    fn kind() -> String {
+        Vec::<T>::kind()
+    }
+    fn schema() -> serde_json::Value {
+        Vec::<T>::schema()
+    }
+}
+
+/// A list with an item for each level, the bottom first: how many there are is the number of levels.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Levels<T>(pub Vec<T>);
+
+/// A value for each level, the bottom first, or one that holds for all. Its [`Levels`] stand among the same settings.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PerLevel<T>(pub Vec<T>);
+
+macro_rules! list {
+    ($List:ident) => {
+        impl<T> Deref for $List<T> {
+            type Target = [T];
+            fn deref(&self) -> &[T] {
+                &self.0
+            }
+        }
+    };
+}
+list!(Levels);
+list!(PerLevel);
+
+impl<T: Setting> Setting for Levels<T> {
+    fn read(value: &Value) -> Result<Self, Vec<Complaint>> {
+        items(value).map(Levels)
+    }
+    fn canonical(&self) -> Vec<u8> {
+        self.0.canonical()
+    }
+    fn show(&self) -> String {
+        self.0.show()
+    }
+    fn kind() -> String {
+        Vec::<T>::kind()
+    }
+    fn schema() -> serde_json::Value {
+        Vec::<T>::schema()
+    }
+    fn levels(&self) -> Option<usize> {
+        Some(self.0.len())
+    }
+}
+
+impl<T: Setting + Clone> Setting for PerLevel<T> {
+    fn read(value: &Value) -> Result<Self, Vec<Complaint>> {
+        items(value).map(PerLevel)
+    }
+    fn canonical(&self) -> Vec<u8> {
+        self.0.canonical()
+    }
+    fn show(&self) -> String {
+        self.0.show()
+    }
+    fn kind() -> String {
+        Vec::<T>::kind()
+    }
+    fn schema() -> serde_json::Value {
+        Vec::<T>::schema()
+    }
+    /// A default of one item has that form, and so has whatever holds for all; any other spells every level out.
+    fn settle(self, default: Option<&Self>, levels: Option<usize>) -> Self {
+        let one = default.is_some_and(|default| default.len() == 1);
+        match (self.0.as_slice(), levels) {
+            ([first, rest @ ..], Some(levels))
+                if one && rest.len() + 1 == levels && rest.iter().all(|x| x == first) =>
+            {
+                PerLevel(vec![first.clone()])
+            }
+            ([all], Some(levels)) if !one => PerLevel(vec![all.clone(); levels]),
+            _ => self,
+        }
     }
 }
 

@@ -51,6 +51,25 @@ impl Data {
     }
 }
 
+/// Data without places, as a test or an example writes it; a date becomes its text.
+impl From<toml::Value> for Data {
+    fn from(value: toml::Value) -> Data {
+        let at = At::default();
+        let spanned = |value: toml::Value| Value { data: value.into(), at };
+        match value {
+            toml::Value::String(text) => Data::String(text),
+            toml::Value::Integer(n) => Data::Integer(n),
+            toml::Value::Float(x) => Data::Float(x),
+            toml::Value::Boolean(b) => Data::Boolean(b),
+            toml::Value::Array(items) => Data::Array(items.into_iter().map(spanned).collect()),
+            toml::Value::Table(table) => {
+                Data::Table(Table(table.into_iter().map(|(text, v)| (Word { text, at }, spanned(v))).collect()))
+            }
+            toml::Value::Datetime(date) => Data::String(date.to_string()),
+        }
+    }
+}
+
 /// A name with its place.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Word {

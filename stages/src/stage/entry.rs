@@ -132,6 +132,10 @@ pub trait ConfiguredStage: Send + Sync {
     fn source_paths(&self, base: &Path) -> Vec<PathBuf>;
     /// Folders and files to watch for changes: [`Stage::watched_paths`].
     fn watched_paths(&self, base: &Path) -> Vec<PathBuf>;
+    /// Complaints that follow from what comes in: [`Stage::foresee`].
+    fn foresee(&self, known: &[Known], at: &Places<'_>, complaints: &mut Vec<Complaint>);
+    /// Splits into which it may put a track: [`Stage::splits`].
+    fn splits(&self) -> Option<Vec<&'static str>>;
     /// Memory that the stage takes: [`Stage::memory`].
     fn memory(&self, known: &mut Known, workers: u64) -> Memory;
     /// Builds the operators: [`Stage::render`]. Rows that are kept go to `keeper`, too.
@@ -172,6 +176,12 @@ impl<S: Stage> ConfiguredStage for Lowered<S> {
     }
     fn watched_paths(&self, base: &Path) -> Vec<PathBuf> {
         self.0.watched_paths(base)
+    }
+    fn foresee(&self, known: &[Known], at: &Places<'_>, complaints: &mut Vec<Complaint>) {
+        self.0.foresee(known, at, complaints);
+    }
+    fn splits(&self) -> Option<Vec<&'static str>> {
+        self.0.splits()
     }
     fn memory(&self, known: &mut Known, workers: u64) -> Memory {
         self.0.memory(known, workers)

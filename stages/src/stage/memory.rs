@@ -1,11 +1,15 @@
 //! Peak memory of a build, as a formula of its settings, and the memory that there is. `docs/memory.md` states the
 //! formula, and a test holds builds against it.
 //!
-//! It bounds what a process allocates. Samples and codes are read through memory maps of files in the cache: the system
+//! It bounds what a process allocates. Samples and codes are read from files in the cache: the system
 //! takes these pages back when it needs them.
 
-use crate::model::{codec::CodecConfig, cost, prior};
-use std::fs;
+use super::places::Places;
+use crate::{
+    model::{codec::CodecConfig, cost, prior},
+    settings::Complaint,
+};
+use std::{collections::BTreeSet, fs};
 
 /// Bytes of a pool job that streams audio: a decoder, a resampler, and blocks of samples.
 const STREAM: u64 = 8 << 20;
@@ -31,6 +35,12 @@ pub struct Known {
     pub codec: Option<CodecConfig>,
     /// Priors.
     pub priors: Vec<prior::config::PriorConfig>,
+    /// Whether priors come in of which nothing is known, since their codec is not.
+    pub unknown_priors: bool,
+    /// Rates and channels of the clips; empty before they are settled.
+    pub forms: BTreeSet<(u32, u16)>,
+    /// The splits into which rows may fall; `None` where no stage assigns any.
+    pub splits: Option<BTreeSet<String>>,
 }
 
 impl Known {
@@ -42,7 +52,47 @@ impl Known {
             clip: all.clip.max(own.clip),
             codec: all.codec.or_else(|| own.codec.clone()),
             priors: all.priors.into_iter().chain(own.priors.iter().cloned()).collect(),
+            unknown_priors: all.unknown_priors || own.unknown_priors,
+            forms: all.forms.union(&own.forms).copied().collect(),
+            splits: match (all.splits, own.splits.clone()) {
+                (Some(all), Some(own)) => Some(all.into_iter().chain(own).collect()),
+                (all, own) => all.or(own),
+            },
         })
+    }
+
+    /// Forgets what is known of rows alone: a model is of no split and has no form.
+    pub(crate) fn without_rows(&mut self) {
+        (self.forms, self.splits) = Default::default();
+    }
+
+    /// Complains where no row can fall into the split that a setting names; an empty name takes all.
+    pub(crate) fn filled(&self, field: &str, name: &str, at: &Places<'_>, complaints: &mut Vec<Complaint>) {
+        if name.is_empty() || self.splits.as_ref().is_some_and(|splits| splits.contains(name)) {
+            return;
+        }
+        let (message, help) = match &self.splits {
+            None => (
+                format!("`{field}` is the split {name:?}, and no stage before this one assigns splits"),
+                "put a `split` stage before the clips are cut, or take all by an empty string".to_owned(),
+            ),
+            Some(splits) => {
+                let names: Vec<String> = splits.iter().map(|split| format!("{split:?}")).collect();
+                let message = format!("`{field}` is the split {name:?}, into which no row falls");
+                (message, format!("rows fall into {}", names.join(", ")))
+            }
+        };
+        complaints.push(Complaint::new(at.of(field), message).help(help));
+    }
+
+    /// Complains, at a field, of clips that a codec for mono at this rate cannot read.
+    pub(crate) fn mono(&self, rate: u32, field: &str, at: &Places<'_>, complaints: &mut Vec<Complaint>) {
+        for (own, channels) in self.forms.iter().filter(|form| **form != (rate, 1)) {
+            let message =
+                format!("the clips have {own} Hz and {channels} channels, the codec works on mono at {rate} Hz");
+            let help = "set `rate` and `channels` of the `resample` stage before it";
+            complaints.push(Complaint::new(at.of(field), message).help(help));
+        }
     }
 
     /// Bytes of a codec in memory, and of one job that encodes or decodes with it.
@@ -57,12 +107,12 @@ impl Known {
 
     /// Bytes for sampling songs: the codec and all priors, as arrays and as laid out for sampling, with caches and the
     /// file.
-    fn sampling(&self, songs: u64, frames: u64) -> u64 {
+    pub(crate) fn sampling(&self, songs: u64, frames: u64) -> u64 {
         let models: u64 = self.priors.iter().map(prior::cost::loaded).sum();
         // Levels are sampled one after the other. The file is made in a buffer that doubles.
         let caches = self.priors.iter().map(prior::cost::cache).max().unwrap_or(0);
         let (codec, tile) = self.coder();
-        models + songs * caches + codec + tile + 3 * 2 * frames
+        models.saturating_add(songs.saturating_mul(caches)) + codec + tile + 3 * 2 * frames
     }
 }
 

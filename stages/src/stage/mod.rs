@@ -9,17 +9,19 @@ mod context;
 mod entry;
 mod inputs;
 pub mod memory;
+mod places;
 mod version;
 
 pub use context::{Context, StageOutput, none, seed};
 pub use entry::{ConfiguredStage, Rendered, StageSpec};
 pub use inputs::Inputs;
+pub use places::Places;
 pub use version::Version;
 
 use crate::{
     flow::Env,
     rows::{Kind, Row, scan::Scan},
-    settings::{At, Complaint, Data, PathSetting, Role, Settings, Table},
+    settings::{Complaint, PathSetting, Role, Settings},
     stage::memory::{Known, Memory},
 };
 use datasets::{Digest, Key};
@@ -137,6 +139,9 @@ pub trait Stage: Settings + Clone + Send + Sync + 'static {
     /// Complaints that a single field cannot make. Touches no disk.
     fn check(&self, _at: &Places<'_>, _complaints: &mut Vec<Complaint>) {}
 
+    /// Complaints that follow from what comes in: `known` holds the facts about the rows of each port. Touches no disk.
+    fn foresee(&self, _known: &[Known], _at: &Places<'_>, _complaints: &mut Vec<Complaint>) {}
+
     /// Scans the source, if the stage is one. Relative paths start at `base`.
     ///
     /// # Errors
@@ -192,6 +197,11 @@ pub trait Stage: Settings + Clone + Send + Sync + 'static {
         self.source_paths(base)
     }
 
+    /// Splits into which it may put a track; `None` unless it assigns splits.
+    fn splits(&self) -> Option<Vec<&'static str>> {
+        None
+    }
+
     /// Memory that the stage takes with so many workers. `known` holds the facts about its inputs, and is changed to
     /// those about its output.
     fn memory(&self, _known: &mut Known, _workers: u64) -> Memory {
@@ -202,15 +212,21 @@ pub trait Stage: Settings + Clone + Send + Sync + 'static {
     fn render<'s>(self, cx: &Context<'s>, input: <Self::In as Inputs>::Rows<'s>) -> StageOutput<'s, Self::Out>;
 }
 
-/// A source that cannot be read as a whole. Exit code 3.
+/// A source that cannot be read as a whole.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
-    /// The folder or file is missing or cannot be listed.
+    /// The folder or file is missing or cannot be listed. Exit code 3.
     #[error("{0}")]
     Unreadable(String),
+    /// A data set is listed, and nothing of it is there. Exit code 5.
+    #[error("{0}")]
+    Nothing(String),
     /// The store failed while the source was read.
     #[error(transparent)]
     Store(#[from] datasets::store::StoreError),
+    /// The run was cancelled while the source was read.
+    #[error("interrupted")]
+    Interrupted,
 }
 
 crate::choice! {
@@ -220,28 +236,5 @@ crate::choice! {
         Auto = "auto",
         /// Only when asked to with `--refresh`; the lock file names the result in use.
         Pinned = "pinned",
-    }
-}
-
-/// Positions of a stage's fields in the manifest, for complaints.
-pub struct Places<'t> {
-    /// The stage's table.
-    pub table: &'t Table,
-    /// The stage's header.
-    pub whole: At,
-}
-
-impl Places<'_> {
-    /// The place of a field's value, or the header's where it is left out.
-    pub fn of(&self, field: &str) -> At {
-        self.table.get(field).map_or(self.whole, |value| value.at)
-    }
-
-    /// The place of one item of a list.
-    pub fn item(&self, field: &str, index: usize) -> At {
-        match self.table.get(field).map(|value| &value.data) {
-            Some(Data::Array(items)) => items.get(index).map_or_else(|| self.of(field), |item| item.at),
-            _ => self.of(field),
-        }
     }
 }

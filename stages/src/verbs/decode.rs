@@ -4,7 +4,7 @@
 //! are not kept: they are made again, per track and on demand, where somebody reads them.
 
 use crate::{
-    flow::{Env, Item, memoised, unchanged},
+    flow::{Env, Item, Verified, memoised},
     rows::{Input, Kind},
     stage::{
         Cardinality, Context, Facts, Port, Property, Stage, StageOutput, Version,
@@ -13,7 +13,7 @@ use crate::{
 };
 use datasets::{
     Digest, Key,
-    audio::decode::{DecodeError, decode},
+    audio::decode::{DecodeError, decode_reader},
     effect::{Effect, Fault, Load},
     row::{Recording, Track},
 };
@@ -45,10 +45,11 @@ impl Effect for Pass {
     fn run(&self, content: &Digest) -> Result<Recording, Fault> {
         self.env.read(content, |path| {
             let cancel = &self.env.cancel;
-            let result = decode(path, &mut |_, _, _| {
+            let file = Verified::open(path, content)?;
+            let length = file.length();
+            let result = decode_reader(file, length, &mut |_, _, _| {
                 if cancel.cancelled() { Err(std::io::ErrorKind::Interrupted.into()) } else { Ok(()) }
             });
-            unchanged(path, content)?;
             match result {
                 Ok(found) => Ok(Recording {
                     frames: found.frames,

@@ -7,17 +7,17 @@ use crate::{
     flow::{Env, Item, memoised, pair},
     media::{
         models::load,
-        pcm::{self, Excerpt, span},
+        pcm::{self, Excerpt},
     },
     model::infer::Coder,
     rows::{Input, Kind},
+    settings::Complaint,
     stage::{
-        Cardinality, Context, Facts, Port, Property, Stage, StageOutput, Version,
+        Cardinality, Context, Facts, Places, Port, Property, Stage, StageOutput, Version,
         memory::{Known, Memory},
         none,
     },
 };
-use burn_flex::Flex;
 use datasets::{
     Digest, Key,
     codes::pack,
@@ -36,17 +36,17 @@ struct Work {
     start: Key,
     env: Arc<Env>,
     /// The codec in use; reading it once is enough.
-    coder: Mutex<Option<(Digest, Arc<Coder<Flex>>)>>,
+    coder: Mutex<Option<(Digest, Arc<Coder>)>>,
 }
 
 impl Work {
-    fn coder(&self, digest: &Digest) -> Result<Arc<Coder<Flex>>, Fault> {
+    fn coder(&self, digest: &Digest) -> Result<Arc<Coder>, Fault> {
         let mut held = self.coder.lock().unwrap_or_else(PoisonError::into_inner);
         match &*held {
             Some((known, coder)) if known == digest => Ok(coder.clone()),
             _ => {
                 let codec = load(&self.env, digest)?;
-                let coder = Coder::new(&codec, Default::default()).map_err(|e| Fault::Failed(e.to_string()))?;
+                let coder = Coder::new(&codec).map_err(|e| Fault::Failed(e.to_string()))?;
                 let coder = Arc::new(coder);
                 *held = Some((*digest, coder.clone()));
                 Ok(coder)
@@ -70,18 +70,17 @@ impl Effect for Work {
 
     fn run(&self, (excerpt, codec): &(Excerpt, Digest)) -> Result<Digest, Fault> {
         let coder = self.coder(codec)?;
-        let samples = pcm::open(&self.env, excerpt)?;
-        let clip = span(samples.as_slice(), excerpt)?;
+        let track = pcm::open(&self.env, excerpt)?;
         let mut codes = vec![Vec::new(); coder.lengths(excerpt.frames).len()];
         let mut read = |first: u64, out: &mut [f32]| -> Result<(), Fault> {
             if self.env.cancel.cancelled() {
                 return Err(Fault::Interrupted);
             }
-            let first = first as usize;
-            out.copy_from_slice(&clip[first..first + out.len()]);
-            Ok(())
+            track.read(excerpt, first, out)
         };
-        coder.encode(excerpt.frames, &mut read, &mut |level, more| codes[level].extend_from_slice(more))?;
+        coder
+            .encode(excerpt.frames, &mut read, &mut |level, more| codes[level].extend_from_slice(more))?
+            .map_err(|overflow| Fault::refused("codec-overflow", overflow.to_string()))?;
         Ok(self.env.store.put(&pack(&codes))?)
     }
 }
@@ -105,6 +104,12 @@ impl Stage for Encode {
     const VERSIONS: &'static [Version] = &[Version::Numerics, Version::Resampler];
     type In = (Clip, Weights);
     type Out = Codes;
+
+    fn foresee(&self, known: &[Known], at: &Places<'_>, complaints: &mut Vec<Complaint>) {
+        if let [clips, Known { codec: Some(codec), .. }] = known {
+            clips.mono(codec.rate, "from", at, complaints);
+        }
+    }
 
     fn memory(&self, known: &mut Known, _: u64) -> Memory {
         Memory::encoding(known)

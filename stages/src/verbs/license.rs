@@ -10,15 +10,48 @@ use crate::{
         Input, Kind, Rows,
         pack::{pack, unpack},
     },
-    settings::{Complaint, PathSetting},
+    settings::{Complaint, PathSetting, Setting, Value},
     stage::{Cardinality, Context, Facts, Places, Port, Stage, StageOutput},
 };
 use datasets::{
     corpus::{Member, OptOut},
-    license::{List, Policy, Standing, Unstated, Verdict},
+    license::{List, Pattern, Policy, Standing, Unstated, Verdict},
     row::{Dropped, Track},
 };
-use std::{cell::RefCell, collections::HashMap, sync::Arc};
+use serde::{Deserialize, Serialize};
+use std::{
+    cell::RefCell,
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
+
+/// A pattern of a policy in its own spelling, whatever case it is written in; a text that is no pattern stays as it is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PatternSetting(String);
+
+impl PatternSetting {
+    fn of(text: &str) -> PatternSetting {
+        PatternSetting(Pattern::parse(text).map_or_else(|_| text.to_owned(), |pattern| pattern.to_string()))
+    }
+}
+
+impl Setting for PatternSetting {
+    fn read(value: &Value) -> Result<Self, Vec<Complaint>> {
+        String::read(value).map(|text| PatternSetting::of(&text))
+    }
+    fn canonical(&self) -> Vec<u8> {
+        self.0.canonical()
+    }
+    fn show(&self) -> String {
+        self.0.show()
+    }
+    fn kind() -> String {
+        String::kind()
+    }
+    fn schema() -> serde_json::Value {
+        String::schema()
+    }
+}
 
 crate::choice! {
     /// What becomes of a track that states no license.
@@ -35,10 +68,10 @@ crate::settings! {
     pub struct License {
         /// Licenses to keep: SPDX ids, families such as `CC-BY-*`, or `*` for every stated license.
         #[live]
-        allow: Vec<String>,
+        allow: BTreeSet<PatternSetting>,
         /// Licenses to refuse, whatever `allow` says.
         #[live]
-        deny: Vec<String> = Vec::new(),
+        deny: BTreeSet<PatternSetting> = BTreeSet::new(),
         /// What becomes of a track that states no license, or one that cannot be read.
         #[live]
         unknown: Unknown = Unknown::Refuse,
@@ -54,7 +87,8 @@ impl License {
             Unknown::Refuse => Unstated::Refuse,
             Unknown::Allow => Unstated::Allow,
         };
-        Policy::new(&self.allow, &self.deny, unknown)
+        let texts = |patterns: &BTreeSet<PatternSetting>| patterns.iter().map(|own| own.0.clone()).collect::<Vec<_>>();
+        Policy::new(&texts(&self.allow), &texts(&self.deny), unknown)
     }
 
     /// The policy of settings that are in a plan: `check` has built it before.
@@ -167,7 +201,7 @@ impl Stage for License {
         for wrong in self.policy().err().unwrap_or_default() {
             let list = if wrong.list == List::Allow { "allow" } else { "deny" };
             let complaint = Complaint::new(
-                at.item(list, wrong.index),
+                at.saying(list, &wrong.pattern),
                 format!("`{list}` names \"{}\", {}", wrong.pattern, wrong.reason),
             );
             complaints.push(match wrong.suggestion {
@@ -182,8 +216,8 @@ impl Stage for License {
     }
 
     fn denying(&self, licenses: &[String]) -> Result<License, String> {
-        let more = |license: &&String| !self.deny.contains(*license);
-        let deny = self.deny.iter().chain(licenses.iter().filter(more)).cloned().collect();
+        let deny =
+            self.deny.iter().cloned().chain(licenses.iter().map(|license| PatternSetting::of(license))).collect();
         let stage = License { deny, ..self.clone() };
         match stage.policy().err().and_then(|wrong| wrong.into_iter().next()) {
             None => Ok(stage),

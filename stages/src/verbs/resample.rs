@@ -82,6 +82,7 @@ impl Stage for Resample {
 
     fn memory(&self, known: &mut crate::stage::memory::Known, _: u64) -> Memory {
         (known.rate, known.channels) = (self.rate, self.channels.into());
+        known.forms = [(self.rate, self.channels)].into();
         Memory::default()
     }
 

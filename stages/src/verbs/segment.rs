@@ -32,6 +32,7 @@ crate::settings! {
         /// Length of a clip in seconds.
         seconds: f64 = 10.0,
         /// Distance between the starts of two clips in seconds; by default clips touch.
+        #[otherwise(seconds)]
         stride: Option<f64> = None,
         /// A track or a tail shorter than this many seconds gives no clip.
         minimum: f64 = 1.0,

@@ -4,9 +4,9 @@
 //! is read off the shapes.
 
 use crate::{
-    flow::{Env, Item, memoised},
+    flow::{Env, Item, Verified, memoised},
     media::models::describe,
-    model::codec::Codec,
+    model::{codec::Codec, probe},
     rows::{Input, scan::Scan},
     settings::PathSetting,
     stage::{Cardinality, Context, Facts, Port, SourceError, Stage, StageOutput},
@@ -17,7 +17,6 @@ use datasets::{
     row::{self, Found, Labels, Origin},
 };
 use std::{
-    fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -42,6 +41,7 @@ impl Effect for Import {
     type Output = row::Weights;
     const LOAD: Load = Load::Light;
     const CORPUS: bool = true;
+    const SOURCE: bool = true;
 
     fn key(&self, content: &Digest) -> Digest {
         self.start.clone().digest(content).finish()
@@ -53,14 +53,23 @@ impl Effect for Import {
 
     fn run(&self, content: &Digest) -> Result<row::Weights, Fault> {
         let (codec, bytes) = self.env.read(content, |path| {
-            let bytes = fs::read(path).map_err(|e| Fault::failed(&path.display().to_string(), &e))?;
+            let refused = |e: &dyn std::fmt::Display| {
+                let why = format!("{} is no codec: {e}", path.display());
+                Fault::Refused(Refusal { code: "not-a-codec".into(), why })
+            };
+            let bytes = match datasets::untrusted::model::read(path) {
+                Ok(bytes) => bytes,
+                Err(e) if e.kind() == std::io::ErrorKind::InvalidData => {
+                    Verified::open(path, content)?;
+                    return Err(refused(&e));
+                }
+                Err(e) => return Err(Fault::failed(&path.display().to_string(), &e)),
+            };
             if Digest::of(&bytes) != *content {
                 return Err(Fault::Failed(format!("{} changed while it was read; run again", path.display())));
             }
-            let codec = Codec::load(&bytes).map_err(|e| {
-                let why = format!("{} is no codec: {e}", path.display());
-                Fault::Refused(Refusal { code: "not-a-codec".into(), why })
-            })?;
+            let codec = Codec::load(&bytes).and_then(|codec| probe::ready(&codec).map(|_| codec));
+            let codec = codec.map_err(|e| refused(&e))?;
             Ok((codec, bytes))
         })?;
         let digest = self.env.store.put(&bytes)?;
@@ -84,7 +93,7 @@ impl Stage for Weights {
         let path = self.file.resolve(base);
         let read = |path: &Path| -> std::io::Result<(Digest, u64)> {
             let mut hasher = blake3::Hasher::new();
-            hasher.update_reader(fs::File::open(path)?)?;
+            hasher.update_reader(datasets::untrusted::open(path)?)?;
             Ok((Digest(*hasher.finalize().as_bytes()), hasher.count()))
         };
         let (content, bytes) = read(&path)

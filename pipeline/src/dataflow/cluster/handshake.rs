@@ -1,33 +1,39 @@
-//! How processes find each other: everyone listens, the later one calls, and both say what they were started with.
+//! How processes find each other: everyone listens, the later one calls, both prove the secret, and then both say what they
+//! were started with.
+//!
+//! Whoever connects or answers without the secret is told nothing and believed nothing; it costs a slot for some seconds and
+//! ends no run. Threads of their own call and answer, so that the one that waits for all hears Ctrl-C at any time.
 
 use super::{
-    protocol::{Hello, MAGIC, hear_hello, say},
+    connect::{Calls, Came, Door},
+    protocol::{BEAT, Hello, Word, say},
     seat::Seat,
+    wire::Wire,
 };
 use crate::{error::Error, terminal::output};
 use stages::flow::Cancel;
 use std::{
-    io,
-    net::{TcpListener, TcpStream, ToSocketAddrs},
-    thread,
+    net::{TcpListener, ToSocketAddrs as _},
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError, channel},
+    },
     time::{Duration, Instant},
 };
 
-/// Timeout of one attempt to connect to a process.
-const CALL: Duration = Duration::from_secs(1);
-/// A process that has called says its first word within this time.
-const FIRST_WORD: Duration = Duration::from_secs(5);
-/// A process that was called may be busy calling others.
-const ANSWER: Duration = Duration::from_secs(30);
+/// Interval at which new connections and Ctrl-C are polled.
+const LOOK: Duration = Duration::from_millis(20);
+/// Connections that are accepted between two looks at everything else.
+const AT_ONCE: usize = 64;
 /// Delay before missing processes are first reported, and the interval between later reports.
 const SAY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
 
 /// Connections to every other process; none at the place of this one.
 pub(super) struct Met {
     /// Connections that carry protocol messages, by process index.
-    pub words: Vec<Option<TcpStream>>,
+    pub words: Vec<Option<Wire>>,
     /// Connections that carry the dataflow's rows, by process index.
-    pub rows: Vec<Option<TcpStream>>,
+    pub rows: Vec<Option<Wire>>,
 }
 
 struct Meeting<'m> {
@@ -36,6 +42,8 @@ struct Meeting<'m> {
     met: Met,
     /// Why the last call to each failed, where that is more than that nobody listens yet.
     odd: Vec<Option<String>>,
+    /// Connections that have not proven the secret, and why the last has not.
+    strangers: (u64, String),
 }
 
 /// Connects with all others.
@@ -44,30 +52,23 @@ struct Meeting<'m> {
 /// [`Error::Usage`] where the address cannot be listened on, or a process was started with something else;
 /// [`Error::Lost`] where one does not come in time or goes away; [`Error::Interrupted`].
 pub(super) fn meet(seat: &Seat, facts: &[(String, String)], cancel: &Cancel) -> Result<Met, Error> {
-    let own = &seat.addresses[seat.process];
-    let listener = TcpListener::bind(own.as_str()).and_then(|listener| {
-        listener.set_nonblocking(true)?;
-        Ok(listener)
-    });
-    let listener = listener.map_err(|error| {
-        Error::Usage(format!(
-            "process {} cannot listen at {own}: {error}; is this its host, and the port free?",
-            seat.process
-        ))
-    })?;
+    let listener = listen(seat)?;
+    let (sender, came) = channel();
+    let door = Arc::new(Door::new(seat.clone(), facts.to_vec(), sender)?);
     let none = || (0..seat.processes()).map(|_| None).collect::<Vec<_>>();
     let mut meeting = Meeting {
         seat,
         facts,
         met: Met { words: none(), rows: none() },
         odd: (0..seat.processes()).map(|_| None).collect(),
+        strangers: (0, String::new()),
     };
-    let (started, mut next) = (Instant::now(), SAY.0);
+    // Ends them when all have met, or this returns otherwise.
+    let _calls = Calls::start(&door).map_err(|e| Error::Bug(format!("no thread can be started: {e}")))?;
+    let (started, mut next, mut beat) = (Instant::now(), SAY.0, BEAT);
     loop {
-        let mut came = meeting.accept(&listener)?;
-        for process in 0..seat.process {
-            came |= meeting.call(process)?;
-        }
+        door.accept(&listener, AT_ONCE);
+        meeting.take(&came)?;
         let missing = meeting.missing();
         if missing.is_empty() {
             return Ok(meeting.met);
@@ -77,32 +78,43 @@ pub(super) fn meet(seat: &Seat, facts: &[(String, String)], cancel: &Cancel) -> 
         }
         meeting.left()?;
         if started.elapsed() >= seat.wait {
-            let names = missing.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
             return Err(Error::Lost(format!(
-                "{names} did not come within {} s; nothing was done: start all {} processes, --wait SECONDS waits longer",
+                "{} did not come within {} s{}; nothing was done: start all {} processes, --wait SECONDS waits longer",
+                missing.join(", "),
                 seat.wait.as_secs(),
+                meeting.refused(),
                 seat.processes()
             )));
         }
         if started.elapsed() >= next {
             next += SAY.1;
-            output::note(&format!("waiting for {}", missing.join(", ")));
+            output::note(&format!("waiting for {}{}", missing.join(", "), meeting.refused()));
         }
-        if !came {
-            thread::sleep(Duration::from_millis(50));
+        if started.elapsed() >= beat {
+            beat += BEAT;
+            meeting.beat();
         }
     }
 }
 
+fn listen(seat: &Seat) -> Result<TcpListener, Error> {
+    let own = &seat.addresses[seat.process];
+    let listener = own.to_socket_addrs().and_then(|addresses| {
+        let addresses: Vec<_> = addresses.collect();
+        addresses.iter().try_for_each(|address| seat.allows(address))?;
+        let listener = TcpListener::bind(&addresses[..])?;
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    });
+    listener.map_err(|error| {
+        Error::Usage(format!(
+            "process {} cannot listen at {own}: {error}; is this its host, and the port free?",
+            seat.process
+        ))
+    })
+}
+
 impl Meeting<'_> {
-    fn hello(&self, rows: bool) -> Hello {
-        Hello { magic: MAGIC.into(), process: self.seat.process, rows, facts: self.facts.to_vec() }
-    }
-
-    fn slot(&mut self, process: usize, rows: bool) -> &mut Option<TcpStream> {
-        if rows { &mut self.met.rows[process] } else { &mut self.met.words[process] }
-    }
-
     /// Names of the processes that are not connected yet.
     fn missing(&self) -> Vec<String> {
         let is = |process: &usize| self.met.rows[*process].is_none() || self.met.words[*process].is_none();
@@ -115,80 +127,51 @@ impl Meeting<'_> {
             .collect()
     }
 
+    /// Phrase on the connections that were refused; empty where none was.
+    fn refused(&self) -> String {
+        match &self.strangers {
+            (0, _) => String::new(),
+            (1, last) => format!("; a connection proved no secret: {last}"),
+            (count, last) => format!("; {count} connections proved no secret, the last: {last}"),
+        }
+    }
+
+    /// Takes what calls and answers have come to since the last look.
+    fn take(&mut self, came: &Receiver<Came>) -> Result<(), Error> {
+        let mut first = came.recv_timeout(LOOK);
+        loop {
+            match first {
+                Ok(Came::Peer { called, hello, wire }) => {
+                    self.fits(&hello, called)?;
+                    let (process, rows) = (hello.process, hello.rows);
+                    self.odd[process] = None;
+                    let slot = if rows { &mut self.met.rows } else { &mut self.met.words };
+                    slot[process] = Some(wire);
+                }
+                Ok(Came::Odd { process, why }) => self.odd[process] = why,
+                Ok(Came::Stranger(why)) => self.strangers = (self.strangers.0 + 1, why),
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Ok(()),
+            }
+            first = came.try_recv().map_err(|_| RecvTimeoutError::Timeout);
+        }
+    }
+
     /// A process that came and went again has refused another one, or was stopped.
     fn left(&self) -> Result<(), Error> {
-        for (process, stream) in self.met.words.iter().enumerate() {
-            let Some(stream) = stream else { continue };
-            let looked = stream.set_nonblocking(true).and_then(|()| stream.peek(&mut [0]));
-            let gone = match looked {
-                Ok(count) => count == 0,
-                Err(error) => error.kind() != io::ErrorKind::WouldBlock,
-            };
-            if gone || stream.set_nonblocking(false).is_err() {
+        for (process, wire) in self.met.words.iter().enumerate() {
+            if wire.as_ref().is_some_and(Wire::gone) {
                 return Err(Error::Lost(format!("{} has gone; nothing was done", self.seat.name(process))));
             }
         }
         Ok(())
     }
 
-    /// Takes one call, if there is one; whoever is none of ours is left alone.
-    fn accept(&mut self, listener: &TcpListener) -> Result<bool, Error> {
-        let Ok((mut stream, _)) = listener.accept() else { return Ok(false) };
-        let heard = (|| {
-            stream.set_nonblocking(false)?;
-            stream.set_nodelay(true)?;
-            stream.set_read_timeout(Some(FIRST_WORD))?;
-            let theirs = hear_hello(&mut stream)?;
-            say(&mut stream, &self.hello(theirs.rows))?;
-            stream.set_read_timeout(None)?;
-            Ok::<_, io::Error>(theirs)
-        })();
-        let Ok(theirs) = heard else { return Ok(true) };
-        self.fits(&theirs, None)?;
-        *self.slot(theirs.process, theirs.rows) = Some(stream);
-        Ok(true)
-    }
-
-    /// Calls a process for what is not connected yet; whether it answered.
-    fn call(&mut self, process: usize) -> Result<bool, Error> {
-        let mut answered = false;
-        for rows in [false, true] {
-            if self.slot(process, rows).is_some() {
-                continue;
-            }
-            match self.try_call(process, rows) {
-                Ok((stream, theirs)) => {
-                    self.fits(&theirs, Some(process))?;
-                    *self.slot(process, rows) = Some(stream);
-                    self.odd[process] = None;
-                    answered = true;
-                }
-                Err(error) => {
-                    let usual = matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::TimedOut);
-                    self.odd[process] = (!usual).then(|| error.to_string());
-                    return Ok(answered);
-                }
-            }
+    /// Says that this process is still there: others may have met all and listen already.
+    fn beat(&mut self) {
+        for wire in self.met.words.iter_mut().flatten() {
+            // One that does not hear it has gone, which is noticed elsewhere.
+            let _ = say(wire, &Word::Beat);
         }
-        Ok(answered)
-    }
-
-    fn try_call(&self, process: usize, rows: bool) -> io::Result<(TcpStream, Hello)> {
-        let mut last = io::Error::other("its name means no address");
-        for address in self.seat.addresses[process].to_socket_addrs()? {
-            match TcpStream::connect_timeout(&address, CALL) {
-                Ok(mut stream) => {
-                    stream.set_nodelay(true)?;
-                    stream.set_read_timeout(Some(ANSWER))?;
-                    say(&mut stream, &self.hello(rows))?;
-                    let theirs = hear_hello(&mut stream)?;
-                    stream.set_read_timeout(None)?;
-                    return Ok((stream, theirs));
-                }
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
     }
 
     /// Whether a process belongs to the same run.

@@ -1,10 +1,10 @@
 //! Timely's sockets: timely panics when one breaks, so a broken one never returns here. That a process was lost is
 //! noticed where words are heard, and ends the run with a sentence.
 
-use super::peers::Watch;
+use super::{peers::Watch, wire::Wire};
 use std::{
     io::{self, Read, Write},
-    net::{Shutdown, TcpStream},
+    net::Shutdown,
     sync::Arc,
     thread,
 };
@@ -12,7 +12,7 @@ use timely::communication::allocator::zero_copy::stream::Stream;
 
 /// A connection for the rows of a dataflow.
 pub(super) struct Link {
-    pub stream: TcpStream,
+    pub stream: Wire,
     /// Index of the process at the other end.
     pub process: usize,
     pub watch: Arc<Watch>,

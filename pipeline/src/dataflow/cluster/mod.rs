@@ -1,18 +1,26 @@
 //! Several processes as one: they meet, agree on what to run, share one dataflow and one store, and end together.
 //!
-//! Every two processes have two connections. One carries the dataflow's rows and belongs to timely; over the other
+//! Every two processes have two connections, and each proves the secret that they share before anything is said on it
+//! (`proof`). One carries the dataflow's rows and belongs to timely; over the other
 //! they say when they are ready, what came of the dataflow, and that they are still there. Process 0 reads the sources,
 //! tells the others where they lie, gathers what came of the dataflow everywhere, and publishes. Nothing survives the
 //! loss of a process but what the store remembers, which is all that was finished.
 
+mod connect;
 mod handshake;
 mod link;
 mod peers;
+mod proof;
 mod protocol;
 mod seat;
+mod secret;
+mod slots;
+mod tls;
+mod wire;
 
 pub(crate) use protocol::{Account, Rows, Start, Work};
 pub use seat::{PORT, Seat};
+pub use secret::{Secret, new_secret, write_new_secret};
 
 use crate::error::Error;
 use link::Link;
@@ -20,7 +28,6 @@ use peers::Watch;
 use protocol::Word;
 use stages::flow::{Cancel, Env, Peers};
 use std::{
-    net::TcpStream,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -37,6 +44,7 @@ use timely::{
     },
     worker::Worker,
 };
+use wire::Wire;
 
 /// Effects that run when the run ends early have so long to save where they are.
 const SAVE: Duration = Duration::from_secs(10);
@@ -48,7 +56,7 @@ const LOOK: Duration = Duration::from_millis(5);
 /// The processes of a run, connected.
 pub(crate) struct Cluster {
     watch: Arc<Watch>,
-    rows: Mutex<Vec<Option<TcpStream>>>,
+    rows: Mutex<Vec<Option<Wire>>>,
 }
 
 /// Tells when a worker panicked: the others would wait for it for ever.
@@ -150,7 +158,7 @@ impl Cluster {
         logic: impl Fn(&mut Worker) + Send + Sync + 'static,
     ) -> Result<Workers, String> {
         let rows = std::mem::take(&mut *self.rows.lock().unwrap_or_else(PoisonError::into_inner));
-        let link = |(process, stream): (usize, Option<TcpStream>)| {
+        let link = |(process, stream): (usize, Option<Wire>)| {
             stream.map(|stream| Link { stream, process, watch: self.watch.clone() })
         };
         let links: Vec<Option<Link>> = rows.into_iter().enumerate().map(link).collect();
@@ -209,6 +217,8 @@ impl Cluster {
             return None;
         }
         env.cancel.cancel();
+        // The others are told why it ends, and not left to find this process lost.
+        let _hold = env.cancel.hold();
         env.pool.quiet(SAVE);
         let error = self.watch.ending();
         Some(error.unwrap_or(if fallen { Error::Bug("a worker panicked".into()) } else { Error::Interrupted }))

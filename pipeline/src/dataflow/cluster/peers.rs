@@ -1,8 +1,9 @@
 //! Who is there: hears what the others say, says that this process is there, and notices when one is lost.
 
 use super::{
-    protocol::{Account, Rows, Start, Word, hear, say},
+    protocol::{Account, BEAT, Rows, Start, Word, hear, say},
     seat::Seat,
+    wire::Wire,
 };
 use crate::error::Error;
 use datasets::effect::Fault;
@@ -10,7 +11,6 @@ use stages::flow::{Cancel, Peers};
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
-    net::TcpStream,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -19,8 +19,6 @@ use std::{
     time::Duration,
 };
 
-/// Interval between two heartbeats of a process.
-const BEAT: Duration = Duration::from_secs(2);
 /// A process of which nothing is heard for so long is lost.
 const SILENCE: Duration = Duration::from_secs(30);
 /// Interval at which a waiting thread polls for Ctrl-C, which wakes nobody.
@@ -69,7 +67,7 @@ type Unread = Box<dyn Fn() -> Option<String> + Send + Sync>;
 /// Connections for words to all others, and what was heard.
 pub(super) struct Watch {
     pub seat: Seat,
-    lines: Vec<Option<Mutex<TcpStream>>>,
+    lines: Vec<Option<Mutex<Wire>>>,
     state: Mutex<State>,
     heard: Condvar,
     cancel: Cancel,
@@ -82,12 +80,11 @@ impl Watch {
     ///
     /// # Errors
     /// When a thread cannot be started.
-    pub(super) fn start(seat: Seat, words: Vec<Option<TcpStream>>, cancel: Cancel) -> io::Result<Arc<Watch>> {
+    pub(super) fn start(seat: Seat, words: Vec<Option<Wire>>, cancel: Cancel) -> io::Result<Arc<Watch>> {
         let mut heard = Vec::new();
         for (process, stream) in words.iter().enumerate() {
             let Some(stream) = stream else { continue };
-            stream.set_read_timeout(Some(SILENCE))?;
-            stream.set_write_timeout(Some(SILENCE))?;
+            stream.set_timeouts(Some(SILENCE))?;
             heard.push((process, stream.try_clone()?));
         }
         let watch = Arc::new(Watch {

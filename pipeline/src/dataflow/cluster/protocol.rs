@@ -1,11 +1,13 @@
 //! What processes say to each other beside the dataflow: a length, then the word, packed.
 
+use super::proof::Session;
 use datasets::{Digest, row::Dropped};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use stages::{flow::Cost, rows::AnyRow};
 use std::{
     collections::BTreeSet,
     io::{self, Read, Write},
+    time::Duration,
 };
 
 /// No word is longer.
@@ -13,7 +15,10 @@ const LONGEST: u32 = 1 << 30;
 /// Nobody's first word is longer.
 const LONGEST_HELLO: u32 = 1 << 16;
 
-/// The first word on every connection, both ways.
+/// Interval between two heartbeats of a process.
+pub(super) const BEAT: Duration = Duration::from_secs(2);
+
+/// The first word on every connection, both ways, once the secret is proven.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Hello {
     /// [`MAGIC`].
@@ -26,8 +31,8 @@ pub(super) struct Hello {
     pub facts: Vec<(String, String)>,
 }
 
-/// Magic first line of a connection: tells our peers from whatever else connects to the port.
-pub(super) const MAGIC: &str = "refrain hosts 3";
+/// First field of a first word: the version of what processes say to each other.
+pub(super) const MAGIC: &str = "refrain hosts 4";
 
 /// Start message of process 0: pins, opt-out lists and sources that the others need.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -110,33 +115,64 @@ pub(super) enum Word {
 
 /// Says a word.
 pub(super) fn say(to: &mut impl Write, word: &impl Serialize) -> io::Result<()> {
-    let body = postcard::to_stdvec(word).map_err(io::Error::other)?;
-    let length = u32::try_from(body.len()).ok().filter(|length| *length <= LONGEST);
-    let length = length.ok_or_else(|| io::Error::other("a word is too long"))?;
-    to.write_all(&[&length.to_le_bytes()[..], &body].concat())
+    to.write_all(&framed(&packed(word)?, LONGEST)?)
 }
 
 /// Hears a word.
 pub(super) fn hear(from: &mut impl Read) -> io::Result<Word> {
-    packed(from, LONGEST)
+    unpacked(&body(from, LONGEST)?)
 }
 
-/// Hears the first word; one that is not ours is an error.
-pub(super) fn hear_hello(from: &mut impl Read) -> io::Result<Hello> {
-    let hello: Hello = packed(from, LONGEST_HELLO)?;
-    if hello.magic == MAGIC { Ok(hello) } else { Err(io::Error::other("another program or version answers there")) }
+/// Says the first word, with a seal that holds for this connection only.
+pub(super) fn say_sealed(to: &mut impl Write, session: &Session, hello: &Hello) -> io::Result<()> {
+    let body = packed(hello)?;
+    to.write_all(&[&framed(&body, LONGEST_HELLO)?[..], &session.seal(&body)].concat())
 }
 
-fn packed<T: DeserializeOwned>(from: &mut impl Read, longest: u32) -> io::Result<T> {
+/// Hears the first word; one that is not ours, or not of this connection, is an error.
+pub(super) fn hear_sealed(from: &mut impl Read, session: &Session) -> io::Result<Hello> {
+    let body = body(from, LONGEST_HELLO)?;
+    let mut seal = [0; 32];
+    from.read_exact(&mut seal)?;
+    if !session.sealed(&body, seal) {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "its first word is not its own"));
+    }
+    let hello: Hello = unpacked(&body)?;
+    if hello.magic == MAGIC { Ok(hello) } else { Err(other_version()) }
+}
+
+fn other_version() -> io::Error {
+    io::Error::other("another version of refrain answers there")
+}
+
+fn packed(word: &impl Serialize) -> io::Result<Vec<u8>> {
+    postcard::to_stdvec(word).map_err(io::Error::other)
+}
+
+fn unpacked<T: DeserializeOwned>(body: &[u8]) -> io::Result<T> {
+    postcard::from_bytes(body).map_err(|_| other_version())
+}
+
+fn framed(body: &[u8], longest: u32) -> io::Result<Vec<u8>> {
+    let length = u32::try_from(body.len()).ok().filter(|length| *length <= longest);
+    let length = length.ok_or_else(|| io::Error::other("a word is too long"))?;
+    Ok([&length.to_le_bytes()[..], body].concat())
+}
+
+fn body(from: &mut impl Read, longest: u32) -> io::Result<Vec<u8>> {
     let mut length = [0; 4];
     from.read_exact(&mut length)?;
     let length = u32::from_le_bytes(length);
     if length > longest {
-        return Err(io::Error::other("another program or version answers there"));
+        return Err(other_version());
     }
-    let mut body = vec![0; length as usize];
-    from.read_exact(&mut body)?;
-    postcard::from_bytes(&body).map_err(|_| io::Error::other("another program or version answers there"))
+    // Grows as bytes come: a length alone takes no memory.
+    let mut body = Vec::new();
+    from.take(length.into()).read_to_end(&mut body)?;
+    if body.len() < length as usize {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(body)
 }
 
 #[cfg(test)]
@@ -146,17 +182,15 @@ mod tests {
     #[test]
     fn words_arrive_as_they_were_said() {
         let mut line = Vec::new();
-        let facts = vec![("a".to_owned(), "b".to_owned())];
-        let hello = Hello { magic: MAGIC.into(), process: 2, rows: true, facts };
-        say(&mut line, &hello).expect("said");
         say(&mut line, &Word::Unread(7)).expect("said");
         let dropped = vec![(Dropped { id: "x".into(), code: "c".into(), why: "w".into(), failed: true }, -1)];
         say(&mut line, &Word::Rows(Rows { stage: 3, kept: Vec::new(), dropped })).expect("said");
         let mut rest = line.as_slice();
-        assert_eq!(hear_hello(&mut rest).expect("heard"), hello);
         assert!(matches!(hear(&mut rest), Ok(Word::Unread(7))));
         assert!(matches!(hear(&mut rest), Ok(Word::Rows(Rows { stage: 3, dropped, .. })) if dropped[0].1 == -1));
         assert_eq!(hear(&mut rest).expect_err("the end").kind(), io::ErrorKind::UnexpectedEof);
-        assert!(hear_hello(&mut &b"GET / HTTP/1.1\r\n\r\n"[..]).is_err());
+        assert!(hear(&mut &b"GET / HTTP/1.1\r\n\r\n"[..]).is_err());
+        let long = [&LONGEST.to_le_bytes()[..], b"short"].concat();
+        assert_eq!(hear(&mut &long[..]).expect_err("cut").kind(), io::ErrorKind::UnexpectedEof);
     }
 }

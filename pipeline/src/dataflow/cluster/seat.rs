@@ -1,7 +1,15 @@
 //! Which process this is, and where all of them are.
 
+use super::secret::Secret;
 use crate::error::Error;
-use std::{collections::BTreeSet, fs, path::Path, time::Duration};
+use datasets::environment::SECRET;
+use std::{
+    collections::BTreeSet,
+    io,
+    net::{IpAddr, SocketAddr},
+    path::Path,
+    time::Duration,
+};
 
 /// The port of the first process where no list of hosts says otherwise; the others follow.
 pub const PORT: u16 = 2101;
@@ -15,18 +23,25 @@ pub struct Seat {
     pub addresses: Vec<String>,
     /// Time limit for all processes to connect.
     pub wait: Duration,
+    /// Secret that all processes prove to each other.
+    pub secret: Secret,
+    /// Whether all that they say goes through TLS.
+    pub tls: bool,
 }
 
 impl Seat {
     /// The seat that the command line names; none for a process alone.
     ///
     /// # Errors
-    /// A sentence where the numbers or the list of hosts make no sense.
+    /// A sentence where the numbers or the list of hosts make no sense, or strangers could take part: without a secret only
+    /// addresses of the host itself are allowed.
     pub fn of(
         processes: Option<usize>,
         process: Option<usize>,
         hosts: Option<&Path>,
         wait: Duration,
+        secret: Secret,
+        tls: bool,
     ) -> Result<Option<Seat>, Error> {
         let listed = hosts.map(read).transpose().map_err(Error::Usage)?;
         let count = processes.or(listed.as_ref().map(Vec::len)).unwrap_or(1);
@@ -53,7 +68,39 @@ impl Seat {
             }
             (None, _) => (0..count).map(|i| format!("127.0.0.1:{}", usize::from(PORT) + i)).collect(),
         };
-        Ok((count > 1).then_some(Seat { process, addresses, wait }))
+        let seat = (count > 1).then_some(Seat { process, addresses, wait, secret, tls });
+        seat.as_ref().map_or(Ok(()), Seat::private)?;
+        Ok(seat)
+    }
+
+    /// Refuses what would let strangers take part.
+    fn private(&self) -> Result<(), Error> {
+        if self.secret.given() {
+            return Ok(());
+        }
+        let wrong = |what: String| {
+            Err(Error::Usage(format!(
+                "{what} needs a secret that all processes share: `refrain hosts new-secret FILE` makes one, \
+                 --secret FILE or {} gives it",
+                SECRET.name
+            )))
+        };
+        match self.addresses.iter().find(|address| !local(address)) {
+            Some(address) => wrong(format!("{address} can be reached by other hosts, which")),
+            None if self.tls => wrong("--tls".into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether this process may listen at an address or call it.
+    ///
+    /// # Errors
+    /// When it is of another host and there is no secret: a name that means this host may come to mean another.
+    pub(super) fn allows(&self, address: &SocketAddr) -> io::Result<()> {
+        match self.secret.given() || loopback(address.ip()) {
+            true => Ok(()),
+            false => Err(io::Error::other(format!("without a secret, {} is not of this host", address.ip()))),
+        }
     }
 
     /// Number of processes.
@@ -67,9 +114,21 @@ impl Seat {
     }
 }
 
+/// Whether an address `host:port` is one of this host alone, as far as its text tells.
+fn local(address: &str) -> bool {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    host.eq_ignore_ascii_case("localhost") || bare.parse().is_ok_and(loopback)
+}
+
+fn loopback(address: IpAddr) -> bool {
+    address.to_canonical().is_loopback()
+}
+
 /// Reads a list of hosts: a line `host:port` for each process; empty lines and those that start with # say nothing.
 fn read(file: &Path) -> Result<Vec<String>, String> {
-    let text = fs::read_to_string(file).map_err(|e| format!("cannot read the hosts {}: {e}", file.display()))?;
+    let text = datasets::untrusted::text(file, datasets::untrusted::LARGEST_TEXT)
+        .map_err(|e| format!("cannot read the hosts {}: {e}", file.display()))?;
     let (mut hosts, mut seen) = (Vec::new(), BTreeSet::new());
     for (number, line) in text.lines().enumerate().map(|(number, line)| (number + 1, line.trim())) {
         if line.is_empty() || line.starts_with('#') {
@@ -93,6 +152,35 @@ fn read(file: &Path) -> Result<Vec<String>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
+
+    fn secret() -> Secret {
+        Secret::of(&"0".repeat(64)).expect("a secret")
+    }
+
+    #[test]
+    fn without_a_secret_processes_stay_on_their_host() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("hosts");
+        let of = |hosts: &str, secret: Secret, tls: bool| {
+            fs::write(&file, hosts).expect("written");
+            Seat::of(None, Some(0), Some(&file), Duration::ZERO, secret, tls).map_err(|e| (e.code(), e.to_string()))
+        };
+        let own = "127.0.0.1:1\n127.8.9.1:1\nlocalhost:2\n[::1]:3\n[::ffff:127.0.0.1]:4\n";
+        assert!(of(own, Secret::none(), false).is_ok());
+        let needs = "needs a secret that all processes share: `refrain hosts new-secret FILE` makes one, \
+                     --secret FILE or REFRAIN_SECRET gives it";
+        assert_eq!(of(own, Secret::none(), true), Err((2, format!("--tls {needs}"))));
+        for other in ["0.0.0.0:1", "[::]:1", "10.0.0.1:1", "node1:1", "[::ffff:10.0.0.1]:1", "128.0.0.1:1"] {
+            let hosts = format!("127.0.0.1:1\n{other}\n");
+            let why = format!("{other} can be reached by other hosts, which {needs}");
+            assert_eq!(of(&hosts, Secret::none(), false), Err((2, why)));
+            assert!(of(&hosts, secret(), true).is_ok());
+        }
+        let bare = of(own, Secret::none(), false).expect("a seat").expect("several");
+        let allows = |address: &str| bare.allows(&address.parse().expect("an address")).is_ok();
+        assert!(allows("127.0.0.1:1") && !allows("10.0.0.1:1"));
+    }
 
     #[test]
     fn seats_and_what_is_wrong_with_them() {
@@ -102,14 +190,14 @@ mod tests {
             if let Some(text) = hosts {
                 fs::write(&file, text).expect("written");
             }
-            Seat::of(n, p, hosts.map(|_| file.as_path()), Duration::ZERO).map_err(|e| {
+            Seat::of(n, p, hosts.map(|_| file.as_path()), Duration::ZERO, secret(), false).map_err(|e| {
                 assert_eq!(e.code(), 2);
                 e.to_string().replace(&file.display().to_string(), "FILE")
             })
         };
         let seat = |process, addresses: &[&str]| {
             let addresses = addresses.iter().map(|a| (*a).to_owned()).collect();
-            Ok(Some(Seat { process, addresses, wait: Duration::ZERO }))
+            Ok(Some(Seat { process, addresses, wait: Duration::ZERO, secret: secret(), tls: false }))
         };
         assert_eq!(of(None, None, None), Ok(None));
         assert_eq!(of(Some(1), Some(0), None), Ok(None));

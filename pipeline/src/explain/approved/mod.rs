@@ -21,7 +21,7 @@ use serde_json::Value;
 use stages::rows::scan::Scan;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs, io,
+    io,
     path::Path,
     sync::Arc,
 };
@@ -233,6 +233,15 @@ impl Approved {
         replace(path, self.json().as_bytes())
     }
 
+    /// Whether a plan may be saved at `path`: nothing lies there, or a saved plan of any version.
+    pub fn may_save(path: &Path) -> bool {
+        let plan = || {
+            datasets::untrusted::read(path, datasets::untrusted::LARGEST)
+                .is_ok_and(|bytes| serde_json::from_slice::<Head>(&bytes).is_ok_and(|head| head.format == FORMAT))
+        };
+        std::fs::symlink_metadata(path).is_err() || path.is_file() && plan()
+    }
+
     /// Reads a file that [`Approved::save`] wrote.
     ///
     /// # Errors
@@ -240,7 +249,8 @@ impl Approved {
     pub fn read(path: &Path) -> Result<Approved, WrongPlan> {
         let shown = path.display().to_string();
         let foreign = |why: String| WrongPlan::Foreign { path: shown.clone(), why };
-        let bytes = fs::read(path).map_err(|why| WrongPlan::Unreadable { path: shown.clone(), why })?;
+        let bytes = datasets::untrusted::read(path, datasets::untrusted::LARGEST)
+            .map_err(|why| WrongPlan::Unreadable { path: shown.clone(), why })?;
         let head = serde_json::from_slice::<Head>(&bytes).map_err(|error| foreign(error.to_string()))?;
         if head.format != FORMAT {
             return Err(foreign(format!("its `format` is {:?}", head.format)));

@@ -35,11 +35,11 @@ impl Named {
 }
 
 impl Items {
-    /// Whether an item that may run stands for this one: a track for its clips, a shard for those that it may split into,
-    /// `SPLIT/new` for shards of a split that cannot be named yet, `?/new` for those of a split that is not known.
+    /// Whether an item that may run stands for this one: `all` for whatever a stage makes of all that comes in, a track for
+    /// its clips, a shard for those that it may split into, `SPLIT/new` for shards of a split that cannot be named yet, `?/new` for those of a split that is not known.
     fn stands(&self, id: &str) -> bool {
         let track = |(track, span): (&str, Option<&str>)| span.is_some() && self.may.contains(track);
-        track(parts(id)) || self.shard(id)
+        self.may.contains("all") || track(parts(id)) || self.shard(id)
     }
 
     fn shard(&self, id: &str) -> bool {

@@ -1,7 +1,7 @@
 //! Text of a plan, for people: a table of stages, then each reason once.
 
 use super::{Estimate, Preview, Stage};
-use crate::terminal::table::aligned;
+use crate::terminal::{escape::in_line, table::aligned};
 use std::fmt::Write as _;
 
 /// A number, marked where it is an estimate.
@@ -69,15 +69,22 @@ impl Preview {
             for told in &stage.reasons {
                 let word = if told.certain { "will" } else { "may" };
                 let ids = told.ids.join(", ");
+                let ids = in_line(&ids);
                 let more = match told.count.saturating_sub(told.ids.len() as u64) {
                     0 => String::new(),
                     more => format!(" and {more} more"),
                 };
-                let _ = writeln!(text, "{:width$}  {word:4} {}: {}", stage.name, told.count, told.reason);
+                let _ = writeln!(
+                    text,
+                    "{:width$}  {word:4} {}: {}",
+                    stage.name,
+                    told.count,
+                    in_line(&told.reason.to_string())
+                );
                 let _ = writeln!(text, "{:width$}         {ids}{more}", "");
             }
             for (id, why) in stage.withdrawn.iter().take(super::EXAMPLES) {
-                let _ = writeln!(text, "{:width$}  drops {id}: {why}", stage.name);
+                let _ = writeln!(text, "{:width$}  drops {}", stage.name, in_line(&format!("{id}: {why}")));
             }
             if stage.withdrawn.len() > super::EXAMPLES {
                 let more = stage.withdrawn.len() - super::EXAMPLES;

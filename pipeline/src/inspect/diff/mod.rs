@@ -12,7 +12,7 @@ use datasets::tables::tracks::{self, Listed};
 use serde::Serialize;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs, io,
+    io,
     path::Path,
 };
 
@@ -123,12 +123,14 @@ impl Side {
             Error::Usage(format!("{} cannot be compared: its {what} {why}", folder.display()))
         };
         let record = Outline::read(folder)?;
-        let bytes = fs::read(folder.join("tracks.parquet")).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => {
-                broken("tracks.parquet is missing:", &"run its manifest again, an older refrain has published it")
-            }
-            _ => broken("tracks.parquet cannot be read:", &error),
-        })?;
+        let bytes = datasets::untrusted::read(&folder.join("tracks.parquet"), datasets::untrusted::LARGEST).map_err(
+            |error| match error.kind() {
+                io::ErrorKind::NotFound => {
+                    broken("tracks.parquet is missing:", &"run its manifest again, an older refrain has published it")
+                }
+                _ => broken("tracks.parquet cannot be read:", &error),
+            },
+        )?;
         let tracks = tracks::read(&bytes).map_err(|e| broken("tracks.parquet cannot be read:", &e))?;
         let tracks = tracks.into_iter().map(|track| (track.track.clone(), track)).collect();
         Ok(Side { record, tracks })

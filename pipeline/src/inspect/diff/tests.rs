@@ -4,7 +4,7 @@ use super::*;
 use crate::record;
 use datasets::row::Labels;
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::{fs, path::PathBuf};
 
 fn listed(track: &str, license: &str, title: &str) -> Listed {
     let labels = Labels { title: Some(title.to_owned()).filter(|title| !title.is_empty()), ..Labels::default() };

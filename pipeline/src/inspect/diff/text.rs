@@ -1,7 +1,10 @@
 //! Text of the comparison, for people.
 
 use super::{Data, Diff, ScoreChange, TrackLine};
-use crate::{record::scores::Basis, terminal::table::aligned};
+use crate::{
+    record::scores::Basis,
+    terminal::{escape::in_line, table::aligned},
+};
 use std::fmt::Write as _;
 
 /// Maximum number of tracks of a kind that are spelled out.
@@ -59,7 +62,7 @@ fn data(data: &Data) -> String {
         ("changed", changed.collect()),
     ] {
         for row in rows.iter().take(EXAMPLES) {
-            let _ = writeln!(out, "  {word:<7}  {row}");
+            let _ = writeln!(out, "  {word:<7}  {}", in_line(row));
         }
         if rows.len() > EXAMPLES {
             let _ = writeln!(out, "  {word:<7}  and {} more", rows.len() - EXAMPLES);

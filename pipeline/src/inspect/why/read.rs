@@ -82,7 +82,7 @@ impl Run {
     pub fn read(folder: &Path, store: &Path) -> Result<Run, Error> {
         let record: Record = Record::read(folder)?;
         let path = folder.join("tracks.parquet");
-        let tracks = match fs::read(&path) {
+        let tracks = match datasets::untrusted::read(&path, datasets::untrusted::LARGEST) {
             Ok(bytes) => tracks::read(&bytes).map_err(|e| Error::Source(format!("{}: {e}", path.display())))?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let sentence = "lacks its tracks.parquet: run its manifest again, an older refrain has published it";
@@ -98,7 +98,8 @@ impl Run {
             code: row.code.into_owned(),
             why: row.why.unwrap_or_default().into_owned(),
         });
-        let quarantine = fs::read_to_string(folder.join("quarantine.tsv")).unwrap_or_default();
+        let quarantine =
+            datasets::untrusted::text(&folder.join("quarantine.tsv"), datasets::untrusted::LARGEST).unwrap_or_default();
         let withdrawn = quarantine.lines().skip(1).filter_map(|line| {
             let mut cells = line.split('\t').map(str::to_owned);
             Some(Subject::Withdrawn { id: cells.next()?, date: cells.next()?, evidence: cells.next()? })
@@ -106,7 +107,7 @@ impl Run {
         // The store that a tree lies in, before any other.
         let around = folder.parent().and_then(Path::parent).filter(|root| root.join("format").is_file());
         let store = around.or(Some(store).filter(|root| root.join("format").is_file()));
-        let store = store.map(Store::open).transpose()?;
+        let store = store.map(Store::look).transpose()?;
         let history = store.as_ref().map(|store| History::of(store, &record.name)).transpose()?.flatten();
         Ok(Run {
             timing: Timing::read(folder).unwrap_or_default(),

@@ -1,6 +1,7 @@
 //! Text of the answer, for people.
 
 use super::{Answer, Subject, id};
+use crate::terminal::escape::in_line;
 use datasets::row::Labels;
 use std::fmt::Write as _;
 
@@ -33,7 +34,7 @@ struct Lines(String);
 impl Lines {
     fn add(&mut self, label: &str, lines: impl IntoIterator<Item = String>) {
         for (place, line) in lines.into_iter().enumerate() {
-            let _ = writeln!(self.0, "{:<9} {line}", if place == 0 { label } else { "" });
+            let _ = writeln!(self.0, "{:<9} {}", if place == 0 { label } else { "" }, in_line(&line));
         }
     }
 
@@ -48,7 +49,7 @@ impl Lines {
 impl Answer {
     /// The answer as text for people.
     pub fn text(&self) -> String {
-        let mut out = Lines(format!("{}\n", id(&self.subject)));
+        let mut out = Lines(format!("{}\n", in_line(id(&self.subject))));
         out.add("is", [format!("{} in {}", self.what, self.run)]);
         match &self.subject {
             Subject::Dropped { code, why, .. } if why.is_empty() => out.add("dropped", [code.clone()]),

@@ -3,7 +3,8 @@
 
 use super::{PlannedStage, lower::Lowered, wire::Graph};
 use crate::manifest::{self, Assigned};
-use datasets::{Digest, Key};
+use datasets::{Digest, Key, names};
+use stages::settings::Complaint;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The points of a sweep, over the stages of a plan.
@@ -64,6 +65,31 @@ impl At<'_> {
             _ => None,
         };
         read.filter(|text| !text.is_empty()).unwrap_or_else(|| manifest::shown(&value.value.data))
+    }
+}
+
+/// Complains about values that mean what another value of their axis means, and about listed points that mean what another
+/// one means, however these are written.
+pub(super) fn alike(points: &[At<'_>], complaints: &mut Vec<Complaint>) {
+    let mut axes: BTreeMap<(String, String), &Assigned> = BTreeMap::new();
+    let mut listed: BTreeMap<Vec<(String, String)>, &Assigned> = BTreeMap::new();
+    for at in points {
+        let (own, others) = at.point.values.split_at(at.point.listed);
+        for value in others {
+            let first = axes.entry((value.key(), at.shown(value))).or_insert(value);
+            if first.value.data != value.value.data {
+                let [one, other] = [value, first].map(|value| manifest::shown(&value.value.data));
+                let message = format!("`{}`: {one} means what {other} means, which is in the list too", value.key());
+                complaints.push(Complaint::new(value.value.at, message).help("a point is computed once"));
+            }
+        }
+        let Some(value) = own.first() else { continue };
+        let mut meant: Vec<(String, String)> = own.iter().map(|value| (value.key(), at.shown(value))).collect();
+        meant.sort();
+        if listed.entry(meant).or_insert(value).value.at != value.value.at {
+            let complaint = Complaint::new(value.value.at, "this point means what another means");
+            complaints.push(complaint.help("keep one of them"));
+        }
     }
 }
 
@@ -135,7 +161,11 @@ pub(super) fn merge(points: &[At<'_>], to: Option<usize>) -> (Vec<PlannedStage>,
     order.iter().enumerate().for_each(|(new, &old)| place[old] = new);
     let mut sorted: Vec<PlannedStage> = order.iter().map(|&old| stages[old].clone()).collect();
     for stage in &mut sorted {
-        stage.inputs.iter_mut().flatten().for_each(|from| *from = place[*from]);
+        for fed in &mut stage.inputs {
+            fed.iter_mut().for_each(|from| *from = place[*from]);
+            // In which order `from` names them means nothing.
+            fed.sort_unstable();
+        }
     }
     for point in &mut sweep.points {
         point.stages.iter_mut().for_each(|stage| *stage = place[*stage]);
@@ -249,6 +279,7 @@ fn identity(stage: &PlannedStage) -> Digest {
     key = key.number(stage.max_dropped.map_or(u64::MAX, f64::to_bits));
     key = key.number(if stage.entry.random { stage.seed } else { 0 });
     for fed in &stage.inputs {
+        let fed: BTreeSet<usize> = fed.iter().copied().collect();
         key = fed.iter().fold(key.number(fed.len() as u64), |key, from| key.number(*from as u64));
     }
     key.finish()
@@ -280,22 +311,15 @@ fn order(stages: &[PlannedStage], ranks: &[(usize, usize)]) -> Vec<usize> {
 
 /// Names that every file system takes; where two become alike, a digest tells them apart.
 fn folders(points: &mut [Point]) {
-    let plain = |name: &str| -> String {
-        name.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.=,+".contains(c) { c } else { '_' }).collect()
-    };
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.=,+".contains(c);
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     // Some file systems do not tell capitals apart.
-    points.iter().for_each(|point| *counts.entry(plain(&point.name).to_lowercase()).or_default() += 1);
+    let alike = |point: &Point| names::folded(&names::stem(&point.name, plain));
+    points.iter().for_each(|point| *counts.entry(alike(point)).or_default() += 1);
     for point in points {
-        let folder = plain(&point.name);
-        let alike = counts.get(&folder.to_lowercase()).is_some_and(|count| *count > 1);
-        let awkward = folder.len() > 120 || folder.starts_with('.');
-        point.folder = match alike || awkward {
-            true => {
-                let start: String = folder.trim_start_matches('.').chars().take(100).collect();
-                format!("{start}~{}", Digest::of(point.name.as_bytes()).short(6))
-            }
-            false => folder,
+        point.folder = match counts.get(&alike(point)) {
+            Some(1) => names::stem(&point.name, plain),
+            _ => names::marked(&point.name, plain),
         };
     }
 }

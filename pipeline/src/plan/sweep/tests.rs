@@ -22,6 +22,7 @@ from = ["mono"]
 [stage.codec]
 do = "fit"
 from = ["clips"]
+split = ""
 [stage.codes]
 do = "encode"
 from = ["clips", "codec"]

@@ -22,7 +22,6 @@ use datasets::{
 use stages::{model::prior::config, rows::kept::Kept};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
     path::{Component, Path, PathBuf},
 };
 
@@ -121,7 +120,7 @@ pub fn texts(
 /// It is missing, damaged or of a newer version.
 pub fn open(folder: &Path) -> Result<Bundle, Error> {
     let path = folder.join(INDEX);
-    let text = fs::read_to_string(&path).map_err(|error| {
+    let text = datasets::untrusted::text(&path, datasets::untrusted::LARGEST_TEXT).map_err(|error| {
         Error::Source(format!(
             "{} is no bundle: cannot read {INDEX}: {error}; a bundle is the folder `model` of a run",
             folder.display()
@@ -138,7 +137,11 @@ pub fn open(folder: &Path) -> Result<Bundle, Error> {
             folder.display()
         )));
     }
-    serde_json::from_value(value).map_err(|error| damaged(&error))
+    let bundle: Bundle = serde_json::from_value(value).map_err(|error| damaged(&error))?;
+    match (bundle.priors.len(), bundle.codec.hops.len()) {
+        (priors, levels) if priors > levels => Err(damaged(&format!("{priors} priors for {levels} levels"))),
+        _ => Ok(bundle),
+    }
 }
 
 impl Bundle {
@@ -152,7 +155,7 @@ impl Bundle {
         let Some(digest) = self.files.get(name).filter(|_| plain) else {
             return Err(Error::Source(format!("{INDEX} of the bundle {} does not list {name}", folder.display())));
         };
-        let bytes = fs::read(&path).map_err(|error| {
+        let bytes = datasets::untrusted::read(&path, datasets::untrusted::model::LARGEST).map_err(|error| {
             Error::Source(format!("the bundle {} lacks its file {name}: {error}", folder.display()))
         })?;
         let found = Digest::of(&bytes);
@@ -190,7 +193,8 @@ pub fn codec(path: &Path) -> Result<(PathBuf, Vec<u8>), Error> {
         let bytes = bundle.read(path, &bundle.codec.file)?;
         return Ok((path.join(&bundle.codec.file), bytes));
     }
-    let bytes = fs::read(path).map_err(|e| Error::Source(format!("cannot read the model {}: {e}", path.display())))?;
+    let bytes = datasets::untrusted::model::read(path)
+        .map_err(|e| Error::Source(format!("cannot read the model {}: {e}", path.display())))?;
     Ok((path.to_owned(), bytes))
 }
 
@@ -198,6 +202,7 @@ pub fn codec(path: &Path) -> Result<(PathBuf, Vec<u8>), Error> {
 mod tests {
     use super::*;
     use crate::record::lineage::RestsOn;
+    use std::fs;
 
     fn bundle() -> Bundle {
         Bundle {

@@ -1,6 +1,5 @@
 //! Scores of a codec's reconstructions of held-out clips, level by level, for the report; remembered in the store.
 
-use burn_flex::Flex;
 use datasets::{
     Digest, Key,
     codes::unpack,
@@ -41,7 +40,7 @@ pub struct Scored {
 
 /// A codec that loads its network on first use: when a sound is asked for that the store does not hold.
 pub struct Decoder {
-    coder: OnceLock<Arc<Coder<Flex>>>,
+    coder: OnceLock<Arc<Coder>>,
     digest: Digest,
 }
 
@@ -77,12 +76,12 @@ impl Decoder {
         Decoder { coder: OnceLock::new(), digest }
     }
 
-    fn coder(&self, env: &Env) -> Result<Arc<Coder<Flex>>, Fault> {
+    fn coder(&self, env: &Env) -> Result<Arc<Coder>, Fault> {
         if let Some(coder) = self.coder.get() {
             return Ok(coder.clone());
         }
         let codec = Codec::load(&env.store.get(&self.digest)?).map_err(|e| Fault::Failed(e.to_string()))?;
-        let coder = Coder::new(&codec, Default::default()).map_err(|e| Fault::Failed(e.to_string()))?;
+        let coder = Coder::new(&codec).map_err(|e| Fault::Failed(e.to_string()))?;
         Ok(self.coder.get_or_init(|| Arc::new(coder)).clone())
     }
 
@@ -151,10 +150,7 @@ impl Decoder {
 pub fn original(env: &Env, codes: &Codes, frames: u64) -> Result<Vec<f32>, Fault> {
     let excerpt = Excerpt::of(&codes.clip);
     let track = pcm::open(env, &excerpt)?;
-    let first = excerpt.start as usize;
-    let last = first + excerpt.frames.min(frames) as usize;
-    let samples = track.as_slice().get(first..last);
-    samples.map(<[f32]>::to_vec).ok_or_else(|| Fault::Failed("the track is shorter than it was".into()))
+    track.samples(&Excerpt { frames: excerpt.frames.min(frames), ..excerpt.clone() })
 }
 
 /// Median of the values. `None` if there are none.

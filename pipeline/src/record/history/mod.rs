@@ -13,7 +13,10 @@ use crate::{
     plan::{Plan, PlannedStage},
     record::settled::Settled,
 };
-use datasets::store::{Store, StoreError, Temp, fault};
+use datasets::{
+    Digest, Key,
+    store::{Checked, CheckedTemp, Reader, Store, StoreError, fault, is_checked, read_kept},
+};
 use rayon::prelude::*;
 use records::Packed;
 use serde::{Deserialize, Serialize};
@@ -129,8 +132,12 @@ fn pack(history: &History, to: impl Write) -> io::Result<()> {
     postcard::to_io(history, to).map_err(io::Error::other)?.flush()
 }
 
+fn unpack(bytes: &[u8]) -> Option<History> {
+    postcard::from_bytes(bytes).ok().filter(|history: &History| history.format == FORMAT)
+}
+
 /// A writer that compares what is written to it with the content of a file.
-struct Against(BufReader<fs::File>);
+struct Against(BufReader<Reader>);
 
 impl Write for Against {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -148,10 +155,18 @@ impl Write for Against {
 }
 
 /// Whether a file holds this history.
-fn holds(path: &Path, history: &History) -> bool {
-    let Ok(file) = fs::File::open(path) else { return false };
-    let mut against = Against(BufReader::with_capacity(1 << 16, file));
-    pack(history, &mut against).is_ok() && against.0.fill_buf().is_ok_and(<[u8]>::is_empty)
+fn holds(path: &Path, name: &str, history: &History) -> Result<bool, StoreError> {
+    // One of an earlier version is written anew.
+    if !is_checked(path) {
+        return Ok(false);
+    }
+    let Some(file) = Checked::open(path, &key(name))? else { return Ok(false) };
+    let mut against = Against(BufReader::with_capacity(1 << 16, file.reader()));
+    Ok(pack(history, &mut against).is_ok() && against.0.fill_buf().is_ok_and(<[u8]>::is_empty))
+}
+
+fn key(name: &str) -> Digest {
+    Key::new("history").text(name).finish()
 }
 
 fn place(store: &Store, name: &str) -> PathBuf {
@@ -171,8 +186,14 @@ impl History {
         };
         let entries = entries.map_err(StoreError::io("read", &folder))?.into_iter();
         let named = entries.filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path())));
-        // Hidden ones are on the way.
-        let mut named: Vec<_> = named.filter(|(name, _)| !name.starts_with('.')).collect();
+        // Hidden ones are on the way; what is no history is somebody's.
+        let visible = named.filter(|(name, _)| !name.starts_with('.'));
+        let ours = |(_, path): &(String, PathBuf)| {
+            is_checked(path)
+                || datasets::untrusted::read(path, datasets::untrusted::LARGEST)
+                    .is_ok_and(|bytes| unpack(&bytes).is_some())
+        };
+        let mut named: Vec<_> = visible.filter(ours).collect();
         named.sort();
         Ok(named)
     }
@@ -183,11 +204,14 @@ impl History {
     /// When the disk refuses: a guard compares with it.
     pub fn of(store: &Store, name: &str) -> Result<Option<History>, StoreError> {
         let path = place(store, name);
-        let bytes = match fault::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            read => read.map_err(StoreError::io("read", &path))?,
-        };
-        Ok(postcard::from_bytes(&bytes).ok().filter(|history: &History| history.format == FORMAT))
+        if is_checked(&path) {
+            return Ok(read_kept(&path, &key(name))?.and_then(|bytes| unpack(&bytes)));
+        }
+        // As earlier versions wrote it.
+        match fault::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            read => Ok(unpack(&read.map_err(StoreError::io("read", &path))?)),
+        }
     }
 
     /// The stage of a name, as the last run had it that went so far.
@@ -261,12 +285,12 @@ impl History {
     pub fn record(self, store: &Store, name: &str, run: &str, settled: Option<Settled>) -> Result<(), StoreError> {
         let history = History { run: run.to_owned(), settled, ..self };
         let path = place(store, name);
-        if holds(&path, &history) {
+        if holds(&path, name, &history)? {
             return Ok(());
         }
         let folder = store.root().join("history");
         fs::create_dir_all(&folder).map_err(StoreError::io("create", &folder))?;
-        let mut temp = Temp::beside(&path)?;
+        let mut temp = CheckedTemp::beside(&path, &key(name))?;
         pack(&history, &mut temp).map_err(StoreError::io("write", &path))?;
         temp.commit(&path)
     }
@@ -294,12 +318,26 @@ mod tests {
         let first = record(3);
         assert_eq!(record(3), first);
         assert_ne!(record(2), first);
-        // One that goes on is another.
         let path = place(&store, "name");
-        let longer: Vec<u8> = fs::read(&path).expect("read").into_iter().chain([0]).collect();
-        fs::write(&path, longer).expect("written");
-        assert!(!holds(&path, &History { run: "name-1".into(), ..history(2) }));
+        let held = |count| holds(&path, "name", &History { run: "name-1".into(), ..history(count) }).expect("read");
+        assert_eq!([held(1), held(2), held(3)], [false, true, false]);
+        // One that is damaged is none, and gone.
+        let mut bytes = fs::read(&path).expect("read");
+        bytes[30] ^= 4;
+        fs::write(&path, bytes).expect("written");
+        assert_eq!(History::of(&store, "name").expect("read"), None);
+        assert!(!path.exists());
         record(2);
-        assert!(holds(&path, &History { run: "name-1".into(), ..history(2) }));
+        // One of an earlier version is read, and written anew.
+        let mut earlier = Vec::new();
+        pack(&History { run: "name-1".into(), ..history(2) }, &mut earlier).expect("packed");
+        fs::write(&path, earlier).expect("written");
+        assert_eq!(History::of(&store, "name").expect("read").expect("there").run, "name-1");
+        assert!(!held(2));
+        record(2);
+        assert!(held(2));
+        // What is no history of ours is nobody's to clean up.
+        fs::write(path.with_file_name("2020.txt"), "diary").expect("written");
+        assert_eq!(History::names(&store).expect("names").len(), 1);
     }
 }

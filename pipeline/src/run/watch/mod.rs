@@ -52,7 +52,7 @@ pub fn watch(
         plan = loop {
             match load() {
                 Ok(plan) => break Arc::new(plan),
-                Err(complaints) => output::errors(&complaints.render(output::colored())),
+                Err(complaints) => output::laid_out(&complaints.render(output::colored())),
             }
             if places.wait(cancel).is_none() {
                 return Ok(());
@@ -122,7 +122,11 @@ fn session(
             Err(error) => return wait_out(error, places, cancel),
         }
         changes = loop {
-            let Some(what) = places.wait(cancel) else { return Ok(After::Ended) };
+            let Some(what) = places.wait(cancel) else {
+                // Nothing is under way: it ends well, however long a large corpus takes to be let go.
+                std::mem::forget(cancel.hold());
+                return Ok(After::Ended);
+            };
             if what.other {
                 return Ok(After::Again);
             }
@@ -172,7 +176,7 @@ fn wait_out(error: Error, places: &Places, cancel: &Cancel) -> Result<After, Err
 
 fn tell(json: bool, event: &serde_json::Value, sentence: &str) {
     if json {
-        println!("{event}");
+        output::data(&format!("{event}\n"));
     } else {
         output::note(sentence);
     }
@@ -181,8 +185,7 @@ fn tell(json: bool, event: &serde_json::Value, sentence: &str) {
 /// Prints one line about a build; dropped rows and results of a sweep are in the report.
 fn told(json: bool, finished: &Finished, absorbed: f64) {
     if json {
-        println!("{}", json!({ "event": "built", "seconds": absorbed }));
-        println!("{}", finished::done(finished));
+        output::data(&format!("{}\n{}\n", json!({ "event": "built", "seconds": absorbed }), finished::done(finished)));
         return;
     }
     let (mut work, mut rows) = (Vec::new(), Vec::new());

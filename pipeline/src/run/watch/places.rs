@@ -56,6 +56,10 @@ struct Map {
     lists: BTreeSet<PathBuf>,
     files: BTreeSet<PathBuf>,
     folders: BTreeSet<PathBuf>,
+    /// Links on the way to these: one that is switched leads elsewhere.
+    links: BTreeSet<PathBuf>,
+    /// Files to which links in the folders lead.
+    targets: BTreeSet<PathBuf>,
     store: PathBuf,
 }
 
@@ -69,13 +73,16 @@ impl Map {
         if path.starts_with(&self.store) {
             return What::default();
         }
-        // A folder that comes and goes as a whole is another one, which nobody watches yet.
-        if self.lists.contains(path) || self.folders.contains(path) && change == Change::Whole {
+        // A folder that comes and goes as a whole is another one, which nobody watches yet, and so is what a link leads to.
+        let other = self.folders.contains(path) || self.links.contains(path);
+        if self.lists.contains(path) || other && change == Change::Whole {
             return What::OTHER;
         }
         // A manifest in a folder of recordings is a file of it, too.
         What {
-            sources: self.files.contains(path) || self.folders.iter().any(|folder| path.starts_with(folder)),
+            sources: self.files.contains(path)
+                || self.targets.contains(path)
+                || self.folders.iter().any(|folder| path.starts_with(folder)),
             manifest: self.manifests.contains(path),
             other: false,
         }
@@ -99,6 +106,51 @@ fn absolute(path: &Path) -> PathBuf {
     }
 }
 
+/// The links on the way to a path, the path itself among them: for each part of it that is a link, where that lies.
+fn links(path: &Path) -> BTreeSet<PathBuf> {
+    // As many as the system follows.
+    const MOST: usize = 40;
+    let (mut found, mut open) = (BTreeSet::new(), vec![std::path::absolute(path).unwrap_or_else(|_| path.to_owned())]);
+    while let Some(path) = open.pop().filter(|_| found.len() < MOST) {
+        let prefixes: Vec<&Path> = path.ancestors().filter(|part| part.is_symlink()).collect();
+        for link in prefixes {
+            let (Some(parent), Some(name), Ok(to)) = (link.parent(), link.file_name(), link.read_link()) else {
+                continue;
+            };
+            let parent = parent.canonicalize().unwrap_or_else(|_| parent.to_owned());
+            open.extend(found.insert(parent.join(name)).then(|| parent.join(to)));
+        }
+    }
+    found
+}
+
+/// The files to which links below a folder lead, and the links on the way to them. Linked folders are gone through once.
+fn led_to(folder: &Path, targets: &mut BTreeSet<PathBuf>, on_the_way: &mut BTreeSet<PathBuf>) {
+    let (mut seen, mut open) = (BTreeSet::new(), vec![folder.to_owned()]);
+    while let Some(folder) = open.pop() {
+        if !folder.canonicalize().is_ok_and(|own| seen.insert(own)) {
+            continue;
+        }
+        // What cannot be listed is told by the scan.
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => open.push(path),
+                Ok(kind) if kind.is_symlink() && path.is_dir() => {
+                    on_the_way.extend(links(&path));
+                    open.push(path);
+                }
+                Ok(kind) if kind.is_symlink() => {
+                    on_the_way.extend(links(&path));
+                    let to = path.read_link().map_or_else(|_| path.clone(), |to| folder.join(to));
+                    targets.insert(absolute(&to));
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
 impl Places {
     /// Begins to watch.
     ///
@@ -110,15 +162,23 @@ impl Places {
             lists: BTreeSet::new(),
             files: BTreeSet::new(),
             folders: BTreeSet::new(),
+            links: plan.bases.iter().chain([&plan.file]).flat_map(|path| links(path)).collect(),
+            targets: BTreeSet::new(),
             store: absolute(store),
         };
         for stage in &plan.stages {
-            map.lists.extend(stage.ready.exclude(&plan.base).map(|path| absolute(&path)));
+            let list = stage.ready.exclude(&plan.base);
+            map.links.extend(list.iter().flat_map(|path| links(path)));
+            map.lists.extend(list.map(|path| absolute(&path)));
             for place in stage.ready.watched_paths(&plan.base) {
+                map.links.extend(links(&place));
                 let place = absolute(&place);
                 let kind = if place.is_dir() { &mut map.folders } else { &mut map.files };
                 kind.insert(place);
             }
+        }
+        for folder in &map.folders {
+            led_to(folder, &mut map.targets, &mut map.links);
         }
         let (tell, changes) = channel();
         let refused = |path: &Path| {
@@ -130,9 +190,10 @@ impl Places {
             watcher.watch(folder, RecursiveMode::Recursive).map_err(refused(folder))?;
         }
         // A file that is replaced is another one: its folder knows.
-        let all = map.settings().chain(&map.files).chain(&map.folders);
+        let all = map.settings().chain(&map.files).chain(&map.folders).chain(&map.links).chain(&map.targets);
         let beside: BTreeSet<&Path> = all.filter_map(|path| path.parent()).collect();
-        for folder in beside.into_iter().filter(|folder| !map.folders.contains(*folder)) {
+        let watched = |folder: &Path| map.folders.iter().any(|own| folder.starts_with(own));
+        for folder in beside.into_iter().filter(|folder| !watched(folder)) {
             let folder = folder.ancestors().find(|folder| folder.is_dir()).unwrap_or(folder);
             watcher.watch(folder, RecursiveMode::NonRecursive).map_err(refused(folder))?;
         }
@@ -163,7 +224,13 @@ impl Places {
                     }
                     _ => Change::Within,
                 };
-                event.paths.iter().fold(What::default(), |what, path| what.and(self.map.what(path, change)))
+                let what = |path: &PathBuf| {
+                    let what = self.map.what(path, change);
+                    // A new link leads to what nobody watches yet.
+                    let leads = what.sources && change == Change::Whole && path.is_symlink();
+                    if leads { What::OTHER } else { what }
+                };
+                event.paths.iter().fold(What::default(), |all, path| all.and(what(path)))
             }
             Err(_) => What::OTHER,
         }
@@ -206,6 +273,8 @@ mod tests {
             lists: set(&["/m/optout.tsv"]),
             files: set(&["/m/tracks.csv"]),
             folders: set(&["/m/music"]),
+            links: set(&["/m/current"]),
+            targets: set(&["/elsewhere/one.wav"]),
             store: "/m/music/.refrain".into(),
         };
         let what = |path: &str| map.what(Path::new(path), Change::Within);
@@ -217,5 +286,36 @@ mod tests {
         assert_eq!((what("/m/musical"), what("/m/music")), (none, sources));
         assert_eq!(what("/m/music/base.toml"), sources.and(manifest));
         assert_eq!(map.what(Path::new("/m/music"), Change::Whole), What::OTHER);
+        assert_eq!(map.what(Path::new("/m/current"), Change::Whole), What::OTHER);
+        assert_eq!((what("/elsewhere/one.wav"), what("/elsewhere/two.wav")), (sources, none));
+    }
+
+    #[test]
+    fn links_are_followed_to_what_they_lead_to() {
+        use std::os::unix::fs::symlink;
+        let top = tempfile::tempdir().expect("a folder");
+        let top = top.path().canonicalize().expect("a path");
+        for folder in ["a", "a/sub", "b", "c"] {
+            std::fs::create_dir(top.join(folder)).expect("a folder");
+        }
+        for file in ["b/one.wav", "c/two.wav"] {
+            std::fs::write(top.join(file), "").expect("a file");
+        }
+        let link = |to: &str, at: &str| symlink(to, top.join(at)).expect("a link");
+        link("../b/one.wav", "a/one.wav");
+        link("../../c", "a/sub/c");
+        link("hop.wav", "b/again.wav");
+        link("../c/two.wav", "b/hop.wav");
+        link("../b/again.wav", "a/again.wav");
+        link("a", "current");
+        link("nowhere", "a/dangling.wav");
+        link("..", "a/sub/circle");
+        let below = |names: &[&str]| names.iter().map(|name| top.join(name)).collect::<BTreeSet<_>>();
+        assert_eq!(links(&top.join("current/sub")), below(&["current"]));
+        assert_eq!(links(&top.join("a/again.wav")), below(&["a/again.wav", "b/again.wav", "b/hop.wav"]));
+        let (mut targets, mut on_the_way) = Default::default();
+        led_to(&top.join("a"), &mut targets, &mut on_the_way);
+        assert_eq!(targets, below(&["b/one.wav", "c/two.wav", "a/nowhere"]));
+        assert!(below(&["a/one.wav", "a/sub/c", "b/hop.wav"]).is_subset(&on_the_way));
     }
 }

@@ -1,9 +1,14 @@
 //! The state of a prior's training as bytes.
+use std::sync::Arc;
+
+use kernels::device::Device;
 use serde::{Deserialize, Serialize};
 
+use super::config::PriorConfig;
+use super::network;
 use crate::model::training::TrainingError;
-use crate::model::training::adam::Adam;
 use crate::model::training::checkpoint::{self, Groups, Header};
+use crate::model::training::parameters::Parameters;
 use crate::model::weights::Arrays;
 
 const GROUPS: Groups = ["weights", "first", "second"];
@@ -29,25 +34,29 @@ impl Header for PriorHeader {
 }
 
 /// All that changes while a prior is trained.
-#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct State {
     /// Steps made.
     pub(crate) step: u64,
-    pub(crate) parameters: Arrays,
-    pub(crate) adam: Adam,
+    pub(crate) parameters: Parameters,
 }
 
 /// The bytes of a checkpoint. `identity` is a digest of what the training started from.
 pub(crate) fn write(state: &State, identity: &str) -> Result<Vec<u8>, TrainingError> {
     let mut arrays = Arrays::new();
-    checkpoint::put(&mut arrays, "", GROUPS, &state.parameters, &state.adam);
+    checkpoint::put(&mut arrays, "", GROUPS, &state.parameters);
     let header = PriorHeader { version: PriorHeader::VERSION, identity: identity.to_owned(), step: state.step };
     checkpoint::write(&header, &arrays)
 }
 
-/// The state in a checkpoint of the same training; `fresh` is a state of the same shape.
-pub(crate) fn read(bytes: &[u8], identity: &str, fresh: &State) -> Result<State, TrainingError> {
+/// The state in a checkpoint of the same training.
+pub(crate) fn read(
+    bytes: &[u8],
+    identity: &str,
+    config: &PriorConfig,
+    device: &Arc<dyn Device>,
+) -> Result<State, TrainingError> {
     let (header, mut arrays) = checkpoint::read::<PriorHeader>(bytes, identity)?;
-    let (parameters, adam) = checkpoint::take(&mut arrays, "", GROUPS, &fresh.parameters)?;
-    Ok(State { step: header.step, parameters, adam })
+    let like: Vec<_> = network::tensors(config).into_iter().map(|tensor| (tensor.name, tensor.shape)).collect();
+    let parameters = checkpoint::take(&mut arrays, "", GROUPS, device, &like)?;
+    Ok(State { step: header.step, parameters })
 }

@@ -3,12 +3,19 @@
 //! Rows go through the layers side by side: the next positions of several sequences, or several known positions of one.
 //! A row's sums run over its own inputs in order, so what a sequence becomes does not depend on the rows beside it.
 use super::config::{Prior, PriorConfig};
-use super::network::{CODES, GENRES, Network, UPPER};
-use crate::model::infer::values;
-use crate::model::weights::{Arrays, WeightsError};
-use burn::tensor::{Tensor, TensorData};
-use burn_flex::Flex;
-use kernels::{CachedAttention, Dense, KeyValues, quick_gelu_in_place};
+use super::network::{self, CODES, GENRES, UPPER};
+use crate::model::device::device;
+use crate::model::leaves::Leaves;
+use crate::model::quantise::turned;
+use crate::model::weights::{Arrays, WeightsError, within};
+use kernels::device::Device;
+use kernels::ops::attention::{CachedAttention, KeyValues};
+use kernels::ops::embedding::{NO_ROW, embedding};
+use kernels::ops::gelu::gelu_in_place;
+use kernels::ops::linear::Dense;
+use kernels::tape::Tape;
+use kernels::tensor::Slice;
+use std::sync::Arc;
 
 /// Known positions of a sequence that go through the layers side by side.
 const TOGETHER: usize = 32;
@@ -16,12 +23,6 @@ const TOGETHER: usize = 32;
 fn dense(arrays: &Arrays, name: &str) -> Result<Dense, WeightsError> {
     let (weight, bias) = (find(arrays, &format!("{name}.weight"))?, find(arrays, &format!("{name}.bias"))?);
     Ok(Dense::new(weight, bias))
-}
-
-/// `[rows, columns]` as `[columns, rows]`.
-fn transposed(matrix: &[f32], rows: usize) -> Vec<f32> {
-    let columns = matrix.len() / rows;
-    (0..matrix.len()).map(|at| matrix[(at % rows) * columns + at / rows]).collect()
 }
 
 fn find<'a>(arrays: &'a Arrays, name: &str) -> Result<&'a [f32], WeightsError> {
@@ -80,11 +81,12 @@ pub struct Stepper {
     config: PriorConfig,
     codes: Vec<f32>,
     genres: Vec<f32>,
-    upper: Vec<f32>,
     blocks: Vec<Block>,
     norm: Norm,
     logits: Dense,
-    conditioner: Network<Flex>,
+    device: Arc<dyn Device>,
+    /// The tensors of the conditioner.
+    conditioner: Leaves,
 }
 
 /// Keys and values of the positions of one sequence so far, block by block.
@@ -107,6 +109,15 @@ pub struct Room {
     hidden: Vec<f32>,
     scratch: Vec<f32>,
     logits: Vec<f32>,
+    overflow: bool,
+}
+
+impl Room {
+    /// Whether a number was met that is not finite, or beyond [`LARGEST`](crate::model::weights::LARGEST): what came of
+    /// it means nothing.
+    pub fn overflow(&self) -> bool {
+        self.overflow
+    }
 }
 
 /// What a position is given.
@@ -124,7 +135,7 @@ impl Stepper {
     /// # Errors
     /// None of a prior that was loaded: its tensors were checked.
     pub fn new(prior: &Prior) -> Result<Self, WeightsError> {
-        let (config, arrays) = (prior.config().clone(), prior.arrays());
+        let (config, arrays, device) = (prior.config().clone(), prior.arrays(), device());
         let size = config.attention / config.heads;
         let blocks = (0..config.depth)
             .map(|block| {
@@ -149,11 +160,11 @@ impl Stepper {
         Ok(Self {
             codes: find(arrays, CODES)?.to_vec(),
             genres: find(arrays, GENRES)?.to_vec(),
-            upper: if config.upper.is_some() { find(arrays, UPPER)?.to_vec() } else { Vec::new() },
             blocks,
             norm: Norm::take(arrays, "norm")?,
             logits: dense(arrays, "logits")?,
-            conditioner: Network::load(arrays, &Default::default()),
+            conditioner: Leaves::constants(&*device, arrays, |name| name.starts_with("conditioner.")),
+            device,
             config,
         })
     }
@@ -172,7 +183,7 @@ impl Stepper {
     /// that reaches beyond the last of them, fewer are given than the window has room for.
     ///
     /// # Errors
-    /// A code that the level above does not have.
+    /// A code that the level above does not have, and a network that overflows.
     pub fn condition(&self, upper: &[u16]) -> Result<Vec<f32>, WeightsError> {
         let (Some(shape), width) = (&self.config.upper, self.config.width) else { return Ok(Vec::new()) };
         if let Some(code) = upper.iter().find(|c| usize::from(**c) >= shape.codewords) {
@@ -180,13 +191,16 @@ impl Stepper {
         }
         // Always a whole window, as in training.
         let above = self.config.context / shape.ratio;
-        let mut embedded = vec![0.0; width * above];
-        for (at, code) in upper.iter().take(above).enumerate() {
-            let row = &self.upper[usize::from(*code) * width..][..width];
-            row.iter().enumerate().for_each(|(c, v)| embedded[c * above + at] = *v);
+        let mut rows: Vec<u32> = upper.iter().take(above).map(|code| u32::from(*code)).collect();
+        rows.resize(above, NO_ROW);
+        let (tape, table) = (Tape::forward_only(&*self.device), self.conditioner.get(UPPER)?);
+        let embedded = embedding(&tape, &[table], &self.device.upload(Slice::U32(&rows)), [1, width, above]);
+        let added = network::condition(&tape, &self.conditioner, embedded, &self.config)?;
+        let condition = self.device.floats(added.tensor());
+        match within(&condition) {
+            true => Ok(turned(&condition, width, self.config.context)),
+            false => Err(WeightsError::Overflow("what the level above adds is not finite".into())),
         }
-        let embedded = Tensor::<Flex, 3>::from_data(TensorData::new(embedded, [1, width, above]), &Default::default());
-        Ok(transposed(&values(self.conditioner.condition(embedded, &self.config)?), width))
     }
 
     /// One position further: what it is given, and what the level above adds to it (`[width]`, or nothing). Its logits
@@ -221,7 +235,9 @@ impl Stepper {
         self.norm.apply(&room.x, &mut room.normed);
         self.logits.apply(&room.normed, self.config.width, &mut room.logits);
         for (at, logits) in room.logits.chunks_exact(self.logits.room()).enumerate() {
-            each(at, &logits[..self.config.vocabulary()]);
+            let logits = &logits[..self.config.vocabulary()];
+            room.overflow |= !within(logits);
+            each(at, logits);
         }
     }
 
@@ -276,10 +292,12 @@ impl Stepper {
             add(x, width, normed, block.out.room());
             block.norms[1].apply(x, normed);
             block.up.apply(normed, width, hidden);
-            quick_gelu_in_place(hidden);
+            gelu_in_place(hidden);
             block.down.apply(hidden, block.up.room(), normed);
             add(x, width, normed, block.down.room());
         }
+        // Normalising hides what is too large.
+        room.overflow |= !within(&room.x);
     }
 }
 

@@ -2,24 +2,26 @@
 //!
 //! All randomness is a function of (seed, level, step), so a checkpoint needs no generator's state, and a run that goes on
 //! from one ends with the bytes of a run that was never stopped.
-use burn_flex::Flex;
-use rayon::prelude::*;
+use std::sync::Arc;
+
+use kernels::device::Device;
+use kernels::ops::adam::Adam;
+use kernels::ops::norm::norm;
 use serde::{Deserialize, Serialize};
 
 use super::baseline::Counts;
 use super::checkpoint::{self, State};
 use super::config::{Prior, PriorConfig};
-use super::network::{self, Network};
+use super::network;
 use super::step;
 use super::window::{Windows, cover, draw};
+use crate::model::device::device;
+use crate::model::leaves::Leaves;
 use crate::model::random::Random;
-use crate::model::training::adam::Adam;
+use crate::model::training::parameters::Parameters;
 use crate::model::training::{Learner, Rate, Schedule, TrainingError, TrainingSink, identity, train};
 
 pub use super::window::Tokens;
-
-/// Gradients that are summed at a time.
-const PIECE: usize = 1 << 12;
 
 /// Everything on which the outcome of training depends besides the codes and the seed.
 #[derive(Debug, Clone, PartialEq)]
@@ -105,15 +107,15 @@ pub fn fit(
     if total == 0 {
         return Err(TrainingError::Empty("codes"));
     }
-    let parameters = network::start(config, &seed);
-    let mut state = State { step: 0, adam: Adam::new(&parameters), parameters };
+    let device: Arc<dyn Device> = device();
     let identity = identity(settings, &seed, ends.iter().copied());
-    if let Some(bytes) = resume {
-        state = checkpoint::read(bytes, &identity, &state)?;
-    }
+    let state = match resume {
+        Some(bytes) => checkpoint::read(bytes, &identity, config, &device)?,
+        None => State { step: 0, parameters: Parameters::new(device, &network::start(config, &seed)) },
+    };
     let mut learner = Learning { settings, seed, tokens, ends, identity, state };
     train(&mut learner, sink)?;
-    Ok(Prior::new(config.clone(), learner.state.parameters)?)
+    Ok(Prior::new(config.clone(), learner.state.parameters.values())?)
 }
 
 /// A prior in training.
@@ -141,21 +143,16 @@ impl Learner for Learning<'_> {
         let mut random = Random::new(&self.seed, &format!("windows {}", config.level), step);
         let places = draw(config, *tokens, &self.ends, settings.batch, &mut random);
         let windows = Windows::read(config, *tokens, &places).map_err(TrainingError::Tokens)?;
-        let (surprise, mut gradients) = step::gradients(config, &state.parameters, &windows)?;
-        let square = |g: &[f32]| g.iter().map(|g| f64::from(*g) * f64::from(*g)).sum::<f64>();
-        // Piece by piece in parallel, the pieces in order.
-        let squares: Vec<f64> = gradients.par_iter().flat_map(|g| g.par_chunks(PIECE).map(square)).collect();
-        let norm = squares.iter().sum::<f64>().sqrt();
-        let bits = surprise.nats / surprise.codes.max(1) as f64 / std::f64::consts::LN_2;
+        let (entropy, gradients) = step::gradients(config, &state.parameters, &windows)?;
+        let norm = norm(&**state.parameters.device(), gradients.values());
+        let bits = entropy.nats / entropy.codes.max(1) as f64 / std::f64::consts::LN_2;
         if !(bits + norm).is_finite() {
             return Err(TrainingError::Diverged { what: "training".to_owned(), step });
         }
-        if settings.clip > 0.0 && norm > settings.clip {
-            let scale = (settings.clip / norm) as f32;
-            gradients.par_iter_mut().for_each(|g| g.iter_mut().for_each(|g| *g *= scale));
-        }
+        let scale = if settings.clip > 0.0 && norm > settings.clip { (settings.clip / norm) as f32 } else { 1.0 };
         let rate = settings.rate().at(step, settings.steps);
-        state.adam.update(&mut state.parameters, &gradients, rate, settings.weight_decay, step + 1);
+        let rule = Adam { step: step + 1, rate, decay: settings.weight_decay, scale };
+        state.parameters.update(rule, &gradients);
         state.step += 1;
         record(&PriorRecord { step, bits, norm });
         Ok(())
@@ -182,16 +179,17 @@ pub fn bits(
     let all = cover(config, tokens);
     let count = all.len().min(windows.max(1));
     let places: Vec<_> = (0..count).map(|i| all[i * all.len() / count]).collect();
-    let network = Network::<Flex>::load(prior.arrays(), &Default::default());
+    let device: Arc<dyn Device> = device();
+    let leaves = Leaves::constants(&*device, prior.arrays(), |_| true);
     let (mut nats, mut codes) = (0.0, 0);
     for places in places.chunks(batch.max(1)) {
         if stop() {
             return Err(TrainingError::Stopped(0));
         }
         let windows = Windows::read(config, tokens, places).map_err(TrainingError::Tokens)?;
-        let surprise = step::score(config, &network, prior.arrays(), &windows)?;
-        nats += surprise.nats;
-        codes += surprise.codes;
+        let entropy = step::score(config, &*device, &leaves, &windows)?;
+        nats += entropy.nats;
+        codes += entropy.codes;
     }
     Ok((codes > 0).then(|| nats / codes as f64 / std::f64::consts::LN_2))
 }

@@ -9,6 +9,7 @@ pub mod cost;
 pub mod decode;
 pub mod fit;
 mod network;
+mod pick;
 pub mod sample;
 mod step;
 mod window;

@@ -1,14 +1,17 @@
 //! The network of a prior: its tensors, and the way from embedded codes to logits.
 //!
-//! Activations are `[batch, channels, positions]`, so that a linear layer is a convolution of one tap. Embeddings are
-//! looked up outside of it: rows of a table need no graph.
-use std::collections::BTreeMap;
-
-use burn::tensor::Tensor;
-use burn::tensor::backend::AutodiffBackend;
-use kernels::{Kernels, conv_transpose1d, conv1d, layer_norm, quick_gelu, relative_attention, residual_block};
+//! Activations are `[batch, channels, positions]`, so that a linear layer is a convolution of one tap.
+use kernels::ops::add::add;
+use kernels::ops::attention::relative_attention;
+use kernels::ops::convolution::{Geometry, conv_transpose1d, conv1d};
+use kernels::ops::gelu::gelu;
+use kernels::ops::layer_norm::layer_norm;
+use kernels::ops::linear::linear;
+use kernels::ops::residual::residual_block;
+use kernels::tape::{Tape, Value};
 
 use super::config::PriorConfig;
+use crate::model::leaves::Leaves;
 use crate::model::random::Random;
 use crate::model::weights::{Array, Arrays, WeightsError};
 
@@ -112,105 +115,60 @@ pub(crate) fn start(config: &PriorConfig, seed: &[u8; 32]) -> Arrays {
     tensors(config).into_iter().map(begin).collect()
 }
 
-/// The tensors that the graph works on, by name.
-pub(crate) struct Network<B: Kernels> {
-    flat: BTreeMap<String, Tensor<B, 1>>,
-    cubes: BTreeMap<String, Tensor<B, 3>>,
+/// What the level above adds to each position: from its embedded codes `[batch, width, codes]` to
+/// `[batch, width, codes * ratio]`.
+pub(crate) fn condition(
+    tape: &Tape<'_>,
+    leaves: &Leaves,
+    upper: Value,
+    config: &PriorConfig,
+) -> Result<Value, WeightsError> {
+    let Some(shape) = &config.upper else { return Ok(upper) };
+    let [weight, bias] = leaves.pair("conditioner.in")?;
+    let mut x = conv1d(tape, &upper, weight, bias, Geometry { stride: 1, padding: 1, dilation: 1 });
+    for double in 0..shape.ratio.ilog2() {
+        for block in 0..shape.depth {
+            let base = format!("conditioner.{double}.{block}");
+            let [[w1, b1], [w2, b2]] =
+                [leaves.pair(&format!("{base}.conv1d_1"))?, leaves.pair(&format!("{base}.conv1d_2"))?];
+            x = residual_block(tape, &x, [w1, b1, w2, b2], 3usize.pow(block as u32 % 4));
+        }
+        let [weight, bias] = leaves.pair(&format!("conditioner.{double}.up"))?;
+        x = conv_transpose1d(tape, &x, weight, bias, 2, 1);
+    }
+    let [gain, bias] = leaves.pair("conditioner.norm")?;
+    Ok(layer_norm(tape, &x, gain, bias))
 }
 
-impl<B: Kernels> Network<B> {
-    /// Takes all but the tables from `arrays`.
-    pub(crate) fn load(arrays: &Arrays, device: &B::Device) -> Self {
-        let (mut flat, mut cubes) = (BTreeMap::new(), BTreeMap::new());
-        for (name, array) in arrays {
-            match array.shape.len() {
-                1 => drop(flat.insert(name.clone(), crate::model::layer::tensor(array, device))),
-                3 => drop(cubes.insert(name.clone(), crate::model::layer::tensor(array, device))),
-                _ => {}
-            }
-        }
-        Self { flat, cubes }
+/// From embedded codes, conditioning added, `[batch, width, positions]` to logits `[batch, codewords, positions]`.
+pub(crate) fn logits(tape: &Tape<'_>, leaves: &Leaves, x: Value, config: &PriorConfig) -> Result<Value, WeightsError> {
+    let mut x = x;
+    for at in 0..config.depth {
+        x = block(tape, leaves, x, at)?;
     }
-
-    fn flat(&self, name: &str) -> Result<Tensor<B, 1>, WeightsError> {
-        self.flat.get(name).cloned().ok_or_else(|| WeightsError::Missing(name.to_owned()))
-    }
-
-    fn cube(&self, name: &str) -> Result<Tensor<B, 3>, WeightsError> {
-        self.cubes.get(name).cloned().ok_or_else(|| WeightsError::Missing(name.to_owned()))
-    }
-
-    fn linear(&self, x: Tensor<B, 3>, name: &str) -> Result<Tensor<B, 3>, WeightsError> {
-        let (weight, bias) = (self.cube(&format!("{name}.weight"))?, self.flat(&format!("{name}.bias"))?);
-        Ok(conv1d(x, weight, bias, 1, 0, 1))
-    }
-
-    fn norm(&self, x: Tensor<B, 3>, name: &str) -> Result<Tensor<B, 3>, WeightsError> {
-        Ok(layer_norm(x, self.flat(&format!("{name}.weight"))?, self.flat(&format!("{name}.bias"))?))
-    }
-
-    /// What the level above adds to each position: from its embedded codes `[batch, width, codes]` to
-    /// `[batch, width, codes * ratio]`.
-    pub(crate) fn condition(&self, upper: Tensor<B, 3>, config: &PriorConfig) -> Result<Tensor<B, 3>, WeightsError> {
-        let Some(shape) = &config.upper else { return Ok(upper) };
-        let (weight, bias) = (self.cube("conditioner.in.weight")?, self.flat("conditioner.in.bias")?);
-        let mut x = conv1d(upper, weight, bias, 1, 1, 1);
-        for double in 0..shape.ratio.ilog2() {
-            for block in 0..shape.depth {
-                let base = format!("conditioner.{double}.{block}");
-                let first =
-                    (self.cube(&format!("{base}.conv1d_1.weight"))?, self.flat(&format!("{base}.conv1d_1.bias"))?);
-                let second =
-                    (self.cube(&format!("{base}.conv1d_2.weight"))?, self.flat(&format!("{base}.conv1d_2.bias"))?);
-                x = residual_block(x, first.0, first.1, second.0, second.1, 3usize.pow(block as u32 % 4));
-            }
-            let base = format!("conditioner.{double}.up");
-            x = conv_transpose1d(x, self.cube(&format!("{base}.weight"))?, self.flat(&format!("{base}.bias"))?, 2, 1);
-        }
-        self.norm(x, "conditioner.norm")
-    }
-
-    /// From embedded codes, conditioning added, `[batch, width, positions]` to logits `[batch, codewords, positions]`.
-    pub(crate) fn logits(&self, x: Tensor<B, 3>, config: &PriorConfig) -> Result<Tensor<B, 3>, WeightsError> {
-        let mut x = x;
-        for block in 0..config.depth {
-            let base = format!("blocks.{block}");
-            let normed = self.norm(x.clone(), &format!("{base}.norm_1"))?;
-            let q = self.linear(normed.clone(), &format!("{base}.query"))?;
-            let k = self.linear(normed.clone(), &format!("{base}.key"))?;
-            let v = self.linear(normed, &format!("{base}.value"))?;
-            let seen = relative_attention(q, k, v, self.cube(&format!("{base}.distances"))?);
-            x = x + self.linear(seen, &format!("{base}.out"))?;
-            let normed = self.norm(x.clone(), &format!("{base}.norm_2"))?;
-            let hidden = quick_gelu(self.linear(normed, &format!("{base}.up"))?);
-            x = x + self.linear(hidden, &format!("{base}.down"))?;
-        }
-        let last = self.norm(x, "norm")?;
-        self.linear(last, "logits")
-    }
+    let [gain, bias] = leaves.pair("norm")?;
+    let last = layer_norm(tape, &x, gain, bias);
+    let [weight, bias] = leaves.pair("logits")?;
+    Ok(linear(tape, &last, weight, bias))
 }
 
-impl<B: Kernels + AutodiffBackend<InnerBackend: Kernels>> Network<B> {
-    /// The same with gradients wanted.
-    pub(crate) fn track(self) -> Self {
-        Self {
-            flat: self.flat.into_iter().map(|(name, tensor)| (name, tensor.require_grad())).collect(),
-            cubes: self.cubes.into_iter().map(|(name, tensor)| (name, tensor.require_grad())).collect(),
-        }
-    }
-
-    /// The gradient of each tensor by name; zeros where nothing flowed.
-    pub(crate) fn gradients(&self, back: &B::Gradients) -> BTreeMap<String, Vec<f32>> {
-        use crate::model::infer::values;
-        let zeros = |n: usize| vec![0.0; n];
-        let flat = self.flat.iter().map(|(name, t)| {
-            let g = t.grad(back).map_or_else(|| zeros(t.shape().num_elements()), values::<B::InnerBackend, 1>);
-            (name.clone(), g)
-        });
-        let cubes = self.cubes.iter().map(|(name, t)| {
-            let g = t.grad(back).map_or_else(|| zeros(t.shape().num_elements()), values::<B::InnerBackend, 3>);
-            (name.clone(), g)
-        });
-        flat.chain(cubes).collect()
-    }
+/// Block `at` of the Transformer.
+fn block(tape: &Tape<'_>, leaves: &Leaves, x: Value, at: usize) -> Result<Value, WeightsError> {
+    let of = |part: &str| leaves.pair(&format!("blocks.{at}.{part}"));
+    let apply = |x: &Value, part: &str| -> Result<Value, WeightsError> {
+        let [weight, bias] = of(part)?;
+        Ok(linear(tape, x, weight, bias))
+    };
+    let norm = |x: &Value, part: &str| -> Result<Value, WeightsError> {
+        let [gain, bias] = of(part)?;
+        Ok(layer_norm(tape, x, gain, bias))
+    };
+    let normed = norm(&x, "norm_1")?;
+    let [q, k, v] = [apply(&normed, "query")?, apply(&normed, "key")?, apply(&normed, "value")?];
+    drop(normed);
+    let seen = relative_attention(tape, &q, &k, &v, leaves.get(&format!("blocks.{at}.distances"))?);
+    drop((q, k, v));
+    let x = add(tape, x, apply(&seen, "out")?);
+    let hidden = gelu(tape, &apply(&norm(&x, "norm_2")?, "up")?);
+    Ok(add(tape, x, apply(&hidden, "down")?))
 }

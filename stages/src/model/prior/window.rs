@@ -1,10 +1,8 @@
 //! Windows of codes: what training, scoring and sampling feed the network.
-use rayon::prelude::*;
+use kernels::ops::embedding::NO_ROW;
 
 use super::config::PriorConfig;
-use super::network::{CODES, GENRES, UPPER};
 use crate::model::random::Random;
-use crate::model::weights::Arrays;
 
 /// The codes to learn from, clip by clip in an order that is a function of their content.
 pub trait Tokens: Sync {
@@ -76,74 +74,30 @@ impl Windows {
         Ok(windows)
     }
 
-    /// What each position is given: the genre at the first, the code before it at every other; as `[windows, width,
-    /// context]`.
-    pub(crate) fn embed(&self, config: &PriorConfig, arrays: &Arrays) -> Vec<f32> {
-        let rows = (0..self.genres.len()).flat_map(|i| {
-            let codes = &self.codes[i * config.context..][..config.context];
-            let first = row(arrays, GENRES, self.genres[i], config.width);
-            std::iter::once(first)
-                .chain(codes[..config.context - 1].iter().map(|c| row(arrays, CODES, usize::from(*c), config.width)))
-        });
-        transpose(rows, config.width, config.context)
+    /// What each position is given, `[windows, context]`: the genre at the first, the code before it at every other. Rows
+    /// of the table of codes, with those of genres behind them.
+    pub(crate) fn rows(&self, config: &PriorConfig) -> Vec<u32> {
+        let of = |(codes, genre): (&[u16], &usize)| {
+            let before = codes[..config.context - 1].iter().map(|code| u32::from(*code));
+            std::iter::once((config.vocabulary() + genre) as u32).chain(before).collect::<Vec<u32>>()
+        };
+        self.codes.chunks_exact(config.context).zip(&self.genres).flat_map(of).collect()
     }
 
-    /// The embedded codes of the level above, `[windows, width, codes]`; zeros behind a clip's end.
-    pub(crate) fn embed_upper(&self, config: &PriorConfig, arrays: &Arrays) -> Vec<f32> {
-        let above = self.upper.len() / self.genres.len().max(1);
-        let silent = vec![0.0; config.width];
-        let rows = self.upper.iter().enumerate().map(|(at, code)| match at % above < self.upper_live[at / above] {
-            true => row(arrays, UPPER, usize::from(*code), config.width),
-            false => &silent,
-        });
-        transpose(rows, config.width, above)
+    /// The codes of the level above, `[windows, codes]`, as rows of their table; none behind a clip's end.
+    pub(crate) fn rows_above(&self) -> Vec<u32> {
+        let above = self.above();
+        let row = |(at, code): (usize, &u16)| match at % above < self.upper_live[at / above] {
+            true => u32::from(*code),
+            false => NO_ROW,
+        };
+        self.upper.iter().enumerate().map(row).collect()
     }
 
-    /// Adds the gradient of [`Windows::embed`] to the tables' gradients.
-    pub(crate) fn scatter(&self, config: &PriorConfig, gradient: &[f32], codes: &mut [f32], genres: &mut [f32]) {
-        let (width, context) = (config.width, config.context);
-        for (i, item) in gradient.chunks_exact(width * context).enumerate() {
-            for at in 0..context {
-                let (table, row) = match at {
-                    0 => (&mut *genres, self.genres[i]),
-                    _ => (&mut *codes, usize::from(self.codes[i * context + at - 1])),
-                };
-                for (c, sum) in table[row * width..][..width].iter_mut().enumerate() {
-                    *sum += item[c * context + at];
-                }
-            }
-        }
+    /// Codes of the level above in each window.
+    pub(crate) fn above(&self) -> usize {
+        self.upper.len() / self.genres.len().max(1)
     }
-
-    /// Adds the gradient of [`Windows::embed_upper`] to the table's gradient.
-    pub(crate) fn scatter_upper(&self, config: &PriorConfig, gradient: &[f32], table: &mut [f32]) {
-        let above = self.upper.len() / self.genres.len().max(1);
-        for (i, item) in gradient.chunks_exact(config.width * above).enumerate() {
-            for at in 0..self.upper_live[i] {
-                let code = usize::from(self.upper[i * above + at]);
-                for (c, sum) in table[code * config.width..][..config.width].iter_mut().enumerate() {
-                    *sum += item[c * above + at];
-                }
-            }
-        }
-    }
-}
-
-fn row<'a>(arrays: &'a Arrays, table: &str, at: usize, width: usize) -> &'a [f32] {
-    &arrays[table].data[at * width..][..width]
-}
-
-/// Rows of `width`, `positions` for each item, as `[items, width, positions]`.
-fn transpose<'a>(rows: impl Iterator<Item = &'a [f32]>, width: usize, positions: usize) -> Vec<f32> {
-    let rows: Vec<&[f32]> = rows.collect();
-    let mut out = vec![0.0; rows.len() * width];
-    let items = out.par_chunks_mut((width * positions).max(1)).zip(rows.par_chunks(positions.max(1)));
-    items.for_each(|(out, rows)| {
-        for (c, out) in out.chunks_exact_mut(positions).enumerate() {
-            out.iter_mut().zip(rows).for_each(|(v, row)| *v = row[c]);
-        }
-    });
-    out
 }
 
 /// Random places: clips by their length, windows that begin with a code of the level above.

@@ -1,9 +1,12 @@
 //! Checkpoints as bytes: a safetensors file with weights and moments by name, and a header in its metadata.
 
+use std::sync::Arc;
+
+use kernels::device::Device;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::adam::Adam;
-use crate::model::training::TrainingError;
+use super::TrainingError;
+use super::parameters::Parameters;
 use crate::model::weights::{self, Arrays};
 
 /// Header of a network's checkpoint. Floats go in by their bits: a decimal detour must not change them.
@@ -52,9 +55,9 @@ pub(crate) fn read<H: Header>(bytes: &[u8], identity: &str) -> Result<(H, Arrays
 pub(crate) type Groups = [&'static str; 3];
 
 /// Puts weights and moments into `arrays`, named `<prefix><group>.<name>`.
-pub(crate) fn put(arrays: &mut Arrays, prefix: &str, groups: Groups, parameters: &Arrays, adam: &Adam) {
-    for (group, members) in groups.into_iter().zip([parameters, &adam.first, &adam.second]) {
-        arrays.extend(members.iter().map(|(name, array)| (format!("{prefix}{group}.{name}"), array.clone())));
+pub(crate) fn put(arrays: &mut Arrays, prefix: &str, groups: Groups, parameters: &Parameters) {
+    for (group, members) in groups.into_iter().zip(parameters.arrays()) {
+        arrays.extend(members.into_iter().map(|(name, array)| (format!("{prefix}{group}.{name}"), array)));
     }
 }
 
@@ -63,16 +66,17 @@ pub(crate) fn take(
     arrays: &mut Arrays,
     prefix: &str,
     groups: Groups,
-    like: &Arrays,
-) -> Result<(Arrays, Adam), TrainingError> {
+    device: &Arc<dyn Device>,
+    like: &[(String, Vec<usize>)],
+) -> Result<Parameters, TrainingError> {
     let mut group = |group: &str| -> Result<Arrays, TrainingError> {
         like.iter()
-            .map(|(name, like)| match arrays.remove(&format!("{prefix}{group}.{name}")) {
-                Some(array) if array.shape == like.shape => Ok((name.clone(), array)),
+            .map(|(name, shape)| match arrays.remove(&format!("{prefix}{group}.{name}")) {
+                Some(array) if array.shape == *shape => Ok((name.clone(), array)),
                 _ => Err(broken(format!("it lacks {prefix}{group} of `{name}`"))),
             })
             .collect()
     };
-    let [parameters, first, second] = groups;
-    Ok((group(parameters)?, Adam { first: group(first)?, second: group(second)? }))
+    let [values, first, second] = [group(groups[0])?, group(groups[1])?, group(groups[2])?];
+    Ok(Parameters::resumed(device.clone(), [&values, &first, &second]))
 }

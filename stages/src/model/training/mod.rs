@@ -5,8 +5,8 @@
 //! bytes of one that was never stopped. Clocks, files and the screen are the [`TrainingSink`]'s. No type of the engine
 //! comes in here.
 
-pub(crate) mod adam;
 pub(crate) mod checkpoint;
+pub(crate) mod parameters;
 
 use std::fmt::Debug;
 use std::io;
@@ -23,6 +23,10 @@ pub(crate) trait Learner {
     fn total(&self) -> u64;
     /// Steps made so far, those before a checkpoint included.
     fn made(&self) -> u64;
+    /// Whether the next step takes long and may be stopped amid: its checkpoint is kept before it.
+    fn long(&self) -> bool {
+        false
+    }
     /// Makes one step and hands its records out in one order; a network of several levels has one for each level.
     fn step(&mut self, record: &mut dyn FnMut(&Self::Record)) -> Result<(), TrainingError>;
     /// The bytes of a checkpoint: all that the steps to come depend on.
@@ -47,14 +51,19 @@ pub trait TrainingSink<R> {
 /// Trains to the end, from wherever the learner is.
 ///
 /// # Errors
-/// What a step or the sink says, and [`TrainingError::Stopped`]. A training that is asked to stop after its last step has
-/// no checkpoint to go on from, and makes that step again.
+/// What a step or the sink says, and [`TrainingError::Stopped`]. A long step that is stopped amid is made again. A
+/// training that is asked to stop after its last step has no checkpoint to go on from, and makes that step again.
 pub(crate) fn train<L: Learner>(learner: &mut L, sink: &mut dyn TrainingSink<L::Record>) -> Result<(), TrainingError> {
+    let mut kept = learner.made();
     while learner.made() < learner.total() {
+        if learner.long() && learner.made() > kept {
+            sink.checkpoint(learner.made(), &learner.state()?)?;
+        }
         learner.step(&mut |record| sink.step(record))?;
         let stop = sink.stop();
         if (stop || sink.due()) && learner.made() < learner.total() {
             sink.checkpoint(learner.made(), &learner.state()?)?;
+            kept = learner.made();
         }
         if stop {
             return Err(TrainingError::Stopped(learner.made()));

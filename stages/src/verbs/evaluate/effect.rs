@@ -3,16 +3,20 @@
 use super::{
     Evaluate,
     measure::{Decoder, Listener, Measurement, Sound},
-    select::{Chosen, Part, choose},
+    select::{Chosen, Part, choose, frames_for},
 };
 use crate::{
     flow::{Env, Event},
+    media::pcm::Excerpt,
     metric::{
         embedding::{EMBEDDING, Embedding},
         gaussian::{self, Gaussian},
         log_mel, spectral,
     },
-    stage::{Context, Stage},
+    stage::{
+        Context, Stage,
+        memory::{Known, Memory, memory},
+    },
 };
 use datasets::{
     Digest, Key,
@@ -108,6 +112,9 @@ impl Effect for Score {
             learned: &chosen.learned,
             drawn_from: chosen.learned.iter().fold(Key::new("codes"), |key, c| key.digest(&c.blob)).finish(),
         };
+        if let Some(there) = memory() {
+            self.fits(&chosen, listener.decoder.as_ref(), there)?;
+        }
         let levels = listener.decoder.as_ref().map_or(0, |decoder| decoder.hops.len());
         let sets = sets(&chosen, levels);
         let heard = self.listen(&mut listener, &sets)?;
@@ -138,6 +145,26 @@ impl Effect for Score {
 }
 
 impl Score {
+    /// Refuses sounds that do not fit into this memory, as many at a time as there are workers.
+    fn fits(&self, chosen: &Chosen, decoder: Option<&Decoder>, there: u64) -> Result<(), Fault> {
+        let frames = |excerpt: &Excerpt| frames_for(chosen.length, excerpt.rate, &EMBEDDING);
+        let known = Known {
+            clip: chosen.reference.iter().map(frames).max().unwrap_or(0),
+            channels: chosen.reference.iter().map(|excerpt| excerpt.channels.into()).max().unwrap_or(1),
+            codec: decoder.map(|decoder| decoder.config.clone()),
+            ..Known::default()
+        };
+        let needed = Memory::listening(&known, self.env.pool.slots() as u64).alone;
+        if needed <= there {
+            return Ok(());
+        }
+        let (needed, there) = (needed.div_ceil(1 << 20), there >> 20);
+        let why = format!(
+            "measuring needs {needed} MiB of memory and {there} MiB are here: ask for fewer `seconds` or workers"
+        );
+        Err(Fault::refused("no-memory", why))
+    }
+
     /// Listens to every sound that is not remembered, once.
     fn listen(&self, listener: &mut Listener<'_>, sets: &[Set]) -> Result<Vec<Vec<Measurement>>, Fault> {
         let known = |listener: &Listener<'_>, sound: &Sound| listener.remembered(sound);

@@ -4,11 +4,10 @@ use super::select::{Coded, Piece, frames_for};
 use crate::{
     flow::Env,
     media::models,
-    media::pcm::{self, Excerpt, chain_version, span},
+    media::pcm::{self, Excerpt, chain_version},
     metric::{embedding::Embedding, log_mel, spectral},
-    model::{infer::Coder, random::Random},
+    model::{codec::CodecConfig, infer::Coder, random::Random},
 };
-use burn_flex::Flex;
 use datasets::{
     Digest, Key,
     audio::{decode::decode_bytes, resample::Resampler},
@@ -57,7 +56,8 @@ pub(super) struct Apart {
 /// A codec ready to decode.
 pub(super) struct Decoder {
     digest: Digest,
-    coder: Coder<Flex>,
+    coder: Coder,
+    pub(super) config: CodecConfig,
     pub(super) rate: u32,
     /// Hop of each level in frames.
     pub(super) hops: Vec<u64>,
@@ -86,9 +86,10 @@ fn bug(error: &dyn std::fmt::Display) -> Fault {
 impl Decoder {
     pub(super) fn load(env: &Env, digest: Digest) -> Result<Decoder, Fault> {
         let codec = models::load(env, &digest)?;
-        let coder = Coder::new(&codec, Default::default()).map_err(|e| bug(&e))?;
+        let coder = Coder::new(&codec).map_err(|e| bug(&e))?;
         let hops = codec.config().levels.iter().map(|level| level.hop() as u64).collect();
-        Ok(Decoder { digest, coder, rate: codec.config().rate, hops, drawn: Vec::new() })
+        let config = codec.config().clone();
+        Ok(Decoder { digest, coder, rate: config.rate, config, hops, drawn: Vec::new() })
     }
 }
 
@@ -247,7 +248,7 @@ impl Listener<'_> {
     fn clip(&self, excerpt: &Excerpt) -> Result<(Vec<f32>, u32, u16), Fault> {
         let track = pcm::open(self.env, excerpt)?;
         let measured = Excerpt { frames: self.frames(excerpt), ..excerpt.clone() };
-        Ok((span(track.as_slice(), &measured)?.to_vec(), excerpt.rate, excerpt.channels))
+        Ok((track.samples(&measured)?, excerpt.rate, excerpt.channels))
     }
 
     fn piece(&self, piece: &Piece) -> Result<(Vec<f32>, u32, u16), Fault> {

@@ -65,6 +65,16 @@ impl Stage for Evaluate {
         }
     }
 
+    fn foresee(&self, known: &[Known], at: &Places<'_>, complaints: &mut Vec<Complaint>) {
+        // Clips of no split are of every one.
+        let Some(clips) = known.first().filter(|clips| clips.splits.is_some()) else { return };
+        clips.filled("split", &self.split, at, complaints);
+        // The default is measured where there is such a split.
+        if at.table.get("held_out").is_some() {
+            clips.filled("held_out", &self.held_out, at, complaints);
+        }
+    }
+
     fn memory(&self, known: &mut Known, workers: u64) -> Memory {
         let seconds = (self.seconds * f64::from(known.rate)) as u64;
         Memory::listening(&Known { clip: seconds.min(known.clip.max(1)), ..known.clone() }, workers)
@@ -88,7 +98,16 @@ impl Stage for Evaluate {
             fed.fold((first, waits), |(fed, waits), (more, pending)| (fed.concat(more), waits.concat(pending)));
         let sealed = fed.map(|part| ((), part)).delay(end_of_build);
         let corpus = group(sealed, &format!("{}: all parts", cx.stage), |(), parts: &[(Part, isize)]| {
-            vec![(parts.iter().map(|(part, _)| part.clone()).collect::<Vec<Part>>(), 1)]
+            // A recording that comes twice is one; a song that was made twice counts twice.
+            let times = |part: &Part, count: isize| if part.is_song() { count.max(1) as usize } else { 1 };
+            let parts = parts.iter().flat_map(|(part, count)| std::iter::repeat_n(part.clone(), times(part, *count)));
+            vec![(parts.collect::<Vec<Part>>(), 1)]
+        });
+        let (env, stage) = (cx.env.clone(), cx.stage.clone());
+        let corpus = corpus.inspect(move |((_, parts), _, diff)| {
+            if let Some(note) = select::equal_songs(parts).filter(|_| *diff > 0) {
+                env.ledger.note(&stage, note);
+            }
         });
         let (closed, open) = close(cx, corpus.map(|((), parts)| parts), pending);
         let done = memoised(cx, effect::Score::new(self, cx), closed.map(|parts| (parts, ())), |()| ALL.to_owned());

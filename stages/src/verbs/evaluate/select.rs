@@ -9,7 +9,7 @@ use datasets::{
     row::{Audio, Clip, Codes, Prior},
 };
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Contribution of one row to the evaluation.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -77,6 +77,10 @@ impl Part {
                 key.text("prior").digest(&prior.digest).bytes(&bits)
             }
         }
+    }
+
+    pub(super) fn is_song(&self) -> bool {
+        matches!(self, Part::Song(_))
     }
 
     pub(super) fn of_song(song: &Audio) -> Part {
@@ -156,7 +160,13 @@ pub(super) fn choose(parts: &[Part], settings: &Evaluate, embedding: &dyn Embedd
     let longest = chosen.reference.iter().map(long).max().unwrap_or(0);
     chosen.length = longest.min(libm::round(settings.seconds * f64::from(embedding.rate())) as u64);
     let length = chosen.length;
-    chosen.songs = songs.into_iter().flat_map(|song| pieces(song, length, embedding)).collect();
+    let mut equal: BTreeMap<Song, u64> = BTreeMap::new();
+    let mut numbered = Vec::new();
+    for song in songs {
+        let number = equal.entry(song.clone()).or_default();
+        numbered.extend(pieces(song, length, embedding).map(|piece| (*number, piece)));
+        *number += 1;
+    }
     let fits = |excerpt: &Excerpt| long(excerpt) >= length;
     chosen.reference.retain(fits);
     chosen.held_out.retain(fits);
@@ -165,7 +175,12 @@ pub(super) fn choose(parts: &[Part], settings: &Evaluate, embedding: &dyn Embedd
     order(&mut chosen.held_out, |excerpt| excerpt.key(Key::new("order")).finish());
     order(&mut chosen.coded, |coded| coded.excerpt.key(Key::new("order")).finish());
     order(&mut chosen.learned, |coded| coded.excerpt.key(Key::new("order")).finish());
-    order(&mut chosen.songs, |p| Key::new("order").digest(&p.song.file).number(p.start).finish());
+    order(&mut numbered, |(number, piece)| {
+        let key = Key::new("order").digest(&piece.song.file).number(piece.start);
+        // Of equal songs each is one more.
+        if *number > 0 { key.number(*number).finish() } else { key.finish() }
+    });
+    chosen.songs = numbered.into_iter().map(|(_, piece)| piece).collect();
     // What does not come in at all is not what is scarce.
     let [_, held_out, coded, songs] = there;
     let given = [(held_out, chosen.held_out.len()), (coded, chosen.coded.len()), (songs, chosen.songs.len())];
@@ -184,10 +199,20 @@ fn order<T>(items: &mut Vec<T>, digest: impl Fn(&T) -> Digest) {
     items.dedup_by_key(|item| digest(item));
 }
 
-fn pieces(song: Song, length: u64, embedding: &dyn Embedding) -> Vec<Piece> {
+/// A sentence on songs that are equal to others, sound by sound; `None` where all differ.
+pub(super) fn equal_songs(parts: &[Part]) -> Option<String> {
+    let songs: Vec<&Part> = parts.iter().filter(|part| part.is_song()).collect();
+    let different = songs.iter().collect::<BTreeSet<_>>().len();
+    let count = songs.len();
+    (different < count).then(|| {
+        format!("only {different} of {count} songs are different: the priors, or `temperature` and `top_p`, give the same again")
+    })
+}
+
+fn pieces(song: Song, length: u64, embedding: &dyn Embedding) -> impl Iterator<Item = Piece> {
     let frames = frames_for(length, song.rate, embedding);
     let count = song.frames.checked_div(frames).unwrap_or(0);
-    (0..count).map(|i| Piece { song: song.clone(), start: i * frames, frames }).collect()
+    (0..count).map(move |i| Piece { song: song.clone(), start: i * frames, frames })
 }
 
 /// Refuses sets that cannot tell a covariance.
@@ -301,6 +326,20 @@ mod tests {
         let before: BTreeSet<Digest> = sounds(&chosen.held_out).into_iter().collect();
         let displaced = sounds(&more.held_out).iter().filter(|s| !before.contains(s)).count();
         assert!(displaced <= 1);
+    }
+
+    #[test]
+    fn equal_songs_count_as_often_as_they_were_made() {
+        let song = |i: u64| Part::Song(Song { file: Digest::of(&i.to_le_bytes()), frames: 352_800, rate: 44_100 });
+        let mut all = parts(60, 22, 0);
+        all.extend([song(0), song(0), song(0), song(1)]);
+        let chosen = choose(&all, &settings(), &LogMelStatistics).expect("enough");
+        assert_eq!(chosen.songs.len(), 8, "two pieces of each");
+        let of_first = |piece: &&Piece| piece.song.file == Digest::of(&0u64.to_le_bytes());
+        assert_eq!(chosen.songs.iter().filter(of_first).count(), 6);
+        let said = equal_songs(&all).expect("a sentence");
+        assert!(said.starts_with("only 2 of 4 songs are different"), "{said}");
+        assert_eq!(equal_songs(&parts(1, 1, 3)), None);
     }
 
     #[test]

@@ -1,11 +1,11 @@
-//! The training effect: clips from memory maps, checkpoints in the store, records to the screen and to Parquet.
+//! The training effect: clips from cached samples, checkpoints in the store, records to the screen and to Parquet.
 
 use super::Fit;
 use crate::{
-    flow::{Env, Failure, whole::all_read},
+    flow::{Env, Event, Failure, Figure, whole::all_read},
     media::{
         models::{describe, known, objects, recall, remember},
-        pcm::{self, Excerpt, span},
+        pcm::{self, Excerpt, Track},
         training::{self, Training, put_lineage},
     },
     model::{
@@ -19,13 +19,13 @@ use crate::{
 use datasets::{
     Digest, Key,
     effect::{Effect, Fault, Load},
-    mmap::Samples,
     row::{Waiting, Weights},
 };
 use rayon::prelude::*;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 /// Trains on a whole corpus.
@@ -80,7 +80,8 @@ impl Effect for Train {
             cost::check(&self.settings, memory, workers).map_err(|e| Fault::refused("no-memory", e.to_string()))?;
         }
         let tracks = open(&self.env, corpus)?;
-        let audio = Audio { corpus, tracks: &tracks };
+        let audio =
+            Audio { corpus, tracks: &tracks, env: &self.env, stage: &self.stage, told: Mutex::new(Instant::now()) };
         let training = Training {
             env: &self.env,
             stage: &self.stage,
@@ -101,8 +102,8 @@ impl Effect for Train {
     }
 }
 
-/// Maps every track of the corpus once.
-fn open(env: &Env, corpus: &[Excerpt]) -> Result<BTreeMap<Digest, Samples>, Fault> {
+/// Opens every track of the corpus once.
+fn open<'e>(env: &'e Env, corpus: &[Excerpt]) -> Result<BTreeMap<Digest, Track<'e>>, Fault> {
     let firsts: BTreeMap<Digest, &Excerpt> = corpus.iter().rev().map(|e| (e.samples, e)).collect();
     let opened: Vec<Result<_, Fault>> = firsts
         .into_par_iter()
@@ -118,8 +119,15 @@ fn open(env: &Env, corpus: &[Excerpt]) -> Result<BTreeMap<Digest, Samples>, Faul
 
 struct Audio<'a> {
     corpus: &'a [Excerpt],
-    tracks: &'a BTreeMap<Digest, Samples>,
+    tracks: &'a BTreeMap<Digest, Track<'a>>,
+    env: &'a Env,
+    stage: &'a str,
+    /// When the making of a codebook was last told of.
+    told: Mutex<Instant>,
 }
+
+/// Interval at which the making of a codebook is told of; most take less.
+const TOLD: Duration = Duration::from_secs(1);
 
 impl Clips for Audio<'_> {
     fn len(&self) -> usize {
@@ -131,10 +139,19 @@ impl Clips for Audio<'_> {
     fn read(&self, i: usize, first: u64, out: &mut [f32]) -> Result<(), String> {
         let excerpt = &self.corpus[i];
         let track = self.tracks.get(&excerpt.samples).ok_or("its track is not open")?;
-        let clip = span(track.as_slice(), excerpt).map_err(|e| e.to_string())?;
-        let first = first as usize;
-        out.copy_from_slice(clip.get(first..first + out.len()).ok_or("beyond the end of the clip")?);
-        Ok(())
+        track.read(excerpt, first, out).map_err(|e| e.to_string())
+    }
+    fn making(&self, level: usize, done: u64, total: u64) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if done == 0 {
+            *told = Instant::now();
+        } else if told.elapsed() >= TOLD {
+            *told = Instant::now();
+            let figures = vec![Figure::plain("parts of the codebook of level", level as f64)];
+            let (stage, unit) = (self.stage.to_owned(), "parts");
+            self.env.event(Event::Progress { stage, done, total, unit, figures });
+        }
+        !self.env.cancel.cancelled()
     }
 }
 

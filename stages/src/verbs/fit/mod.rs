@@ -46,10 +46,19 @@ impl Stage for Fit {
         Some(self.refresh)
     }
 
+    fn foresee(&self, known: &[Known], at: &Places<'_>, complaints: &mut Vec<Complaint>) {
+        // Pinned weights stand in, whatever the clips are.
+        if let ([clips], Refresh::Auto) = (known, self.refresh) {
+            clips.filled("split", &self.split, at, complaints);
+            clips.mono(self.rate, "rate", at, complaints);
+        }
+    }
+
     fn memory(&self, known: &mut Known, workers: u64) -> Memory {
         let training = self.training();
         let bytes = cost(&training).with(workers);
         known.codec = Some(training.codec);
+        known.without_rows();
         Memory::alone(bytes)
     }
 

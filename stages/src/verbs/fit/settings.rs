@@ -8,8 +8,9 @@ use crate::{
         fit::{FitSettings, LevelFit},
         training::Schedule,
     },
-    settings::Complaint,
+    settings::{Complaint, Levels, PerLevel},
     stage::{Places, Refresh},
+    verbs::train::MOST_STEPS,
 };
 
 crate::choice! {
@@ -35,30 +36,30 @@ crate::settings! {
         refresh: Refresh = Refresh::Auto,
         /// Sample rate in Hz of the audio that the codec works on.
         rate: u32 = 44_100,
-        /// Of each level, the bottom first: halvings of the rate in each block; the hop is 2 to the power of their sum.
-        downs: Vec<Vec<u32>> = vec![vec![3], vec![3, 2], vec![3, 2, 2]],
-        /// Of each level: channels inside the network.
-        width: Vec<u32> = vec![64, 32, 32],
-        /// Of each level: residual blocks after each halving.
-        depth: Vec<u32> = vec![8, 4, 4],
+        /// For each level, the bottom first: halvings of the rate in each block; the hop is 2 to the power of their sum.
+        downs: Levels<Vec<u32>> = Levels(vec![vec![3], vec![3, 2], vec![3, 2, 2]]),
+        /// For each level: channels inside the network.
+        width: PerLevel<u32> = PerLevel(vec![64, 32, 32]),
+        /// For each level: residual blocks after each halving.
+        depth: PerLevel<u32> = PerLevel(vec![8, 4, 4]),
         /// The dilation of residual block i is this to the power of i.
         dilation_growth: u32 = 3,
-        /// Of each level: vectors in the codebook.
-        codewords: Vec<u32> = vec![2048, 2048, 2048],
+        /// For each level: vectors in the codebook.
+        codewords: PerLevel<u32> = PerLevel(vec![2048, 2048, 2048]),
         /// Length of a codeword.
         dim: u32 = 64,
-        /// Of each level: training steps.
-        steps: Vec<u64> = vec![100_000, 100_000, 100_000],
-        /// Of each level: excerpts in a batch.
-        batch: Vec<u32> = vec![32, 32, 32],
-        /// Of each level: frames of an excerpt, a multiple of the hop.
-        crop: Vec<u32> = vec![440_960, 440_960, 440_960],
-        /// Of each level: weight of the L2 distance of STFT magnitudes.
-        spectral: Vec<f64> = vec![1.0, 1.0, 1.0],
-        /// Of each level: weight of the mean distance of the logarithms of STFT magnitudes.
-        log_spectral: Vec<f64> = vec![0.0],
-        /// Of each level: the share of the steps, from the start, in which latents go to the decoder as they are.
-        unquantised: Vec<f64> = vec![0.0],
+        /// For each level: training steps.
+        steps: PerLevel<u64> = PerLevel(vec![100_000, 100_000, 100_000]),
+        /// For each level: excerpts in a batch.
+        batch: PerLevel<u32> = PerLevel(vec![32, 32, 32]),
+        /// For each level: frames of an excerpt, a multiple of the hop.
+        crop: PerLevel<u32> = PerLevel(vec![440_960, 440_960, 440_960]),
+        /// For each level: weight of the L2 distance of STFT magnitudes.
+        spectral: PerLevel<f64> = PerLevel(vec![1.0, 1.0, 1.0]),
+        /// For each level: weight of the mean distance of the logarithms of STFT magnitudes.
+        log_spectral: PerLevel<f64> = PerLevel(vec![0.0]),
+        /// For each level: the share of the steps, from the start, in which latents go to the decoder as they are.
+        unquantised: PerLevel<f64> = PerLevel(vec![0.0]),
         /// Weight of the commitment loss.
         commitment: f64 = 0.25,
         /// Adam's learning rate.
@@ -128,7 +129,7 @@ impl Fit {
     }
 
     pub(super) fn complain(&self, at: &Places<'_>, complaints: &mut Vec<Complaint>) {
-        let levels = self.downs.len();
+        let (levels, before) = (self.downs.len(), complaints.len());
         let lists = [
             ("width", self.width.len()),
             ("depth", self.depth.len()),
@@ -140,10 +141,8 @@ impl Fit {
             ("log_spectral", self.log_spectral.len()),
             ("unquantised", self.unquantised.len()),
         ];
-        let mut even = true;
         for (name, length) in lists {
             if length != levels && length != 1 {
-                even = false;
                 let message = format!("`{name}` is given for {length} levels, `downs` for {levels}");
                 complaints.push(
                     Complaint::new(at.of(name), message)
@@ -151,8 +150,136 @@ impl Fit {
                 );
             }
         }
-        if even && let Err(wrong) = self.training().validate() {
-            complaints.push(Complaint::new(at.whole, wrong.to_string()));
+        let mut wrong = Wrong { at, complaints };
+        self.network(&mut wrong);
+        self.steps(&mut wrong);
+        // What both of them passed over.
+        if complaints.len() == before
+            && let Err(other) = self.training().validate()
+        {
+            complaints.push(Complaint::new(at.whole, other.to_string()));
+        }
+    }
+
+    /// Complains of what the network is made of.
+    fn network(&self, wrong: &mut Wrong<'_, '_>) {
+        wrong.whole("rate", self.rate.into(), 1, u32::MAX.into());
+        wrong.whole("dim", self.dim.into(), 1, 4096);
+        if !(1..=8).contains(&self.downs.len()) {
+            wrong.say("downs", None, format!("`downs` is of {} levels", self.downs.len()), "from 1 to 8 levels");
+        }
+        let mut sound = true;
+        for (level, downs) in self.downs.iter().enumerate() {
+            let halvings: u64 = downs.iter().map(|down| u64::from(*down)).sum();
+            if downs.is_empty() || downs.contains(&0) || halvings > 16 {
+                sound = false;
+                let message = format!("`downs` of level {level} is {downs:?}");
+                wrong.say("downs", Some(level), message, "blocks of at least 1 halving each, from 1 to 16 in all");
+            }
+        }
+        wrong.each("width", &self.width, 1, 8192);
+        wrong.each("depth", &self.depth, 0, 64);
+        wrong.each("codewords", &self.codewords, 1, 1 << 16);
+        wrong.whole("dilation_growth", self.dilation_growth.into(), 1, 1 << 16);
+        let deepest = self.depth.iter().copied().max().filter(|depth| *depth <= 64).unwrap_or(0);
+        let widest = self.dilation_growth.checked_pow(deepest.saturating_sub(1));
+        if self.dilation_growth <= 1 << 16 && widest.is_none_or(|widest| widest > 1 << 16) {
+            let message =
+                format!("`dilation_growth` is {}, which {deepest} residual blocks make too wide", self.dilation_growth);
+            wrong.say("dilation_growth", None, message, "a dilation of at most 65536 in the last block of `depth`");
+        }
+        if sound {
+            self.hops(wrong);
+        }
+    }
+
+    /// Complains of hops that do not grow, and of crops that are no multiple of them.
+    fn hops(&self, wrong: &mut Wrong<'_, '_>) {
+        let hops: Vec<u32> = self.downs.iter().map(|downs| 1 << downs.iter().sum::<u32>()).collect();
+        if let Some(level) = (1..hops.len()).find(|&level| hops[level] <= hops[level - 1]) {
+            let message = format!("the hop of level {level} is not greater than that of level {}", level - 1);
+            wrong.say("downs", Some(level), message, "more halvings than the level below it");
+        }
+        for (item, crop) in wrong.of_levels(&self.crop) {
+            let held = |level: &usize| item.is_none_or(|item| item == *level);
+            let uneven = (0..hops.len()).filter(held).find(|&level| crop > 0 && !crop.is_multiple_of(hops[level]));
+            if let Some(level) = uneven {
+                let message =
+                    format!("`crop` is {crop}, which is no multiple of {}, the hop of level {level}", hops[level]);
+                wrong.say("crop", item, message, "a multiple of the hop");
+            }
+        }
+    }
+
+    /// Complains of how the network is trained.
+    fn steps(&self, wrong: &mut Wrong<'_, '_>) {
+        wrong.each("steps", &self.steps, 1, MOST_STEPS);
+        wrong.each("batch", &self.batch, 1, 1 << 16);
+        wrong.each("crop", &self.crop, 1, 1 << 28);
+        wrong.whole("warmup", self.warmup, 0, MOST_STEPS);
+        wrong.whole("kmeans", self.kmeans, 0, 10_000);
+        wrong.real("spectral", &self.spectral, f64::MAX);
+        wrong.real("log_spectral", &self.log_spectral, f64::MAX);
+        wrong.real("unquantised", &self.unquantised, 1.0);
+        wrong.real("commitment", &[self.commitment], f64::MAX);
+        wrong.real("learning_rate", &[self.learning_rate], f64::MAX);
+        wrong.real("final_rate", &[self.final_rate], 1.0);
+        wrong.real("ema_decay", &[self.ema_decay], 1.0);
+        wrong.real("revival", &[self.revival], 1.0);
+    }
+}
+
+/// Complaints of settings, each at its field, or at its item of a list.
+struct Wrong<'a, 't> {
+    at: &'a Places<'t>,
+    complaints: &'a mut Vec<Complaint>,
+}
+
+impl Wrong<'_, '_> {
+    fn say(&mut self, field: &str, item: Option<usize>, message: String, help: &str) {
+        let at = item.map_or_else(|| self.at.of(field), |item| self.at.item(field, item));
+        self.complaints.push(Complaint::new(at, message).help(help));
+    }
+
+    /// The items of a list with their levels; one without a level where it holds for all.
+    fn of_levels<T: Copy + PartialEq>(&self, list: &[T]) -> Vec<(Option<usize>, T)> {
+        match list {
+            [first, rest @ ..] if rest.iter().all(|item| item == first) => vec![(None, *first)],
+            _ => list.iter().enumerate().map(|(level, item)| (Some(level), *item)).collect(),
+        }
+    }
+
+    fn is(field: &str, level: Option<usize>, value: impl std::fmt::Display) -> String {
+        let of = level.map_or_else(String::new, |level| format!(" of level {level}"));
+        format!("`{field}`{of} is {value}")
+    }
+
+    fn whole(&mut self, field: &str, value: u64, least: u64, most: u64) {
+        self.bounded(field, None, value, least, most);
+    }
+
+    fn each<T: Copy + PartialEq + Into<u64>>(&mut self, field: &str, list: &[T], least: u64, most: u64) {
+        for (level, value) in self.of_levels(list) {
+            self.bounded(field, level, value.into(), least, most);
+        }
+    }
+
+    fn bounded(&mut self, field: &str, level: Option<usize>, value: u64, least: u64, most: u64) {
+        if !(least..=most).contains(&value) {
+            let help = match most >= u32::MAX.into() {
+                true => format!("at least {least}"),
+                false => format!("from {least} to {most}"),
+            };
+            self.say(field, level, Self::is(field, level, value), &help);
+        }
+    }
+
+    fn real(&mut self, field: &str, list: &[f64], most: f64) {
+        for (level, value) in self.of_levels(list) {
+            if !(0.0..=most).contains(&value) {
+                let help = if most == f64::MAX { "at least 0".to_owned() } else { format!("from 0 to {most}") };
+                self.say(field, level, Self::is(field, level, value), &help);
+            }
         }
     }
 }

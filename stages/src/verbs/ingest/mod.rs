@@ -65,9 +65,10 @@ impl Stage for Ingest {
     }
 
     fn scan(&self, base: &Path, env: &Env) -> Result<Scan, SourceError> {
-        let Some(adapter) = self.corpus.adapter(&self.corpus.source_paths(base)) else {
+        let Some(mut adapter) = self.corpus.adapter(&self.corpus.source_paths(base)) else {
             unreachable!("`check` asked for what `{}` needs", self.spec.word)
         };
+        adapter.leave_out(env.sources.left_out());
         scan::scan(self, &*adapter, env)
     }
 

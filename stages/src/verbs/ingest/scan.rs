@@ -6,14 +6,14 @@
 
 use super::settings::Ingest;
 use crate::{
-    flow::Env,
+    flow::{Env, Event},
     rows::scan::{Part, Scan},
     stage::SourceError,
 };
 use datasets::{
     Digest, Key,
     audio::tags::{self, Tags},
-    corpus::{Adapter, Entry, Member},
+    corpus::{Adapter, Entry, Listing, Member, ScanError},
     row::{Found, Labels, Origin},
     store::{Memo, StoreError},
 };
@@ -41,33 +41,48 @@ type Listed = (Result<(Part, Vec<Place>), StoreError>, Vec<Entry>);
 /// Lists a corpus, and reads the digests and tags of its files.
 pub(super) fn scan(ingest: &Ingest, corpus: &dyn Adapter, env: &Env) -> Result<Scan, SourceError> {
     let listed: Mutex<BTreeMap<usize, Listed>> = Mutex::default();
+    let tags = corpus.trusts_tags();
     // Files are read when the whole corpus is known to be one.
     let take = |number: usize, entries: Vec<Entry>| {
         let (stated, rest): (Vec<Entry>, Vec<Entry>) = entries.into_iter().partition(|entry| entry.digest.is_some());
-        let stated = stated.into_iter().map(|entry| one(ingest, entry, env));
+        let stated = stated.into_iter().map(|entry| one(ingest, tags, entry, env));
         let stated = stated.collect::<Result<Vec<_>, StoreError>>().map(packed);
         listed.lock().unwrap_or_else(PoisonError::into_inner).insert(number, (stated, rest));
     };
-    let odd = corpus.scan(&take).map_err(|e| SourceError::Unreadable(e.to_string()))?;
+    let Listing { rows: odd, remarks } = corpus.scan(&take).map_err(|error| match error {
+        ScanError::NothingThere { .. } => SourceError::Nothing(error.to_string()),
+        error => SourceError::Unreadable(error.to_string()),
+    })?;
+    for message in remarks {
+        env.event(Event::Warning { stage: ingest.dataset().to_owned(), message });
+    }
     let listed = listed.into_inner().unwrap_or_else(PoisonError::into_inner);
     let (stated, rest): (Vec<_>, Vec<Vec<Entry>>) = listed.into_values().unzip();
     let mut read = stated.into_iter().collect::<Result<Vec<_>, StoreError>>()?;
-    read.extend(in_parts(ingest, rest.into_iter().flatten().collect(), env)?);
+    read.extend(in_parts(ingest, tags, rest.into_iter().flatten().collect(), env)?);
     Ok(whole(read, odd.into_iter(), env))
 }
 
 /// Reads files' digests and tags, in parallel.
-fn read(ingest: &Ingest, entries: Vec<Entry>, env: &Env) -> Result<(Part, Vec<Place>), StoreError> {
-    let read = entries.into_par_iter().map(|entry| one(ingest, entry, env));
-    Ok(packed(read.collect::<Result<Vec<_>, StoreError>>()?))
+fn read(ingest: &Ingest, tags: bool, entries: Vec<Entry>, env: &Env) -> Result<(Part, Vec<Place>), SourceError> {
+    let read = entries.into_par_iter().map(|entry| match env.cancel.cancelled() {
+        true => Err(SourceError::Interrupted),
+        false => Ok(one(ingest, tags, entry, env)?),
+    });
+    Ok(packed(read.collect::<Result<Vec<_>, SourceError>>()?))
 }
 
 /// Reads the files of all entries, some at a time.
-fn in_parts(ingest: &Ingest, entries: Vec<Entry>, env: &Env) -> Result<Vec<(Part, Vec<Place>)>, StoreError> {
+fn in_parts(
+    ingest: &Ingest,
+    tags: bool,
+    entries: Vec<Entry>,
+    env: &Env,
+) -> Result<Vec<(Part, Vec<Place>)>, SourceError> {
     let mut entries = entries.into_iter();
     let mut parts = Vec::new();
     while entries.len() > 0 {
-        parts.push(read(ingest, entries.by_ref().take(AT_ONCE).collect(), env)?);
+        parts.push(read(ingest, tags, entries.by_ref().take(AT_ONCE).collect(), env)?);
     }
     Ok(parts)
 }
@@ -92,7 +107,8 @@ fn whole(read: Vec<(Part, Vec<Place>)>, odd: impl Iterator<Item = Found>, env: &
 /// A file with the digest of its bytes.
 type Place = (Digest, PathBuf);
 
-fn one(ingest: &Ingest, entry: Entry, env: &Env) -> Result<(Found, Option<Place>), StoreError> {
+/// The row of a file. `tags`: whether they fill in what the corpus does not state.
+fn one(ingest: &Ingest, tags: bool, entry: Entry, env: &Env) -> Result<(Found, Option<Place>), StoreError> {
     let Entry { key, path, license, labels, digest } = entry;
     let mut found = Found { license, labels, ..Found::bare(key, Origin::Unreadable(String::new())) };
     // The table's word is taken until the file is decoded, which reads it and finds out.
@@ -101,15 +117,18 @@ fn one(ingest: &Ingest, entry: Entry, env: &Env) -> Result<(Found, Option<Place>
         found.origin = Origin::File { content, bytes: 0 };
         return Ok((found, Some((content, path))));
     }
-    let File { content, bytes, hint } = match content(&path, env) {
+    let read = content(&path, env).and_then(|read| {
+        let told = if tags { tags_of(&read, env)? } else { (Remembered::default(), Note::None) };
+        Ok((told, read))
+    });
+    let ((told, noted), File { content, bytes, hint, .. }) = match read {
         Ok(read) => read,
         Err(error) => {
             found.origin = Origin::Unreadable(format!("cannot read {}: {error}", path.display()));
             return Ok((found, None));
         }
     };
-    let (tags, noted) = tags_of(&path, &content, env);
-    let Remembered { title, artist, genre, license, url } = tags;
+    let Remembered { title, artist, genre, license, url } = told;
     found.labels.fill_from(&Labels { title, artist, genre, source: url, ..Labels::default() });
     found.license = found.license.or(license);
     found.origin = Origin::File { content, bytes };
@@ -130,8 +149,11 @@ fn withdrawn(ingest: &Ingest, found: &Found, content: Digest, bytes: u64, env: &
     }
 }
 
-/// A file that was read.
+/// A file that was read, and is open still: its tags are those of the bytes that were digested, whatever its name leads to
+/// by then.
 struct File {
+    open: fs::File,
+    facts: Metadata,
     content: Digest,
     bytes: u64,
     hint: Note<Digest>,
@@ -162,13 +184,13 @@ impl<T: Serialize + DeserializeOwned> Note<T> {
 
 /// The digest and size of a file, from its hint or from its bytes.
 fn content(path: &Path, env: &Env) -> io::Result<File> {
-    let mut file = fs::File::open(path)?;
+    let mut file = datasets::untrusted::open(path)?;
     let facts = file.metadata()?;
     let (hint, bytes) = (hint(&facts), facts.len());
     if !env.rehash
         && let Some(content) = hint.peek(&env.store)
     {
-        return Ok(File { content, bytes, hint: Note::Known(hint) });
+        return Ok(File { open: file, facts, content, bytes, hint: Note::Known(hint) });
     }
     let started = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as i128);
     let mut hasher = blake3::Hasher::new();
@@ -177,7 +199,7 @@ fn content(path: &Path, env: &Env) -> io::Result<File> {
     let rested = started - (i128::from(facts.ctime()) * 1_000_000_000 + i128::from(facts.ctime_nsec())) > REST;
     let same = fs::metadata(path).is_ok_and(|after| hint_of(&after) == hint_of(&facts));
     let hint = if rested && same { Note::New(hint, digest) } else { Note::None };
-    Ok(File { content: digest, bytes, hint })
+    Ok(File { open: file, facts, content: digest, bytes, hint })
 }
 
 fn hint_of(facts: &Metadata) -> [i64; 7] {
@@ -206,14 +228,20 @@ struct Remembered {
 }
 
 /// A file's tags, remembered under the digest of its bytes.
-fn tags_of(path: &Path, content: &Digest, env: &Env) -> (Remembered, Note<Remembered>) {
-    let memo: Memo<Remembered> = Memo::at(Key::new("tags").number(TAGS).digest(content).finish());
+///
+/// # Errors
+/// When the file cannot be read, or was written to since it was digested: that says nothing about these bytes.
+fn tags_of(file: &File, env: &Env) -> io::Result<(Remembered, Note<Remembered>)> {
+    let memo: Memo<Remembered> = Memo::at(Key::new("tags").number(TAGS).digest(&file.content).finish());
     if let Some(known) = memo.peek(&env.store) {
-        return (known, Note::Known(memo));
+        return Ok((known, Note::Known(memo)));
     }
-    let Tags { title, artist, genre, license, url, .. } = tags::read(path);
+    let Tags { title, artist, genre, license, url, .. } = tags::read_file(&file.open)?;
+    if hint_of(&file.open.metadata()?) != hint_of(&file.facts) {
+        return Err(io::Error::other("it changed while it was read; run again"));
+    }
     let read = Remembered { title, artist, genre, license, url };
-    (read.clone(), Note::New(memo, read))
+    Ok((read.clone(), Note::New(memo, read)))
 }
 
 /// Bumped when the same bytes would give other tags.

@@ -1,7 +1,7 @@
 //! The settings of `ingest`: those of every corpus, and those of the corpus that is chosen.
 
 use super::corpora::{CORPORA, ConfiguredCorpus, CorpusSpec, CorpusWord, only};
-use crate::settings::{At, Complaint, Field, Reader, Role, Setting, Settings, Table};
+use crate::settings::{At, Complaint, Field, Reader, Role, Setting, Settings, Table, unless};
 use datasets::{
     Digest,
     row::{Found, Labels, Track},
@@ -61,6 +61,10 @@ impl Ingest {
 /// corpus that comes later stands behind.
 const BEFORE: usize = 2;
 
+/// Corpora whose settings every run's record has, with their defaults. Those of a corpus that comes later stand in its own
+/// records alone.
+const RECORDED: usize = 3;
+
 /// Name of the setting that a run's record leaves out if it is not set: records without it stay as they were.
 const CARRY: &str = "carry";
 
@@ -98,7 +102,7 @@ impl Settings for Ingest {
         let mut fields = vec![Field {
             name: "corpus",
             role: Role::Keyed,
-            doc: "Which kind of corpus: a folder of files, a table that names files, or the built-in one.".to_owned(),
+            doc: "Which corpus: a folder of files, a table that names files, the built-in one, or a data set by its name.".to_owned(),
             kind: CorpusWord::kind(),
             default: Some(default),
             schema: CorpusWord::schema(),
@@ -115,7 +119,8 @@ impl Settings for Ingest {
         let word = Reader::new(table, whole, &names, complaints).field("corpus", Some(CorpusWord(&CORPORA[0])));
         let common = CommonSettings::lower(&only(table, &CommonSettings::fields()), whole, complaints);
         let corpus = word.and_then(|word| word.0.lower(table, whole, complaints));
-        let (CorpusWord(spec), common, corpus) = (word?, common?, corpus?);
+        let (CorpusWord(spec), mut common, corpus) = (word?, common?, corpus?);
+        common.dataset = unless(common.dataset, &spec.word.to_owned());
         let CommonSettings { artist, genre, source, .. } = common.clone();
         let unstated = Arc::new(Labels { artist, genre, source, ..Labels::default() });
         Some(Ingest { spec, common, corpus, unstated })
@@ -138,7 +143,13 @@ impl Settings for Ingest {
             None => field.default.unwrap_or_default(),
         };
         let all = Ingest::fields().into_iter().map(|field| (field.name, value(field)));
-        all.filter(|(name, value)| *name != CARRY || !value.is_empty()).collect()
+        let everywhere = |name: &str| {
+            name == "corpus"
+                || CommonSettings::fields().iter().any(|field| field.name == name)
+                || CORPORA[..RECORDED].iter().any(|corpus| (corpus.fields)().iter().any(|field| field.name == name))
+        };
+        let recorded = |name: &str| everywhere(name) || own.iter().any(|(own, _)| *own == name);
+        all.filter(|(name, value)| recorded(name) && (*name != CARRY || !value.is_empty())).collect()
     }
 }
 
@@ -192,7 +203,12 @@ mod tests {
             ["`compose` means nothing for corpus = \"table\"", "corpus = \"table\" needs `file`, the table"]
         );
         assert_eq!(wrong("corpus = synth\npieces = 0"), ["`pieces`: 0 is not from 1 to 10000"]);
-        assert_eq!(wrong("corpus = snyth"), ["`corpus`: `snyth` is not one of \"folder\", \"table\", \"synth\""]);
+        assert_eq!(
+            wrong("corpus = snyth"),
+            [
+                "`corpus`: `snyth` is not one of \"folder\", \"table\", \"synth\", \"maestro\", \"nsynth\", \"fma\", \"lakh\""
+            ]
+        );
         assert_eq!(
             wrong("roots = here"),
             [
@@ -232,5 +248,8 @@ mod tests {
         ];
         assert_eq!(names, order);
         assert_eq!((shown[3].1.as_str(), shown[11].1.as_str()), ("\"path\"", "48"));
+        let shown = lowered("corpus = fma\nroot = here\nsubset = small").shown();
+        let last = shown.iter().skip(order.len()).map(|(name, value)| format!("{name} = {value}"));
+        assert_eq!(last.collect::<Vec<_>>(), ["metadata = ", "subset = \"small\""]);
     }
 }

@@ -7,10 +7,7 @@ mod effect;
 mod settings;
 
 use crate::{
-    flow::{
-        group, memoised, pair,
-        whole::{ALL, all, close},
-    },
+    flow::{Failure, Item, group, memoised, pair, whole::close},
     rows::{Input, Kind, end_of_build},
     settings::Complaint,
     stage::{
@@ -24,6 +21,7 @@ use datasets::{
     row::{Audio, Prior, Weights},
 };
 pub(crate) use settings::Sample;
+use std::sync::Arc;
 
 impl Stage for Sample {
     const VERB: &'static str = "sample";
@@ -46,6 +44,26 @@ impl Stage for Sample {
             .extend(wrong.into_iter().map(|(field, message, help)| Complaint::new(at.of(field), message).help(help)));
     }
 
+    fn foresee(&self, known: &[Known], at: &Places<'_>, complaints: &mut Vec<Complaint>) {
+        let [Known { codec: Some(codec), .. }, priors] = known else { return };
+        let levels = codec.levels.len();
+        if self.level as usize >= levels {
+            let message = format!("the codec has {levels} levels, numbered from 0; `level` is {}", self.level);
+            complaints.push(Complaint::new(at.of("level"), message));
+        }
+        if priors.unknown_priors {
+            return;
+        }
+        let count = |level: usize| priors.priors.iter().filter(|prior| prior.level == level).count();
+        for (level, count) in (0..levels).map(|level| (level, count(level))).filter(|(_, count)| *count != 1) {
+            let message = match count {
+                0 => format!("no prior of level {level} comes in"),
+                _ => format!("{count} priors of level {level} come in"),
+            };
+            complaints.push(Complaint::new(at.of("from"), message).help("one prior for each level of the codec"));
+        }
+    }
+
     fn memory(&self, known: &mut Known, _: u64) -> Memory {
         let frames = self.seconds * known.codec.as_ref().map_or(0.0, |codec| f64::from(codec.rate));
         // Of all genres that the priors know, where none is named: for each as much again.
@@ -64,12 +82,16 @@ impl Stage for Sample {
         let codecs = codec.kept.map(|weights| ((), weights)).delay(end_of_build);
         let models = pair(together, codecs).map(|((), priors, codec)| (codec, priors));
         let (closed, open) = close(cx, models, codec.pending.concat(priors.pending));
-        let work = closed.map(|(codec, priors)| (effect::models(&codec, &priors), (codec, priors)));
-        let done = memoised(cx, effect::Songs::new(self, cx), work, |_| ALL.to_owned());
-        let songs = done.split(cx, all).flat_map(|((codec, priors), songs)| {
-            songs.into_iter().map(move |song| song.row(&codec, &priors)).collect::<Vec<Audio>>()
+        let (settings, env, stage) = (self.clone(), cx.env.clone(), cx.stage.to_string());
+        let work = closed.flat_map(move |(codec, priors)| {
+            let models = Arc::new((codec, priors));
+            let songs = effect::Work::all(&settings, &models.0, &models.1);
+            let failed = |why| env.ledger.fail(Failure::Stage { stage: stage.clone(), why });
+            songs.map_err(failed).into_iter().flatten().map(move |(name, work)| (work, (name, models.clone())))
         });
-        songs.and_pending(cx.may(open))
+        let done = memoised(cx, effect::Songs::new(self, cx), work, |(name, _)| name.clone());
+        let songs = done.split(cx, |(name, _)| Item::Other(name));
+        songs.map(|((_, models), song)| song.row(&models.0, &models.1)).and_pending(cx.may(open))
     }
 }
 

@@ -1,13 +1,16 @@
 //! The settings of `sample`.
 
 use crate::{media::generate::Ask, model::prior::sample::Draw};
+use std::collections::BTreeSet;
 
 crate::settings! {
     /// Settings of `sample`.
     pub struct Sample {
-        /// Genres to ask for, one after the other; none takes every genre that all priors know.
-        genres: Vec<String> = Vec::new(),
+        /// Genres to ask for; none takes every genre that all priors know.
+        #[unkeyed]
+        genres: BTreeSet<String> = BTreeSet::new(),
         /// Songs of each genre.
+        #[unkeyed]
         songs: u32 = 1,
         /// Length of a song in seconds.
         seconds: f64 = 20.0,
@@ -26,7 +29,7 @@ impl Sample {
     /// The request to the models.
     pub(super) fn ask(&self) -> Ask {
         Ask {
-            genres: self.genres.clone(),
+            genres: self.genres.iter().cloned().collect(),
             songs: self.songs,
             seconds: self.seconds,
             draw: Draw { temperature: self.temperature, top_p: self.top_p, overlap: self.overlap },

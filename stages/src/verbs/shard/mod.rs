@@ -174,7 +174,8 @@ impl Stage for Shard {
         }
     }
 
-    fn memory(&self, _: &mut Known, _: u64) -> Memory {
+    fn memory(&self, known: &mut Known, _: u64) -> Memory {
+        known.splits.get_or_insert_with(|| [WHOLE.to_owned()].into());
         Memory::packing(self.megabytes)
     }
 

@@ -1,4 +1,4 @@
-//! The effects of `train`: training from memory-mapped codes with checkpoints in the store, and scoring what came of it.
+//! The effects of `train`: training from cached codes with checkpoints in the store, and scoring what came of it.
 
 use super::Train;
 use crate::{
@@ -116,6 +116,14 @@ pub(super) fn plan(s: &Train, meta: &ShardMeta, genres: Vec<String>) -> Result<P
     })
 }
 
+/// The sentence of a fault, without its code.
+pub(super) fn sentence(fault: &Fault) -> String {
+    match fault {
+        Fault::Refused(refusal) => refusal.why.clone(),
+        other => other.to_string(),
+    }
+}
+
 /// Metadata that all shards share; refuses shards of different codecs.
 fn meta(store: &Store, shards: &Shards) -> Result<ShardMeta, Fault> {
     let Some(first) = shards.first() else {
@@ -124,13 +132,13 @@ fn meta(store: &Store, shards: &Shards) -> Result<ShardMeta, Fault> {
     if shards.iter().any(|shard| shard.codec != first.codec) {
         return Err(Fault::refused("mixed-codecs", "the shards hold codes of different codecs"));
     }
-    let object = store.path(&first.file);
+    let object = store.check(&first.file)?;
     let reader = ShardReader::open(&object).map_err(|error| unread(error, &object, &first.file))?;
     Ok(reader.meta().clone())
 }
 
 /// All clips of these shards at a level.
-fn tokens(env: &Env, shards: &Shards, level: usize) -> Result<Part, Fault> {
+fn tokens<'e>(env: &'e Env, shards: &Shards, level: usize) -> Result<Part<'e>, Fault> {
     let files: Vec<Digest> = shards.iter().map(|shard| shard.file).collect();
     Part::open(env, files, level)
 }
@@ -238,7 +246,7 @@ impl Measure {
     }
 
     /// The set of codes from which windows are scored; the number of windows goes into its digest.
-    fn measured(&self, tokens: &Part, view: Digest) -> Measured {
+    fn measured(&self, tokens: &Part<'_>, view: Digest) -> Measured {
         let codes = (0..tokens.clips()).map(|clip| tokens.codes(clip)).sum();
         let scored = self.settings.scored.into();
         let digest = Key::new("scored codes").digest(&view).number(scored).finish();

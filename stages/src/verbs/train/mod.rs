@@ -7,6 +7,7 @@
 mod effect;
 mod settings;
 
+pub(super) use settings::MOST_STEPS;
 pub(crate) use settings::Train;
 
 use crate::{
@@ -26,6 +27,16 @@ use datasets::{
     row::{Prior, Shard},
     shard::ShardMeta,
 };
+
+/// The codes that a codec will give, as shards tell of them.
+fn meta(codec: &CodecConfig) -> ShardMeta {
+    ShardMeta {
+        codec: [0; 32],
+        rate: codec.rate,
+        hops: codec.levels.iter().map(|level| level.hop() as u32).collect(),
+        codewords: codec.levels.iter().map(|level| level.codewords as u32).collect(),
+    }
+}
 
 /// The id of the item that measures what came of it.
 const BITS: &str = "bits";
@@ -52,15 +63,30 @@ impl Stage for Train {
         Some(self.refresh)
     }
 
+    fn foresee(&self, known: &[Known], at: &Places<'_>, complaints: &mut Vec<Complaint>) {
+        let [shards] = known else { return };
+        if self.refresh == Refresh::Auto {
+            shards.filled("split", &self.split, at, complaints);
+        }
+        // The default is measured on where there is such a split.
+        if at.table.get("held_out").is_some() {
+            shards.filled("held_out", &self.held_out, at, complaints);
+        }
+        match shards.codec.as_ref().map(|codec| effect::plan(self, &meta(codec), Vec::new())) {
+            Some(Ok(settings)) => self.fits(&settings, at, complaints),
+            Some(Err(wrong)) => complaints.push(Complaint::new(at.of("level"), effect::sentence(&wrong))),
+            None => {}
+        }
+    }
+
     fn memory(&self, known: &mut Known, _: u64) -> Memory {
-        let of = |codec: &CodecConfig| ShardMeta {
-            codec: [0; 32],
-            rate: codec.rate,
-            hops: codec.levels.iter().map(|level| level.hop() as u32).collect(),
-            codewords: codec.levels.iter().map(|level| level.codewords as u32).collect(),
+        known.without_rows();
+        known.priors.clear();
+        let planned = known.codec.as_ref().map(|codec| effect::plan(self, &meta(codec), Vec::new()));
+        let Some(Ok(settings)) = planned else {
+            known.unknown_priors = true;
+            return Memory::default();
         };
-        let planned = known.codec.as_ref().map(|codec| effect::plan(self, &of(codec), Vec::new()));
-        let Some(Ok(settings)) = planned else { return Memory::default() };
         let bytes = cost::cost(&settings).max(cost::scoring(&settings.config, effect::SCORED_TOGETHER));
         known.priors = vec![settings.config];
         Memory::alone(bytes)

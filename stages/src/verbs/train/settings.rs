@@ -1,9 +1,13 @@
 //! The settings of `train`; the defaults are a prior as specified, in a size that one machine can train.
 
 use crate::{
+    model::prior::fit::PriorSettings,
     settings::Complaint,
     stage::{Places, Refresh},
 };
+
+/// The most steps of a training.
+pub(in crate::verbs) const MOST_STEPS: u64 = 1_000_000_000_000;
 
 crate::settings! {
     /// Settings of `train`.
@@ -60,20 +64,21 @@ impl Train {
         let mut complain = |field: &str, message: String, help: &str| {
             complaints.push(Complaint::new(at.of(field), message).help(help));
         };
-        let whole = [
-            ("width", self.width),
-            ("depth", self.depth),
-            ("heads", self.heads),
-            ("context", self.context),
-            ("distances", self.distances),
-            ("batch", self.batch),
-            ("scored", self.scored),
+        let whole: [(&str, u64, u64, u64); 10] = [
+            ("level", self.level.into(), 0, 7),
+            ("width", self.width.into(), 1, 1 << 14),
+            ("depth", self.depth.into(), 1, 256),
+            ("heads", self.heads.into(), 1, 256),
+            ("context", self.context.into(), 1, 1 << 16),
+            ("distances", self.distances.into(), 1, 1 << 16),
+            ("conditioner_depth", self.conditioner_depth.into(), 0, 64),
+            ("batch", self.batch.into(), 1, 1 << 16),
+            ("scored", self.scored.into(), 1, u32::MAX.into()),
+            ("steps", self.steps, 1, MOST_STEPS),
         ];
-        for (field, _) in whole.iter().filter(|(_, value)| *value == 0) {
-            complain(field, format!("`{field}` is 0"), "at least 1");
-        }
-        if self.steps == 0 {
-            complain("steps", "`steps` is 0".into(), "at least 1");
+        for (field, value, least, most) in whole.iter().filter(|(_, v, least, most)| !(*least..=*most).contains(v)) {
+            let help = if value < least { format!("at least {least}") } else { format!("at most {most}") };
+            complain(field, format!("`{field}` is {value}"), &help);
         }
         let real = [
             ("attn_ratio", self.attn_ratio, 1e-3, 16.0),
@@ -91,9 +96,28 @@ impl Train {
             let message = format!("{channels} attention channels cannot be shared by {} heads", self.heads);
             complain("heads", message, "`width` times `attn_ratio` must be a multiple of `heads`");
         }
+        let inner = [("attn_ratio", self.attention(), 1 << 14), ("mlp_ratio", self.hidden(), 1 << 16)];
+        for (field, channels, most) in inner.into_iter().filter(|(_, channels, most)| channels > most) {
+            let message = format!("`width` times `{field}` is {channels} channels");
+            complain(field, message, &format!("at most {most}"));
+        }
         if self.split == self.held_out && !self.split.is_empty() {
             let message = format!("`held_out` is the split `{}` that the model is trained on", self.split);
             complain("held_out", message, "\"test\" is the default");
+        }
+    }
+
+    /// Complains of what does not fit the codes that will come in.
+    pub(super) fn fits(&self, planned: &PriorSettings, at: &Places<'_>, complaints: &mut Vec<Complaint>) {
+        if let Some(upper) =
+            planned.config.upper.as_ref().filter(|upper| !self.context.is_multiple_of(upper.ratio as u32))
+        {
+            let (ratio, above) = (upper.ratio, self.level + 1);
+            let message =
+                format!("`context` is {}, and a code of level {above} stands for {ratio} codes", self.context);
+            complaints.push(Complaint::new(at.of("context"), message).help(format!("a multiple of {ratio}")));
+        } else if let Err(wrong) = planned.validate() {
+            complaints.push(Complaint::new(at.whole, wrong.to_string()));
         }
     }
 

@@ -3,7 +3,10 @@
 use super::spec::CorpusSettings;
 use crate::settings::PathSetting;
 use datasets::corpus::{Adapter, Carry, Folder};
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 crate::settings! {
     /// Settings of a folder of audio files with sidecars `tracks.csv`, `tracks.json` or `tracks.jsonl`.
@@ -11,8 +14,8 @@ crate::settings! {
         /// The folder with the files.
         #[path]
         root: Option<PathSetting> = None,
-        /// Which further columns of its sidecars go along with the tracks, to shards and `tracks.parquet` (default: all).
-        carry: Option<Vec<String>> = None,
+        /// Further columns of its sidecars that go along with the tracks, to shards and `tracks.parquet` (default: all).
+        carry: Option<BTreeSet<String>> = None,
     }
 }
 
@@ -27,7 +30,8 @@ impl CorpusSettings for FolderSettings {
     fn adapter(&self, paths: &[PathBuf]) -> Option<Box<dyn Adapter>> {
         Some(Box::new(Folder {
             root: paths.first()?.clone(),
-            carry: self.carry.clone().map_or(Carry::All, Carry::These),
+            carry: self.carry.clone().map_or(Carry::All, |names| Carry::These(names.into_iter().collect())),
+            left_out: Vec::new(),
         }))
     }
 }

@@ -5,7 +5,11 @@
 //! `watch` and `why` follow from the list. Two corpora may have a setting of the same name and kind, such as `root`: it is
 //! documented by both of their lines together.
 
+mod fma;
 mod folder;
+mod lakh;
+mod maestro;
+mod nsynth;
 mod spec;
 pub(super) mod synth;
 mod table;
@@ -22,6 +26,10 @@ pub static CORPORA: &[CorpusSpec] = &[
     CorpusSpec::of::<folder::FolderSettings>(),
     CorpusSpec::of::<table::TableSettings>(),
     CorpusSpec::of::<synth::SynthSettings>(),
+    CorpusSpec::of::<maestro::MaestroSettings>(),
+    CorpusSpec::of::<nsynth::NsynthSettings>(),
+    CorpusSpec::of::<fma::FmaSettings>(),
+    CorpusSpec::of::<lakh::LakhSettings>(),
 ];
 
 /// The setting `corpus`: one of the words of [`CORPORA`].

@@ -13,7 +13,7 @@ use datasets::{
     row::Origin,
     synth::{self, Synth},
 };
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 crate::settings! {
     /// Settings of short pieces that are composed and rendered by Refrain, CC0.
@@ -24,8 +24,8 @@ crate::settings! {
         seconds: f64 = 8.0,
         /// Another seed composes other pieces.
         compose: u64 = 1,
-        /// Of the built-in corpus, which of `key`, `metre`, `motif` and `tempo` (default: none).
-        carry: Option<Vec<String>> = None,
+        /// For the built-in corpus, some of `key`, `metre`, `motif` and `tempo` (default: none).
+        carry: Option<BTreeSet<String>> = None,
     }
 }
 
@@ -50,7 +50,10 @@ impl CorpusSettings for SynthSettings {
 
     fn adapter(&self, _: &[PathBuf]) -> Option<Box<dyn Adapter>> {
         let synth = Synth { pieces: self.pieces, seed: self.compose, seconds: self.seconds };
-        Some(Box::new(BuiltIn { synth, carry: Carry::These(self.carry.clone().unwrap_or_default()) }))
+        Some(Box::new(BuiltIn {
+            synth,
+            carry: Carry::These(self.carry.clone().unwrap_or_default().into_iter().collect()),
+        }))
     }
 }
 

@@ -4,14 +4,14 @@ use super::spec::CorpusSettings;
 use crate::settings::PathSetting;
 use datasets::corpus::{Adapter, Carry, TableFile, TableOptions};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
 crate::settings! {
     /// Settings of a table (CSV, TSV, JSON, JSON lines or Parquet) that names audio files.
     pub(super) struct TableSettings {
-        /// Of a table, where its paths start (default: the table's folder).
+        /// For a table, the folder in which its paths start (default: the table's folder).
         #[path]
         root: Option<PathSetting> = None,
         /// The table's file.
@@ -22,10 +22,10 @@ crate::settings! {
         /// The table's column with the BLAKE3 of each file in hexadecimal: files are then first read when they are
         /// decoded, and their tags never.
         digest: Option<String> = None,
-        /// Which column of the table holds a label, where it has another name: `{ title = "song" }`.
+        /// Column of the table that holds a label, where it has another name: `{ title = "song" }`.
         columns: BTreeMap<String, String> = BTreeMap::new(),
-        /// Of a table, which of its columns that nothing else reads (default: all).
-        carry: Option<Vec<String>> = None,
+        /// For a table, those of its columns that nothing else reads (default: all).
+        carry: Option<BTreeSet<String>> = None,
     }
 }
 
@@ -55,7 +55,7 @@ impl CorpusSettings for TableSettings {
             columns: self.columns.clone(),
             digest: self.digest.clone(),
             root: paths.get(1).cloned(),
-            carry: self.carry.clone().map_or(Carry::All, Carry::These),
+            carry: self.carry.clone().map_or(Carry::All, |names| Carry::These(names.into_iter().collect())),
         };
         Some(Box::new(TableFile { file: paths.first()?.clone(), options }))
     }

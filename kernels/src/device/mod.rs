@@ -1,0 +1,96 @@
+//! Devices: where buffers lie and what runs kernels on them.
+//!
+//! | a device | does |
+//! |---|---|
+//! | [`Device::alloc`] | gives a buffer of its arena |
+//! | [`Device::upload`], [`Device::download`] | copy from and to the host |
+//! | [`Device::launch`] | runs a [`Kernel`] on buffers, in the order of the calls |
+//!
+//! A kernel is a plain struct of extents. It says how it runs on each kind of device; which device that is, only the device
+//! knows. Operations launch kernels and nothing else, so that one orchestration serves all devices.
+
+mod cpu;
+
+use std::fmt::Debug;
+
+use crate::cpu::dispatch::Level;
+use crate::tensor::{Buffer, DType, Shape, Slice, SliceMut, Tensor};
+
+pub use cpu::Cpu;
+
+/// Where tensors live. Threads may share it.
+pub trait Device: Debug + Send + Sync {
+    /// A buffer of `len` elements with whatever its memory held before.
+    fn alloc(&self, dtype: DType, len: usize) -> Buffer;
+
+    /// Copies elements of the host to the device.
+    fn upload(&self, from: Slice<'_>) -> Buffer;
+
+    /// Copies elements to the host, once every kernel that writes them is done.
+    ///
+    /// # Panics
+    /// If types or lengths differ.
+    fn download(&self, from: &Buffer, to: SliceMut<'_>);
+
+    /// Runs a kernel. Outputs may be read as well, where the kernel says so.
+    ///
+    /// # Panics
+    /// If an output has more than one handle, or the kernel refuses the lengths.
+    fn launch(&self, kernel: &dyn Kernel, inputs: &[&Buffer], outputs: &mut [&mut Buffer]);
+
+    /// The most bytes of buffers that were in use at once since the last call.
+    fn peak(&self) -> usize;
+}
+
+/// What a device runs.
+pub trait Kernel {
+    /// On the CPU, with this instruction set. The number of threads changes no bit.
+    fn cpu(&self, level: Level, inputs: &[Slice<'_>], outputs: &mut [SliceMut<'_>]);
+}
+
+impl dyn Device + '_ {
+    /// A tensor of floats with whatever its memory held before.
+    pub fn empty(&self, shape: Shape) -> Tensor {
+        Tensor::new(self.alloc(DType::F32, shape.iter().product()), shape)
+    }
+
+    /// A tensor of these floats.
+    ///
+    /// # Panics
+    /// If the shape has another number of elements.
+    pub fn tensor(&self, data: &[f32], shape: Shape) -> Tensor {
+        Tensor::new(self.upload(Slice::F32(data)), shape)
+    }
+
+    /// The floats of a tensor.
+    pub fn floats(&self, tensor: &Tensor) -> Vec<f32> {
+        let mut out = vec![0.0; tensor.len()];
+        self.download(tensor.buffer(), SliceMut::F32(&mut out));
+        out
+    }
+
+    /// The doubles of a buffer.
+    pub fn doubles(&self, buffer: &Buffer) -> Vec<f64> {
+        let mut out = vec![0.0; buffer.len()];
+        self.download(buffer, SliceMut::F64(&mut out));
+        out
+    }
+}
+
+/// The floats of all inputs of a kernel.
+///
+/// # Panics
+/// If there are others than `N`, or of another type.
+pub(crate) fn floats<'a, const N: usize>(inputs: &[Slice<'a>]) -> [&'a [f32]; N] {
+    let all: &[Slice<'a>; N] = inputs.try_into().expect("the number of a kernel's inputs");
+    all.map(Slice::f32)
+}
+
+/// The floats of all outputs of a kernel.
+///
+/// # Panics
+/// If there are others than `N`, or of another type.
+pub(crate) fn floats_mut<'a, const N: usize>(outputs: &'a mut [SliceMut<'_>]) -> [&'a mut [f32]; N] {
+    let all: &'a mut [SliceMut<'_>; N] = outputs.try_into().expect("the number of a kernel's outputs");
+    all.each_mut().map(SliceMut::f32)
+}

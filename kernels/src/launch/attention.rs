@@ -1,0 +1,137 @@
+//! Causal attention with relative positions.
+
+use super::cast::Half;
+use super::sources::{ATTENTION, ATTENTION_MMA, CACHED};
+use super::{Argument, Plan, blocks, int, long};
+
+/// Queries, keys or distances of a block, and the channels that it writes.
+const TILE: usize = 64;
+const CHANNELS: usize = 128;
+
+/// Bytes of shared memory of a block: weights of a tile, and the operands of its products.
+const SHARED: usize = TILE * (TILE + 1) * 4 + 16 * (2 * (TILE + 4) + (2 * TILE + 4) + CHANNELS + 1) * 4;
+
+/// The extents of an attention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AttentionShape {
+    /// Items.
+    pub batch: usize,
+    /// Heads of each.
+    pub heads: usize,
+    /// Channels of a head.
+    pub size: usize,
+    /// Positions.
+    pub positions: usize,
+    /// Distances with an embedding of their own, at least 1.
+    pub known: usize,
+}
+
+impl AttentionShape {
+    fn rows(&self) -> usize {
+        self.batch * self.heads
+    }
+
+    fn scale(&self) -> Argument {
+        Argument::Float(1.0 / (self.size as f32).sqrt())
+    }
+
+    fn extents(&self) -> [Argument; 5] {
+        let [heads, size, positions, known] = [self.heads, self.size, self.positions, self.known].map(int);
+        [heads, size, positions, known, self.scale()]
+    }
+
+    fn grid(&self, rows: usize) -> [u32; 3] {
+        [blocks(self.positions, TILE), blocks(rows, 1), blocks(self.size, CHANNELS)]
+    }
+}
+
+/// Inputs: q, k, v `[batch, heads * size, positions]`, distances `[heads, known, size]`. Outputs: y, and the logarithm of
+/// each query's sum of exponentials `[batch, heads, positions]`.
+pub fn forward(s: AttentionShape) -> Plan {
+    let mut plan = Plan::default();
+    let mut arguments: Vec<Argument> = [0, 1, 2, 3].map(Argument::Input).into();
+    arguments.extend([0, 1].map(Argument::Output));
+    arguments.extend(s.extents());
+    plan.launch(&ATTENTION, "attention_forward", s.grid(s.rows()), SHARED, arguments);
+    plan
+}
+
+/// Inputs: q, k, v, distances, y, the logarithms, dy. Outputs: dq, dk, dv, and the gradient of distances.
+pub fn backward(s: AttentionShape) -> Plan {
+    let mut plan = Plan::default();
+    let own = plan.scratch(s.rows() * s.positions * 4);
+    let all = plan.scratch(s.heads * s.positions * s.size * 4);
+    let [q, k, v, e, y, sums, dy] = [0, 1, 2, 3, 4, 5, 6].map(Argument::Input);
+    let [dq, dk, dv, de] = [0, 1, 2, 3].map(Argument::Output);
+    let each = s.rows() * s.positions;
+    let arguments = vec![y, dy, own, int(s.size), int(s.positions), int(s.rows())];
+    plan.launch(&ATTENTION, "attention_own", [blocks(each, 256), 1, 1], 0, arguments);
+    let operands = [q, k, v, e, dy, sums, own];
+    let given = |to: &[Argument], more: Option<Argument>| -> Vec<Argument> {
+        operands.iter().chain(to).copied().chain(more).chain(s.extents()).collect()
+    };
+    plan.launch(&ATTENTION, "attention_queries", s.grid(s.rows()), SHARED, given(&[dq], None));
+    plan.launch(&ATTENTION, "attention_keys", s.grid(s.rows()), SHARED, given(&[dk, dv], None));
+    plan.launch(&ATTENTION, "attention_distances", s.grid(s.heads), SHARED, given(&[all], Some(int(s.batch))));
+    let mut arguments = vec![all, de];
+    arguments.extend([s.heads, s.size, s.positions, s.known].map(int));
+    plan.launch(&ATTENTION, "attention_clip", [blocks(s.heads * s.known * s.size, 256), 1, 1], 0, arguments);
+    plan
+}
+
+/// Inputs: the key and the value `[items, heads * size]` of position `at`. Outputs: all keys and all values `[items, heads *
+/// size, context]`.
+pub fn push(items: usize, channels: usize, context: usize, at: usize) -> Plan {
+    let (mut plan, n) = (Plan::default(), items * channels);
+    let mut arguments: Vec<Argument> = [0, 1].map(Argument::Input).into();
+    arguments.extend([0, 1].map(Argument::Output));
+    arguments.extend([int(context), int(at), long(n)]);
+    plan.launch(&CACHED, "attention_push", [blocks(n, 256), 1, 1], 0, arguments);
+    plan
+}
+
+/// Inputs: q `[items, heads * size]` of position `at`, all keys, all values, distances. Output: what it sees of the
+/// positions up to it. `s` has items as its batch and the context as its positions.
+///
+/// # Panics
+/// If `at` is not within the context.
+pub fn see(s: AttentionShape, at: usize) -> Plan {
+    assert!(at < s.positions, "attention: position {at} of {}", s.positions);
+    let mut plan = Plan::default();
+    let mut arguments: Vec<Argument> = [0, 1, 2, 3].map(Argument::Input).into();
+    arguments.push(Argument::Output(0));
+    arguments.extend([s.size, s.positions, s.known, at].map(int));
+    arguments.push(s.scale());
+    let shared = 32 + (s.size + at + 1) * 4;
+    plan.launch(&CACHED, "attention_see", [blocks(s.heads, 1), blocks(s.batch, 1), 1], shared, arguments);
+    plan
+}
+
+/// The channels that a head of this size takes on tensor cores, of which the last ones are zeros; `None` for a head that
+/// their kernels do not take.
+pub fn room(size: usize) -> Option<usize> {
+    [64, 128, 160].into_iter().find(|room| size <= *room)
+}
+
+/// [`forward`] on tensor cores. Inputs in 16 bits: q, k, v, and distances `[heads, known, room]` with zeros behind each row,
+/// as a cast makes them. Outputs: y in 16 bits, and the logarithms in f32. `None` for a head that [`room`] does not know.
+pub fn forward_half(s: AttentionShape, half: Half) -> Option<Plan> {
+    let room = room(s.size)?;
+    let kernel = match (half, room) {
+        (Half::F16, 64) => "attention_f16_64",
+        (Half::F16, 128) => "attention_f16_128",
+        (Half::F16, _) => "attention_f16_160",
+        (Half::Bf16, 64) => "attention_bf16_64",
+        (Half::Bf16, 128) => "attention_bf16_128",
+        (Half::Bf16, _) => "attention_bf16_160",
+    };
+    let mut plan = Plan::default();
+    let mut arguments: Vec<Argument> = [0, 1, 2, 3].map(Argument::Input).into();
+    arguments.extend([0, 1].map(Argument::Output));
+    arguments.extend(s.extents());
+    // a ring of distances in f32; keys and values by channel; distances by row
+    let shared = TILE * (2 * TILE + 8) * 4 + 2 * room * (TILE + 8) * 2 + TILE * (room + 8) * 2;
+    let grid = [blocks(s.positions, TILE), blocks(s.rows(), 1), 1];
+    plan.launch_of(128, &ATTENTION_MMA, kernel, grid, shared, arguments);
+    Some(plan)
+}

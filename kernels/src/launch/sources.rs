@@ -1,0 +1,83 @@
+//! The CUDA sources.
+
+/// A source: what it is made of, and its kernels.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Source {
+    /// Its name, for messages.
+    pub name: &'static str,
+    /// The texts of which it is made, by their names: headers, then the operation's own.
+    pub parts: &'static [(&'static str, &'static str)],
+    /// The kernels in it.
+    pub kernels: &'static [&'static str],
+}
+
+impl Source {
+    /// The whole source; a compiler's messages name the part and its line.
+    pub fn text(&self) -> String {
+        self.parts.iter().map(|(name, text)| format!("#line 1 \"{name}\"\n{text}\n")).collect()
+    }
+}
+
+macro_rules! part {
+    ($path:literal) => {
+        ($path, include_str!(concat!("../", $path)))
+    };
+}
+
+macro_rules! sources {
+    ($($id:ident: $name:literal [$($part:literal),*] [$($kernel:literal),* $(,)?];)*) => {
+        $(
+            #[doc = concat!("`", $name, "`.")]
+            pub static $id: Source = Source {
+                name: $name,
+                parts: &[part!("device/cuda/prelude.cuh"), $(part!($part),)* part!($name)],
+                kernels: &[$($kernel),*],
+            };
+        )*
+        /// All of them.
+        pub static SOURCES: &[&Source] = &[$(&$id),*];
+    };
+}
+
+sources! {
+    ADD: "ops/add/add.cu" [] ["add_floats", "add_scale", "add_multiple"];
+    ATTENTION: "ops/attention/attention.cu" [] [
+        "attention_forward", "attention_own", "attention_queries", "attention_keys", "attention_distances", "attention_clip",
+    ];
+    ATTENTION_MMA: "ops/attention/attention_mma.cu" ["device/cuda/mma.cuh"] [
+        "attention_f16_64", "attention_f16_128", "attention_f16_160", "attention_bf16_64", "attention_bf16_128",
+        "attention_bf16_160",
+    ];
+    CACHED: "ops/attention/cached.cu" [] ["attention_push", "attention_see"];
+    CAST: "device/cuda/cast.cu" [] ["cast_f32_to_f16", "cast_f32_to_bf16", "cast_f16_to_f32", "cast_bf16_to_f32"];
+    CONVOLUTION: "ops/convolution/convolution.cu" ["device/cuda/product.cuh"] [
+        "convolution_forward", "convolution_adjoint", "convolution_weights", "convolution_sum_parts",
+        "convolution_channel_sums",
+    ];
+    CONVOLUTION_MMA: "ops/convolution/convolution_mma.cu" ["device/cuda/mma.cuh", "device/cuda/gemm.cuh"] [
+        "convolution_pack_f16", "convolution_forward_f16", "convolution_adjoint_f16", "convolution_weights_f16",
+        "convolution_channel_sums_f16", "convolution_pack_bf16", "convolution_forward_bf16", "convolution_adjoint_bf16",
+        "convolution_weights_bf16", "convolution_channel_sums_bf16",
+    ];
+    CROSS_ENTROPY: "ops/cross_entropy/cross_entropy.cu" [] ["cross_entropy_forward", "cross_entropy_sum"];
+    EMBEDDING: "ops/embedding/embedding.cu" ["device/cuda/gather.cuh"] ["embedding_forward", "embedding_backward"];
+    GELU: "ops/gelu/gelu.cu" [] ["gelu_forward", "gelu_backward"];
+    LAYER_NORM: "ops/layer_norm/layer_norm.cu" [] ["layer_norm_forward", "layer_norm_backward", "layer_norm_parameters"];
+    LINEAR: "ops/linear/linear.cu" [] ["linear_rows_f32", "linear_rows_f16", "linear_rows_bf16"];
+    LINEAR_MMA: "ops/linear/linear_mma.cu" ["device/cuda/mma.cuh", "device/cuda/gemm.cuh"] [
+        "linear_forward_f16", "linear_forward_bf16", "linear_forward_f16_narrow", "linear_forward_bf16_narrow",
+        "linear_adjoint_f16", "linear_adjoint_bf16", "linear_adjoint_f16_narrow", "linear_adjoint_bf16_narrow",
+        "linear_weights_f16", "linear_weights_bf16",
+    ];
+    LOSS: "device/cuda/loss.cu" [] ["loss_samples", "loss_sum", "loss_magnitudes", "loss_spectra"];
+    NEAREST: "ops/nearest/nearest.cu" ["device/cuda/product.cuh", "device/cuda/gather.cuh"] [
+        "nearest_half_squares", "nearest_f32", "nearest_sums", "nearest_average", "nearest_out_of_use", "nearest_centres",
+    ];
+    NEAREST_MMA: "ops/nearest/nearest_mma.cu" ["device/cuda/mma.cuh"] [
+        "nearest_64", "nearest_128", "nearest_prepare_64", "nearest_prepare_128",
+    ];
+    OPTIMISER: "ops/adam/adam.cu" [] ["optimiser_squares", "optimiser_norm", "optimiser_adamw"];
+    STFT: "ops/stft/stft.cu" ["device/cuda/product.cuh"] [
+        "stft_spectrum", "stft_frames", "stft_overlap", "stft_magnitude", "stft_magnitude_backward",
+    ];
+}

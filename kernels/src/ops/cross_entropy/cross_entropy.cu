@@ -1,0 +1,50 @@
+// Cross-entropy of codes [items, positions] under logits [items, codewords, positions], in nats, and its gradient in place of the logits.
+//
+// nats[item, position] in f64, 0 where the position is not in live [items, 2] (from, to); the gradient there is 0, elsewhere `share` times
+// the softmax less 1 at the code. A block has 32 positions (x) of an item (y) and 8 warps, each with every eighth codeword.
+constexpr int GROUPS = 8;
+
+KERNEL(256) cross_entropy_forward(float* __restrict__ logits, const unsigned* __restrict__ codes, const int* __restrict__ live,
+                                  double* __restrict__ nats, int codewords, int positions, float share) {
+    DYNAMIC_SHARED(memory);
+    const Shared<float> room = slice<float>(memory, 0, 32 * GROUPS);
+    const int lane = threadIdx.x % 32, group = threadIdx.x / 32, at = blockIdx.x * 32 + lane, item = blockIdx.y;
+    const bool there = at < positions, counts = there && at >= live[2 * item] && at < live[2 * item + 1];
+    logits += (long long)item * codewords * positions + at;
+    float most = -infinity(), sum = 0.f;
+    for (int c = group; c < codewords; c += GROUPS) {
+        const float v = there ? logits[(long long)c * positions] : 0.f;
+        most = v > most ? v : most;
+    }
+    room[group * 32 + lane] = most;
+    __syncthreads();
+    for (int g = 0; g < GROUPS; g++) most = fmaxf(most, room[g * 32 + lane]);
+    const unsigned code = there ? codes[(long long)item * positions + at] : 0;
+    const float own = there ? logits[(long long)code * positions] - most : 0.f;
+    __syncthreads();
+    for (int c = group; c < codewords; c += GROUPS) {
+        if (!there) continue;
+        const float e = exp_of(logits[(long long)c * positions] - most);
+        logits[(long long)c * positions] = e;
+        sum += e;
+    }
+    room[group * 32 + lane] = sum;
+    __syncthreads();
+    sum = 0.f;
+    for (int g = 0; g < GROUPS; g++) sum += room[g * 32 + lane];
+    if (!there) return;
+    if (group == 0) nats[(long long)item * positions + at] = counts ? (double)logf(sum) - (double)own : 0.;
+    const float scale = counts ? share / sum : 0.f;
+    for (int c = group; c < codewords; c += GROUPS)
+        logits[(long long)c * positions] = logits[(long long)c * positions] * scale - (counts && c == (int)code ? share : 0.f);
+}
+
+// The sum of n doubles, in a fixed order. One block.
+KERNEL(256) cross_entropy_sum(const double* __restrict__ nats, double* __restrict__ sum, long long n) {
+    DYNAMIC_SHARED(memory);
+    const Shared<double> room = slice<double>(memory, 0, 8);
+    double s = 0.;
+    for (long long i = threadIdx.x; i < n; i += 256) s += nats[i];
+    s = block_sum<256>(s, room);
+    if (threadIdx.x == 0) sum[0] = s;
+}

@@ -1,0 +1,43 @@
+//! Cross-entropy of codes under logits, in nats, and its gradient, in place of the logits.
+
+mod cpu;
+pub mod plain;
+
+use crate::cpu::dispatch::Level;
+use crate::device::{Device, Kernel};
+use crate::tensor::{Buffer, DType, Slice, SliceMut, Tensor};
+
+/// What is to be predicted.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// Codes `[items, positions]`.
+    pub codes: &'a Buffer,
+    /// First position that counts and the one behind the last, of each item `[items, 2]`.
+    pub live: &'a Buffer,
+    /// The factor of the gradient.
+    pub share: f32,
+}
+
+/// Nats of the target under logits `[items, codewords, positions]`, summed over the positions that count, unscaled; and the
+/// gradient of `share` times that with respect to the logits, in their place. Where a position does not count it is 0.
+///
+/// # Panics
+/// If the lengths do not fit each other, a code is not below `codewords`, or the logits have another handle.
+pub fn cross_entropy(device: &dyn Device, mut logits: Tensor, target: Target<'_>) -> (f64, Tensor) {
+    let [items, codewords, positions] = logits.shape();
+    let mut nats = device.alloc(DType::F64, items * cpu::strips(positions));
+    let kernel = CrossEntropy { codewords, share: target.share };
+    device.launch(&kernel, &[target.codes, target.live], &mut [logits.buffer_mut(), &mut nats]);
+    (device.doubles(&nats).iter().sum(), logits)
+}
+
+struct CrossEntropy {
+    codewords: usize,
+    share: f32,
+}
+impl Kernel for CrossEntropy {
+    fn cpu(&self, _: Level, inputs: &[Slice<'_>], outputs: &mut [SliceMut<'_>]) {
+        let ([codes, live], [logits, nats]) = (inputs, outputs) else { panic!("cross_entropy: operands") };
+        cpu::cross_entropy(logits.f32(), self.codewords, [codes.u32(), live.u32()], self.share, nats.f64());
+    }
+}

@@ -1,0 +1,59 @@
+//! Rows of tables at every position, and the scatter of their gradients.
+
+mod cpu;
+
+use crate::cpu::dispatch::Level;
+use crate::device::{Device, Kernel};
+use crate::tape::{Backward, Tape, Value};
+use crate::tensor::{Buffer, Shape, Slice, SliceMut, Tensor};
+
+pub use cpu::NO_ROW;
+
+/// Rows of `tables`, each `[rows, width]`, as `[items, width, positions]`: `rows` `[items, positions]` numbers the rows of
+/// all tables through; [`NO_ROW`] gives zeros.
+///
+/// # Panics
+/// If there is no such row, or the shapes do not fit each other.
+pub fn embedding(tape: &Tape<'_>, tables: &[&Value], rows: &Buffer, shape: Shape) -> Value {
+    let device = tape.device();
+    let mut y = device.empty(shape);
+    let mut inputs = vec![rows];
+    inputs.extend(tables.iter().map(|t| t.tensor().buffer()));
+    device.launch(&Lookup(shape), &inputs, &mut [y.buffer_mut()]);
+    let places: Vec<_> = tables.iter().map(|t| t.place()).collect();
+    let way = Embedding { rows: rows.clone(), tables: tables.iter().map(|t| t.shape()).collect() };
+    tape.record(&places, &[], way, y)
+}
+
+struct Lookup(Shape);
+impl Kernel for Lookup {
+    fn cpu(&self, _: Level, inputs: &[Slice<'_>], outputs: &mut [SliceMut<'_>]) {
+        let ([rows, tables @ ..], [y]) = (inputs, outputs) else { panic!("embedding: operands") };
+        let tables: Vec<&[f32]> = tables.iter().map(|t| t.f32()).collect();
+        cpu::lookup(rows.u32(), &tables, self.0, y.f32());
+    }
+}
+
+/// The gradients of all tables.
+struct Scatter(Shape);
+impl Kernel for Scatter {
+    fn cpu(&self, _: Level, inputs: &[Slice<'_>], outputs: &mut [SliceMut<'_>]) {
+        let [rows, dy] = inputs else { panic!("embedding: operands") };
+        let tables = outputs.iter_mut().map(SliceMut::f32).collect();
+        cpu::scatter(rows.u32(), dy.f32(), self.0, tables);
+    }
+}
+
+struct Embedding {
+    rows: Buffer,
+    tables: Vec<Shape>,
+}
+
+impl Backward for Embedding {
+    fn backward(&self, device: &dyn Device, _: &[Tensor], dy: Tensor, _: &[bool]) -> Vec<Option<Tensor>> {
+        let mut tables: Vec<Tensor> = self.tables.iter().map(|shape| device.empty(*shape)).collect();
+        let mut outputs: Vec<&mut Buffer> = tables.iter_mut().map(Tensor::buffer_mut).collect();
+        device.launch(&Scatter(dy.shape()), &[&self.rows, dy.buffer()], &mut outputs);
+        tables.into_iter().map(Some).collect()
+    }
+}

@@ -1,0 +1,52 @@
+//! The arena that buffers come from and go back to.
+//!
+//! A training step asks for the same lengths in the same order as the one before it, so a buffer that is dropped waits for
+//! the next request of its type and length. What the arena holds is bounded by the most that was in use of each length.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::memory::{DType, Memory};
+
+/// Memory in use and at rest, shared by threads.
+#[derive(Debug, Default)]
+pub(crate) struct Arena(Mutex<Shelves>);
+
+#[derive(Debug, Default)]
+struct Shelves {
+    free: BTreeMap<(DType, usize), Vec<Memory>>,
+    used: usize,
+    peak: usize,
+}
+
+impl Arena {
+    fn shelves(&self) -> MutexGuard<'_, Shelves> {
+        // a panic elsewhere leaves the shelves whole: each change is one push or pop
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Memory of this type and length, with whatever it held before.
+    pub(crate) fn take(&self, dtype: DType, len: usize) -> Memory {
+        let mut shelves = self.shelves();
+        shelves.used += len * dtype.bytes();
+        shelves.peak = shelves.peak.max(shelves.used);
+        let found = shelves.free.get_mut(&(dtype, len)).and_then(Vec::pop);
+        drop(shelves);
+        found.unwrap_or_else(|| Memory::zeros(dtype, len))
+    }
+
+    /// Takes memory back.
+    pub(crate) fn give(&self, memory: Memory) {
+        let key = (memory.dtype(), memory.len());
+        let mut shelves = self.shelves();
+        shelves.used -= key.1 * key.0.bytes();
+        shelves.free.entry(key).or_default().push(memory);
+    }
+
+    /// The most bytes that were in use at once since the last call, and a new start from those in use now.
+    pub(crate) fn peak(&self) -> usize {
+        let mut shelves = self.shelves();
+        let used = shelves.used;
+        std::mem::replace(&mut shelves.peak, used)
+    }
+}

@@ -1,0 +1,169 @@
+//! Layers over a sequence of any length, tile by tile.
+use std::ops::Range;
+
+use kernels::device::Device;
+use kernels::ops::columns::{Piece, columns};
+use kernels::ops::convolution::{Geometry, conv_transpose1d, conv1d};
+use kernels::ops::finite::finite;
+use kernels::ops::residual::residual_block_within;
+use kernels::tape::{Tape, Value};
+use kernels::tensor::Tensor;
+
+use crate::model::layer::{Kind, Loaded};
+
+/// How a layer cuts its input: all lengths in positions at the rate of that input.
+#[derive(Debug, Clone, Copy)]
+struct Cut {
+    /// Positions kept from before the tile.
+    context: usize,
+    /// Positions at the end of the tile left for the next one.
+    trim: usize,
+    channels: usize,
+    /// Length of the tile it puts out, and how far that tile lies behind its nominal place.
+    tile: usize,
+    lag: usize,
+}
+
+/// The cuts of `layers` for tiles of `tile` positions at the input.
+fn cuts(layers: &[Loaded], tile: usize) -> Vec<Cut> {
+    let (mut tile, mut lag) = (tile, 0);
+    layers
+        .iter()
+        .map(|layer| {
+            let (context, trim, channels);
+            match layer.kind {
+                Kind::Down { input, .. } => {
+                    // Output o reads 2o-1..=2o+2, so the buffer has to start at an odd position.
+                    (context, trim) = if lag % 2 == 1 { (2, 0) } else { (3, 1) };
+                    (tile, lag, channels) = (tile / 2, lag / 2 + 1, input);
+                }
+                Kind::Up { input, .. } => {
+                    (context, trim) = (2, 0);
+                    (tile, lag, channels) = (tile * 2, (lag + 1) * 2, input);
+                }
+                Kind::Same { input, .. } => {
+                    (context, trim) = (2, 0);
+                    (lag, channels) = (lag + 1, input);
+                }
+                Kind::Residual { width, dilation } => {
+                    (context, trim) = (2 * dilation, 0);
+                    (lag, channels) = (lag + dilation, width);
+                }
+            }
+            Cut { context, trim, channels, tile, lag }
+        })
+        .collect()
+}
+
+/// Layers, cut.
+#[derive(Debug, Clone)]
+pub(super) struct Chain {
+    layers: Vec<Loaded>,
+    cuts: Vec<Cut>,
+    /// Positions of a tile that comes in.
+    pub(super) tile: usize,
+}
+
+impl Chain {
+    pub(super) fn new(layers: Vec<Loaded>, tile: usize) -> Self {
+        let cuts = cuts(&layers, tile);
+        Self { layers, cuts, tile }
+    }
+
+    fn out(&self) -> (usize, usize) {
+        self.cuts.last().map_or((self.tile, 0), |c| (c.tile, c.lag))
+    }
+
+    /// Feeds `length` positions tile by tile. `next` gives tile number `i` (all `tile` positions, zeros behind the end);
+    /// `put` takes each tile of the output with the range of it that lies in the sequence. `channels` come in. `Ok(false)`
+    /// if a number on the way was not finite.
+    pub(super) fn run<E>(
+        &self,
+        length: u64,
+        channels: usize,
+        device: &dyn Device,
+        mut next: impl FnMut(u64) -> Result<Vec<f32>, E>,
+        mut put: impl FnMut(Vec<f32>, Range<usize>),
+    ) -> Result<bool, E> {
+        let (tile_out, lag_out) = self.out();
+        let length_out = length * tile_out as u64 / self.tile as u64;
+        let tiles_in = length.div_ceil(self.tile as u64);
+        let mut contexts: Vec<Option<Tensor>> = vec![None; self.layers.len()];
+        let tape = Tape::forward_only(device);
+        let mut sound = true;
+        for i in 0..(length_out + lag_out as u64).div_ceil(tile_out as u64) {
+            let mut x = match i < tiles_in {
+                true => Some(device.tensor(&next(i)?, [1, channels, self.tile])),
+                false => None,
+            };
+            for ((layer, cut), context) in self.layers.iter().zip(&self.cuts).zip(&mut contexts) {
+                let length = length * cut.tile as u64 / self.tile as u64;
+                let inside = inside(i, cut.tile, cut.lag, length);
+                x = advance(&tape, layer, cut, context, x, inside);
+                sound &= x.as_ref().is_none_or(|x| finite(device, x));
+            }
+            if let Some(x) = x {
+                put(device.floats(&x), inside(i, tile_out, lag_out, length_out));
+            }
+        }
+        Ok(sound)
+    }
+}
+
+/// Which positions of output tile `i` lie in a sequence of `length`.
+fn inside(i: u64, tile: usize, lag: usize, length: u64) -> Range<usize> {
+    let (start, end) = (i * tile as u64, (i + 1) * tile as u64);
+    let lag = lag as u64;
+    let first = lag.saturating_sub(start).min(tile as u64);
+    let last = (length + lag).min(end).saturating_sub(start).max(first);
+    first as usize..last as usize
+}
+
+/// One layer, one tile, `[1, channels, tile]`. A tile of zeros, outside the sequence, is `None` and costs nothing.
+fn advance(
+    tape: &Tape<'_>,
+    layer: &Loaded,
+    cut: &Cut,
+    context: &mut Option<Tensor>,
+    x: Option<Tensor>,
+    inside: Range<usize>,
+) -> Option<Tensor> {
+    if x.is_none() && context.is_none() && inside.is_empty() {
+        return None;
+    }
+    let tile_in = match layer.kind {
+        Kind::Down { .. } => cut.tile * 2,
+        Kind::Up { .. } => cut.tile / 2,
+        Kind::Same { .. } | Kind::Residual { .. } => cut.tile,
+    };
+    let (device, seen) = (tape.device(), cut.context + tile_in);
+    let cut_of = |channels: usize, pieces: &[Piece]| columns(device, channels, pieces);
+    let piece = |tensor: &Option<Tensor>, count: usize| match tensor {
+        Some(tensor) => Piece::Of(tensor.clone(), 0, count),
+        None => Piece::Zeros(count),
+    };
+    let mut buffer = cut_of(cut.channels, &[piece(context, cut.context), piece(&x, tile_in)]);
+    drop(x);
+    *context = Some(cut_of(cut.channels, &[Piece::Of(buffer.clone(), tile_in, cut.context)]));
+    if inside.is_empty() {
+        return None;
+    }
+    if cut.trim > 0 {
+        buffer = cut_of(cut.channels, &[Piece::Of(buffer, 0, seen - cut.trim)]);
+    }
+    let (x, [weight, bias]) = (Value::constant(buffer), layer.affine());
+    let y = match layer.kind {
+        Kind::Down { .. } => conv1d(tape, &x, weight, bias, Geometry { stride: 2, padding: 0, dilation: 1 }),
+        // Padding 3: the two positions of context reach six outputs that belong to the tiles beside this one.
+        Kind::Up { .. } => conv_transpose1d(tape, &x, weight, bias, 2, 3),
+        Kind::Same { .. } => conv1d(tape, &x, weight, bias, Geometry { stride: 1, padding: 0, dilation: 1 }),
+        Kind::Residual { dilation, .. } => residual_block_within(tape, &x, layer.block(), dilation),
+    };
+    let y = y.into_tensor();
+    if inside == (0..cut.tile) {
+        return Some(y);
+    }
+    let Range { start, end } = inside;
+    let pieces = [Piece::Zeros(start), Piece::Of(y.clone(), start, end - start), Piece::Zeros(cut.tile - end)];
+    Some(cut_of(y.shape()[1], &pieces))
+}

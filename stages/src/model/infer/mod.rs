@@ -1,0 +1,252 @@
+//! Encoding and decoding of clips of any length, in bounded memory, with one result.
+//!
+//! A clip passes through the layers in tiles of one length. Every layer keeps the end of what it has seen (its context),
+//! so that each tile is computed once, without overlap; what a layer puts out lags behind what it takes in by the reach of
+//! its taps. Positions outside the clip are set to zero after every layer, which is the zero padding of a network that
+//! takes the whole clip at once. Tiles are laid from the clip's first frame and all have the same shape: the codes of a
+//! clip do not depend on what is encoded beside it, on how it is read, or on the number of threads.
+mod chain;
+
+use std::sync::Arc;
+
+use kernels::device::Device;
+
+use super::codec::Codec;
+use super::device::device;
+use super::layer;
+use super::leaves::Leaves;
+use super::quantise::nearest;
+use super::weights::{WeightsError, within};
+use chain::Chain;
+
+/// Frames of audio in a tile, where the hop allows it.
+const TILE: usize = 1 << 14;
+
+/// Codes of a tile of a level.
+pub(super) fn codes(hop: usize) -> usize {
+    (TILE / hop).max(8)
+}
+
+/// Codes that a codec cannot decode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// The codec has no such level.
+    #[error("level {level} of a codec with {levels} levels")]
+    Level {
+        /// The level asked for.
+        level: usize,
+        /// The levels there are.
+        levels: usize,
+    },
+    /// A code has no codeword.
+    #[error("code {code} at position {at}, but level {level} has {codewords} codewords")]
+    Code {
+        /// The level.
+        level: usize,
+        /// The position in the sequence.
+        at: usize,
+        /// The code.
+        code: u16,
+        /// Codewords of the level.
+        codewords: usize,
+    },
+    /// The network overflows.
+    #[error(transparent)]
+    Overflow(#[from] Overflow),
+}
+
+/// A network whose numbers left the range of 32-bit floats: what came of it means nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the network of level {level} overflows: it gives numbers that are not finite")]
+pub struct Overflow {
+    /// The level.
+    pub level: usize,
+}
+
+#[derive(Debug, Clone)]
+struct Level {
+    hop: usize,
+    encoder: Chain,
+    decoder: Chain,
+    codebook: Vec<f32>,
+}
+
+/// A codec on a device, ready to encode and decode. Threads may share it.
+#[derive(Debug, Clone)]
+pub struct Coder {
+    device: Arc<dyn Device>,
+    dim: usize,
+    align: u64,
+    levels: Vec<Level>,
+}
+
+impl Coder {
+    /// Puts the codec's tensors on a device.
+    pub fn new(codec: &Codec) -> Result<Self, WeightsError> {
+        let (config, device) = (codec.config(), device());
+        let books: Vec<String> = (0..config.levels.len()).map(layer::codebook_name).collect();
+        let leaves = Leaves::constants(&*device, codec.arrays(), |name| !books.iter().any(|book| book == name));
+        let levels = (0..config.levels.len())
+            .map(|level| {
+                let hop = config.levels[level].hop();
+                let codes = codes(hop);
+                let load = |layers: &[layer::Layer]| layer::load(layers, &leaves);
+                Ok(Level {
+                    hop,
+                    encoder: Chain::new(load(&layer::encoder(config, level))?, codes * hop),
+                    decoder: Chain::new(load(&layer::decoder(config, level))?, codes),
+                    codebook: codec.codebook(level).to_vec(),
+                })
+            })
+            .collect::<Result<_, WeightsError>>()?;
+        Ok(Self { dim: config.dim, align: config.align() as u64, device, levels })
+    }
+
+    /// Codes of each level for a clip of `frames` frames: the clip is padded with zeros to a multiple of the largest hop.
+    pub fn lengths(&self, frames: u64) -> Vec<u64> {
+        let padded = frames.next_multiple_of(self.align);
+        self.levels.iter().map(|l| padded / l.hop as u64).collect()
+    }
+
+    /// Encodes a clip, one level after the other.
+    ///
+    /// `read(first, out)` fills `out` with the mono frames from `first` on; it is called once per tile and level, in order,
+    /// never beyond `frames`. `put(level, codes)` takes the codes in order. Memory does not grow with the clip. Codes of a
+    /// network that overflows on this clip are of no use: the inner result says so.
+    pub fn encode<E>(
+        &self,
+        frames: u64,
+        read: &mut dyn FnMut(u64, &mut [f32]) -> Result<(), E>,
+        put: &mut dyn FnMut(usize, &[u16]),
+    ) -> Result<Result<(), Overflow>, E> {
+        for (number, level) in self.levels.iter().enumerate() {
+            let mut near = true;
+            let finite = self.encoded(number, frames, read, &mut |vectors| {
+                // Distances to what lies farther are not finite.
+                near &= within(vectors);
+                let codes = nearest(vectors, &level.codebook, self.dim);
+                let codes: Vec<u16> = codes.iter().map(|c| *c as u16).collect();
+                put(number, &codes);
+            })?;
+            if !(finite && near) {
+                return Ok(Err(Overflow { level: number }));
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// What the encoder of `level` makes of a clip, as rows of `dim`, tile by tile. `Ok(false)` if it overflows.
+    fn encoded<E>(
+        &self,
+        level: usize,
+        frames: u64,
+        read: &mut dyn FnMut(u64, &mut [f32]) -> Result<(), E>,
+        put: &mut dyn FnMut(&[f32]),
+    ) -> Result<bool, E> {
+        let encoder = &self.levels[level].encoder;
+        let tile = encoder.tile;
+        encoder.run(
+            frames.next_multiple_of(self.align),
+            1,
+            &*self.device,
+            |i| {
+                let first = i * tile as u64;
+                let mut samples = vec![0.0; tile];
+                let real = frames.saturating_sub(first).min(tile as u64) as usize;
+                if real > 0 {
+                    read(first, &mut samples[..real])?;
+                }
+                Ok(samples)
+            },
+            |z, inside| {
+                let length = z.len() / self.dim;
+                let vectors: Vec<f32> =
+                    inside.flat_map(|t| (0..self.dim).map(move |c| c * length + t)).map(|i| z[i]).collect();
+                put(&vectors);
+            },
+        )
+    }
+
+    /// The encoder's output before quantisation for a clip held in memory, `[codes, dim]` in row-major order.
+    ///
+    /// Panics if there is no such level.
+    pub fn latents(&self, level: usize, samples: &[f32]) -> Vec<f32> {
+        let mut latents = Vec::new();
+        let read = &mut |first: u64, out: &mut [f32]| {
+            out.copy_from_slice(&samples[first as usize..][..out.len()]);
+            Ok::<(), std::convert::Infallible>(())
+        };
+        match self.encoded(level, samples.len() as u64, read, &mut |rows| latents.extend_from_slice(rows)) {
+            Ok(_) => latents,
+            Err(never) => match never {},
+        }
+    }
+
+    /// The codes of every level of a clip held in memory.
+    ///
+    /// # Panics
+    /// If the network overflows on it; see [`Coder::codes`].
+    pub fn encode_samples(&self, samples: &[f32]) -> Vec<Vec<u16>> {
+        self.codes(samples).unwrap_or_else(|overflow| panic!("{overflow}"))
+    }
+
+    /// The codes of every level of a clip held in memory.
+    ///
+    /// # Errors
+    /// A network that overflows on it.
+    pub fn codes(&self, samples: &[f32]) -> Result<Vec<Vec<u16>>, Overflow> {
+        let mut codes = vec![Vec::new(); self.levels.len()];
+        let read = &mut |first: u64, out: &mut [f32]| {
+            out.copy_from_slice(&samples[first as usize..][..out.len()]);
+            Ok::<(), std::convert::Infallible>(())
+        };
+        match self.encode(samples.len() as u64, read, &mut |level, c| codes[level].extend_from_slice(c)) {
+            Ok(done) => done.map(|()| codes),
+            Err(never) => match never {},
+        }
+    }
+
+    /// Decodes the codes of one level to at most `frames` samples.
+    ///
+    /// # Errors
+    /// See [`DecodeError`].
+    pub fn decode_samples(&self, level: usize, codes: &[u16], frames: u64) -> Result<Vec<f32>, DecodeError> {
+        // A clip may state more frames than its codes make.
+        let hop = self.levels.get(level).map_or(1, |level| level.hop);
+        let most = codes.len().saturating_mul(hop);
+        let mut samples = Vec::with_capacity(usize::try_from(frames).map_or(most, |frames| frames.min(most)));
+        self.decode(level, codes, &mut |more| samples.extend_from_slice(more))?;
+        samples.truncate(frames as usize);
+        Ok(samples)
+    }
+
+    /// Decodes the codes of one level, by that level's decoder alone: `codes.len() * hop` frames, given to `put` in order.
+    pub fn decode(&self, level: usize, codes: &[u16], put: &mut dyn FnMut(&[f32])) -> Result<(), DecodeError> {
+        let levels = self.levels.len();
+        let chosen = self.levels.get(level).ok_or(DecodeError::Level { level, levels })?;
+        let codewords = chosen.codebook.len() / self.dim;
+        if let Some(at) = codes.iter().position(|c| usize::from(*c) >= codewords) {
+            let code = codes[at];
+            return Err(DecodeError::Code { level, at, code, codewords });
+        }
+        let tile = chosen.decoder.tile;
+        let finite = chosen.decoder.run(
+            codes.len() as u64,
+            self.dim,
+            &*self.device,
+            |i| {
+                let rest = &codes[i as usize * tile..];
+                let mut z = vec![0.0; self.dim * tile];
+                for (t, code) in rest.iter().take(tile).enumerate() {
+                    let word = &chosen.codebook[usize::from(*code) * self.dim..][..self.dim];
+                    for (c, v) in word.iter().enumerate() {
+                        z[c * tile + t] = *v;
+                    }
+                }
+                Ok::<_, DecodeError>(z)
+            },
+            |y, inside| put(&y[inside]),
+        )?;
+        if finite { Ok(()) } else { Err(Overflow { level }.into()) }
+    }
+}
