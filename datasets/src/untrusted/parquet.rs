@@ -82,7 +82,7 @@ impl Most {
     }
 }
 
-/// Who wrote a file, which decides whether what it holds must be in proportion to its size.
+/// Author of a Parquet file: what a stranger wrote must be in proportion to its size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Author {
     /// Refrain itself: an object of the store, which is known by its digest.

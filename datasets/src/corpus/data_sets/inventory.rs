@@ -45,7 +45,7 @@ impl Inventory {
     /// An inventory of the recordings under a folder.
     ///
     /// # Errors
-    /// Where this is no folder.
+    /// [`ScanError::NotAFolder`] if `root` is none.
     pub(super) fn of(list: &str, root: &Path) -> Result<Inventory, ScanError> {
         if !root.is_dir() {
             return Err(ScanError::NotAFolder(root.to_owned()));
@@ -98,7 +98,7 @@ impl Inventory {
     /// Hands over the files that are there, and returns what is to say about the others.
     ///
     /// # Errors
-    /// Where not one of the recordings is there.
+    /// [`ScanError::NothingThere`] if not one of the recordings exists.
     pub(super) fn list(self, take: &(dyn Fn(usize, Vec<Entry>) + Sync)) -> Result<Listing, ScanError> {
         let Inventory { list, root, items, odd: mut rows, mut remarks } = self;
         let listed = items.len();

@@ -2,7 +2,7 @@
 
 use crate::cpu::simd::Lanes;
 
-/// Where the operand of a row and a term lies.
+/// Index of the operand for a row and a term.
 #[derive(Clone, Copy)]
 pub(crate) struct Grid {
     /// Row 0, term 0.

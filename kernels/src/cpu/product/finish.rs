@@ -127,7 +127,7 @@ impl Finish for Least {
     }
 }
 
-/// Where a product goes: row 0, frame 0 of the tile, and the distance of rows.
+/// Target of a product: row 0, frame 0 of the tile, and the distance of rows.
 #[derive(Clone, Copy)]
 pub(crate) struct Out {
     pub(crate) at: *mut f32,

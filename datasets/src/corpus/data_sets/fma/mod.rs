@@ -7,7 +7,7 @@
 //! fma_small/000/000002.mp3       30 s from the middle of each track; in `fma_full` the whole of it
 //! ```
 //!
-//! Where both lists are there, the first says which tracks there are, and the second under which license. Its URL goes before its
+//! With both lists, the first says which tracks there are, and the second under which license. Its URL goes before its
 //! title; how a license was found, and where the two contradict each other, goes along in columns. Tags in the files may be those
 //! of another track, and are not read.
 
