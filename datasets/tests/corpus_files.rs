@@ -225,7 +225,7 @@ fn one_table_in_every_format() {
 
 #[test]
 fn columns_that_nothing_else_reads_are_carried_but_bytes() {
-    use arrow::array::{ArrayRef, BinaryArray, Int32Array, RecordBatch, StringArray};
+    use arrow_array::{ArrayRef, BinaryArray, Int32Array, RecordBatch, StringArray};
     use std::sync::Arc;
     let text = |values: [Option<&str>; 2]| Arc::new(StringArray::from(values.to_vec())) as ArrayRef;
     let columns: [(&str, ArrayRef); 6] = [

@@ -1,8 +1,9 @@
 //! Parquet of others: what is read, and what is refused before anything is allocated for it.
 
-use arrow::array::{ArrayRef, AsArray, LargeListArray, RecordBatch, StringArray, UInt16Array};
-use arrow::buffer::OffsetBuffer;
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow_array::cast::AsArray;
+use arrow_array::{ArrayRef, LargeListArray, RecordBatch, StringArray, UInt16Array};
+use arrow_buffer::OffsetBuffer;
+use arrow_schema::{DataType, Field, Schema};
 use datasets::corpus::{OptOut, Table, TableOptions};
 use datasets::untrusted::parquet::{Author, Input, Most, Vetted};
 use parquet::arrow::ArrowWriter;

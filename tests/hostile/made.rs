@@ -1,9 +1,7 @@
 //! Files that are made by hand to do harm.
 
-use arrow::{
-    array::{RecordBatch, StringArray},
-    datatypes::{DataType, Field, Schema},
-};
+use arrow_array::{RecordBatch, StringArray};
+use arrow_schema::{DataType, Field, Schema};
 use datasets::shard::{self, ShardRow};
 use parquet::arrow::ArrowWriter;
 use stages::model::weights::{Arrays, from_bytes, to_bytes};

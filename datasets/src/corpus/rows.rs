@@ -6,8 +6,8 @@ use crate::untrusted::{
     lines::{Paced, lines},
     parquet::{Author, ParquetInError, Vetted},
 };
-use arrow::datatypes::DataType;
-use arrow::util::display::{ArrayFormatter, FormatOptions};
+use arrow_cast::display::{ArrayFormatter, FormatOptions};
+use arrow_schema::DataType;
 use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};

@@ -84,7 +84,7 @@ pub enum ShardError {
     Parquet(#[from] parquet::errors::ParquetError),
     /// An error of Arrow.
     #[error("arrow: {0}")]
-    Arrow(#[from] arrow::error::ArrowError),
+    Arrow(#[from] arrow_schema::ArrowError),
     /// An error of the file system.
     #[error("cannot read the shard: {0}")]
     Io(#[from] std::io::Error),

@@ -5,8 +5,9 @@ use super::{ShardError, ShardMeta, ShardRow};
 use crate::row::Labels;
 use crate::store::fault;
 use crate::untrusted::parquet::{Author, Batches, Vetted};
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{UInt16Type, UInt32Type, UInt64Type};
+use arrow_array::cast::AsArray;
+use arrow_array::types::{UInt16Type, UInt32Type, UInt64Type};
+use arrow_array::{Array, RecordBatch};
 use std::path::Path;
 
 /// Rows held in memory at a time.
@@ -165,8 +166,8 @@ fn rows_of(batch: &RecordBatch, meta: &ShardMeta) -> Result<Vec<ShardRow>, Shard
     };
     let mut rows = Vec::with_capacity(batch.num_rows());
     for i in 0..batch.num_rows() {
-        let own = |column: &arrow::array::StringArray| column.value(i).to_owned();
-        let maybe = |column: &arrow::array::StringArray| column.is_valid(i).then(|| own(column));
+        let own = |column: &arrow_array::StringArray| column.value(i).to_owned();
+        let maybe = |column: &arrow_array::StringArray| column.is_valid(i).then(|| own(column));
         let mut codes = Vec::with_capacity(levels);
         for list in &lists {
             let list = list.value(i);

@@ -2,9 +2,9 @@
 
 use super::schema::{EXTRA, LABELS, code_field, schema, shard_properties};
 use super::{ShardError, ShardMeta, ShardRow, hex};
-use arrow::array::{ArrayRef, ListArray, RecordBatch, StringArray, UInt16Array, UInt32Array, UInt64Array};
-use arrow::buffer::OffsetBuffer;
-use arrow::datatypes::Schema;
+use arrow_array::{ArrayRef, ListArray, RecordBatch, StringArray, UInt16Array, UInt32Array, UInt64Array};
+use arrow_buffer::OffsetBuffer;
+use arrow_schema::Schema;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use std::io::Write;

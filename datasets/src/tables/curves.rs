@@ -2,7 +2,7 @@
 
 use super::{Column, table};
 use crate::shard::ShardError;
-use arrow::array::{Array, Float64Array, RecordBatch, UInt64Array};
+use arrow_array::{Array, Float64Array, RecordBatch, UInt64Array};
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 

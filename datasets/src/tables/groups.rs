@@ -6,7 +6,8 @@ use crate::{
     shard::ShardError,
     untrusted::{self, parquet::Input},
 };
-use arrow::{array::ArrayRef, datatypes::Schema};
+use arrow_array::ArrayRef;
+use arrow_schema::Schema;
 use bytes::Bytes;
 use parquet::{
     arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, compute_leaves},

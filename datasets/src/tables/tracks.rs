@@ -7,7 +7,8 @@ use crate::{
     tables::groups::{Earlier, Encoder, Group, TextsWriter},
     untrusted::parquet::{Author, Input, Vetted},
 };
-use arrow::array::{Array, ArrayRef, RecordBatch, StringArray, StringBuilder};
+use arrow_array::builder::StringBuilder;
+use arrow_array::{Array, ArrayRef, RecordBatch, StringArray};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use std::sync::Arc;
 

@@ -266,7 +266,8 @@ impl Wrong<'_, '_> {
 
     fn bounded(&mut self, field: &str, level: Option<usize>, value: u64, least: u64, most: u64) {
         if !(least..=most).contains(&value) {
-            let help = match most >= u32::MAX.into() {
+            // A bound that only a slip of many digits reaches is worth its words to those alone.
+            let help = match value < least && most >= u32::MAX.into() {
                 true => format!("at least {least}"),
                 false => format!("from {least} to {most}"),
             };
