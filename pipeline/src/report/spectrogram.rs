@@ -4,7 +4,7 @@
 //! columns; triangular filters on O'Shaughnessy's mel scale (2595 log10(1 + f / 700)) with unit sum, one per row of
 //! the picture; decibels. Colors are magma (van der Walt and Smith), by the degree-six fit of Zucker.
 
-use realfft::RealFftPlanner;
+use kernels::cpu::fft;
 
 /// Columns of a picture.
 pub const WIDTH: usize = 600;
@@ -39,7 +39,7 @@ pub fn log_mel(samples: &[f32], rate: u32) -> LogMel {
 
     // A rate from a damaged header must not size a buffer.
     let window_len = (rate.clamp(1_000, 400_000) as usize / 25).next_power_of_two();
-    let fft = RealFftPlanner::<f32>::new().plan_fft_forward(2 * window_len);
+    let fft = fft::forward(2 * window_len);
     let window: Vec<f32> = (0..window_len)
         .map(|i| {
             let phase = 2.0 * std::f64::consts::PI * (i as f64 + 0.5) / window_len as f64;

@@ -1,6 +1,6 @@
 //! Magnitudes of the short-time Fourier transform, in 64 bits, for metrics.
 
-use realfft::{RealFftPlanner, RealToComplex, num_complex::Complex};
+use kernels::cpu::fft::{Complex, RealToComplex, forward_double};
 use std::{f64::consts::TAU, sync::Arc};
 
 /// Frames of a periodic Hann window, a power of two that is also the length of the transform, every `hop` frames,
@@ -15,7 +15,7 @@ pub(super) struct Stft {
 impl Stft {
     pub(super) fn new(fft: usize, hop: usize) -> Stft {
         let window = (0..fft).map(|i| 0.5 - 0.5 * libm::cos(TAU * i as f64 / fft as f64)).collect();
-        Stft { fft, hop, window, plan: RealFftPlanner::<f64>::new().plan_fft_forward(fft) }
+        Stft { fft, hop, window, plan: forward_double(fft) }
     }
 
     /// Spectra of a signal of so many frames; a shorter one than the window is padded to it.

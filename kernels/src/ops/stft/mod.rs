@@ -5,11 +5,11 @@
 //!
 //! The complex spectrum is linear in the signal, so its gradient is its adjoint and the other way round.
 
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::Arc;
 
 use rayon::prelude::*;
-use realfft::num_complex::Complex;
-use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
+
+use crate::cpu::fft::{self, Complex, ComplexToReal, RealToComplex};
 
 /// Transforms of one unit of work.
 const CHUNK: usize = 16;
@@ -41,14 +41,11 @@ impl Stft {
     /// # Panics
     /// If `fft` is odd or 0, `hop` is 0, or the window is longer than `fft`.
     pub fn new(fft: usize, hop: usize, window: &[f32]) -> Self {
-        static PLANNER: LazyLock<Mutex<RealFftPlanner<f32>>> = LazyLock::new(|| Mutex::new(RealFftPlanner::new()));
         assert!(fft > 0 && fft.is_multiple_of(2) && hop > 0, "stft: size {fft} must be even and hop {hop} positive");
         assert!(window.len() <= fft, "stft: window of {} in a transform of {fft}", window.len());
         let mut padded = vec![0.0; fft];
         padded[(fft - window.len()) / 2..][..window.len()].copy_from_slice(window);
-        let mut planner = PLANNER.lock().unwrap_or_else(PoisonError::into_inner);
-        let (forward, inverse) = (planner.plan_fft_forward(fft), planner.plan_fft_inverse(fft));
-        Self { fft, hop, window: padded.into(), forward, inverse }
+        Self { fft, hop, window: padded.into(), forward: fft::forward(fft), inverse: fft::inverse(fft) }
     }
 
     /// Frequencies of a spectrum.
