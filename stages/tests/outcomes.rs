@@ -80,7 +80,7 @@ fn observed(store: &Path, dry: bool, observer: Box<dyn Observer>) -> (BTreeSet<S
                 settings: None,
                 env: env.clone(),
             };
-            let done = memoised(&cx, Ends, rows, String::clone);
+            let done = memoised(&cx, Ends, rows.into(), String::clone);
             let output = done.split(&cx, |row| Item::Other(format!("set/{row}")));
             let kept = output.kept.map(|(row, result)| format!("{row} kept with {result}"));
             let dropped =

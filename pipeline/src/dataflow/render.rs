@@ -67,6 +67,7 @@ pub(crate) fn render(
                 true => {
                     let (input, rows) = scope.new_collection::<Found, isize>();
                     feeds.sources.push((own, input));
+                    let rows = Rows::from(rows);
                     let pending = none(&rows);
                     vec![Some(Found::flow(Input { kept: rows, pending }))]
                 }
@@ -82,7 +83,7 @@ pub(crate) fn render(
             let settings = stage.ready.live().filter(|_| stays).map(|_| {
                 let (input, rows) = scope.new_collection::<Vec<u8>, isize>();
                 feeds.settings.push((own, input));
-                rows
+                rows.into()
             });
             let cx = Context {
                 scope,
@@ -161,7 +162,7 @@ impl<R: Ord + Clone + Send + 'static> Gathered<R> {
 
     pub(crate) fn watch(&self, rows: Rows<'_, R>, probe: &ProbeHandle<Time>) {
         let all = self.0.clone();
-        let watched = rows.inspect_batch(move |_, batch| {
+        let watched = rows.inspect_batch(move |batch| {
             let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
             all.extend(batch.iter().map(|(row, _, diff)| (row.clone(), *diff)));
         });

@@ -75,7 +75,7 @@ pub(super) fn look<'s>(
 ) -> Rows<'s, (Vec<u8>, Outcome)> {
     let (env, stage, scope) = (cx.env.clone(), cx.stage.clone(), cx.scope);
     let pact = Exchange::new(|((key, _), _, _): &(Seen, Time, isize)| key.prefix());
-    let looked = rows.inner.unary_frontier(pact, &format!("{}: look", cx.stage), move |_, info| {
+    let looked = rows.typed().inner.unary_frontier(pact, &format!("{}: look", cx.stage), move |_, info| {
         let activator = scope.activator_for(info.address);
         let mut waiting: Held<Seen> = Held::default();
         let mut leaving: Option<Leaving> = None;
@@ -120,7 +120,7 @@ pub(super) fn look<'s>(
             }
         }
     });
-    looked.as_collection()
+    looked.as_collection().into()
 }
 
 #[cfg(test)]

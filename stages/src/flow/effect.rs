@@ -149,7 +149,8 @@ pub(crate) fn operator<'s>(
     let grouped = effect.clone();
     let pact = Exchange::new(move |((key, (_, work)), _, _): &(Job, Time, isize)| grouped.group(key, work).prefix());
     let name = format!("{}: effect", cx.stage);
-    work.inner
+    work.typed()
+        .inner
         .unary_frontier(pact, &name, move |_, info| {
             // The only handle with which another thread may wake this worker.
             let waker = scope.worker().sync_activator_for(info.address.to_vec());
@@ -230,6 +231,7 @@ pub(crate) fn operator<'s>(
             }
         })
         .as_collection()
+        .into()
 }
 
 /// Performs jobs, so that one which panics beside its effect ends the run with a sentence: nobody else would ever tell the

@@ -39,7 +39,7 @@ pub(crate) fn close<'s, T: Travels>(
 
 /// The first row of each worker at each time, in their order: of millions that are to be one, few are grouped.
 fn first<'s>(rows: Rows<'s, Pending>) -> Rows<'s, Pending> {
-    let first = rows.inner.unary_frontier(Pipeline, "first", move |_, _| {
+    let first = rows.typed().inner.unary_frontier(Pipeline, "first", move |_, _| {
         let mut held: Held<Pending> = Held::default();
         move |(input, frontier), output| {
             input.for_each(|cap, data| held.extend(data.drain(..), |time| cap.delayed(time, 0)));
@@ -52,7 +52,7 @@ fn first<'s>(rows: Rows<'s, Pending>) -> Rows<'s, Pending> {
             }
         }
     });
-    first.as_collection()
+    first.as_collection().into()
 }
 
 /// The item `id` of this stage, waiting for each of the causes.

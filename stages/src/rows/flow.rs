@@ -1,13 +1,10 @@
-//! Collections of rows, and the time of a build.
+//! The time of a build, and the rows that come into a stage.
 
+use super::collection::Rows;
 use datasets::row::Waiting;
-use differential_dataflow::VecCollection;
 
 /// build << 32 | chunk.
 pub type Time = u64;
-
-/// A collection of rows.
-pub type Rows<'s, R> = VecCollection<'s, Time, R, isize>;
 
 /// The last tick of the build that a time belongs to: corpus-level stages wait for it.
 pub fn end_of_build(time: &Time) -> Time {

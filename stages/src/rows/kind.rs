@@ -70,7 +70,7 @@ macro_rules! rows { ($($Row:ident),*) => {
             waits: impl Fn(&[(Waiting, Time, isize)]) + 'static,
         ) -> Flow<'s> {
             match self { $(Flow::$Row(Input { kept, pending }) => {
-                let pending = pending.inspect_batch(move |_, rows| waits(rows));
+                let pending = pending.inspect_batch(move |rows| waits(rows));
                 Flow::$Row(Input { kept: kept.probe_with(probe), pending: pending.probe_with(probe) })
             }),* }
         }

@@ -34,6 +34,7 @@
 //!
 //! In a dataflow that stays up (`refrain watch`) rows live on: the next build feeds only what came and went.
 
+mod collection;
 pub mod fingerprint;
 mod flow;
 pub mod kept;
@@ -42,5 +43,6 @@ pub(crate) mod pack;
 pub mod scan;
 pub(crate) mod sort;
 
-pub use flow::{Input, Rows, Time, end_of_build};
+pub use collection::{Rows, Updates};
+pub use flow::{Input, Time, end_of_build};
 pub use kind::{AnyRow, Flow, Kind, Row, Visitor};

@@ -8,9 +8,8 @@ use datasets::{
     Digest, Key,
     row::{Dropped, Waiting},
 };
-use differential_dataflow::AsCollection;
 use std::sync::Arc;
-use timely::dataflow::{Scope, operators::ToStream};
+use timely::dataflow::Scope;
 
 /// Input of a stage besides its rows: name, seed, pinned weights, live settings, and the environment.
 #[derive(Clone)]
@@ -33,20 +32,14 @@ impl<'s> Context<'s> {
     /// Writes rows that wait into the plan: this stage's effect may run on each.
     pub fn may(&self, pending: Rows<'s, Waiting>) -> Rows<'s, Waiting> {
         let (env, stage) = (self.env.clone(), self.stage.clone());
-        pending.inspect_batch(move |_, rows| {
+        pending.inspect_batch(move |rows| {
             env.ledger.may(&stage, rows.iter().map(|(waiting, _, diff)| (waiting.row.clone(), *diff)));
         })
     }
 
     /// A collection of at most one row that is there from the start.
-    pub fn once<R: differential_dataflow::ExchangeData>(&self, row: Option<R>) -> Rows<'s, R> {
-        let first = if self.scope.index() == 0 { row } else { None };
-        first
-            .map(|row| (row, 0, 1))
-            .into_iter()
-            .collect::<Vec<(R, Time, isize)>>()
-            .to_stream(self.scope)
-            .as_collection()
+    pub fn once<R: Clone + 'static>(&self, row: Option<R>) -> Rows<'s, R> {
+        Rows::once(self.scope, if self.scope.index() == 0 { row } else { None })
     }
 }
 

@@ -189,7 +189,7 @@ impl<S: Stage> ConfiguredStage for Lowered<S> {
     fn render<'s>(&self, cx: &Context<'s>, flows: Vec<Option<Flow<'s>>>, keeper: Keeper) -> Rendered<'s> {
         let StageOutput { kept, dropped, pending } = self.0.clone().render(cx, S::In::take(flows));
         // On their way to the next stage, so that no row is copied for the record.
-        let kept = kept.inspect_batch(move |_, rows| keeper.keep(rows));
+        let kept = kept.inspect_batch(move |rows| keeper.keep(rows));
         Rendered { flow: S::Out::flow(Input { kept, pending }), dropped }
     }
 }

@@ -12,7 +12,7 @@ use crate::rows::{
     pack::{pack, unpack},
 };
 use differential_dataflow::{
-    AsCollection,
+    AsCollection, VecCollection,
     batcher::merge::{MergeBatcher, chunker::ContainerChunker, vec::VecMerger},
     consolidation::consolidate,
     operators::arrange::{Arranged, TraceAgent},
@@ -31,13 +31,13 @@ use std::{collections::VecDeque, rc::Rc};
 use timely::{
     dataflow::{
         channels::pact::Pipeline,
-        operators::{CapabilitySet, core::OkErr, generic::Operator},
+        operators::{CapabilitySet, generic::Operator},
     },
     progress::{Antichain, Timestamp},
 };
 
 /// Rows as they travel: a key and a value, both as bytes.
-type Raw<'s> = Rows<'s, (Vec<u8>, Vec<u8>)>;
+type Raw<'s> = VecCollection<'s, Time, (Vec<u8>, Vec<u8>), isize>;
 /// A change of such rows: row, time and difference.
 type Update = ((Vec<u8>, Vec<u8>), Time, isize);
 /// Layout of a trace: keys, values, times, multiplicities, and the offsets of each key's values.
@@ -55,7 +55,7 @@ pub trait Travels: Clone + Ord + Serialize + DeserializeOwned + 'static {}
 impl<T: Clone + Ord + Serialize + DeserializeOwned + 'static> Travels for T {}
 
 fn raw<'s, K: Travels, V: Travels>(rows: Rows<'s, (K, V)>) -> Raw<'s> {
-    rows.map(|(key, value)| (pack(&key), pack(&value)))
+    rows.map(|(key, value)| (pack(&key), pack(&value))).typed()
 }
 
 fn arrange<'s>(rows: Raw<'s>, name: &str) -> Arranged<'s, Trace> {
@@ -215,13 +215,13 @@ fn group_raw<'s>(rows: Raw<'s>, name: &str, mut logic: Logic) -> Raw<'s> {
     grouped.as_collection()
 }
 
-fn pair_raw<'s>(left: Raw<'s>, right: Raw<'s>) -> Rows<'s, (Vec<u8>, Vec<u8>, Vec<u8>)> {
+fn pair_raw<'s>(left: Raw<'s>, right: Raw<'s>) -> VecCollection<'s, Time, (Vec<u8>, Vec<u8>, Vec<u8>), isize> {
     arrange(left, "left")
         .join_core(arrange(right, "right"), |key, left, right| Some((key.to_vec(), left.to_vec(), right.to_vec())))
 }
 
 fn once_raw(keys: Rows<'_, Vec<u8>>) -> Raw<'_> {
-    group_raw(keys.map(|key| (key, Vec::new())), "distinct", Box::new(|_, _| vec![(Vec::new(), 1)]))
+    group_raw(keys.map(|key| (key, Vec::new())).typed(), "distinct", Box::new(|_, _| vec![(Vec::new(), 1)]))
 }
 
 fn without_raw<'s>(rows: Raw<'s>, keys: Rows<'s, Vec<u8>>) -> Raw<'s> {
@@ -236,9 +236,9 @@ fn without_raw<'s>(rows: Raw<'s>, keys: Rows<'s, Vec<u8>>) -> Raw<'s> {
 /// # use {differential_dataflow::input::Input, stages::{flow::group, rows::Time}};
 /// # timely::execute_directly(|worker| worker.dataflow::<Time, _, _>(|scope| {
 /// let (_, plays) = scope.new_collection_from([('a', 3_u32), ('a', 5), ('b', 4)]);
-/// let most = group(plays, "most", |_, plays| plays.last().map(|(most, _)| (*most, 1)).into_iter().collect());
+/// let most = group(plays.into(), "most", |_, plays| plays.last().map(|(most, _)| (*most, 1)).into_iter().collect());
 /// let (_, expected) = scope.new_collection_from([('a', 5), ('b', 4)]);
-/// most.assert_eq(expected);
+/// most.typed().assert_eq(expected);
 /// # }));
 /// ```
 pub fn group<'s, K: Travels, V: Travels, O: Travels>(
@@ -251,7 +251,7 @@ pub fn group<'s, K: Travels, V: Travels, O: Travels>(
         values.sort();
         logic(&unpack(key), &values).into_iter().map(|(row, count)| (pack(&row), count)).collect()
     };
-    group_raw(raw(rows), name, Box::new(logic)).map(|(key, row)| (unpack(&key), unpack(&row)))
+    Rows::from(group_raw(raw(rows), name, Box::new(logic))).map(|(key, row)| (unpack(&key), unpack(&row)))
 }
 
 /// Joins rows that share a key: every pair of them.
@@ -262,14 +262,14 @@ pub fn group<'s, K: Travels, V: Travels, O: Travels>(
 /// let (_, titles) = scope.new_collection_from([(1_u32, 'x'), (2, 'y')]);
 /// let (_, clips) = scope.new_collection_from([(1, 10_u32), (1, 11), (3, 30)]);
 /// let (_, expected) = scope.new_collection_from([(1, 'x', 10), (1, 'x', 11)]);
-/// pair(titles, clips).assert_eq(expected);
+/// pair(titles.into(), clips.into()).typed().assert_eq(expected);
 /// # }));
 /// ```
 pub fn pair<'s, K: Travels, A: Travels, B: Travels>(
     left: Rows<'s, (K, A)>,
     right: Rows<'s, (K, B)>,
 ) -> Rows<'s, (K, A, B)> {
-    pair_raw(raw(left), raw(right)).map(|(key, left, right)| (unpack(&key), unpack(&left), unpack(&right)))
+    Rows::from(pair_raw(raw(left), raw(right))).map(|(key, left, right)| (unpack(&key), unpack(&left), unpack(&right)))
 }
 
 /// Rows whose key is not among the keys.
@@ -281,11 +281,11 @@ pub fn pair<'s, K: Travels, A: Travels, B: Travels>(
 /// // A key that is named twice takes its rows away once.
 /// let (_, withdrawn) = scope.new_collection_from([1, 1, 7]);
 /// let (_, expected) = scope.new_collection_from([(2, 'y')]);
-/// without(tracks, withdrawn).assert_eq(expected);
+/// without(tracks.into(), withdrawn.into()).typed().assert_eq(expected);
 /// # }));
 /// ```
 pub fn without<'s, K: Travels, V: Travels>(rows: Rows<'s, (K, V)>, keys: Rows<'s, K>) -> Rows<'s, (K, V)> {
-    without_raw(raw(rows), keys.map(|key| pack(&key))).map(|(key, row)| (unpack(&key), unpack(&row)))
+    Rows::from(without_raw(raw(rows), keys.map(|key| pack(&key)))).map(|(key, row)| (unpack(&key), unpack(&row)))
 }
 
 /// One of two alternatives, for [`divide`].
@@ -311,22 +311,21 @@ impl<A, B> From<Result<A, B>> for Either<A, B> {
 /// # use {differential_dataflow::input::Input, stages::{flow::{Either, divide}, rows::Time}};
 /// # timely::execute_directly(|worker| worker.dataflow::<Time, _, _>(|scope| {
 /// let (_, numbers) = scope.new_collection_from([1_u32, 2, 3]);
-/// let (even, odd) = divide(numbers, |n| if n % 2 == 0 { Either::One(n) } else { Either::Other(format!("{n} is odd")) });
+/// let (even, odd) = divide(numbers.into(), |n| if n % 2 == 0 { Either::One(n) } else { Either::Other(format!("{n} is odd")) });
 /// let (_, expected) = scope.new_collection_from([2]);
-/// even.assert_eq(expected);
+/// even.typed().assert_eq(expected);
 /// let (_, expected) = scope.new_collection_from(["1 is odd", "3 is odd"].map(str::to_owned));
-/// odd.assert_eq(expected);
+/// odd.typed().assert_eq(expected);
 /// # }));
 /// ```
 pub fn divide<'s, R: Clone + 'static, A: Clone + 'static, B: Clone + 'static>(
     rows: Rows<'s, R>,
     mut logic: impl FnMut(R) -> Either<A, B> + 'static,
 ) -> (Rows<'s, A>, Rows<'s, B>) {
-    let (one, other) = rows.inner.ok_err(move |(row, time, diff)| match logic(row) {
-        Either::One(row) => Ok((row, time, diff)),
-        Either::Other(row) => Err((row, time, diff)),
-    });
-    (one.as_collection(), other.as_collection())
+    rows.divide(move |row| match logic(row) {
+        Either::One(row) => Ok(row),
+        Either::Other(row) => Err(row),
+    })
 }
 
 /// Distinct rows: each row once.
@@ -336,9 +335,9 @@ pub fn divide<'s, R: Clone + 'static, A: Clone + 'static, B: Clone + 'static>(
 /// # timely::execute_directly(|worker| worker.dataflow::<Time, _, _>(|scope| {
 /// let (_, genres) = scope.new_collection_from(['j', 'j', 'r']);
 /// let (_, expected) = scope.new_collection_from(['j', 'r']);
-/// once_each(genres).assert_eq(expected);
+/// once_each(genres.into()).typed().assert_eq(expected);
 /// # }));
 /// ```
 pub fn once_each<'s, V: Travels>(rows: Rows<'s, V>) -> Rows<'s, V> {
-    once_raw(rows.map(|row| pack(&row))).map(|(row, _)| unpack(&row))
+    Rows::from(once_raw(rows.map(|row| pack(&row)))).map(|(row, _)| unpack(&row))
 }

@@ -62,6 +62,7 @@ fn operators_give_what_plain_loops_give_at_every_time() {
             let (mut one, mut two) = worker.dataflow::<Time, _, _>(|scope| {
                 let (one, left) = scope.new_collection::<Pair, isize>();
                 let (two, right) = scope.new_collection::<Pair, isize>();
+                let (left, right) = (Rows::from(left), Rows::from(right));
                 tell(group(left.clone(), "described", described), &told.0, &probe);
                 tell(pair(left.clone(), right.clone()), &told.1, &probe);
                 tell(without(left, right.map(|(key, _)| key)), &told.2, &probe);
@@ -114,7 +115,7 @@ fn a_large_batch_is_passed_on_little_by_little_and_whole() {
         let probe = ProbeHandle::new();
         let mut input = worker.dataflow::<Time, _, _>(|scope| {
             let (input, rows) = scope.new_collection::<(u32, u32), isize>();
-            tell(group(rows, "all", |_, values: &[(u32, isize)]| values.to_vec()), &given, &probe);
+            tell(group(rows.into(), "all", |_, values: &[(u32, isize)]| values.to_vec()), &given, &probe);
             input
         });
         (0..3 * AT_ONCE as u32).for_each(|n| input.insert((n / 2, n)));

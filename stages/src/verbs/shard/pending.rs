@@ -54,11 +54,11 @@ pub(super) fn beside<'s>(
     });
     // In a plan no row that waits is taken back: one that is seen is there.
     let mut seen: HashSet<(Time, Spot)> = HashSet::new();
-    let places = placed.clone().inner.flat_map(move |((spot, _), time, _)| {
+    let places = placed.clone().typed().inner.flat_map(move |((spot, _), time, _)| {
         let place = (spot.0.to_string(), spot.1);
         seen.insert((time, spot)).then_some(((place, ()), time, 1))
     });
-    let open = pair(places.as_collection(), parts.clone()).map(|((split, _), (), prefix)| (split, prefix));
+    let open = pair(places.as_collection().into(), parts.clone()).map(|((split, _), (), prefix)| (split, prefix));
     (without(members, open), files(cx, placed, parts).map(Waiting::from))
 }
 
@@ -74,8 +74,12 @@ fn files<'s>(cx: &Context<'s>, placed: Rows<'s, Placed>, parts: Rows<'s, (Place,
     });
     let by_worker = Exchange::new(|((worker, _), _, _): &(Part, Time, isize)| *worker);
     let name = format!("{}: files that wait", cx.stage);
-    let files =
-        placed.delay(end_of_build).inner.binary_frontier(parts.inner, by_cause, by_worker, &name, move |_, _| {
+    let files = placed.delay(end_of_build).typed().inner.binary_frontier(
+        parts.typed().inner,
+        by_cause,
+        by_worker,
+        &name,
+        move |_, _| {
             let mut held: Held<Placed> = Held::default();
             let mut partition: BTreeMap<Time, Vec<((Place, String), isize)>> = BTreeMap::new();
             let mut known: BTreeMap<(Place, String), isize> = BTreeMap::new();
@@ -96,8 +100,9 @@ fn files<'s>(cx: &Context<'s>, placed: Rows<'s, Placed>, parts: Rows<'s, (Place,
                     output.session(&cap).give_iterator(rows.into_iter().map(|row| (row, time, 1)));
                 }
             }
-        });
-    files.as_collection()
+        },
+    );
+    files.as_collection().into()
 }
 
 /// Pending rows of the files that these rows go to: each file once for every cause that it waits for.
