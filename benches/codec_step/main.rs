@@ -68,7 +68,7 @@ impl TrainingSink<StepRecord> for Clock {
 fn settings(large: bool, steps: u64) -> FitSettings {
     let (width, depth, crop) = if large { (64, 4, 65_536) } else { (32, 2, 8192) };
     let level = |halvings| LevelConfig { downs: vec![halvings], width, depth, dilation_growth: 3, codewords: 2048 };
-    let fit = LevelFit { steps, batch: 4, crop, spectral: 0.1, log_spectral: 0.0, unquantised: 0.0 };
+    let fit = LevelFit { steps, batch: 4, micro_batch: 4, crop, spectral: 0.1, log_spectral: 0.0, unquantised: 0.0 };
     FitSettings {
         codec: CodecConfig { rate: 44_100, dim: 64, levels: [3, 5, 7].map(level).into() },
         levels: vec![fit; 3],
@@ -93,7 +93,7 @@ fn run(large: bool, steps: u64) -> Result<String, Box<dyn std::error::Error>> {
     let crop = settings.levels[0].crop;
     let noise = Noise::new(4 * crop);
     let mut clock = Clock { last: Instant::now(), steps: Vec::new() };
-    let codec = Codec::load(&fit(&settings, [1; 32], &noise, None, &mut clock)?)?;
+    let codec = Codec::load(&fit(&settings, &[1; 3], [1; 32], &noise, None, &mut clock)?)?;
     let coder = Coder::new(&codec)?;
     let encode = || {
         let start = Instant::now();

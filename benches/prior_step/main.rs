@@ -50,7 +50,7 @@ fn main() -> ExitCode {
     };
     let codes = codes(&settings.config);
     let mut clock = Clock { last: Instant::now(), steps: Vec::new(), bits: 0.0 };
-    match fit(&settings, [1; 32], &codes, None, &mut clock) {
+    match fit(&settings, 1, [1; 32], &codes, None, &mut clock) {
         Ok(_) => {
             let mut times = clock.steps.split_off(1);
             times.sort_by(f64::total_cmp);

@@ -78,6 +78,7 @@ pub(crate) fn settings(name: &str, steps: u64) -> Option<PriorSettings> {
         config,
         steps,
         batch: if large { 4 } else { 8 },
+        micro_batch: if large { 4 } else { 8 },
         learning_rate: 3e-4,
         warmup: 10,
         final_rate: 0.1,

@@ -69,7 +69,15 @@ fn settings() -> FitSettings {
         dilation_growth: 3,
         codewords,
     };
-    let fit = |steps| LevelFit { steps, batch: 2, crop: 2048, spectral: 0.1, log_spectral: 0.1, unquantised: 0.4 };
+    let fit = |steps| LevelFit {
+        steps,
+        batch: 2,
+        micro_batch: 2,
+        crop: 2048,
+        spectral: 0.1,
+        log_spectral: 0.1,
+        unquantised: 0.4,
+    };
     FitSettings {
         codec: CodecConfig { rate: 44_100, dim: 8, levels: vec![level(&[2], 32), level(&[2, 1], 16)] },
         levels: vec![fit(30), fit(20)],
@@ -86,7 +94,7 @@ fn settings() -> FitSettings {
 
 fn run(threads: usize, resume: Option<&[u8]>, sink: &mut Keep) -> Result<Vec<u8>, TrainingError> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
-    pool.install(|| fit(&settings(), [3; 32], &Tones::new(), resume, sink))
+    pool.install(|| fit(&settings(), &[1, 1], [3; 32], &Tones::new(), resume, sink))
 }
 
 #[test]
@@ -134,6 +142,7 @@ fn checkpoints_of_another_training_are_refused() {
     let checkpoint = &some.checkpoints[0].1;
     let refusal = |settings: &FitSettings, seed: u8, bytes: &[u8]| match fit(
         settings,
+        &[1, 1],
         [seed; 32],
         &Tones::new(),
         Some(bytes),
@@ -158,7 +167,7 @@ fn settings_and_data_that_cannot_train_are_refused() {
     let refusal = |change: &dyn Fn(&mut FitSettings), clips: &Tones| {
         let mut settings = settings();
         change(&mut settings);
-        match fit(&settings, [3; 32], clips, None, &mut Keep::default()) {
+        match fit(&settings, &[1, 1], [3; 32], clips, None, &mut Keep::default()) {
             Err(e) => e.to_string(),
             Ok(_) => panic!("trained"),
         }
@@ -182,23 +191,56 @@ fn clips_shorter_than_a_crop_will_do() {
     let short = Tones(Tones::new().0.into_iter().map(|c| c[..1500].to_vec()).collect());
     let mut settings = settings();
     settings.levels.iter_mut().for_each(|l| l.steps = 3);
-    assert!(fit(&settings, [3; 32], &short, None, &mut Keep::default()).is_ok());
+    assert!(fit(&settings, &[1, 1], [3; 32], &short, None, &mut Keep::default()).is_ok());
+}
+
+/// Segments change no bit; the parts of a batch change the order of sums, and with it the last bits alone.
+#[test]
+fn segments_and_parts_of_a_batch_learn_the_same() {
+    let mut settings = settings();
+    for level in &mut settings.levels {
+        (level.batch, level.micro_batch, level.steps) = (3, 3, 8);
+    }
+    let with = |settings: &FitSettings, segments: &[usize]| {
+        let mut keep = Keep::default();
+        (fit(settings, segments, [3; 32], &Tones::new(), None, &mut keep).expect("a codec"), keep.records)
+    };
+    let whole = with(&settings, &[1, 1]);
+    for segments in [[2, 3], [99, 1]] {
+        assert_eq!(with(&settings, &segments), whole, "{segments:?} segments");
+    }
+    for micro_batch in [1, 2] {
+        settings.levels.iter_mut().for_each(|level| level.micro_batch = micro_batch);
+        let parts = with(&settings, &[1, 1]);
+        assert_eq!(with(&settings, &[2, 2]), parts);
+        assert_ne!(parts.0, whole.0);
+        // Before there is a codebook, nothing turns a last bit into another code.
+        for (a, b) in parts.1.iter().zip(&whole.1).filter(|(a, _)| a.unquantised) {
+            assert!((a.reconstruction - b.reconstruction).abs() < 1e-4, "{a:?} {b:?}");
+            assert!((a.spectral - b.spectral).abs() < 1e-4, "{a:?} {b:?}");
+        }
+    }
 }
 
 #[test]
 fn settings_that_cannot_fit_say_what_would() {
     let mut large = settings();
-    large.levels[0].batch = 4096;
-    let needed = cost(&large).with(2);
-    assert!(check(&large, needed, 2).is_ok());
+    (large.levels[0].batch, large.levels[0].micro_batch) = (4096, 4096);
+    let whole = Some(1);
+    let needed = cost(&large, &[1, 1]).with(2);
+    assert_eq!(check(&large, whole, needed, 2).expect("fits"), [1, 1]);
     // One worker trains a level after the other.
-    let one = cost(&large).with(1);
-    assert!(one < needed && check(&large, one, 1).is_ok() && check(&large, one, 2).is_err());
-    let Err(error) = check(&large, needed / 3, 2) else { panic!("accepted") };
-    assert!(error.to_string().ends_with("level 0 with a batch of 1024 x 2048 frames would fit"), "{error}");
+    let one = cost(&large, &[1, 1]).with(1);
+    assert!(one < needed && check(&large, whole, one, 1).is_ok() && check(&large, whole, one, 2).is_err());
+    let refused = |asked, limit| check(&large, asked, limit, 2).expect_err("refused").to_string();
+    assert!(refused(whole, needed - 1).ends_with("`segments = \"auto\"` would fit"));
+    // The level that takes most is cut first.
+    assert_eq!(check(&large, None, needed - 1, 2).expect("fits"), [2, 1]);
+    let remedy = "level 0 with a micro-batch of 512 x 2048 frames would fit";
+    let limit = needed / 6;
+    assert!(refused(None, limit).ends_with(remedy), "{}", refused(None, limit));
     let mut fits = large.clone();
-    fits.levels[0].batch = 1024;
-    assert!(check(&fits, needed / 3, 2).is_ok());
-    let Err(error) = check(&large, 1000, 2) else { panic!("accepted") };
-    assert!(error.to_string().ends_with("the network has to be narrower or less deep"), "{error}");
+    fits.levels[0].micro_batch = 512;
+    assert!(check(&fits, None, limit, 2).is_ok());
+    assert!(refused(None, 1000).ends_with("the network has to be narrower or less deep"));
 }

@@ -86,6 +86,7 @@ fn settings(steps: u64, conditioned: bool) -> PriorSettings {
         },
         steps,
         batch: 8,
+        micro_batch: 8,
         learning_rate: 1e-2,
         warmup: 5,
         final_rate: 0.1,
@@ -120,7 +121,7 @@ impl TrainingSink<PriorRecord> for Watch {
 
 fn train(settings: &PriorSettings, threads: usize) -> Prior {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
-    pool.install(|| fit(settings, [3; 32], &Chain::new(12, 1), None, &mut Watch::default())).expect("a prior")
+    pool.install(|| fit(settings, 1, [3; 32], &Chain::new(12, 1), None, &mut Watch::default())).expect("a prior")
 }
 
 #[test]
@@ -128,7 +129,7 @@ fn it_learns_what_a_bigram_cannot_know() {
     let (codes, held_out) = (Chain::new(40, 1), Chain::new(12, 77));
     let measure = |conditioned| {
         let settings = settings(200, conditioned);
-        let prior = fit(&settings, [3; 32], &codes, None, &mut Watch::default()).expect("a prior");
+        let prior = fit(&settings, 1, [3; 32], &codes, None, &mut Watch::default()).expect("a prior");
         bits(&prior, &held_out, 64, 4, &|| false).expect("scored").expect("codes")
     };
     let [unigram, bigram] = baselines(&codes, &held_out, CODES as usize).expect("counted").expect("codes");
@@ -147,14 +148,14 @@ fn neither_threads_nor_interruptions_change_a_bit() {
     }
     let codes = Chain::new(12, 1);
     let mut first = Watch { stop_after: Some(5), ..Watch::default() };
-    let stopped = fit(&settings, [3; 32], &codes, None, &mut first);
+    let stopped = fit(&settings, 1, [3; 32], &codes, None, &mut first);
     assert!(matches!(stopped, Err(TrainingError::Stopped(5))), "{stopped:?}");
     let mut second = Watch::default();
-    let resumed = fit(&settings, [3; 32], &codes, Some(&first.state), &mut second).expect("a prior");
+    let resumed = fit(&settings, 1, [3; 32], &codes, Some(&first.state), &mut second).expect("a prior");
     assert_eq!(second.records.len(), 7);
     assert!(resumed.to_bytes().expect("bytes") == whole);
     // A checkpoint of another training is refused.
-    let other = fit(&settings, [4; 32], &codes, Some(&first.state), &mut Watch::default());
+    let other = fit(&settings, 1, [4; 32], &codes, Some(&first.state), &mut Watch::default());
     assert!(matches!(other, Err(TrainingError::Checkpoint(_))), "{other:?}");
 }
 
@@ -170,13 +171,44 @@ fn a_file_goes_both_ways_and_is_checked() {
     assert_eq!(error, "tensor `logits.bias` is missing");
 }
 
+/// Segments change no bit, nor does the number of threads where a batch is gone through in parts; the parts themselves change
+/// the order of sums, and with it the last bits alone.
+#[test]
+fn segments_and_parts_of_a_batch_learn_the_same() {
+    for conditioned in [false, true] {
+        let mut settings = settings(12, conditioned);
+        settings.config.depth = 3;
+        let codes = Chain::new(12, 1);
+        let with = |settings: &PriorSettings, segments: usize| {
+            let mut watch = Watch::default();
+            let prior = fit(settings, segments, [3; 32], &codes, None, &mut watch).expect("a prior");
+            (prior.to_bytes().expect("bytes"), watch.records)
+        };
+        let whole = with(&settings, 1);
+        for segments in [2, 3, 9] {
+            assert_eq!(with(&settings, segments), whole, "{segments} segments");
+        }
+        for micro_batch in [1, 3, 4] {
+            settings.micro_batch = micro_batch;
+            let parts = with(&settings, 1);
+            assert_eq!(with(&settings, 3), parts, "micro-batches of {micro_batch}");
+            assert_ne!(parts.0, whole.0);
+            for (a, b) in parts.1.iter().zip(&whole.1) {
+                assert!((a.bits - b.bits).abs() < 1e-3 && (a.norm - b.norm).abs() < 1e-3 * b.norm, "{a:?} {b:?}");
+            }
+        }
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().expect("a pool");
+        assert_eq!(pool.install(|| with(&settings, 2)), with(&settings, 1));
+    }
+}
+
 /// Code by code, with keys and values kept, a prior says the same as over a whole window at once.
 #[test]
 fn steps_agree_with_windows() {
     for conditioned in [false, true] {
         let mut settings = settings(20, conditioned);
         settings.config.depth = 2;
-        let prior = fit(&settings, [3; 32], &Chain::new(12, 1), None, &mut Watch::default()).expect("a prior");
+        let prior = fit(&settings, 1, [3; 32], &Chain::new(12, 1), None, &mut Watch::default()).expect("a prior");
         let clips: Vec<_> =
             Chain::new(3, 5).clips.into_iter().map(|(own, upper)| (own[..32].to_vec(), upper)).collect();
         let codes = Chain { clips };
@@ -264,12 +296,13 @@ fn wrong_settings_are_refused() {
     let refusal = |change: fn(&mut PriorSettings)| {
         let mut settings = settings(1, true);
         change(&mut settings);
-        fit(&settings, [0; 32], &Chain::new(2, 1), None, &mut Watch::default()).expect_err("refused").to_string()
+        fit(&settings, 1, [0; 32], &Chain::new(2, 1), None, &mut Watch::default()).expect_err("refused").to_string()
     };
     assert_eq!(refusal(|s| s.config.heads = 3), "32 attention channels for 3 heads");
     assert_eq!(refusal(|s| s.config.context = 30), "a context of 30 codes is no multiple of 4");
     assert_eq!(refusal(|s| s.steps = 0), "0 steps with a batch of 8");
+    assert_eq!(refusal(|s| s.micro_batch = 9), "a micro-batch of 9 of 8 windows");
     assert_eq!(refusal(|s| s.config.codewords[0] = 4), "codes cannot be read: code 13 of 4 codewords");
-    let nothing = fit(&settings(1, false), [0; 32], &Chain::new(0, 1), None, &mut Watch::default());
+    let nothing = fit(&settings(1, false), 1, [0; 32], &Chain::new(0, 1), None, &mut Watch::default());
     assert!(matches!(nothing, Err(TrainingError::Empty("codes"))));
 }

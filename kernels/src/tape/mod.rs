@@ -28,7 +28,7 @@ use crate::tensor::{Shape, Tensor};
 
 pub use parameter::Parameter;
 pub use segment::segment;
-pub(crate) use sum::sum;
+pub use sum::sum;
 
 /// A tensor, and its place on the tape if its gradient is wanted.
 #[derive(Clone, Debug)]

@@ -35,7 +35,7 @@ impl Kernel for Add {
 ///
 /// # Panics
 /// If the shapes differ.
-pub(crate) fn sum(device: &dyn Device, mut a: Tensor, mut b: Tensor) -> Tensor {
+pub fn sum(device: &dyn Device, mut a: Tensor, mut b: Tensor) -> Tensor {
     assert_eq!(a.shape(), b.shape(), "sum: shapes");
     if !a.buffer_mut().is_alone() && b.buffer_mut().is_alone() {
         std::mem::swap(&mut a, &mut b);

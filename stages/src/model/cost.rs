@@ -5,7 +5,8 @@ use super::infer;
 use super::layer::{self, Kind, Layer};
 use super::level::VECTORS_PER_CODEWORD;
 use super::loss;
-use super::training::TrainingError;
+use super::segments;
+use super::training::{TrainingError, tree};
 
 /// Arrays of a layer's output size that are alive at once for a residual block: its input, both rectified tensors, the
 /// inner sum, the output, and the gradient that passes.
@@ -45,13 +46,16 @@ impl TrainingCost {
     }
 }
 
-/// The cost of training with these settings.
-pub fn cost(settings: &FitSettings) -> TrainingCost {
+/// The cost of training with these settings, each level's encoder and decoder in so many segments.
+pub fn cost(settings: &FitSettings, segments: &[usize]) -> TrainingCost {
     let levels = || settings.levels.iter().enumerate();
     let activations = levels().map(|(level, fit)| {
-        let (mut length, mut floats) = ((fit.batch * fit.crop) as u64, 0u64);
-        let mut add = |layers: &[Layer]| {
-            for layer in layers {
+        let segments = segments.get(level).copied().unwrap_or(1);
+        let samples = (fit.micro_batch * fit.crop) as u64;
+        let (mut length, mut input) = (samples, samples);
+        // What each layer holds, and what its input takes.
+        let mut held = |layers: &[Layer]| {
+            let each = layers.iter().map(|layer| {
                 let (channels, alive) = match layer.kind {
                     Kind::Down { output, .. } => {
                         length /= 2;
@@ -64,20 +68,23 @@ pub fn cost(settings: &FitSettings) -> TrainingCost {
                     Kind::Same { output, .. } => (output, PLAIN),
                     Kind::Residual { width, .. } => (width, RESIDUAL),
                 };
-                floats = length.saturating_mul(channels as u64 * alive).saturating_add(floats);
-            }
+                let of = length.saturating_mul(channels as u64);
+                (of.saturating_mul(alive), std::mem::replace(&mut input, of))
+            });
+            segments::held(&each.collect::<Vec<_>>(), segments)
         };
-        add(&layer::encoder(&settings.codec, level));
-        add(&layer::decoder(&settings.codec, level));
+        let floats = held(&layer::encoder(&settings.codec, level));
+        let floats = held(&layer::decoder(&settings.codec, level)).saturating_add(floats);
         let spectral = fit.spectral > 0.0 || fit.log_spectral > 0.0;
-        let spectra = if spectral { SPECTRA * loss::floats(fit.crop) * fit.batch as u64 } else { 0 };
+        let spectra = if spectral { SPECTRA * loss::floats(fit.crop) * fit.micro_batch as u64 } else { 0 };
         floats.saturating_add(spectra).saturating_mul(4)
     });
-    let weights = levels().map(|(level, _)| {
+    let weights = levels().map(|(level, fit)| {
         let of = &settings.codec.levels[level];
+        let nodes = 4 * tree::nodes(fit.batch.div_ceil(fit.micro_batch.max(1)));
         // The codebook's share of it covers its averages.
         let drawn = VECTORS * 4 * (of.codewords * VECTORS_PER_CODEWORD * settings.codec.dim) as u64;
-        WEIGHT * weights(&settings.codec, level) + drawn
+        (WEIGHT + nodes) * weights(&settings.codec, level) + drawn
     });
     let longest = settings.levels.iter().map(|fit| fit.crop).max().unwrap_or(0);
     let measured = 4 * (MEASURED * longest) as u64 + 4 * SPECTRA * loss::floats(longest);
@@ -123,37 +130,71 @@ pub fn tile(codec: &CodecConfig) -> u64 {
     largest.max().unwrap_or(0)
 }
 
-/// Refuses settings whose training needs more than `limit` bytes with so many workers, and says what would fit.
+/// The most segments of a level that do any good: each a layer of its encoder or decoder.
+fn most(settings: &FitSettings, level: usize) -> usize {
+    layer::encoder(&settings.codec, level).len().max(layer::decoder(&settings.codec, level).len())
+}
+
+/// Segments of each level with which training needs at most `limit` bytes with so many workers: one more, again and again,
+/// for the level that takes most. None where no number of them does.
+pub fn fewest(settings: &FitSettings, limit: u64, workers: u64) -> Option<Vec<usize>> {
+    let mut segments = vec![1; settings.levels.len()];
+    loop {
+        let cost = cost(settings, &segments);
+        if cost.with(workers) <= limit {
+            return Some(segments);
+        }
+        let room = (0..segments.len()).filter(|level| segments[*level] < most(settings, *level));
+        let largest = room.max_by_key(|level| cost.activations[*level])?;
+        segments[largest] += 1;
+    }
+}
+
+/// The segments of each level of a training that needs at most `limit` bytes with so many workers: as many as asked for, or
+/// as few as fit.
 ///
 /// # Errors
-/// [`TrainingError::Memory`].
-pub fn check(settings: &FitSettings, limit: u64, workers: u64) -> Result<(), TrainingError> {
-    let needed = cost(settings).with(workers);
-    if needed <= limit {
-        return Ok(());
+/// [`TrainingError::Memory`], which says what would fit.
+pub fn check(
+    settings: &FitSettings,
+    asked: Option<usize>,
+    limit: u64,
+    workers: u64,
+) -> Result<Vec<usize>, TrainingError> {
+    let all = |segments: usize| vec![segments; settings.levels.len()];
+    let fitting = |settings: &FitSettings| match asked {
+        Some(segments) => (cost(settings, &all(segments)).with(workers) <= limit).then(|| all(segments)),
+        None => fewest(settings, limit, workers),
+    };
+    if let Some(segments) = fitting(settings) {
+        return Ok(segments);
+    }
+    let deepest = (0..settings.levels.len()).map(|level| most(settings, level)).max().unwrap_or(1);
+    let tried = all(asked.unwrap_or(deepest));
+    let needed = cost(settings, &tried).with(workers);
+    let refused = |remedy: String| Err(TrainingError::Memory { needed, limit, remedy });
+    if fewest(settings, limit, workers).is_some() {
+        return refused("`segments = \"auto\"` would fit".to_owned());
     }
     let mut smaller = settings.clone();
-    loop {
-        let cost = cost(&smaller);
-        if cost.with(workers) <= limit {
-            break;
-        }
+    while fitting(&smaller).is_none() {
+        let cost = cost(&smaller, &tried);
         let largest = (0..smaller.levels.len()).max_by_key(|l| cost.activations[*l]).unwrap_or(0);
         let hop = smaller.codec.levels[largest].hop();
         let fit = &mut smaller.levels[largest];
-        if fit.batch > 1 {
-            fit.batch /= 2;
+        if fit.micro_batch > 1 {
+            fit.micro_batch /= 2;
         } else if fit.crop >= 2 * 32 * hop {
             fit.crop = (fit.crop / 2).next_multiple_of(hop);
         } else {
-            let remedy = "no batch fits: the network has to be narrower or less deep".to_owned();
-            return Err(TrainingError::Memory { needed, limit, remedy });
+            return refused(
+                "no number of excerpts at a time fits: the network has to be narrower or less deep".to_owned(),
+            );
         }
     }
     let changes = settings.levels.iter().zip(&smaller.levels).enumerate().filter(|(_, (a, b))| a != b);
     let changes: Vec<String> = changes
-        .map(|(level, (_, b))| format!("level {level} with a batch of {} x {} frames", b.batch, b.crop))
+        .map(|(level, (_, b))| format!("level {level} with a micro-batch of {} x {} frames", b.micro_batch, b.crop))
         .collect();
-    let remedy = format!("{} would fit", changes.join(" and "));
-    Err(TrainingError::Memory { needed, limit, remedy })
+    refused(format!("{} would fit", changes.join(" and ")))
 }

@@ -4,10 +4,11 @@
 //! a published file and a file of ours are read by the same code.
 use kernels::ops::convolution::{Geometry, conv_transpose1d, conv1d};
 use kernels::ops::residual::residual_block;
-use kernels::tape::{Tape, Value};
+use kernels::tape::{Tape, Value, segment};
 
 use super::codec::CodecConfig;
 use super::leaves::Leaves;
+use super::segments::shares;
 use super::weights::WeightsError;
 
 /// What a layer computes. Channels are the second axis of `[batch, channels, time]`.
@@ -158,7 +159,28 @@ impl Loaded {
     }
 }
 
-/// All layers, one after the other, on whole sequences.
-pub(crate) fn forward(tape: &Tape<'_>, layers: &[Loaded], x: Value) -> Value {
+/// All layers, one after the other, on whole sequences. Of more than one of `segments`, shares of the layers that are as
+/// equal as can be, a tape keeps the input alone.
+pub(crate) fn forward(tape: &Tape<'_>, layers: &[Loaded], x: Value, segments: usize) -> Value {
+    if segments <= 1 {
+        return plain(tape, layers, x);
+    }
+    shares(layers.len(), segments).fold(x, |x, share| {
+        let layers = &layers[share];
+        let tensors: Vec<Value> = layers.iter().flat_map(|layer| layer.tensors.clone()).collect();
+        let shapes: Vec<(Kind, usize)> = layers.iter().map(|layer| (layer.kind, layer.tensors.len())).collect();
+        segment(tape, x, &tensors, move |tape, x, mut tensors| {
+            let own = |&(kind, count): &(Kind, usize)| {
+                let (own, rest) = tensors.split_at(count);
+                tensors = rest;
+                Loaded { kind, tensors: own.to_vec() }
+            };
+            let layers: Vec<Loaded> = shapes.iter().map(own).collect();
+            plain(tape, &layers, x)
+        })
+    })
+}
+
+fn plain(tape: &Tape<'_>, layers: &[Loaded], x: Value) -> Value {
     layers.iter().fold(x, |x, layer| layer.forward(tape, &x))
 }

@@ -15,7 +15,11 @@ use super::layer::{self, Layer};
 use super::loss::{Bandwidth, Mix, Spectral};
 use super::quantise::{nearest, turned};
 use super::random::Random;
-use super::training::{TrainingError, parameters::Parameters};
+use super::training::{
+    TrainingError,
+    parameters::Parameters,
+    tree::{Gradients, Tree},
+};
 use super::weights::{Array, Arrays};
 
 /// Batches over which the codebook is made from the data, at least so many vectors for each codeword.
@@ -47,10 +51,22 @@ impl LevelState {
     }
 }
 
+/// The latents of a step.
+#[derive(Default)]
+struct Seen {
+    /// `[latents, dim]`.
+    vectors: Vec<f32>,
+    /// The nearest codeword of each.
+    codes: Vec<u32>,
+    /// The sum of the squares of their distances.
+    away: f64,
+}
+
 /// What stays the same while a level is trained.
 pub(crate) struct Trainer<'a> {
     settings: &'a FitSettings,
     level: usize,
+    segments: usize,
     seed: [u8; 32],
     excerpts: &'a Excerpts<'a>,
     spectral: &'a Spectral,
@@ -62,7 +78,7 @@ pub(crate) struct Trainer<'a> {
 impl<'a> Trainer<'a> {
     pub(crate) fn new(
         settings: &'a FitSettings,
-        level: usize,
+        (level, segments): (usize, usize),
         seed: [u8; 32],
         excerpts: &'a Excerpts<'a>,
         spectral: &'a Spectral,
@@ -71,6 +87,7 @@ impl<'a> Trainer<'a> {
         Self {
             settings,
             level,
+            segments,
             seed,
             excerpts,
             spectral,
@@ -106,14 +123,6 @@ impl<'a> Trainer<'a> {
             state.codebook = Some(self.codebook(state, step)?);
         }
         let x = self.batch("batch", step)?;
-        let device = state.parameters.device().clone();
-        let device = &*device;
-        // Two tapes: the decoder starts from a leaf of its own, whose gradient is handed to the encoder. That is the
-        // straight-through estimator.
-        let (first, second) = (Tape::recording(device), Tape::recording(device));
-        let input = Value::constant(device.tensor(&x, [fit.batch, 1, fit.crop]));
-        let of_encoder = state.parameters.leaves(&first);
-        let z = layer::forward(&first, &layer::load(&self.encoder, &of_encoder)?, input);
         let mut record = StepRecord {
             step,
             level: self.level,
@@ -126,20 +135,69 @@ impl<'a> Trainer<'a> {
             revived: 0,
             unquantised,
         };
-        let (quantised, commit) = self.quantise(device, state, z.tensor(), &mut record);
-        let leaf = second.leaf(quantised);
-        let of_decoder = state.parameters.leaves(&second);
-        let y = layer::forward(&second, &layer::load(&self.decoder, &of_decoder)?, leaf.clone());
-        let out = device.floats(y.tensor());
-        let mix = Mix { spectral: fit.spectral, log_spectral: fit.log_spectral };
-        let loss = self.spectral.loss(&x, &out, fit.crop, mix, self.bandwidth);
-        record.reconstruction = loss.reconstruction;
-        record.spectral = loss.spectral;
-        record.log_spectral = loss.log_spectral;
-        if !(loss.reconstruction + loss.spectral + loss.log_spectral + record.commitment).is_finite() {
+        let (mut tree, mut seen) = (Tree::default(), Seen::default());
+        for x in x.chunks(fit.micro_batch * fit.crop) {
+            tree.add(&**state.parameters.device(), self.gradients(state, x, &mut seen, &mut record)?);
+        }
+        if let Some(book) = state.codebook.as_mut().filter(|_| !unquantised) {
+            record.commitment = seen.away / (fit.batch * fit.crop / self.hop() * self.settings.codec.dim) as f64;
+            let rule = Rule { decay: self.settings.ema_decay, revival: self.settings.revival };
+            let mut random = Random::new(&self.seed, &format!("revival {}", self.level), step);
+            let usage = book.update(&seen.vectors, &seen.codes, rule, &mut random);
+            record.perplexity = usage.perplexity;
+            record.used = usage.used;
+            record.revived = usage.revived;
+        }
+        if !(record.reconstruction + record.spectral + record.log_spectral + record.commitment).is_finite() {
             return Err(TrainingError::Diverged { what: format!("level {}", self.level), step });
         }
-        let mut back = second.backward(&y, device.tensor(&loss.gradient, [fit.batch, 1, fit.crop]));
+        let gradients = tree.sum(&**state.parameters.device());
+        let rate = self.settings.rate().at(step, fit.steps);
+        state.parameters.update(Adam { step: step + 1, rate, decay: 0.0, scale: 1.0 }, &gradients);
+        state.step += 1;
+        Ok(record)
+    }
+
+    fn hop(&self) -> usize {
+        self.settings.codec.levels[self.level].hop()
+    }
+
+    /// The gradients of some excerpts of a batch, as their share of the batch's; adds to what was `seen` and to the
+    /// record's losses.
+    fn gradients(
+        &self,
+        state: &LevelState,
+        x: &[f32],
+        seen: &mut Seen,
+        record: &mut StepRecord,
+    ) -> Result<Gradients, TrainingError> {
+        let fit = &self.settings.levels[self.level];
+        let device = &**state.parameters.device();
+        let extents = [x.len() / fit.crop, 1, fit.crop];
+        // Two tapes: the decoder starts from a leaf of its own, whose gradient is handed to the encoder. That is the
+        // straight-through estimator.
+        let (first, second) = (Tape::recording(device), Tape::recording(device));
+        let input = Value::constant(device.tensor(x, extents));
+        let of_encoder = state.parameters.leaves(&first);
+        let z = layer::forward(&first, &layer::load(&self.encoder, &of_encoder)?, input, self.segments);
+        let book = state.codebook.as_ref().filter(|_| !record.unquantised);
+        let (quantised, commit) = match book {
+            Some(book) => {
+                let (quantised, commit) = self.quantise(device, book, z.tensor(), seen);
+                (quantised, Some(commit))
+            }
+            None => (z.tensor().clone(), None),
+        };
+        let leaf = second.leaf(quantised);
+        let of_decoder = state.parameters.leaves(&second);
+        let y = layer::forward(&second, &layer::load(&self.decoder, &of_decoder)?, leaf.clone(), self.segments);
+        let out = device.floats(y.tensor());
+        let mix = Mix { spectral: fit.spectral, log_spectral: fit.log_spectral };
+        let loss = self.spectral.loss([x, &out], fit.crop, fit.batch, mix, self.bandwidth);
+        record.reconstruction += loss.reconstruction;
+        record.spectral += loss.spectral;
+        record.log_spectral += loss.log_spectral;
+        let mut back = second.backward(&y, device.tensor(&loss.gradient, extents));
         drop(y);
         let shape = z.shape();
         let towards = back.take(&leaf).unwrap_or_else(|| device.tensor(&vec![0.0; z.tensor().len()], shape));
@@ -153,23 +211,12 @@ impl<'a> Trainer<'a> {
         };
         drop(leaf);
         gradients.extend(of_encoder.gradients(&mut first.backward(&z, towards)));
-        let rate = self.settings.rate().at(step, fit.steps);
-        state.parameters.update(Adam { step: step + 1, rate, decay: 0.0, scale: 1.0 }, &gradients);
-        state.step += 1;
-        Ok(record)
+        Ok(gradients)
     }
 
-    /// What the decoder is given for latents z `[batch, dim, time]`, and the gradient of the commitment loss; moves the
-    /// codebook. While nothing is quantised it is z.
-    fn quantise(
-        &self,
-        device: &dyn Device,
-        state: &mut LevelState,
-        z: &Tensor,
-        record: &mut StepRecord,
-    ) -> (Tensor, Option<Tensor>) {
-        let Some(book) = state.codebook.as_mut().filter(|_| !record.unquantised) else { return (z.clone(), None) };
-        let shape @ [_, dim, time] = z.shape();
+    /// The codewords of latents z `[items, dim, time]`, which the decoder is given, and the gradient of the commitment loss.
+    fn quantise(&self, device: &dyn Device, book: &Codebook, z: &Tensor, seen: &mut Seen) -> (Tensor, Tensor) {
+        let shape @ [items, dim, time] = z.shape();
         let vectors = turned(&device.floats(z), dim, time);
         let codes = nearest(&vectors, &book.centres, dim);
         let mut quantised = vectors.clone();
@@ -177,17 +224,14 @@ impl<'a> Trainer<'a> {
             q.copy_from_slice(&book.centres[*code as usize * dim..][..dim]);
         }
         let mut away: Vec<f32> = vectors.iter().zip(&quantised).map(|(z, q)| z - q).collect();
-        record.commitment = away.iter().map(|d| f64::from(*d) * f64::from(*d)).sum::<f64>() / away.len() as f64;
-        let weight = (2.0 * self.settings.commitment / away.len() as f64) as f32;
+        seen.away += away.iter().map(|d| f64::from(*d) * f64::from(*d)).sum::<f64>();
+        let all = self.settings.levels[self.level].batch * (away.len() / items);
+        let weight = (2.0 * self.settings.commitment / all as f64) as f32;
         away.iter_mut().for_each(|d| *d *= weight);
-        let rule = Rule { decay: self.settings.ema_decay, revival: self.settings.revival };
-        let mut random = Random::new(&self.seed, &format!("revival {}", self.level), record.step);
-        let usage = book.update(&vectors, &codes, rule, &mut random);
-        record.perplexity = usage.perplexity;
-        record.used = usage.used;
-        record.revived = usage.revived;
+        seen.vectors.extend(vectors);
+        seen.codes.extend(codes);
         let [quantised, commit] = [quantised, away].map(|rows| device.tensor(&turned(&rows, time, dim), shape));
-        (quantised, Some(commit))
+        (quantised, commit)
     }
 
     /// A codebook from the latents of several batches; [`TrainingError::Stopped`] where whoever follows it says so.
@@ -207,11 +251,12 @@ impl<'a> Trainer<'a> {
             if !making(i) {
                 return Err(TrainingError::Stopped(step));
             }
-            let x = self.batch("codebook", step + i as u64)?;
-            let x = Value::constant(device.tensor(&x, [fit.batch, 1, fit.crop]));
-            let z = layer::forward(&tape, &encoder, x).into_tensor();
-            let [_, dim, time] = z.shape();
-            vectors.extend(turned(&device.floats(&z), dim, time));
+            for x in self.batch("codebook", step + i as u64)?.chunks(fit.micro_batch * fit.crop) {
+                let x = Value::constant(device.tensor(x, [x.len() / fit.crop, 1, fit.crop]));
+                let z = layer::forward(&tape, &encoder, x, 1).into_tensor();
+                let [_, dim, time] = z.shape();
+                vectors.extend(turned(&device.floats(&z), dim, time));
+            }
         }
         let mut random = Random::new(&self.seed, &format!("codebook {}", self.level), step);
         let making = |part: usize| making(batches + part);

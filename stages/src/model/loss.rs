@@ -115,11 +115,11 @@ impl Spectral {
         total / (x.len() / length * self.usable(length).count().max(1)) as f64
     }
 
-    /// The losses between `x` and `y`, each `[batch, length]`, and the gradient of `reconstruction` and the spectral
-    /// losses with the weights of `mix`.
-    pub(crate) fn loss(&self, x: &[f32], y: &[f32], length: usize, mix: Mix, bandwidth: Bandwidth) -> Loss {
+    /// The losses between `x` and `y`, each `[items, length]`, as shares of those of a batch of `of` items, and the gradient
+    /// of `reconstruction` and the spectral losses with the weights of `mix`.
+    pub(crate) fn loss(&self, [x, y]: [&[f32]; 2], length: usize, of: usize, mix: Mix, bandwidth: Bandwidth) -> Loss {
         let items = x.len() / length;
-        let per_sample = 1.0 / (bandwidth.power * x.len() as f64);
+        let per_sample = 1.0 / (bandwidth.power * (of * length) as f64);
         let mut gradient = vec![0.0; x.len()];
         let squares: Vec<f64> = gradient
             .par_chunks_mut(length)
@@ -137,7 +137,7 @@ impl Spectral {
         let (mut spectral, mut log_spectral) = (0.0, 0.0);
         if mix.spectral > 0.0 || mix.log_spectral > 0.0 {
             let count = self.usable(length).count().max(1);
-            let per_log = 1.0 / (items * count) as f64;
+            let per_log = 1.0 / (of * count) as f64;
             let per_norm = per_log / bandwidth.spectral;
             let weights = Mix { spectral: mix.spectral * per_norm, log_spectral: mix.log_spectral * per_log };
             for (stft, floor) in self.usable(length) {
@@ -172,10 +172,10 @@ mod tests {
         for (log_spectral, step, share) in [(0.0, 1e-2, 2e-3), (0.4, 2e-3, 3e-2)] {
             let mix = Mix { spectral: 0.7, log_spectral };
             let total = |y: &[f32]| {
-                let l = spectral.loss(&x, y, 2048, mix, bandwidth);
+                let l = spectral.loss([&x, y], 2048, 2, mix, bandwidth);
                 l.reconstruction + 0.7 * l.spectral + log_spectral * l.log_spectral
             };
-            let gradient = spectral.loss(&x, &y, 2048, mix, bandwidth).gradient;
+            let gradient = spectral.loss([&x, &y], 2048, 2, mix, bandwidth).gradient;
             for at in [3, 700, 1500, 2047, 2048, 3000] {
                 let (mut more, mut less) = (y.clone(), y.clone());
                 more[at] += step;
@@ -192,7 +192,7 @@ mod tests {
         let x: Vec<f32> = (0..2000).map(|i| libm::sinf(i as f32)).collect();
         let bandwidth = Bandwidth { power: 1.0, spectral: 1.0 };
         let mix = Mix { spectral: 1.0, log_spectral: 1.0 };
-        let loss = Spectral::new().loss(&x, &x, 2000, mix, bandwidth);
+        let loss = Spectral::new().loss([&x, &x], 2000, 1, mix, bandwidth);
         assert_eq!((loss.reconstruction, loss.spectral, loss.log_spectral), (0.0, 0.0, 0.0));
         assert!(loss.gradient.iter().all(|g| *g == 0.0));
     }

@@ -17,5 +17,6 @@ pub mod prior;
 pub mod probe;
 mod quantise;
 pub(crate) mod random;
+mod segments;
 pub mod training;
 pub mod weights;

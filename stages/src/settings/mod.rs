@@ -107,7 +107,7 @@
 mod types;
 mod value;
 
-pub use types::{Levels, PathSetting, PerLevel};
+pub use types::{Auto, Levels, PathSetting, PerLevel};
 pub use value::{At, Complaint, Data, Table, Value, Word, suggest};
 
 use datasets::{Digest, Key};
@@ -354,11 +354,12 @@ macro_rules! settings {
                 let levels: Option<usize> = levels.into_iter().flatten().next();
                 // A verb without settings asks for none.
                 let _ = levels;
-                $($(let $field = $crate::settings::unless($field, &$otherwise);)?)*
-                Some($name { $($field: {
+                $(let $field = {
                     let default: Option<$ty> = $crate::settings!(@default $ty $(, $default)?);
                     $crate::settings::Setting::settle($field, default.as_ref(), levels)
-                }),* })
+                };)*
+                $($(let $field = $crate::settings::unless($field, &$otherwise);)?)*
+                Some($name { $($field),* })
             }
             fn changed(&self) -> Vec<(&'static str, Vec<u8>)> {
                 let fields: Vec<(&'static str, Option<Vec<u8>>)> = vec![$({

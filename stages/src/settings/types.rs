@@ -106,6 +106,52 @@ impl Setting for String {
     }
 }
 
+/// A value, or "auto": the program finds one that fits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Auto<T> {
+    /// The word.
+    Auto,
+    /// The value.
+    Is(T),
+}
+
+impl<T> Auto<T> {
+    /// The value; none for "auto".
+    pub fn given(self) -> Option<T> {
+        match self {
+            Auto::Auto => None,
+            Auto::Is(value) => Some(value),
+        }
+    }
+}
+
+impl<T: Setting> Setting for Auto<T> {
+    fn read(value: &Value) -> Result<Self, Vec<Complaint>> {
+        match &value.data {
+            Data::String(word) if word == "auto" => Ok(Auto::Auto),
+            _ => T::read(value).map(Auto::Is).map_err(|_| wrong::<Self>(value)),
+        }
+    }
+    fn canonical(&self) -> Vec<u8> {
+        match self {
+            Auto::Auto => Vec::new(),
+            Auto::Is(value) => value.canonical(),
+        }
+    }
+    fn show(&self) -> String {
+        match self {
+            Auto::Auto => "auto".to_owned().show(),
+            Auto::Is(value) => value.show(),
+        }
+    }
+    fn kind() -> String {
+        format!("\"auto\" or {}", T::kind())
+    }
+    fn schema() -> serde_json::Value {
+        json!({ "anyOf": [{ "const": "auto" }, T::schema()] })
+    }
+}
+
 /// The path of a file or a folder. In the manifest it starts at the manifest's folder, in `--set` at the
 /// working directory (the planner makes it absolute). A path is in no key: what counts is what lies there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -162,6 +208,9 @@ impl<T: Setting> Setting for Option<T> {
     }
     fn schema() -> serde_json::Value {
         T::schema()
+    }
+    fn settle(self, default: Option<&Self>, levels: Option<usize>) -> Self {
+        self.map(|value| value.settle(default.and_then(Option::as_ref), levels))
     }
 }
 

@@ -21,13 +21,15 @@ pub(super) const MEASURED: usize = 256;
 
 /// Trains a codec and returns the bytes of its file ([`Codec::load`] reads them).
 ///
-/// `resume` is a checkpoint of the same settings, seed and clips. The result is a function of settings, seed and clips:
-/// neither the number of threads nor interruptions change a bit.
+/// `segments` is the number of segments of each level's encoder and decoder, `resume` a checkpoint of the same settings,
+/// seed and clips. The result is a function of settings, seed and clips: neither segments nor the number of threads nor
+/// interruptions change a bit.
 ///
 /// # Errors
 /// See [`TrainingError`].
 pub fn fit(
     settings: &FitSettings,
+    segments: &[usize],
     seed: [u8; 32],
     clips: &dyn Clips,
     resume: Option<&[u8]>,
@@ -50,7 +52,16 @@ pub fn fit(
     };
     let bandwidths = state.bandwidths.iter().enumerate();
     let trainers = bandwidths
-        .map(|(level, bandwidth)| Trainer::new(settings, level, seed, &excerpts, &spectral, *bandwidth))
+        .map(|(level, bandwidth)| {
+            Trainer::new(
+                settings,
+                (level, segments.get(level).copied().unwrap_or(1)),
+                seed,
+                &excerpts,
+                &spectral,
+                *bandwidth,
+            )
+        })
         .collect();
     let mut learner = Levels { settings, identity, trainers, state };
     train(&mut learner, sink)?;

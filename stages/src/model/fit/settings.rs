@@ -57,6 +57,8 @@ pub struct LevelFit {
     pub steps: u64,
     /// Excerpts in a batch.
     pub batch: usize,
+    /// Excerpts whose gradients are computed at a time; those of a batch are added in the order of a tree.
+    pub micro_batch: usize,
     /// Frames of an excerpt, a multiple of the level's hop.
     pub crop: usize,
     /// Weight of the spectral distance.
@@ -108,6 +110,12 @@ impl FitSettings {
         for (i, (fit, level)) in self.levels.iter().zip(&self.codec.levels).enumerate() {
             if fit.steps == 0 || fit.batch == 0 {
                 return complain(format!("level {i} has {} steps with a batch of {}", fit.steps, fit.batch));
+            }
+            if !(1..=fit.batch).contains(&fit.micro_batch) {
+                return complain(format!(
+                    "a micro-batch of {} of {} excerpts of level {i}",
+                    fit.micro_batch, fit.batch
+                ));
             }
             if fit.crop == 0 || fit.crop % level.hop() != 0 {
                 return complain(format!("crop {} of level {i} is no multiple of its hop {}", fit.crop, level.hop()));

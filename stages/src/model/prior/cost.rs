@@ -5,7 +5,8 @@
 use super::config::PriorConfig;
 use super::fit::PriorSettings;
 use super::network;
-use crate::model::training::TrainingError;
+use crate::model::segments::held;
+use crate::model::training::{TrainingError, tree};
 
 /// Arrays of `[width, positions]` that a block holds: its input, both norms with what they keep, sums and projections.
 const WIDE: u64 = 12;
@@ -22,21 +23,27 @@ const LOGITS: u64 = 5;
 /// Floats for each weight: value, tensor, gradient, two moments, and a checkpoint with its bytes.
 const WEIGHT: u64 = 11;
 
-/// An estimate of the bytes that training needs at its peak.
-pub fn cost(settings: &PriorSettings) -> u64 {
+/// An estimate of the bytes that training needs at its peak, its blocks in so many segments.
+pub fn cost(settings: &PriorSettings, segments: usize) -> u64 {
     let config = &settings.config;
     let of = |n: usize| n as u64;
-    let positions = of(settings.batch) * of(config.context);
+    let positions = of(settings.micro_batch) * of(config.context);
     let block = WIDE * of(config.width)
         + ATTENTION * of(config.attention)
         + HIDDEN * of(config.hidden)
         + SUMS * of(config.heads);
-    let mut floats = of(config.depth) * block + LOGITS * of(config.vocabulary());
+    let mut floats = held(&vec![(block, of(config.width)); config.depth], segments) + LOGITS * of(config.vocabulary());
     if let Some(upper) = &config.upper {
         // Each doubling works at twice the rate of the one before it: together, less than twice the last.
         floats += 2 * (of(upper.depth) * RESIDUAL + 4) * of(config.width);
     }
-    4 * (positions * floats + WEIGHT * weights(config))
+    let nodes = tree::nodes(settings.batch.div_ceil(settings.micro_batch.max(1)));
+    4 * (positions * floats + (WEIGHT + nodes) * weights(config))
+}
+
+/// The fewest segments with which training needs at most `limit` bytes; none where no number of them does.
+pub fn fewest(settings: &PriorSettings, limit: u64) -> Option<usize> {
+    (1..=settings.config.depth.max(1)).find(|segments| cost(settings, *segments) <= limit)
 }
 
 /// Weights of a prior.
@@ -66,34 +73,42 @@ pub fn cache(config: &PriorConfig) -> u64 {
     4 * (config.depth * 2 * channels * positions) as u64
 }
 
-/// Refuses settings whose training needs more than `limit` bytes, and says what would fit.
+/// The segments of a training that needs at most `limit` bytes: as many as asked for, or the fewest.
 ///
 /// # Errors
-/// [`TrainingError::Memory`].
-pub fn check(settings: &PriorSettings, limit: u64) -> Result<(), TrainingError> {
-    let needed = cost(settings);
-    if needed <= limit {
-        return Ok(());
+/// [`TrainingError::Memory`], which says what would fit.
+pub fn check(settings: &PriorSettings, asked: Option<usize>, limit: u64) -> Result<usize, TrainingError> {
+    let fitting = |settings: &PriorSettings| match asked {
+        Some(segments) => (cost(settings, segments) <= limit).then_some(segments),
+        None => fewest(settings, limit),
+    };
+    if let Some(segments) = fitting(settings) {
+        return Ok(segments);
+    }
+    let needed = cost(settings, asked.unwrap_or(settings.config.depth.max(1)));
+    let refused = |remedy: String| Err(TrainingError::Memory { needed, limit, remedy });
+    if fewest(settings, limit).is_some() {
+        return refused("`segments = \"auto\"` would fit".to_owned());
     }
     let mut smaller = settings.clone();
     let ratio = smaller.config.upper.as_ref().map_or(1, |upper| upper.ratio);
-    while cost(&smaller) > limit {
-        if smaller.batch > 1 {
-            smaller.batch /= 2;
+    while fitting(&smaller).is_none() {
+        if smaller.micro_batch > 1 {
+            smaller.micro_batch /= 2;
         } else if smaller.config.context / 2 >= 64.max(ratio) {
             smaller.config.context = (smaller.config.context / 2).next_multiple_of(ratio);
         } else {
-            let remedy =
-                "neither a smaller batch nor a shorter context fits: the network has to be narrower or less deep";
-            return Err(TrainingError::Memory { needed, limit, remedy: remedy.to_owned() });
+            return refused(
+                "neither fewer windows at a time nor a shorter context fits: the network has to be narrower or less deep"
+                    .to_owned(),
+            );
         }
     }
-    let batch = format!("`batch = {}`", smaller.batch);
-    let remedy = match smaller.config.context == settings.config.context {
-        true => format!("{batch} would fit"),
-        false => format!("{batch} with `context = {}` would fit", smaller.config.context),
-    };
-    Err(TrainingError::Memory { needed, limit, remedy })
+    let micro = format!("`micro_batch = {}`", smaller.micro_batch);
+    refused(match smaller.config.context == settings.config.context {
+        true => format!("{micro} would fit"),
+        false => format!("{micro} with `context = {}` would fit", smaller.config.context),
+    })
 }
 
 #[cfg(test)]
@@ -121,6 +136,7 @@ mod tests {
             },
             steps: 1,
             batch,
+            micro_batch: batch,
             learning_rate: 1e-3,
             warmup: 0,
             final_rate: 0.1,
@@ -132,23 +148,34 @@ mod tests {
     #[test]
     fn what_cannot_fit_is_refused_with_what_would() {
         let asked = settings(16, 1024, 512);
-        let needed = cost(&asked);
-        assert!(check(&asked, needed).is_ok());
-        let remedy = |settings: &PriorSettings, limit| match check(settings, limit) {
+        let whole = cost(&asked, 1);
+        assert_eq!(check(&asked, Some(1), whole).expect("fits"), 1);
+        let remedy = |settings: &PriorSettings, segments, limit| match check(settings, segments, limit) {
             Err(TrainingError::Memory { needed, limit: told, remedy }) => {
                 assert!(needed > limit && told == limit);
                 remedy
             }
             other => panic!("{other:?}"),
         };
-        assert_eq!(remedy(&asked, needed - 1), "`batch = 8` would fit");
-        let one = cost(&settings(1, 1024, 512));
-        let said = remedy(&asked, one - 1);
-        assert_eq!(said, "`batch = 1` with `context = 512` would fit");
-        assert!(cost(&settings(1, 512, 512)) < one);
-        assert!(remedy(&settings(1, 64, 8192), 1 << 20).contains("narrower or less deep"));
+        assert_eq!(remedy(&asked, Some(1), whole - 1), "`segments = \"auto\"` would fit");
+        // Of the segments that fit, the fewest; and none that is one too few.
+        let two = cost(&asked, 2);
+        assert!(two < whole && cost(&asked, 8) < two);
+        assert_eq!(
+            [whole, whole - 1, two, two - 1].map(|limit| check(&asked, None, limit).expect("fits")),
+            [1, 2, 2, 3]
+        );
+        let least = cost(&asked, 8);
+        assert_eq!(remedy(&asked, None, least - 1), "`micro_batch = 8` would fit");
+        let one = cost(&settings(1, 1024, 512), 8);
+        let alone = |context| PriorSettings { micro_batch: 1, ..settings(16, context, 512) };
+        assert!(one < cost(&alone(1024), 8), "gradients of the parts before");
+        let said = remedy(&settings(1, 1024, 512), None, one - 1);
+        assert_eq!(said, "`micro_batch = 1` with `context = 512` would fit");
+        assert!(cost(&settings(1, 512, 512), 8) < one);
+        assert!(remedy(&settings(1, 64, 8192), None, 1 << 20).contains("narrower or less deep"));
         // As many positions in fewer windows need little more: their table of distances is longer.
-        let (long, short) = (cost(&settings(8, 2048, 512)), cost(&settings(16, 1024, 512)));
+        let (long, short) = (cost(&settings(8, 2048, 512), 1), cost(&settings(16, 1024, 512), 1));
         assert!((short..short * 11 / 10).contains(&long), "{long} and {short}");
     }
 }

@@ -13,7 +13,7 @@ use super::baseline::Counts;
 use super::checkpoint::{self, State};
 use super::config::{Prior, PriorConfig};
 use super::network;
-use super::step;
+use super::step::{self, Passage};
 use super::window::{Windows, cover, draw};
 use crate::model::device::device;
 use crate::model::leaves::Leaves;
@@ -32,6 +32,8 @@ pub struct PriorSettings {
     pub steps: u64,
     /// Windows in a batch.
     pub batch: usize,
+    /// Windows whose gradients are computed at a time; those of a batch are added in the order of a tree.
+    pub micro_batch: usize,
     /// AdamW's learning rate.
     pub learning_rate: f64,
     /// Steps over which the rate rises to its value on a straight line; afterwards it falls by half a cosine.
@@ -66,6 +68,9 @@ impl PriorSettings {
         if self.steps == 0 || self.batch == 0 {
             return complain(format!("{} steps with a batch of {}", self.steps, self.batch));
         }
+        if !(1..=self.batch).contains(&self.micro_batch) {
+            return complain(format!("a micro-batch of {} of {} windows", self.micro_batch, self.batch));
+        }
         if !(0.0..=1.0).contains(&self.final_rate) {
             return complain(format!("final_rate is {}, expected 0 to 1", self.final_rate));
         }
@@ -84,12 +89,13 @@ impl PriorSettings {
 }
 
 /// Trains a prior. `resume` is a checkpoint of the same settings, seed and codes. The result is a function of settings,
-/// seed and codes: neither the number of threads nor interruptions change a bit.
+/// seed and codes: neither `segments` nor the number of threads nor interruptions change a bit.
 ///
 /// # Errors
 /// See [`TrainingError`].
 pub fn fit(
     settings: &PriorSettings,
+    segments: usize,
     seed: [u8; 32],
     tokens: &dyn Tokens,
     resume: Option<&[u8]>,
@@ -113,7 +119,8 @@ pub fn fit(
         Some(bytes) => checkpoint::read(bytes, &identity, config, &device)?,
         None => State { step: 0, parameters: Parameters::new(device, &network::start(config, &seed)) },
     };
-    let mut learner = Learning { settings, seed, tokens, ends, identity, state };
+    let passage = Passage { micro_batch: settings.micro_batch, segments };
+    let mut learner = Learning { settings, passage, seed, tokens, ends, identity, state };
     train(&mut learner, sink)?;
     Ok(Prior::new(config.clone(), learner.state.parameters.values())?)
 }
@@ -121,6 +128,7 @@ pub fn fit(
 /// A prior in training.
 struct Learning<'a> {
     settings: &'a PriorSettings,
+    passage: Passage,
     seed: [u8; 32],
     tokens: &'a dyn Tokens,
     /// Codes of all clips up to and with each one.
@@ -138,12 +146,12 @@ impl Learner for Learning<'_> {
         self.state.step
     }
     fn step(&mut self, record: &mut dyn FnMut(&PriorRecord)) -> Result<(), TrainingError> {
-        let Learning { settings, tokens, state, .. } = self;
+        let Learning { settings, passage, tokens, state, .. } = self;
         let (config, step) = (&settings.config, state.step);
         let mut random = Random::new(&self.seed, &format!("windows {}", config.level), step);
         let places = draw(config, *tokens, &self.ends, settings.batch, &mut random);
         let windows = Windows::read(config, *tokens, &places).map_err(TrainingError::Tokens)?;
-        let (entropy, gradients) = step::gradients(config, &state.parameters, &windows)?;
+        let (entropy, gradients) = step::gradients(config, &state.parameters, &windows, *passage)?;
         let norm = norm(&**state.parameters.device(), gradients.values());
         let bits = entropy.nats / entropy.codes.max(1) as f64 / std::f64::consts::LN_2;
         if !(bits + norm).is_finite() {

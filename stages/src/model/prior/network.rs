@@ -8,11 +8,12 @@ use kernels::ops::gelu::gelu;
 use kernels::ops::layer_norm::layer_norm;
 use kernels::ops::linear::linear;
 use kernels::ops::residual::residual_block;
-use kernels::tape::{Tape, Value};
+use kernels::tape::{Tape, Value, segment};
 
 use super::config::PriorConfig;
 use crate::model::leaves::Leaves;
 use crate::model::random::Random;
+use crate::model::segments::shares;
 use crate::model::weights::{Array, Arrays, WeightsError};
 
 /// How a tensor begins.
@@ -140,11 +141,30 @@ pub(crate) fn condition(
     Ok(layer_norm(tape, &x, gain, bias))
 }
 
-/// From embedded codes, conditioning added, `[batch, width, positions]` to logits `[batch, codewords, positions]`.
-pub(crate) fn logits(tape: &Tape<'_>, leaves: &Leaves, x: Value, config: &PriorConfig) -> Result<Value, WeightsError> {
+/// From embedded codes, conditioning added, `[batch, width, positions]` to logits `[batch, codewords, positions]`. Of more
+/// than one of `segments`, shares of the blocks that are as equal as can be, a tape keeps the input alone.
+pub(crate) fn logits(
+    tape: &Tape<'_>,
+    leaves: &Leaves,
+    x: Value,
+    config: &PriorConfig,
+    segments: usize,
+) -> Result<Value, WeightsError> {
     let mut x = x;
-    for at in 0..config.depth {
-        x = block(tape, leaves, x, at)?;
+    for share in shares(config.depth, segments) {
+        let mut tensors = Vec::with_capacity(share.len() * OF_BLOCK.len());
+        for at in share {
+            for part in OF_BLOCK {
+                tensors.push(leaves.get(&format!("blocks.{at}.{part}"))?.clone());
+            }
+        }
+        let blocks = |tape: &Tape<'_>, x: Value, tensors: &[Value]| {
+            tensors.chunks_exact(OF_BLOCK.len()).fold(x, |x, tensors| block(tape, tensors, x))
+        };
+        x = match segments > 1 {
+            true => segment(tape, x, &tensors, blocks),
+            false => blocks(tape, x, &tensors),
+        };
     }
     let [gain, bias] = leaves.pair("norm")?;
     let last = layer_norm(tape, &x, gain, bias);
@@ -152,23 +172,36 @@ pub(crate) fn logits(tape: &Tape<'_>, leaves: &Leaves, x: Value, config: &PriorC
     Ok(linear(tape, &last, weight, bias))
 }
 
-/// Block `at` of the Transformer.
-fn block(tape: &Tape<'_>, leaves: &Leaves, x: Value, at: usize) -> Result<Value, WeightsError> {
-    let of = |part: &str| leaves.pair(&format!("blocks.{at}.{part}"));
-    let apply = |x: &Value, part: &str| -> Result<Value, WeightsError> {
-        let [weight, bias] = of(part)?;
-        Ok(linear(tape, x, weight, bias))
-    };
-    let norm = |x: &Value, part: &str| -> Result<Value, WeightsError> {
-        let [gain, bias] = of(part)?;
-        Ok(layer_norm(tape, x, gain, bias))
-    };
-    let normed = norm(&x, "norm_1")?;
-    let [q, k, v] = [apply(&normed, "query")?, apply(&normed, "key")?, apply(&normed, "value")?];
+/// The tensors of a block of the Transformer, in the order in which [`block`] takes them.
+const OF_BLOCK: [&str; 17] = [
+    "norm_1.weight",
+    "norm_1.bias",
+    "query.weight",
+    "query.bias",
+    "key.weight",
+    "key.bias",
+    "value.weight",
+    "value.bias",
+    "distances",
+    "out.weight",
+    "out.bias",
+    "norm_2.weight",
+    "norm_2.bias",
+    "up.weight",
+    "up.bias",
+    "down.weight",
+    "down.bias",
+];
+
+/// A block of the Transformer with its tensors, those of [`OF_BLOCK`].
+fn block(tape: &Tape<'_>, of: &[Value], x: Value) -> Value {
+    let apply = |x: &Value, first: usize| linear(tape, x, &of[first], &of[first + 1]);
+    let normed = layer_norm(tape, &x, &of[0], &of[1]);
+    let [q, k, v] = [2, 4, 6].map(|first| apply(&normed, first));
     drop(normed);
-    let seen = relative_attention(tape, &q, &k, &v, leaves.get(&format!("blocks.{at}.distances"))?);
+    let seen = relative_attention(tape, &q, &k, &v, &of[8]);
     drop((q, k, v));
-    let x = add(tape, x, apply(&seen, "out")?);
-    let hidden = gelu(tape, &apply(&norm(&x, "norm_2")?, "up")?);
-    Ok(add(tape, x, apply(&hidden, "down")?))
+    let x = add(tape, x, apply(&seen, 9));
+    let hidden = gelu(tape, &apply(&layer_norm(tape, &x, &of[11], &of[12]), 13));
+    add(tape, x, apply(&hidden, 15))
 }

@@ -1,6 +1,4 @@
 //! The way of one batch through a prior: its score, and the gradients of a training step.
-use std::collections::BTreeMap;
-
 use kernels::device::Device;
 use kernels::ops::add::add;
 use kernels::ops::cross_entropy::{Target, cross_entropy};
@@ -13,6 +11,7 @@ use super::network::{self, CODES, GENRES, UPPER};
 use super::window::Windows;
 use crate::model::leaves::Leaves;
 use crate::model::training::parameters::Parameters;
+use crate::model::training::tree::{Gradients, Tree};
 use crate::model::weights::WeightsError;
 
 /// Nats that the codes of a batch take.
@@ -25,7 +24,13 @@ pub(crate) struct CrossEntropy {
 }
 
 /// Logits `[windows, codewords, context]` of the windows' codes.
-fn logits(tape: &Tape<'_>, leaves: &Leaves, config: &PriorConfig, windows: &Windows) -> Result<Value, WeightsError> {
+fn logits(
+    tape: &Tape<'_>,
+    leaves: &Leaves,
+    config: &PriorConfig,
+    windows: &Windows,
+    segments: usize,
+) -> Result<Value, WeightsError> {
     let (items, width) = (windows.genres.len(), config.width);
     let rows = tape.device().upload(Slice::U32(&windows.rows(config)));
     let tables = [leaves.get(CODES)?, leaves.get(GENRES)?];
@@ -35,18 +40,17 @@ fn logits(tape: &Tape<'_>, leaves: &Leaves, config: &PriorConfig, windows: &Wind
         let upper = embedding(tape, &[leaves.get(UPPER)?], &rows, [items, width, windows.above()]);
         x = add(tape, x, network::condition(tape, leaves, upper, config)?);
     }
-    network::logits(tape, leaves, x, config)
+    network::logits(tape, leaves, x, config, segments)
 }
 
-/// The cross-entropy of the windows' codes under logits, and the gradient of its mean in the logits' place.
-fn compare(device: &dyn Device, logits: Tensor, windows: &Windows) -> (CrossEntropy, Tensor) {
-    let codes: u64 = windows.live.iter().map(|(from, to)| (to - from) as u64).sum();
+/// The cross-entropy of the windows' codes under logits, and in the logits' place the gradient of its mean over `of` codes.
+fn compare(device: &dyn Device, logits: Tensor, windows: &Windows, of: u64) -> (CrossEntropy, Tensor) {
     let all: Vec<u32> = windows.codes.iter().map(|code| u32::from(*code)).collect();
     let live: Vec<u32> = windows.live.iter().flat_map(|(from, to)| [*from as u32, *to as u32]).collect();
     let [all, live] = [all, live].map(|data| device.upload(Slice::U32(&data)));
-    let target = Target { codes: &all, live: &live, share: 1.0 / codes.max(1) as f32 };
+    let target = Target { codes: &all, live: &live, share: 1.0 / of.max(1) as f32 };
     let (nats, gradient) = cross_entropy(device, logits, target);
-    (CrossEntropy { nats, codes }, gradient)
+    (CrossEntropy { nats, codes: windows.counted() }, gradient)
 }
 
 /// Nats of a batch of windows, without gradients.
@@ -56,8 +60,18 @@ pub(crate) fn score(
     leaves: &Leaves,
     windows: &Windows,
 ) -> Result<CrossEntropy, WeightsError> {
-    let logits = logits(&Tape::forward_only(device), leaves, config, windows)?;
-    Ok(compare(device, logits.into_tensor(), windows).0)
+    let logits = logits(&Tape::forward_only(device), leaves, config, windows, 1)?;
+    Ok(compare(device, logits.into_tensor(), windows, windows.counted()).0)
+}
+
+/// How a batch is gone through.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Passage {
+    /// Windows at a time. Their gradients are added as [`Tree`] says, so it decides about the last bits.
+    pub(crate) micro_batch: usize,
+    /// Parts of the blocks of which only the input is kept, and that are computed again on the way back; of one, all is
+    /// kept. It changes no bit.
+    pub(crate) segments: usize,
 }
 
 /// Nats of a batch of windows, and the gradients of their mean by name.
@@ -65,13 +79,18 @@ pub(crate) fn gradients(
     config: &PriorConfig,
     parameters: &Parameters,
     windows: &Windows,
-) -> Result<(CrossEntropy, BTreeMap<String, Tensor>), WeightsError> {
-    let device = &**parameters.device();
-    let tape = Tape::recording(device);
-    let leaves = parameters.leaves(&tape);
-    let end = logits(&tape, &leaves, config, windows)?;
-    let (end, logits) = end.split();
-    let (found, gradient) = compare(device, logits, windows);
-    let mut back = tape.backward_from(end, gradient);
-    Ok((found, leaves.gradients(&mut back)))
+    passage: Passage,
+) -> Result<(CrossEntropy, Gradients), WeightsError> {
+    let (device, of) = (&**parameters.device(), windows.counted());
+    let (mut tree, mut nats) = (Tree::default(), 0.0);
+    for part in windows.parts(passage.micro_batch) {
+        let tape = Tape::recording(device);
+        let leaves = parameters.leaves(&tape);
+        let (end, logits) = logits(&tape, &leaves, config, &part, passage.segments)?.split();
+        let (found, gradient) = compare(device, logits, &part, of);
+        let mut back = tape.backward_from(end, gradient);
+        nats += found.nats;
+        tree.add(device, leaves.gradients(&mut back));
+    }
+    Ok((CrossEntropy { nats, codes: of }, tree.sum(device)))
 }

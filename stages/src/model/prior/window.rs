@@ -74,6 +74,26 @@ impl Windows {
         Ok(windows)
     }
 
+    /// The same windows, `size` at a time.
+    pub(crate) fn parts(&self, size: usize) -> impl Iterator<Item = Windows> {
+        let (context, above) = (self.codes.len() / self.genres.len().max(1), self.above());
+        (0..self.genres.len()).step_by(size.max(1)).map(move |first| {
+            let of = first..(first + size.max(1)).min(self.genres.len());
+            Windows {
+                genres: self.genres[of.clone()].to_vec(),
+                codes: self.codes[of.start * context..of.end * context].to_vec(),
+                live: self.live[of.clone()].to_vec(),
+                upper: self.upper[of.start * above..of.end * above].to_vec(),
+                upper_live: if above > 0 { self.upper_live[of].to_vec() } else { Vec::new() },
+            }
+        })
+    }
+
+    /// Positions that count, of all windows.
+    pub(crate) fn counted(&self) -> u64 {
+        self.live.iter().map(|(from, to)| (to - from) as u64).sum()
+    }
+
     /// What each position is given, `[windows, context]`: the genre at the first, the code before it at every other. Rows
     /// of the table of codes, with those of genres behind them.
     pub(crate) fn rows(&self, config: &PriorConfig) -> Vec<u32> {

@@ -31,6 +31,7 @@ use std::{
 /// Trains on a whole corpus.
 pub(super) struct Train {
     settings: FitSettings,
+    segments: Option<usize>,
     start: Key,
     seed: Digest,
     stage: Arc<str>,
@@ -42,6 +43,7 @@ impl Train {
         Train {
             start: fit.key(cx),
             settings: fit.training(),
+            segments: fit.segments(),
             seed: cx.seed,
             stage: cx.stage.clone(),
             env: cx.env.clone(),
@@ -75,10 +77,9 @@ impl Effect for Train {
                 ),
             ));
         }
-        if let Some(memory) = memory() {
-            let workers = self.env.pool.slots() as u64;
-            cost::check(&self.settings, memory, workers).map_err(|e| Fault::refused("no-memory", e.to_string()))?;
-        }
+        let limit = memory().unwrap_or(u64::MAX);
+        let segments = cost::check(&self.settings, self.segments, limit, self.env.pool.slots() as u64)
+            .map_err(|e| Fault::refused("no-memory", e.to_string()))?;
         let tracks = open(&self.env, corpus)?;
         let audio =
             Audio { corpus, tracks: &tracks, env: &self.env, stage: &self.stage, told: Mutex::new(Instant::now()) };
@@ -89,7 +90,8 @@ impl Effect for Train {
             total: self.settings.levels.iter().map(|l| l.steps).sum(),
             refusal: "no-codec",
         };
-        let (bytes, curves) = training.run(|resume, sink| fit(&self.settings, self.seed.0, &audio, resume, sink))?;
+        let (bytes, curves) =
+            training.run(|resume, sink| fit(&self.settings, &segments, self.seed.0, &audio, resume, sink))?;
         let store = &self.env.store;
         let codec = Codec::load(&bytes).map_err(|e| Fault::refused("no-codec", e.to_string()))?;
         let weights = Weights {

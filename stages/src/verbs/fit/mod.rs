@@ -15,12 +15,12 @@ use crate::{
         whole::{ALL, all, close},
     },
     media::pcm::Excerpt,
-    model::cost::cost,
+    model::cost,
     rows::{Input, Kind, end_of_build},
     settings::Complaint,
     stage::{
         Cardinality, Context, Facts, Places, Port, Refresh, Stage, StageOutput, Version,
-        memory::{Known, Memory},
+        memory::{Known, Memory, memory},
     },
 };
 use datasets::row::{Clip, Weights};
@@ -56,7 +56,10 @@ impl Stage for Fit {
 
     fn memory(&self, known: &mut Known, workers: u64) -> Memory {
         let training = self.training();
-        let bytes = cost(&training).with(workers);
+        let limit = memory().unwrap_or(u64::MAX);
+        // Of what does not fit, the run will say what would.
+        let segments = cost::check(&training, self.segments(), limit, workers);
+        let bytes = cost::cost(&training, &segments.unwrap_or_default()).with(workers);
         known.codec = Some(training.codec);
         known.without_rows();
         Memory::alone(bytes)

@@ -8,7 +8,7 @@ use crate::{
         fit::{FitSettings, LevelFit},
         training::Schedule,
     },
-    settings::{Complaint, Levels, PerLevel},
+    settings::{Auto, Complaint, Levels, PerLevel},
     stage::{Places, Refresh},
     verbs::train::MOST_STEPS,
 };
@@ -52,6 +52,14 @@ crate::settings! {
         steps: PerLevel<u64> = PerLevel(vec![100_000, 100_000, 100_000]),
         /// For each level: excerpts in a batch.
         batch: PerLevel<u32> = PerLevel(vec![32, 32, 32]),
+        /// For each level: excerpts whose gradients are computed at a time, by default a whole batch. Those of a batch are
+        /// added in one order, so that memory falls and the learning stays.
+        #[otherwise(batch)]
+        micro_batch: Option<PerLevel<u32>>,
+        /// Parts of each encoder and decoder of which the input alone is kept, while the rest is computed again on the way
+        /// back: less memory for more time, and the same bits. "auto": as few as fit.
+        #[unkeyed]
+        segments: Auto<u32> = Auto::Auto,
         /// For each level: frames of an excerpt, a multiple of the hop.
         crop: PerLevel<u32> = PerLevel(vec![440_960, 440_960, 440_960]),
         /// For each level: weight of the L2 distance of STFT magnitudes.
@@ -85,6 +93,11 @@ fn at<T: Copy>(list: &[T], level: usize) -> T {
 }
 
 impl Fit {
+    /// The number of segments; none where the fewest that fit are to be found.
+    pub(super) fn segments(&self) -> Option<usize> {
+        self.segments.given().map(|segments| segments as usize)
+    }
+
     /// Settings for the trainer; the lists must have one item or one for each level.
     pub(super) fn training(&self) -> FitSettings {
         let levels = 0..self.downs.len();
@@ -107,6 +120,7 @@ impl Fit {
                 .map(|i| LevelFit {
                     steps: at(&self.steps, i),
                     batch: at(&self.batch, i) as usize,
+                    micro_batch: at(self.micro_batch.as_ref().unwrap_or(&self.batch), i) as usize,
                     crop: at(&self.crop, i) as usize,
                     spectral: at(&self.spectral, i),
                     log_spectral: at(&self.log_spectral, i),
@@ -136,6 +150,7 @@ impl Fit {
             ("codewords", self.codewords.len()),
             ("steps", self.steps.len()),
             ("batch", self.batch.len()),
+            ("micro_batch", self.micro_batch.as_ref().unwrap_or(&self.batch).len()),
             ("crop", self.crop.len()),
             ("spectral", self.spectral.len()),
             ("log_spectral", self.log_spectral.len()),
@@ -215,6 +230,12 @@ impl Fit {
     fn steps(&self, wrong: &mut Wrong<'_, '_>) {
         wrong.each("steps", &self.steps, 1, MOST_STEPS);
         wrong.each("batch", &self.batch, 1, 1 << 16);
+        if let Some(micro_batch) = &self.micro_batch {
+            wrong.each("micro_batch", micro_batch, 1, self.batch.iter().copied().min().unwrap_or(1).into());
+        }
+        if let Auto::Is(segments) = self.segments {
+            wrong.whole("segments", segments.into(), 1, 1 << 10);
+        }
         wrong.each("crop", &self.crop, 1, 1 << 28);
         wrong.whole("warmup", self.warmup, 0, MOST_STEPS);
         wrong.whole("kmeans", self.kmeans, 0, 10_000);

@@ -108,6 +108,7 @@ pub(super) fn plan(s: &Train, meta: &ShardMeta, genres: Vec<String>) -> Result<P
         },
         steps: s.steps,
         batch: s.batch as usize,
+        micro_batch: s.micro_batch.unwrap_or(s.batch) as usize,
         learning_rate: s.learning_rate,
         warmup: s.warmup,
         final_rate: s.final_rate,
@@ -206,9 +207,8 @@ impl Effect for Learn {
         let meta = meta(store, shards)?;
         let tokens = tokens(&self.env, shards, self.settings.level as usize)?;
         let settings = plan(&self.settings, &meta, tokens.genres())?;
-        if let Some(memory) = memory() {
-            cost::check(&settings, memory).map_err(|e| Fault::refused("no-memory", e.to_string()))?;
-        }
+        let segments = cost::check(&settings, self.settings.segments(), memory().unwrap_or(u64::MAX))
+            .map_err(|e| Fault::refused("no-memory", e.to_string()))?;
         let training = Training {
             env: &self.env,
             stage: &self.stage,
@@ -216,7 +216,8 @@ impl Effect for Learn {
             total: settings.steps,
             refusal: "no-prior",
         };
-        let (prior, curves) = training.run(|resume, sink| fit(&settings, self.seed.0, &tokens, resume, sink))?;
+        let (prior, curves) =
+            training.run(|resume, sink| fit(&settings, segments, self.seed.0, &tokens, resume, sink))?;
         let bytes = prior.to_bytes().map_err(|e| Fault::refused("no-prior", e.to_string()))?;
         let config = prior.config();
         let learned = Learned {

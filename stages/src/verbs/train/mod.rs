@@ -20,7 +20,7 @@ use crate::{
     settings::Complaint,
     stage::{
         Cardinality, Context, Facts, Places, Port, Refresh, Stage, StageOutput, Version,
-        memory::{Known, Memory},
+        memory::{Known, Memory, memory},
     },
 };
 use datasets::{
@@ -87,7 +87,10 @@ impl Stage for Train {
             known.unknown_priors = true;
             return Memory::default();
         };
-        let bytes = cost::cost(&settings).max(cost::scoring(&settings.config, effect::SCORED_TOGETHER));
+        // Of what does not fit, the run will say what would.
+        let segments = cost::check(&settings, self.segments(), memory().unwrap_or(u64::MAX));
+        let bytes =
+            cost::cost(&settings, segments.unwrap_or(1)).max(cost::scoring(&settings.config, effect::SCORED_TOGETHER));
         known.priors = vec![settings.config];
         Memory::alone(bytes)
     }

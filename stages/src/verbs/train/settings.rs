@@ -2,7 +2,7 @@
 
 use crate::{
     model::prior::fit::PriorSettings,
-    settings::Complaint,
+    settings::{Auto, Complaint},
     stage::{Places, Refresh},
 };
 
@@ -43,6 +43,14 @@ crate::settings! {
         steps: u64 = 100_000,
         /// Windows in a batch.
         batch: u32 = 16,
+        /// Windows whose gradients are computed at a time, by default a whole batch. Those of a batch are added in one order,
+        /// so that memory falls and the learning stays.
+        #[otherwise(batch)]
+        micro_batch: Option<u32>,
+        /// Parts of the blocks of which the input alone is kept, while the rest is computed again on the way back: less memory
+        /// for more time, and the same bits. "auto": as few as fit.
+        #[unkeyed]
+        segments: Auto<u32> = Auto::Auto,
         /// AdamW's learning rate.
         learning_rate: f64 = 1.5e-4,
         /// Steps over which the learning rate rises; afterwards it falls by half a cosine.
@@ -79,6 +87,13 @@ impl Train {
         for (field, value, least, most) in whole.iter().filter(|(_, v, least, most)| !(*least..=*most).contains(v)) {
             let help = if value < least { format!("at least {least}") } else { format!("at most {most}") };
             complain(field, format!("`{field}` is {value}"), &help);
+        }
+        if let Some(micro_batch) = self.micro_batch.filter(|micro| !(1..=self.batch).contains(micro)) {
+            let help = format!("from 1 to {}, the windows of a batch", self.batch);
+            complain("micro_batch", format!("`micro_batch` is {micro_batch}"), &help);
+        }
+        if let Some(segments) = self.segments.given().filter(|segments| !(1..=256).contains(segments)) {
+            complain("segments", format!("`segments` is {segments}"), "from 1 to 256, or \"auto\"");
         }
         let real = [
             ("attn_ratio", self.attn_ratio, 1e-3, 16.0),
@@ -119,6 +134,11 @@ impl Train {
         } else if let Err(wrong) = planned.validate() {
             complaints.push(Complaint::new(at.whole, wrong.to_string()));
         }
+    }
+
+    /// The number of segments; none where the fewest that fit are to be found.
+    pub(super) fn segments(&self) -> Option<usize> {
+        self.segments.given().map(|segments| segments as usize)
     }
 
     /// Channels of all heads.
