@@ -211,7 +211,7 @@ fn settings_changed_and_changed_back() {
     assert_eq!(changed.count("decoded", "executed"), 0);
     assert_eq!(changed.count("codec", "executed"), 1);
     nothing_runs(&place, first);
-    let denied = place.run(&["--set", "stage.free.allow=[\"CC-BY-4.0\"]", "--to", "unique"]);
+    let denied = place.run(&["--set", "stage.free.allow=[\"CC-BY-4.0\"]", "--to", "unique", "--allow-empty"]);
     assert_eq!((denied.code, denied.count("free", "dropped")), (Some(0), 8));
     nothing_runs(&place, first);
 }

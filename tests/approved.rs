@@ -254,43 +254,6 @@ fn a_run_that_was_interrupted_goes_on_by_its_plan() {
 }
 
 #[test]
-fn an_effect_that_the_plan_does_not_name_does_not_start() {
-    let place = base().copy();
-    // The list of withdrawn tracks is a pipe: it is read once when the plan is compared, and again before the run starts.
-    let (pipe, next) = (place.path().join("list.csv"), place.path().join("next.csv"));
-    let fresh = |path: &Path| assert!(Command::new("mkfifo").arg(path).status().expect("mkfifo").success());
-    fresh(&pipe);
-    let place = place.with(&["--set", &format!("stage.free.exclude={}", pipe.display())]);
-    let say = |then: &dyn Fn()| {
-        let mut file = fs::OpenOptions::new().write(true).open(&pipe).expect("a pipe");
-        // Whoever reads it next reads another one, and not what is left of this.
-        fresh(&next);
-        fs::rename(&next, &pipe).expect("renamed");
-        then();
-        file.write_all(b"id,date,evidence\n").expect("written");
-    };
-    let plan = file(&place).display().to_string();
-    let start = |verb: &str, args: &[&str]| {
-        let mut command = place.command(verb, args);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts")
-    };
-    let saving = start("plan", &["--save", &plan]);
-    say(&|| {});
-    assert_eq!(saving.wait_with_output().expect("its end").status.code(), Some(0));
-    let running = start("run", &["--plan", &plan]);
-    say(&|| {});
-    say(&|| {
-        let objects = place.store().join("objects");
-        fs::remove_dir_all(&objects).expect("removed");
-        fs::create_dir(&objects).expect("a folder");
-    });
-    let said = Said::of(&running.wait_with_output().expect("its end"));
-    assert_eq!((said.code, said.all("executed").count()), (Some(5), 0), "{}{}", said.out, said.err);
-    let expected = "error: the run was stopped before it did what the plan does not name: `codec` on all. ";
-    assert!(said.err.starts_with(expected), "{}", said.err);
-}
-
-#[test]
 fn weights_of_a_pinned_codec() {
     let place = Place::new().with(&STEPS).with(&["--set", "stage.codec.refresh=pinned"]);
     // No lock names weights yet: those that the run trains, and pins, are what the plan names.

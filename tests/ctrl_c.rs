@@ -5,7 +5,6 @@ mod support;
 use std::{
     fs,
     io::{BufRead, BufReader},
-    os::unix::fs::PermissionsExt,
     path::Path,
     process::{Child, Command, Stdio},
     thread,
@@ -143,17 +142,4 @@ allow = ["CC0-1.0"]
     fs::write(&path, table(10)).expect("a short table");
     let rest = say(&["run", &manifest, "--store", &store, "-w", "1", "--json"]);
     assert_eq!(rest.code, Some(0), "{}", rest.err);
-}
-
-/// Nothing looks at a flag in here: the command waits for a secret that nobody writes.
-#[test]
-fn while_nothing_hears_it() {
-    let place = Place::new();
-    let pipe = place.path().join("pipe");
-    assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
-    fs::set_permissions(&pipe, fs::Permissions::from_mode(0o600)).expect("its mode");
-    let mut command = place.command("run", &["-w", "1", "-n", "2", "-p", "0", "--secret"]);
-    command.arg(&pipe);
-    interrupted_soon(command);
-    finishes(&place);
 }

@@ -82,7 +82,9 @@ fn caches_are_checked_before_anything_is_made_of_them() {
 fn a_cache_of_no_size_is_only_slower() {
     let whole = tree(&well(place().run(&[])).folder());
     for workers in ["1", "4"] {
-        let said = well(place().run(&["--pcm-cache", "0", "-w", workers]));
+        let place = place();
+        let ran = place.command("run", &["--pcm-cache", "0", "-w", workers]).output();
+        let said = well(Said::of(&ran.expect("the binary starts")));
         assert_same(workers, &tree(&said.folder()), &whole);
     }
 }

@@ -188,8 +188,8 @@ fn too_few_clips_end_the_run_with_what_is_needed() {
                     that is 6 clips of 4.00 s; there are";
     assert!(few.err.contains(expected), "{}", few.err);
     let none = place.run(&["--set", "stage.scores.split=practice"]);
-    assert_eq!(none.code, Some(6), "{}", none.err);
-    assert!(none.err.contains("there is no clip in the split `practice` to measure against"), "{}", none.err);
+    assert_eq!(none.code, Some(2), "{}", none.err);
+    assert!(none.err.contains("`split` is the split \"practice\", into which no row falls"), "{}", none.err);
 }
 
 /// A folder with tones of ten seconds each.

@@ -7,7 +7,7 @@ use datasets::{
 };
 use differential_dataflow::input::Input;
 use stages::{
-    flow::{Env, Event, Failure, Item, Ledger, Observer, Pool, Sources, memoised},
+    flow::{Env, Event, Failure, Item, Ledger, Observer, Permit, Pool, Sources, memoised},
     rows::Time,
     stage::Context,
 };
@@ -47,11 +47,16 @@ impl Effect for Ends {
 
 /// Kept, dropped and pending rows in words, sorted.
 fn outcomes(store: &Path, dry: bool) -> BTreeSet<String> {
-    observed(store, dry, Box::new(())).0
+    observed(store, dry, Box::new(()), None).0
 }
 
-/// [`outcomes`] with an observer, and the failures that end the build.
-fn observed(store: &Path, dry: bool, observer: Box<dyn Observer>) -> (BTreeSet<String>, Vec<Failure>) {
+/// [`outcomes`] with an observer and with what may run, and the failures that end the build.
+fn observed(
+    store: &Path,
+    dry: bool,
+    observer: Box<dyn Observer>,
+    permit: Option<Arc<dyn Permit>>,
+) -> (BTreeSet<String>, Vec<Failure>) {
     let env = Arc::new(Env {
         store: Store::open(store).expect("a store"),
         sources: Sources::default(),
@@ -64,7 +69,7 @@ fn observed(store: &Path, dry: bool, observer: Box<dyn Observer>) -> (BTreeSet<S
         pcm_cache: 0,
         observer,
         peers: None,
-        permit: None,
+        permit,
     });
     let own = env.clone();
     let told = timely::execute_directly(move |worker| {
@@ -121,7 +126,7 @@ impl Observer for Dies {
 #[test]
 fn a_thread_that_dies_beside_its_work_ends_the_build_with_a_sentence() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (_, failures) = observed(folder.path(), false, Box::new(Dies));
+    let (_, failures) = observed(folder.path(), false, Box::new(Dies), None);
     let said = |failure: &Failure| match failure {
         Failure::Bug(why) => why.clone(),
         other => panic!("{other:?}"),
@@ -133,6 +138,32 @@ fn a_thread_that_dies_beside_its_work_ends_the_build_with_a_sentence() {
             why.starts_with("a thread died in stage `toy` on row ") && why.contains("nobody hears of row"),
             "{why}"
         );
+    }
+}
+
+/// Allows one row alone.
+struct Only(&'static str);
+
+impl Permit for Only {
+    fn allows(&self, stage: &str, id: &str) -> bool {
+        assert_eq!(stage, "toy");
+        id == self.0
+    }
+}
+
+#[test]
+fn an_effect_that_an_approved_plan_does_not_name_does_not_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_, failures) = observed(folder.path(), false, Box::new(()), Some(Arc::new(Only("row well"))));
+    assert!(!failures.is_empty(), "nothing ended the build");
+    for failure in failures {
+        let Failure::Unplanned { stage, id } = &failure else { panic!("{failure:?}") };
+        assert!(stage == "toy" && id.starts_with("row ") && id != "row well", "{failure:?}");
+    }
+    // What ran is remembered, whatever it ended with but for what could not be read; so what waits did not run.
+    let waits = outcomes(folder.path(), true);
+    for id in ["refused", "by a panic"] {
+        assert!(waits.contains(&format!("set/row {id} waits for row {id} of toy")), "{waits:?}");
     }
 }
 

@@ -48,3 +48,18 @@ pub(crate) fn failure(failures: Vec<Failure>) -> Option<Error> {
     }
     (!sources.is_empty()).then(|| Error::Source(sources.join("\n")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_plan_does_not_name_ends_with_5_and_all_of_it() {
+        let unplanned = |id: &str| Failure::Unplanned { stage: "codec".into(), id: id.into() };
+        let lost = Failure::Source { stage: "tracks".into(), why: "it is gone".into() };
+        let error = failure(vec![unplanned("b"), lost, unplanned("a")]).expect("an error");
+        assert_eq!(error.code(), 5);
+        let said = "the run was stopped before it did what the plan does not name: `codec` on a, `codec` on b. ";
+        assert!(error.to_string().starts_with(said), "{error}");
+    }
+}

@@ -60,6 +60,8 @@ fn digest(path: &Path) -> io::Result<((u64, u64), Digest, u64)> {
 /// # Errors
 /// When there is none, when another process has it open, or when the disk refuses.
 pub fn verify(folder: &Path) -> Result<Verified, Error> {
+    // Before anything else: whoever reads one that is damaged throws it away.
+    let before = checked(folder);
     let trees = runs::trees(folder)?;
     let store = Store::open_alone(folder)?;
     let mut found = Verified::default();
@@ -80,7 +82,7 @@ pub fn verify(folder: &Path) -> Result<Verified, Error> {
         found.damaged.insert(*name);
         remove(path)?;
     }
-    let roots = kept(&store, &mut found)?;
+    let roots = kept(&store, &before, &mut found)?;
     published(&store, &trees, &roots, &known, &mut found)?;
     forget(&store, &sound, &mut found)?;
     for (_, pins) in store.pins()? {
@@ -95,15 +97,16 @@ pub fn verify(folder: &Path) -> Result<Verified, Error> {
     Ok(found)
 }
 
-/// Checks what carries its own digest: roots, records of lock files, histories and checkpoints. Gives the roots.
-fn kept(store: &Store, found: &mut Verified) -> Result<Vec<Recorded>, StoreError> {
-    let files = || -> BTreeSet<PathBuf> {
-        let folders = ["roots", "roots/locks", "history", "checkpoints"].map(|folder| store.root().join(folder));
-        let entries = folders.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().filter_map(Result::ok);
-        entries.map(|entry| entry.path()).filter(|path| is_checked(path)).collect()
-    };
-    let before = files();
-    // Whoever reads one that is damaged throws it away.
+/// What carries its own digest in a store, by path in it: roots, records of lock files, histories and checkpoints.
+fn checked(store: &Path) -> BTreeSet<PathBuf> {
+    let folders = ["roots", "roots/locks", "history", "checkpoints"].map(|folder| store.join(folder));
+    let entries = folders.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().filter_map(Result::ok);
+    let paths = entries.map(|entry| entry.path()).filter(|path| is_checked(path));
+    paths.filter_map(|path| Some(path.strip_prefix(store).ok()?.to_owned())).collect()
+}
+
+/// Reads what carries its own digest, so that of what there was `before` only what is sound stays. Gives the roots.
+fn kept(store: &Store, before: &BTreeSet<PathBuf>, found: &mut Verified) -> Result<Vec<Recorded>, StoreError> {
     let roots = store.roots()?;
     store.pins()?;
     for (name, _) in History::names(store)? {
@@ -112,10 +115,8 @@ fn kept(store: &Store, found: &mut Verified) -> Result<Vec<Recorded>, StoreError
     for (key, _) in store.contents()?.checkpoints.iter().filter(|(_, path)| is_checked(path)) {
         store.saved(key)?;
     }
-    let after = files();
-    let gone =
-        before.difference(&after).map(|path| path.strip_prefix(store.root()).unwrap_or(path).display().to_string());
-    found.lost.extend(gone.collect::<Vec<_>>());
+    let after = checked(store.root());
+    found.lost.extend(before.difference(&after).map(|path| path.display().to_string()));
     Ok(roots)
 }
 
