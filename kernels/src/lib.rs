@@ -36,7 +36,7 @@ pub struct Operation {
     pub definition: &'static str,
     /// Whether it can be gone back through.
     pub backward: bool,
-    /// Whether there is a kernel in CUDA C++.
+    /// Whether there is a kernel in CUDA C++, its own or that of the convolutions it is made of.
     pub cuda: bool,
 }
 
@@ -49,16 +49,16 @@ pub const OPS: [Operation; 15] = [
     op("adam", "moments of gradients move parameters, with decoupled decay", false, true),
     op("add", "a + b", true, true),
     op("attention", "y_i = sum over j <= i of softmax_j(q_i . (k_j + e_(i - j)) / sqrt(size)) v_j", true, true),
-    op("columns", "columns of sequences, one behind the other", false, false),
+    op("columns", "columns of sequences, one behind the other", false, true),
     op("convolution", "y[o][t] = b[o] + sum over i, k w[o][i][k] x[i][t stride + k dilation - padding]", true, true),
     op("cross_entropy", "-log softmax(logits)[code], and its gradient", false, true),
     op("embedding", "y[:, t] = table[row[t]]", true, true),
-    op("finite", "whether no number is infinite or NaN", false, false),
+    op("finite", "whether no number is infinite or NaN", false, true),
     op("gelu", "x sigmoid(1.702 x)", true, true),
     op("layer_norm", "(x - mean) / sqrt(variance + 1e-5) gain + bias", true, true),
     op("linear", "y = w x + b at every position", true, true),
     op("nearest", "the codeword with the least |z - c|, and sums of vectors by codeword", false, true),
-    op("norm", "the Euclidean norm of several tensors", false, false),
-    op("residual", "x + b2 + w2 relu(b1 + w1 * relu(x))", true, false),
+    op("norm", "the Euclidean norm of several tensors", false, true),
+    op("residual", "x + b2 + w2 relu(b1 + w1 * relu(x))", true, true),
     op("stft", "windowed Fourier transforms every hop, and their adjoint", false, true),
 ];

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cudarc::driver::sys::CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+use cudarc::driver::sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY;
 use cudarc::driver::{CudaContext, CudaFunction, CudaModule, CudaSlice, CudaStream, LaunchConfig, PushKernelArg};
 use cudarc::nvrtc::Ptx;
 
@@ -122,12 +123,19 @@ impl Target for Card {
         unsafe { self.stream.alloc::<u8>(bytes.max(1)) }.map_err(|e| self.no_room(bytes, e))
     }
 
-    fn upload(&self, from: &[u8]) -> Result<CudaSlice<u8>, CudaError> {
-        let mut to = self.alloc(from.len())?;
+    fn write(&self, to: &mut CudaSlice<u8>, from: &[u8]) -> Result<(), CudaError> {
         if !from.is_empty() {
-            self.stream.memcpy_htod(from, &mut to)?;
+            self.stream.memcpy_htod(from, to)?;
         }
-        Ok(to)
+        Ok(())
+    }
+
+    fn is_full(error: &CudaError) -> bool {
+        match error {
+            CudaError::Memory { .. } => true,
+            CudaError::Driver(error) => error.0 == CUDA_ERROR_OUT_OF_MEMORY,
+            _ => false,
+        }
     }
 
     fn download(&self, from: &CudaSlice<u8>, to: &mut [u8]) -> Result<(), CudaError> {
@@ -153,7 +161,7 @@ impl Target for Card {
                 Value::Double(v) => args.arg(v),
             };
         }
-        // SAFETY: the plans of `ops` give each kernel the arguments it takes, with extents that fit the memory: the tests run
+        // SAFETY: the plans of `launch` give each kernel the arguments it takes, with extents that fit the memory: the tests run
         // every one of them through a shim that checks both.
         unsafe { args.launch(config) }?;
         Ok(())

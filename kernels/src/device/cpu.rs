@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Device, Kernel};
 use crate::cpu::dispatch::Level;
-use crate::tensor::{Arena, Buffer, DType, Slice, SliceMut};
+use crate::tensor::{Arena, Buffer, DType, Memory, Slice, SliceMut};
 
 /// The CPU, with the widest instruction set that it has.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ impl Default for Cpu {
 
 impl Device for Cpu {
     fn alloc(&self, dtype: DType, len: usize) -> Buffer {
-        Buffer::new(&self.arena, dtype, len)
+        Buffer::new(&self.arena, dtype, len, || Memory::zeros(dtype, len))
     }
 
     fn upload(&self, from: Slice<'_>) -> Buffer {

@@ -8,15 +8,29 @@
 //!
 //! A kernel is a plain struct of extents. It says how it runs on each kind of device; which device that is, only the device
 //! knows. Operations launch kernels and nothing else, so that one orchestration serves all devices.
+//!
+//! | device | memory | a kernel runs |
+//! |---|---|---|
+//! | [`Cpu`] | the host's | as [`Kernel::cpu`] on slices, before `launch` returns |
+//! | [`Gpu`] | that of a [`Target`](crate::launch::Target): `cuda::Card`, or the tests' emulation | as [`Kernel::plan`] says, some time after |
+//!
+//! **What fails.** The CPU does not; a GPU may have no room, or break. Networks have no use for a `Result` at every line, so
+//! that a [`DeviceError`] unwinds to the one [`attempt`] around a piece of work, which returns it. No message is printed on
+//! the way, and nothing goes on with numbers that were never computed.
 
 mod cpu;
+mod error;
+mod gpu;
 
 use std::fmt::Debug;
 
 use crate::cpu::dispatch::Level;
+use crate::launch::Plan;
 use crate::tensor::{Buffer, DType, Shape, Slice, SliceMut, Tensor};
 
 pub use cpu::Cpu;
+pub use error::{DeviceError, attempt};
+pub use gpu::Gpu;
 
 /// Where tensors live. Threads may share it.
 pub trait Device: Debug + Send + Sync {
@@ -45,7 +59,40 @@ pub trait Device: Debug + Send + Sync {
 /// What a device runs.
 pub trait Kernel {
     /// On the CPU, with this instruction set. The number of threads changes no bit.
+    ///
+    /// # Panics
+    /// If operands are missing, or of other types or lengths than the kernel's extents.
     fn cpu(&self, level: Level, inputs: &[Slice<'_>], outputs: &mut [SliceMut<'_>]);
+
+    /// On a GPU: the launches for operands of these types and lengths, which take and give what [`Kernel::cpu`] does. Sums
+    /// are added in an order that the extents alone decide.
+    ///
+    /// # Panics
+    /// As [`Kernel::cpu`]. What only the contents could show, such as a row that a table has not, becomes a NaN instead.
+    fn plan(&self, inputs: &[Operand], outputs: &[Operand]) -> Plan;
+}
+
+/// What a plan knows of a buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Operand {
+    /// The element type.
+    pub dtype: DType,
+    /// The number of elements.
+    pub len: usize,
+}
+
+/// Checks the operands of a plan: their number, and of each its type and length.
+///
+/// # Panics
+/// If they are others; `what` is the operation.
+pub(crate) fn check(what: &str, operands: &[Operand], wanted: &[(DType, usize)]) {
+    let same = operands.iter().map(|o| (o.dtype, o.len)).eq(wanted.iter().copied());
+    assert!(same, "{what}: operands {operands:?} in place of {wanted:?}");
+}
+
+/// The same where all are floats.
+pub(crate) fn check_floats(what: &str, operands: &[Operand], lengths: &[usize]) {
+    check(what, operands, &lengths.iter().map(|n| (DType::F32, *n)).collect::<Vec<_>>());
 }
 
 impl dyn Device + '_ {

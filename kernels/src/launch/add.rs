@@ -11,6 +11,14 @@ pub fn add(n: usize) -> Plan {
     plan
 }
 
+/// Adds input 0 to output 0.
+pub fn add_to(n: usize) -> Plan {
+    let mut plan = Plan::default();
+    let arguments = vec![Argument::Output(0), Argument::Input(0), Argument::Output(0), long(n)];
+    plan.launch(&ADD, "add_floats", [blocks(n, 256), 1, 1], 0, arguments);
+    plan
+}
+
 /// Output 0 = `by` times input 0; both may be one buffer.
 pub fn scale(n: usize, by: f32) -> Plan {
     let mut plan = Plan::default();

@@ -49,6 +49,8 @@ pub struct Beside {
     pub gate: bool,
     /// A buffer that follows is added to the result.
     pub add: bool,
+    /// Frames of that buffer before the one that the first frame of the result is added to, and as many at its end.
+    pub skip: usize,
 }
 
 impl ConvolutionShape {
@@ -92,7 +94,7 @@ pub fn forward(s: ConvolutionShape, beside: Beside) -> Plan {
     let flags = i32::from(beside.rectify_in) * RECTIFY_IN + i32::from(beside.rectify_out) * RECTIFY_OUT;
     let mut arguments = vec![Argument::Input(0), Argument::Input(1), bias, add, Argument::Output(0)];
     arguments.extend(s.extents());
-    arguments.push(Argument::Int(flags));
+    arguments.extend([Argument::Int(flags), int(beside.skip)]);
     let mut plan = Plan::default();
     let grid = [blocks(s.length(), TILE), blocks(s.outputs, TILE), blocks(s.batch, 1)];
     plan.launch(&CONVOLUTION, "convolution_forward", grid, SHARED, arguments);
@@ -126,11 +128,7 @@ pub fn weights(s: ConvolutionShape, rectify_in: bool) -> Plan {
         let arguments = vec![to, Argument::Output(0), int(parts), long(n)];
         plan.launch(&CONVOLUTION, "convolution_sum_parts", [blocks(n, 256), 1, 1], 0, arguments);
     }
-    let sums = channel_sums(s.batch, s.outputs, s.length());
-    plan.launches.extend(sums.launches.into_iter().map(|mut launch| {
-        (launch.arguments[0], launch.arguments[1]) = (Argument::Input(1), Argument::Output(1));
-        launch
-    }));
+    plan.join(channel_sums(s.batch, s.outputs, s.length()), &[Argument::Input(1)], &[Argument::Output(1)]);
     plan
 }
 

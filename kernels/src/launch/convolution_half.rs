@@ -39,7 +39,7 @@ pub fn forward(s: ConvolutionShape, half: Half, beside: Beside) -> Plan {
     let flags = i32::from(beside.rectify_in) * RECTIFY_IN + i32::from(beside.rectify_out) * RECTIFY_OUT;
     let mut arguments = vec![Argument::Input(0), Argument::Input(1), bias, add, Argument::Output(0)];
     arguments.extend(s.extents());
-    arguments.push(Argument::Int(flags));
+    arguments.extend([Argument::Int(flags), int(beside.skip)]);
     let mut plan = Plan::default();
     let kernel = of(half, ["convolution_forward_f16", "convolution_forward_bf16"]);
     let grid = [blocks(s.length(), SIDE), blocks(s.outputs, SIDE), blocks(s.batch, 1)];

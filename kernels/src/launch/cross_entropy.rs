@@ -3,7 +3,7 @@
 use super::sources::CROSS_ENTROPY;
 use super::{Argument, Plan, blocks, int, long};
 
-/// Inputs: codes `[items, positions]`, the live range of each item `[items, 2]` in 32-bit integers. Outputs: the logits
+/// Inputs: codes `[items, positions]`, the live range of each item `[items, 2]`, both unsigned integers. Outputs: the logits
 /// `[items, codewords, positions]`, which become `share` times the gradient; the sum of nats, one f64.
 pub fn forward([items, codewords, positions]: [usize; 3], share: f32) -> Plan {
     let (mut plan, n) = (Plan::default(), items * positions);

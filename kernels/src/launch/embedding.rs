@@ -1,24 +1,43 @@
-//! Rows of a table `[rows, width]` at codes `[items, positions]`, and the way back.
+//! Rows of tables, numbered through all of them, and the way back.
 
 use super::sources::EMBEDDING;
 use super::{Argument, Plan, blocks, int, long};
 
-/// Inputs: table, codes. Output: y `[items, width, positions]`; with `more` they are added to it.
-pub fn forward([items, width, positions]: [usize; 3], more: bool) -> Plan {
+/// Tables with their first rows.
+fn firsts(tables: &[usize]) -> impl Iterator<Item = (usize, usize, usize)> {
+    let from = |first: &mut usize, (i, rows): (usize, &usize)| {
+        *first += rows;
+        Some((i, *first - rows, *rows))
+    };
+    tables.iter().enumerate().scan(0, from)
+}
+
+/// Inputs: rows `[items, positions]`, and tables `[rows, width]`, of which `tables` has the numbers of rows. Output: y `[items,
+/// width, positions]`; zeros for the row `u32::MAX`, NaNs for others that no table has.
+///
+/// # Panics
+/// If there is no table.
+pub fn forward([items, width, positions]: [usize; 3], tables: &[usize]) -> Plan {
+    assert!(!tables.is_empty(), "embedding: no table");
     let (mut plan, n) = (Plan::default(), items * width * positions);
-    let [table, codes] = [0, 1].map(Argument::Input);
-    let arguments =
-        vec![table, codes, Argument::Output(0), int(width), int(positions), long(n), Argument::Int(more.into())];
-    plan.launch(&EMBEDDING, "embedding_forward", [blocks(n, 256), 1, 1], 0, arguments);
+    for (i, first, rows) in firsts(tables) {
+        let mut arguments = vec![Argument::Input(0), Argument::Input(1 + i), Argument::Output(0)];
+        arguments.extend([width, positions, first, rows].map(int));
+        arguments.push(long(n));
+        plan.launch(&EMBEDDING, "embedding_forward", [blocks(n, 256), 1, 1], 0, arguments);
+    }
     plan
 }
 
-/// Inputs: dy, codes. Output: the table's gradient, each row the sum over its positions in their order.
-pub fn backward([items, width, positions]: [usize; 3], rows: usize) -> Plan {
+/// Inputs: rows, dy. Outputs: the gradient of each table: of a row the sum over its positions in their order.
+pub fn backward([items, width, positions]: [usize; 3], tables: &[usize]) -> Plan {
     let mut plan = Plan::default();
-    let [dy, codes] = [0, 1].map(Argument::Input);
-    let arguments = vec![dy, codes, Argument::Output(0), int(width), int(positions), long(items * positions)];
-    let grid = [blocks(rows, 1), blocks(width, 256), 1];
-    plan.launch(&EMBEDDING, "embedding_backward", grid, (256 + 8) * 4, arguments);
+    for (i, first, rows) in firsts(tables) {
+        let mut arguments = vec![Argument::Input(0), Argument::Input(1), Argument::Output(i)];
+        arguments.extend([width, positions, first].map(int));
+        arguments.push(long(items * positions));
+        let grid = [blocks(rows, 1), blocks(width, 256), 1];
+        plan.launch(&EMBEDDING, "embedding_backward", grid, (256 + 8) * 4, arguments);
+    }
     plan
 }

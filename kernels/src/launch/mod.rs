@@ -3,23 +3,27 @@
 //! An operation gives a [`Plan`] for its extents. A [`Target`] runs it on memory of its own: cudarc on a GPU, or the tests'
 //! shim on the CPU, so that one orchestration serves both and is tested without a GPU to the last argument.
 
+pub mod adam;
 pub mod add;
 pub mod attention;
+pub mod cast;
+pub mod columns;
 pub mod convolution;
 pub mod convolution_half;
 pub mod cross_entropy;
 pub mod embedding;
+pub mod finite;
 pub mod gelu;
 pub mod layer_norm;
 pub mod linear;
+pub mod loss;
 pub mod nearest;
+pub mod norm;
 pub mod residual;
 mod sources;
-mod step;
 pub mod stft;
 
 pub use sources::{SOURCES, Source};
-pub use step::{cast, loss, optimiser};
 
 /// An argument of a kernel.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -125,6 +129,23 @@ impl Plan {
         Argument::Scratch(self.scratch.len() - 1)
     }
 
+    /// Adds the launches of another plan, whose inputs and outputs are these of this one.
+    pub(crate) fn join(&mut self, part: Plan, inputs: &[Argument], outputs: &[Argument]) {
+        let base = self.scratch.len();
+        self.scratch.extend(part.scratch);
+        self.launches.extend(part.launches.into_iter().map(|mut launch| {
+            for argument in &mut launch.arguments {
+                *argument = match *argument {
+                    Argument::Input(i) => inputs[i],
+                    Argument::Output(i) => outputs[i],
+                    Argument::Scratch(i) => Argument::Scratch(base + i),
+                    other => other,
+                };
+            }
+            launch
+        }));
+    }
+
     /// Runs the plan on memory of the target.
     ///
     /// # Errors
@@ -134,11 +155,28 @@ impl Plan {
     /// If the plan has more inputs or outputs than are given.
     pub fn run<T: Target>(&self, target: &T, inputs: &[&T::Memory], outputs: &[&T::Memory]) -> Result<(), T::Error> {
         let scratch = self.scratch.iter().map(|bytes| target.alloc(*bytes)).collect::<Result<Vec<_>, _>>()?;
+        self.run_within(target, inputs, outputs, &scratch.iter().collect::<Vec<_>>())
+    }
+
+    /// The same with scratch memory that is there already.
+    ///
+    /// # Errors
+    /// If the target refuses a launch.
+    ///
+    /// # Panics
+    /// If the plan has more inputs, outputs or scratch buffers than are given.
+    pub fn run_within<T: Target>(
+        &self,
+        target: &T,
+        inputs: &[&T::Memory],
+        outputs: &[&T::Memory],
+        scratch: &[&T::Memory],
+    ) -> Result<(), T::Error> {
         for launch in &self.launches {
             let value = |argument: &Argument| match *argument {
                 Argument::Input(i) => Value::Memory(inputs[i]),
                 Argument::Output(i) => Value::Memory(outputs[i]),
-                Argument::Scratch(i) => Value::Memory(&scratch[i]),
+                Argument::Scratch(i) => Value::Memory(scratch[i]),
                 Argument::Null => Value::Null,
                 Argument::Int(v) => Value::Int(v),
                 Argument::Long(v) => Value::Long(v),
@@ -182,11 +220,24 @@ pub trait Target {
     /// If there is not as much.
     fn alloc(&self, bytes: usize) -> Result<Self::Memory, Self::Error>;
 
-    /// A copy of the host's bytes.
+    /// Copies the host's bytes to the beginning of memory that has room for them. Once it returns, the bytes may change.
+    ///
+    /// # Errors
+    /// If the copy fails.
+    fn write(&self, to: &mut Self::Memory, from: &[u8]) -> Result<(), Self::Error>;
+
+    /// Memory with a copy of the host's bytes.
     ///
     /// # Errors
     /// If there is no room, or the copy fails.
-    fn upload(&self, from: &[u8]) -> Result<Self::Memory, Self::Error>;
+    fn upload(&self, from: &[u8]) -> Result<Self::Memory, Self::Error> {
+        let mut to = self.alloc(from.len())?;
+        self.write(&mut to, from)?;
+        Ok(to)
+    }
+
+    /// Whether an error says that memory is short, so that it may help to give some back.
+    fn is_full(error: &Self::Error) -> bool;
 
     /// Copies to the host, once all launches so far are done; as many bytes as `to` has.
     ///

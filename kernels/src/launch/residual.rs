@@ -3,7 +3,7 @@
 use super::cast::Half;
 use super::convolution::{self, Beside, ConvolutionShape};
 use super::convolution_half;
-use super::{Argument, Launch, Plan};
+use super::{Argument, Plan};
 
 /// The extents of a block: x `[batch, channels, frames]`, w1 `[hidden, channels, taps]`, w2 `[channels, hidden, 1]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,37 +20,24 @@ pub struct ResidualShape {
     pub taps: usize,
     /// Frames from a tap to the next.
     pub dilation: usize,
+    /// Zeros before the first and behind the last frame: half the reach of the taps, or none, and then fewer frames come out.
+    pub padding: usize,
 }
 
 impl ResidualShape {
     fn convolutions(&self) -> [ConvolutionShape; 2] {
-        let Self { batch, channels, frames, hidden, taps, dilation } = *self;
-        let padding = dilation * (taps - 1) / 2;
+        let Self { batch, channels, frames, hidden, taps, dilation, padding } = *self;
         let first =
             ConvolutionShape { batch, inputs: channels, frames, outputs: hidden, taps, stride: 1, padding, dilation };
-        [first, ConvolutionShape::linear(batch, hidden, channels, frames)]
+        [first, ConvolutionShape::linear(batch, hidden, channels, first.length())]
     }
 }
 
-/// The launches of a plan with other inputs and outputs; its scratch memory is added.
-fn with(plan: &mut Plan, part: Plan, inputs: &[Argument], outputs: &[Argument]) {
-    let base = plan.scratch.len();
-    plan.scratch.extend(part.scratch);
-    plan.launches.extend(part.launches.into_iter().map(|launch| {
-        Launch {
-            arguments: launch
-                .arguments
-                .iter()
-                .map(|argument| match *argument {
-                    Argument::Input(i) => inputs[i],
-                    Argument::Output(i) => outputs[i],
-                    Argument::Scratch(i) => Argument::Scratch(base + i),
-                    other => other,
-                })
-                .collect(),
-            ..launch
-        }
-    }));
+impl ResidualShape {
+    fn hidden_bytes(&self, half: Option<Half>) -> usize {
+        let [first, _] = self.convolutions();
+        self.batch * self.hidden * first.length() * if half.is_some() { 2 } else { 4 }
+    }
 }
 
 /// A convolution's way forward, its adjoint, or (with rectified inputs or not) its weights: in f32, or in 16 bits.
@@ -64,33 +51,34 @@ fn weights_of(half: Option<Half>, s: ConvolutionShape, rectify_in: bool) -> Plan
     half.map_or_else(|| convolution::weights(s, rectify_in), |half| convolution_half::weights(s, half, rectify_in))
 }
 
-/// Inputs: x, w1, b1, w2, b2. Outputs: y, and the rectified hidden activation `[batch, hidden, frames]`. With a `half`,
-/// activations are in 16 bits, and so are the weights, packed as `convolution_half` says.
-pub fn forward(s: ResidualShape, half: Option<Half>) -> Plan {
+/// Inputs: x, w1, b1, w2, b2. Outputs: y, and if it is kept the rectified hidden activation `[batch, hidden, frames of y]`.
+/// With a `half`, activations are in 16 bits, and so are the weights, packed as `convolution_half` says.
+pub fn forward(s: ResidualShape, keeps: bool, half: Option<Half>) -> Plan {
     let [first, second] = s.convolutions();
     let mut plan = Plan::default();
     let beside = Beside { bias: true, rectify_in: true, rectify_out: true, ..Beside::default() };
     let [x, w1, b1, w2, b2] = [0, 1, 2, 3, 4].map(Argument::Input);
-    let [y, hidden] = [0, 1].map(Argument::Output);
-    with(&mut plan, forward_of(half, first, beside), &[x, w1, b1], &[hidden]);
-    let beside = Beside { bias: true, add: true, ..Beside::default() };
-    with(&mut plan, forward_of(half, second, beside), &[hidden, w2, b2, x], &[y]);
+    let hidden = if keeps { Argument::Output(1) } else { plan.scratch(s.hidden_bytes(half)) };
+    plan.join(forward_of(half, first, beside), &[x, w1, b1], &[hidden]);
+    let skip = s.dilation * (s.taps - 1) / 2 - s.padding;
+    let beside = Beside { bias: true, add: true, skip, ..Beside::default() };
+    plan.join(forward_of(half, second, beside), &[hidden, w2, b2, x], &[Argument::Output(0)]);
     plan
 }
 
-/// Inputs: x, the hidden activation, dy, w1, w2. Outputs: dx, dw1, db1, dw2, db2. The gradient of a rectifier at 0 is 0. With a
-/// `half`, activations, their gradients and the packed weights are in 16 bits, the gradients of parameters in f32.
+/// Inputs: x, the hidden activation, dy, w1, w2. Outputs: dx, dw1, db1, dw2, db2, and room for the gradient of the hidden
+/// activation. The gradient of a rectifier at 0 is 0. With a `half`, activations, their gradients and the packed weights are
+/// in 16 bits, the gradients of parameters in f32.
 pub fn backward(s: ResidualShape, half: Option<Half>) -> Plan {
     let [first, second] = s.convolutions();
     let mut plan = Plan::default();
     let [x, hidden, dy, w1, w2] = [0, 1, 2, 3, 4].map(Argument::Input);
-    let [dx, dw1, db1, dw2, db2] = [0, 1, 2, 3, 4].map(Argument::Output);
-    let dh = plan.scratch(s.batch * s.hidden * s.frames * if half.is_some() { 2 } else { 4 });
-    with(&mut plan, weights_of(half, second, false), &[hidden, dy], &[dw2, db2]);
+    let [dx, dw1, db1, dw2, db2, dh] = [0, 1, 2, 3, 4, 5].map(Argument::Output);
+    plan.join(weights_of(half, second, false), &[hidden, dy], &[dw2, db2]);
     let gated = Beside { gate: true, ..Beside::default() };
-    with(&mut plan, adjoint_of(half, second, gated), &[dy, w2, hidden], &[dh]);
-    with(&mut plan, weights_of(half, first, true), &[x, dh], &[dw1, db1]);
+    plan.join(adjoint_of(half, second, gated), &[dy, w2, hidden], &[dh]);
+    plan.join(weights_of(half, first, true), &[x, dh], &[dw1, db1]);
     let gated = Beside { gate: true, add: true, ..Beside::default() };
-    with(&mut plan, adjoint_of(half, first, gated), &[dh, w1, x, dy], &[dx]);
+    plan.join(adjoint_of(half, first, gated), &[dh, w1, x, dy], &[dx]);
     plan
 }

@@ -40,6 +40,7 @@ macro_rules! sources {
 }
 
 sources! {
+    ADAM: "ops/adam/adam.cu" [] ["adam_step"];
     ADD: "ops/add/add.cu" [] ["add_floats", "add_scale", "add_multiple"];
     ATTENTION: "ops/attention/attention.cu" [] [
         "attention_forward", "attention_own", "attention_queries", "attention_keys", "attention_distances", "attention_clip",
@@ -50,6 +51,7 @@ sources! {
     ];
     CACHED: "ops/attention/cached.cu" [] ["attention_push", "attention_see"];
     CAST: "device/cuda/cast.cu" [] ["cast_f32_to_f16", "cast_f32_to_bf16", "cast_f16_to_f32", "cast_bf16_to_f32"];
+    COLUMNS: "ops/columns/columns.cu" [] ["columns_copy"];
     CONVOLUTION: "ops/convolution/convolution.cu" ["device/cuda/product.cuh"] [
         "convolution_forward", "convolution_adjoint", "convolution_weights", "convolution_sum_parts",
         "convolution_channel_sums",
@@ -61,6 +63,7 @@ sources! {
     ];
     CROSS_ENTROPY: "ops/cross_entropy/cross_entropy.cu" [] ["cross_entropy_forward", "cross_entropy_sum"];
     EMBEDDING: "ops/embedding/embedding.cu" ["device/cuda/gather.cuh"] ["embedding_forward", "embedding_backward"];
+    FINITE: "ops/finite/finite.cu" [] ["finite_count", "finite_all"];
     GELU: "ops/gelu/gelu.cu" [] ["gelu_forward", "gelu_backward"];
     LAYER_NORM: "ops/layer_norm/layer_norm.cu" [] ["layer_norm_forward", "layer_norm_backward", "layer_norm_parameters"];
     LINEAR: "ops/linear/linear.cu" [] ["linear_rows_f32", "linear_rows_f16", "linear_rows_bf16"];
@@ -76,7 +79,7 @@ sources! {
     NEAREST_MMA: "ops/nearest/nearest_mma.cu" ["device/cuda/mma.cuh"] [
         "nearest_64", "nearest_128", "nearest_prepare_64", "nearest_prepare_128",
     ];
-    OPTIMISER: "ops/adam/adam.cu" [] ["optimiser_squares", "optimiser_norm", "optimiser_adamw"];
+    NORM: "ops/norm/norm.cu" [] ["norm_squares", "norm_sum"];
     STFT: "ops/stft/stft.cu" ["device/cuda/product.cuh"] [
         "stft_spectrum", "stft_frames", "stft_overlap", "stft_magnitude", "stft_magnitude_backward",
     ];

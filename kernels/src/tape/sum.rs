@@ -3,7 +3,8 @@
 use rayon::prelude::*;
 
 use crate::cpu::dispatch::Level;
-use crate::device::{Device, Kernel, floats, floats_mut};
+use crate::device::{Device, Kernel, Operand, check_floats, floats, floats_mut};
+use crate::launch::{self, Plan};
 use crate::tensor::{Slice, SliceMut, Tensor};
 
 /// Floats of one unit of work.
@@ -18,6 +19,11 @@ impl Kernel for AddTo {
         let pieces = to.par_chunks_mut(PIECE).zip(x.par_chunks(PIECE));
         pieces.for_each(|(to, x)| to.iter_mut().zip(x).for_each(|(to, x)| *to += x));
     }
+
+    fn plan(&self, inputs: &[Operand], outputs: &[Operand]) -> Plan {
+        check_floats("sum", inputs, &[outputs[0].len]);
+        launch::add::add_to(outputs[0].len)
+    }
 }
 
 /// The sum of two inputs.
@@ -28,6 +34,11 @@ impl Kernel for Add {
         assert!(a.len() == to.len() && b.len() == to.len(), "sum: lengths");
         let pieces = to.par_chunks_mut(PIECE).zip(a.par_chunks(PIECE).zip(b.par_chunks(PIECE)));
         pieces.for_each(|(to, (a, b))| to.iter_mut().zip(a.iter().zip(b)).for_each(|(to, (a, b))| *to = a + b));
+    }
+
+    fn plan(&self, inputs: &[Operand], outputs: &[Operand]) -> Plan {
+        check_floats("sum", inputs, &[outputs[0].len; 2]);
+        launch::add::add(outputs[0].len)
     }
 }
 

@@ -25,14 +25,14 @@ impl Arena {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Memory of this type and length, with whatever it held before.
-    pub(crate) fn take(&self, dtype: DType, len: usize) -> Memory {
+    /// Memory of this type and length, with whatever it held before; what `new` makes where none is at rest.
+    pub(crate) fn take(&self, dtype: DType, len: usize, new: impl FnOnce() -> Memory) -> Memory {
+        let found = self.shelves().free.get_mut(&(dtype, len)).and_then(Vec::pop);
+        let memory = found.unwrap_or_else(new);
         let mut shelves = self.shelves();
         shelves.used += len * dtype.bytes();
         shelves.peak = shelves.peak.max(shelves.used);
-        let found = shelves.free.get_mut(&(dtype, len)).and_then(Vec::pop);
-        drop(shelves);
-        found.unwrap_or_else(|| Memory::zeros(dtype, len))
+        memory
     }
 
     /// Takes memory back.
@@ -41,6 +41,17 @@ impl Arena {
         let mut shelves = self.shelves();
         shelves.used -= key.1 * key.0.bytes();
         shelves.free.entry(key).or_default().push(memory);
+    }
+
+    /// Gives back all memory that is at rest; whether there was any.
+    pub(crate) fn empty(&self) -> bool {
+        let free = std::mem::take(&mut self.shelves().free);
+        free.values().any(|shelf| !shelf.is_empty())
+    }
+
+    /// The bytes in use.
+    pub(crate) fn used(&self) -> usize {
+        self.shelves().used
     }
 
     /// The most bytes that were in use at once since the last call, and a new start from those in use now.

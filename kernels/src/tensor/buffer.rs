@@ -1,9 +1,10 @@
 //! Buffers: memory of a device, shared until someone writes.
 
+use std::panic::RefUnwindSafe;
 use std::sync::Arc;
 
 use super::arena::Arena;
-use super::memory::{DType, Memory, Slice, SliceMut};
+use super::memory::{DType, ELSEWHERE, Memory, Slice, SliceMut};
 
 /// A handle of memory. Clones share it; a kernel writes only to a buffer of which there is one handle.
 #[derive(Clone, Debug)]
@@ -16,6 +17,9 @@ struct Block {
     arena: Arc<Arena>,
 }
 
+/// Memory is written by kernels alone, and only where no other handle could see it half written.
+impl RefUnwindSafe for Block {}
+
 impl Drop for Block {
     fn drop(&mut self) {
         if let Some(memory) = self.memory.take() {
@@ -27,9 +31,9 @@ impl Drop for Block {
 const PRESENT: &str = "memory goes back with the last handle";
 
 impl Buffer {
-    /// Memory of an arena, whose contents are left over.
-    pub(crate) fn new(arena: &Arc<Arena>, dtype: DType, len: usize) -> Self {
-        Self(Arc::new(Block { memory: Some(arena.take(dtype, len)), arena: arena.clone() }))
+    /// Memory of an arena, whose contents are left over; what `new` makes where none is at rest.
+    pub(crate) fn new(arena: &Arc<Arena>, dtype: DType, len: usize, new: impl FnOnce() -> Memory) -> Self {
+        Self(Arc::new(Block { memory: Some(arena.take(dtype, len, new)), arena: arena.clone() }))
     }
 
     fn memory(&self) -> &Memory {
@@ -66,7 +70,29 @@ impl Buffer {
     /// # Panics
     /// If there are other handles.
     pub(crate) fn view_mut(&mut self) -> SliceMut<'_> {
+        self.alone().view_mut()
+    }
+
+    fn alone(&mut self) -> &mut Memory {
         let block = Arc::get_mut(&mut self.0).expect("a buffer that is shared cannot be written");
-        block.memory.as_mut().expect(PRESENT).view_mut()
+        block.memory.as_mut().expect(PRESENT)
+    }
+
+    /// Memory of the device with this arena.
+    ///
+    /// # Panics
+    /// If it is of another.
+    pub(crate) fn within<M: 'static>(&self, arena: &Arc<Arena>) -> &M {
+        assert!(Arc::ptr_eq(&self.0.arena, arena), "{ELSEWHERE}");
+        self.memory().foreign()
+    }
+
+    /// The same, to write.
+    ///
+    /// # Panics
+    /// If it is of another device, or there are other handles.
+    pub(crate) fn within_mut<M: 'static>(&mut self, arena: &Arc<Arena>) -> &mut M {
+        assert!(Arc::ptr_eq(&self.0.arena, arena), "{ELSEWHERE}");
+        self.alone().foreign_mut()
     }
 }

@@ -1,5 +1,8 @@
 //! Memory of one element type, and views of it.
 
+use std::any::Any;
+use std::fmt;
+
 /// Element type of a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DType {
@@ -21,12 +24,23 @@ impl DType {
     }
 }
 
-/// Memory of the host.
-#[derive(Debug)]
+/// Memory of the host, or of another device.
 pub(crate) enum Memory {
     F32(Vec<f32>),
     F64(Vec<f64>),
     U32(Vec<u32>),
+    /// Memory that only the device knows how to read.
+    Foreign {
+        dtype: DType,
+        len: usize,
+        at: Box<dyn Any + Send + Sync>,
+    },
+}
+
+impl fmt::Debug for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {:?}", self.len(), self.dtype())
+    }
 }
 
 impl Memory {
@@ -39,29 +53,69 @@ impl Memory {
     }
 
     pub(crate) fn dtype(&self) -> DType {
-        self.view().dtype()
+        match self {
+            Self::Foreign { dtype, .. } => *dtype,
+            host => host.view().dtype(),
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.view().len()
+        match self {
+            Self::Foreign { len, .. } => *len,
+            host => host.view().len(),
+        }
     }
 
+    /// The elements.
+    ///
+    /// # Panics
+    /// If they are not on the host.
     pub(crate) fn view(&self) -> Slice<'_> {
         match self {
             Self::F32(v) => Slice::F32(v),
             Self::F64(v) => Slice::F64(v),
             Self::U32(v) => Slice::U32(v),
+            Self::Foreign { .. } => panic!("{ELSEWHERE}"),
         }
     }
 
+    /// The elements, to write.
+    ///
+    /// # Panics
+    /// If they are not on the host.
     pub(crate) fn view_mut(&mut self) -> SliceMut<'_> {
         match self {
             Self::F32(v) => SliceMut::F32(v),
             Self::F64(v) => SliceMut::F64(v),
             Self::U32(v) => SliceMut::U32(v),
+            Self::Foreign { .. } => panic!("{ELSEWHERE}"),
+        }
+    }
+
+    /// Memory of a device of this kind.
+    ///
+    /// # Panics
+    /// If it is the host's or another kind's.
+    pub(crate) fn foreign<M: 'static>(&self) -> &M {
+        match self {
+            Self::Foreign { at, .. } => at.downcast_ref().expect(ELSEWHERE),
+            _ => panic!("{ELSEWHERE}"),
+        }
+    }
+
+    /// The same, to write.
+    ///
+    /// # Panics
+    /// If it is the host's or another kind's.
+    pub(crate) fn foreign_mut<M: 'static>(&mut self) -> &mut M {
+        match self {
+            Self::Foreign { at, .. } => at.downcast_mut().expect(ELSEWHERE),
+            _ => panic!("{ELSEWHERE}"),
         }
     }
 }
+
+pub(super) const ELSEWHERE: &str = "a buffer of another device";
 
 /// Elements to read.
 #[derive(Clone, Copy, Debug)]
@@ -109,6 +163,17 @@ impl<'a> Slice<'a> {
         }
     }
 
+    /// The bytes, as the host has them.
+    pub(crate) fn bytes(self) -> &'a [u8] {
+        let (at, bytes) = match self {
+            Self::F32(v) => (v.as_ptr().cast(), size_of_val(v)),
+            Self::F64(v) => (v.as_ptr().cast(), size_of_val(v)),
+            Self::U32(v) => (v.as_ptr().cast(), size_of_val(v)),
+        };
+        // SAFETY: the elements' own memory for as long as they are borrowed; numbers have no padding.
+        unsafe { core::slice::from_raw_parts(at, bytes) }
+    }
+
     /// The integers.
     ///
     /// # Panics
@@ -144,6 +209,26 @@ impl SliceMut<'_> {
             (Self::U32(to), Slice::U32(from)) => to.copy_from_slice(from),
             (_, from) => panic!("a copy of {:?} into another type", from.dtype()),
         }
+    }
+
+    /// The element type.
+    pub fn dtype(&self) -> DType {
+        match self {
+            Self::F32(_) => DType::F32,
+            Self::F64(_) => DType::F64,
+            Self::U32(_) => DType::U32,
+        }
+    }
+
+    /// The bytes, as the host has them.
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+        let (at, bytes) = match self {
+            Self::F32(v) => (v.as_mut_ptr().cast(), size_of_val(*v)),
+            Self::F64(v) => (v.as_mut_ptr().cast(), size_of_val(*v)),
+            Self::U32(v) => (v.as_mut_ptr().cast(), size_of_val(*v)),
+        };
+        // SAFETY: the elements' own memory for as long as they are borrowed; numbers have no padding, and any bytes are one.
+        unsafe { core::slice::from_raw_parts_mut(at, bytes) }
     }
 
     /// The floats.

@@ -6,6 +6,7 @@ mod memory;
 
 pub(crate) use arena::Arena;
 pub use buffer::Buffer;
+pub(crate) use memory::Memory;
 pub use memory::{DType, Slice, SliceMut};
 
 /// Extents, the outermost first: `[batch, channels, positions]` of activations. Of parameters that have fewer axes the

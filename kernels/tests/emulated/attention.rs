@@ -1,9 +1,10 @@
 //! Relative attention, forward, backward, and one query after another.
 
 use kernels::launch::attention::{self, AttentionShape};
+use kernels::ops::attention::plain::Case;
 
 use crate::plain::{Noise, to_f64};
-use crate::relative::Case;
+use crate::relative::operands;
 use crate::shim::Shim;
 use crate::{bytes, near, room, run, run_on, words};
 
@@ -25,7 +26,7 @@ fn attention_and_its_gradients() {
     ];
     for (seed, (batch, heads, size, positions, known)) in cases.into_iter().enumerate() {
         let c = Case { batch, heads, size, positions, known };
-        let v = c.operands(&mut Noise::new(seed as u64), 1.5);
+        let v = operands(&c, &mut Noise::new(seed as u64), 1.5);
         let exact = c.all(&v.each_ref().map(|v| to_f64(v)));
         let [q, k, values, e, dy] = v.each_ref().map(|v| bytes(v));
         let (s, n, rows) = (extents(&c), v[0].len(), batch * heads * positions);
@@ -47,7 +48,7 @@ fn one_query_after_another() {
         [(1, 1, 1, 1, 1), (2, 3, 5, 9, 4), (1, 1, 150, 40, 64), (1, 2, 4, 300, 7)]
     {
         let c = Case { batch: items, heads, size, positions, known };
-        let v = c.operands(&mut Noise::new(size as u64), 1.0);
+        let v = operands(&c, &mut Noise::new(size as u64), 1.0);
         let exact = v.each_ref().map(|v| to_f64(v));
         let channels = heads * size;
         let column =

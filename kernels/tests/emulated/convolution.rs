@@ -3,11 +3,13 @@
 use kernels::launch::convolution::{self, Beside, ConvolutionShape};
 use kernels::launch::residual::{self, ResidualShape};
 use kernels::launch::{cast, linear};
+use kernels::ops::convolution::plain::Conv;
+use kernels::ops::residual::plain::Block;
 
-use crate::plain::{Conv, Noise, to_f64};
+use crate::plain::{Noise, to_f64};
 use crate::{bytes, near, room, run, words};
 
-const BIAS: Beside = Beside { bias: true, rectify_in: false, rectify_out: false, gate: false, add: false };
+const BIAS: Beside = Beside { bias: true, rectify_in: false, rectify_out: false, gate: false, add: false, skip: 0 };
 const NONE: Beside = Beside { bias: false, ..BIAS };
 
 fn extents(c: &Conv) -> ConvolutionShape {
@@ -81,44 +83,28 @@ fn residual_blocks_and_their_gradients() {
     for (batch, channels, frames, hidden, taps, dilation) in
         [(1, 1, 1, 1, 1, 1), (2, 5, 70, 7, 3, 3), (1, 33, 66, 65, 3, 1)]
     {
-        let s = ResidualShape { batch, channels, frames, hidden, taps, dilation };
+        let reach = dilation * (taps - 1);
+        let s = ResidualShape { batch, channels, frames, hidden, taps, dilation, padding: reach / 2 };
         let mut noise = Noise::new(frames as u64);
         let sizes = [batch * channels * frames, hidden * channels * taps, hidden, channels * hidden, channels];
         let [x, w1, b1, w2, b2] = sizes.map(|n| noise.floats(n));
         let dy = noise.floats(x.len());
-        let conv = |inputs, outputs, taps, padding, dilation| Conv {
-            transposed: false,
-            batch,
-            inputs,
-            outputs,
-            frames,
-            taps,
-            stride: 1,
-            padding,
-            dilation,
-        };
-        let (first, second) =
-            (conv(channels, hidden, taps, dilation * (taps - 1) / 2, dilation), conv(hidden, channels, 1, 0, 1));
-        let rectified = |v: &[f64]| v.iter().map(|v| v.max(0.0)).collect::<Vec<_>>();
-        let gated = |v: &[f64], by: &[f64]| {
-            v.iter().zip(by).map(|(v, by)| if *by > 0.0 { *v } else { 0.0 }).collect::<Vec<_>>()
-        };
-        let [xd, w1d, b1d, w2d, b2d, dyd] = [&x, &w1, &b1, &w2, &b2, &dy].map(|v| to_f64(v));
-        let inner = vec![0.0; batch * hidden * frames];
-        let hidden_sum = first.all(&rectified(&xd), &w1d, &b1d, &inner)[0].clone();
-        let h = rectified(&hidden_sum);
-        let [branch, dh, dw2, db2] = second.all(&h, &w2d, &b2d, &dyd);
-        let y: Vec<f64> = xd.iter().zip(&branch).map(|(a, b)| a + b).collect();
-        let [_, dx, dw1, db1] = first.all(&rectified(&xd), &w1d, &b1d, &gated(&dh, &hidden_sum));
-        let dx: Vec<f64> = gated(&dx, &xd).iter().zip(&dyd).map(|(a, b)| a + b).collect();
+        let exact = [&x, &w1, &b1, &w2, &b2, &dy].map(|v| to_f64(v));
+        let want = Block { batch, channels, hidden, frames, taps, dilation }.all(exact.each_ref().map(|v| &v[..]));
         let inputs = [&x, &w1, &b1, &w2, &b2].map(|v| bytes(v));
-        let got = run(&residual::forward(s, None), &inputs, &[room(x.len()), room(inner.len())]);
-        near("y", &words(&got[0]), &y, 1e-5);
-        near("hidden", &words(&got[1]), &h, 1e-5);
+        let inside = batch * hidden * frames;
+        let got = run(&residual::forward(s, true, None), &inputs, &[room(x.len()), room(inside)]);
+        near("y", &words(&got[0]), &want[0], 1e-5);
+        assert_eq!(run(&residual::forward(s, false, None), &inputs, &[room(x.len())])[0], got[0]);
+        // without padding, the frames in the middle
+        let (within, left) = (ResidualShape { padding: 0, ..s }, frames - reach);
+        let cut = run(&residual::forward(within, false, None), &inputs, &[room(batch * channels * left)]);
+        let middle = want[0].chunks(frames).flat_map(|row| &row[reach / 2..][..left]).copied();
+        near("y within", &words(&cut[0]), &middle.collect::<Vec<_>>(), 1e-5);
         let [xb, w1b, _, w2b, _] = inputs;
-        let outputs = [x.len(), w1.len(), b1.len(), w2.len(), b2.len()].map(room);
+        let outputs = [x.len(), w1.len(), b1.len(), w2.len(), b2.len(), inside].map(room);
         let back = run(&residual::backward(s, None), &[xb, got[1].clone(), bytes(&dy), w1b, w2b], &outputs);
-        for (i, want) in [dx, dw1, db1, dw2, db2].iter().enumerate() {
+        for (i, want) in want[1..].iter().enumerate() {
             near(&format!("gradient {i} of {s:?}"), &words(&back[i]), want, 1e-5);
         }
     }

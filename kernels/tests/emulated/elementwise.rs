@@ -1,6 +1,8 @@
-//! Sums, casts, the quick GELU, and rows of tables.
+//! Sums, casts, the quick GELU, rows of tables, columns, and numbers that are not finite.
 
-use kernels::launch::{add, cast, embedding, gelu};
+use kernels::launch::columns::{Cut, columns};
+use kernels::launch::{add, cast, embedding, finite, gelu};
+use kernels::ops::embedding::NO_ROW;
 
 use crate::plain::{Noise, to_f64};
 use crate::{bytes, near, room, run, words};
@@ -16,6 +18,8 @@ fn sums_and_multiples() {
             assert_eq!(got, (0..n).map(f).collect::<Vec<_>>());
         };
         check(add::add(n), &[bytes(&a), bytes(&b)], &|i| a[i] + b[i]);
+        let got = run(&add::add_to(n), &[bytes(&a)], &[bytes(&b)]);
+        assert_eq!(words::<f32>(&got[0]), (0..n).map(|i| b[i] + a[i]).collect::<Vec<_>>());
         check(add::scale(n, 0.3), &[bytes(&a)], &|i| 0.3 * a[i]);
         check(add::multiple(n, -1.7), &[bytes(&a), bytes(&b)], &|i| a[i] + -1.7 * b[i]);
     }
@@ -85,23 +89,62 @@ fn casts_round_to_nearest_even() {
 #[test]
 #[ignore = "needs a C++ compiler"]
 fn rows_of_tables_and_their_gradients() {
-    for (items, width, positions, rows) in [(1, 1, 1, 1), (2, 3, 40, 7), (3, 300, 90, 5)] {
+    for (items, width, positions, tables) in [(1, 1, 1, vec![1]), (2, 3, 40, vec![2, 5]), (3, 300, 90, vec![3, 1, 4])] {
         let mut noise = Noise::new(width as u64);
-        let table = noise.floats(rows * width);
-        let (y, dy) = (noise.floats(items * width * positions), noise.floats(items * width * positions));
-        let codes: Vec<u32> = (0..items * positions).map(|i| (i * i % rows.min(4)) as u32).collect();
+        let all: usize = tables.iter().sum();
+        let (table, dy) = (noise.floats(all * width), noise.floats(items * width * positions));
+        let row = |i: usize| if i % 11 == 5 { NO_ROW } else { (i * i % all) as u32 };
+        let rows: Vec<u32> = (0..items * positions).map(row).collect();
+        // the float of the tables that a float of y is, if it is one
         let at = |i: usize| {
-            codes[i / positions / width * positions + i % positions] as usize * width + i / positions % width
+            let row = rows[i / positions / width * positions + i % positions];
+            (row != NO_ROW).then(|| row as usize * width + i / positions % width)
         };
-        let shape = [items, width, positions];
-        for more in [false, true] {
-            let got = run(&embedding::forward(shape, more), &[bytes(&table), bytes(&codes)], &[bytes(&y)]);
-            let want: Vec<f32> = (0..y.len()).map(|i| table[at(i)] + if more { y[i] } else { 0.0 }).collect();
-            assert_eq!(words::<f32>(&got[0]), want);
+        let (shape, mut given, mut outputs, mut rest) =
+            ([items, width, positions], vec![bytes(&rows)], vec![], &table[..]);
+        for rows in &tables {
+            let (own, after) = rest.split_at(rows * width);
+            given.push(bytes(own));
+            outputs.push(room(own.len()));
+            rest = after;
         }
+        let got = run(&embedding::forward(shape, &tables), &given, &[room(dy.len())]);
+        let want: Vec<f32> = (0..dy.len()).map(|i| at(i).map_or(0.0, |at| table[at])).collect();
+        assert_eq!(words::<f32>(&got[0]), want);
         let mut want = vec![0.0f64; table.len()];
-        to_f64(&dy).iter().enumerate().for_each(|(i, v)| want[at(i)] += v);
-        let got = run(&embedding::backward(shape, rows), &[bytes(&dy), bytes(&codes)], &[room(table.len())]);
-        near("table", &words(&got[0]), &want, 1e-5);
+        to_f64(&dy).iter().enumerate().filter_map(|(i, v)| Some((at(i)?, v))).for_each(|(at, v)| want[at] += v);
+        let got = run(&embedding::backward(shape, &tables), &[bytes(&rows), bytes(&dy)], &outputs);
+        near("tables", &words(&got.concat()), &want, 1e-5);
+    }
+    // a row that no table has
+    let got = run(&embedding::forward([1, 1, 2], &[2]), &[bytes(&[1u32, 2]), bytes(&[7.0f32, 8.0])], &[room(2)]);
+    let got: Vec<f32> = words(&got[0]);
+    assert!(got[0] == 8.0 && got[1].is_nan());
+}
+
+#[test]
+#[ignore = "needs a C++ compiler"]
+fn columns_beside_each_other() {
+    let (channels, [a, b]) = (3, [5, 300]);
+    let mut noise = Noise::new(8);
+    let [x, y] = [a, b].map(|n| noise.floats(channels * n));
+    let cut = |of, first, count| Cut { of, first, count };
+    let cuts = [cut(Some((1, b)), 10, 290), cut(None, 0, 2), cut(Some((0, a)), 0, 5), cut(Some((1, b)), 7, 0)];
+    let got = run(&columns(channels, &cuts), &[bytes(&x), bytes(&y)], &[room(channels * 297)]);
+    let want = (0..channels).flat_map(|c| [&y[c * b + 10..][..290], &[0.0; 2], &x[c * a..][..5]].concat());
+    assert_eq!(words::<f32>(&got[0]), want.collect::<Vec<f32>>());
+}
+
+#[test]
+#[ignore = "needs a C++ compiler"]
+fn one_number_that_is_not_finite() {
+    for n in [1, 300, 20_000] {
+        let mut x = vec![f32::MAX; n];
+        let all = |x: &[f32]| words::<f32>(&run(&finite::finite(n), &[bytes(x)], &[room(1)])[0])[0];
+        assert_eq!(all(&x), 1.0);
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            x[n - 1] = bad;
+            assert_eq!(all(&x), 0.0);
+        }
     }
 }

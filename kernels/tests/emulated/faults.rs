@@ -27,8 +27,12 @@ impl Target for Planted {
         self.shim.alloc(bytes)
     }
 
-    fn upload(&self, from: &[u8]) -> Result<Memory, String> {
-        self.shim.upload(from)
+    fn write(&self, to: &mut Memory, from: &[u8]) -> Result<(), String> {
+        self.shim.write(to, from)
+    }
+
+    fn is_full(error: &String) -> bool {
+        Shim::is_full(error)
     }
 
     fn download(&self, from: &Memory, to: &mut [u8]) -> Result<(), String> {
@@ -199,7 +203,7 @@ fn tries(source: &str) -> Vec<Try> {
         )],
         EMBEDDING => {
             let codes = bytes(&(0..70).map(|i| i % 3).collect::<Vec<u32>>());
-            vec![(embedding::backward([1, 4, 70], 3), vec![floats(280), codes], vec![room(12)])]
+            vec![(embedding::backward([1, 4, 70], &[3]), vec![codes, floats(280)], vec![room(12)])]
         }
         ATTENTION => {
             let s = AttentionShape { batch: 1, heads: 1, size: 4, positions: 20, known: 9 };

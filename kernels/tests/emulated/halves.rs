@@ -7,10 +7,12 @@ use kernels::launch::convolution_half;
 use kernels::launch::linear::{self, LinearShape};
 use kernels::launch::nearest::{self, Search};
 use kernels::launch::residual::{self, ResidualShape};
+use kernels::ops::attention::plain::Case;
+use kernels::ops::convolution::plain::Conv;
 
 use crate::nearest::{operands, rows};
-use crate::plain::{Conv, Noise, to_f64};
-use crate::relative::Case;
+use crate::plain::{Noise, to_f64};
+use crate::relative;
 use crate::shim::Shim;
 use crate::{ORDERS, bytes, near, room, run, run_on, words};
 
@@ -130,7 +132,7 @@ fn convolutions_on_tensor_cores() {
 #[test]
 #[ignore = "needs a C++ compiler"]
 fn residual_blocks_on_tensor_cores() {
-    let s = ResidualShape { batch: 2, channels: 20, frames: 70, hidden: 33, taps: 3, dilation: 3 };
+    let s = ResidualShape { batch: 2, channels: 20, frames: 70, hidden: 33, taps: 3, dilation: 3, padding: 3 };
     let half = Half::Bf16;
     let mut noise = Noise::new(3);
     let first =
@@ -144,18 +146,21 @@ fn residual_blocks_on_tensor_cores() {
         run_on(&Shim::ordered(0), &plan, inputs, outputs).expect("runs")
     };
     let given = [x.0.clone(), w1.0.clone(), b1.clone(), w2.0.clone(), b2.clone()];
-    let got = run(&residual::forward(s, Some(half)), &given, &[vec![0xff; 2 * n], vec![0xff; 2 * inner]]);
+    let got = run(&residual::forward(s, true, Some(half)), &given, &[vec![0xff; 2 * n], vec![0xff; 2 * inner]]);
     let [x32, w132, w232, dy32] = [&x.1, &w1.1, &w2.1, &dy.1].map(|v| bytes(v));
-    let want =
-        plain(residual::forward(s, None), &[x32.clone(), w132.clone(), b1, w232.clone(), b2], &[room(n), room(inner)]);
+    let want = plain(
+        residual::forward(s, true, None),
+        &[x32.clone(), w132.clone(), b1, w232.clone(), b2],
+        &[room(n), room(inner)],
+    );
     for (got, want) in got.iter().zip(&want) {
         near("forward", &widen(half, got), &to_f64(&words::<f32>(want)), 2.0 * unit(half));
     }
     let hidden = bytes(&widen(half, &got[1]));
-    let sizes = [n, 33 * 20 * 3, 33, 20 * 33, 20];
+    let sizes = [n, 33 * 20 * 3, 33, 20 * 33, 20, inner];
     let want = plain(residual::backward(s, None), &[x32, hidden, dy32, w132, w232], &sizes.map(room));
     let mut outputs = sizes.map(room);
-    outputs[0] = vec![0xff; 2 * n];
+    (outputs[0], outputs[5]) = (vec![0xff; 2 * n], vec![0xff; 2 * inner]);
     let back = run(&residual::backward(s, Some(half)), &[x.0, got[1].clone(), dy.0, w1.0, w2.0], &outputs);
     near("dx", &widen(half, &back[0]), &to_f64(&words::<f32>(&want[0])), 2.0 * unit(half));
     for i in 1..5 {
@@ -179,7 +184,7 @@ fn attention_on_tensor_cores() {
         let c = Case { batch, heads, size, positions, known };
         let wide = attention::room(size).expect("a head that is known");
         let s = AttentionShape { batch, heads, size, positions, known };
-        let v = c.operands(&mut Noise::new(seed as u64), 1.5);
+        let v = relative::operands(&c, &mut Noise::new(seed as u64), 1.5);
         let [q, k, values] = [0, 1, 2].map(|i| narrow(half, 1, &v[i], v[i].len()));
         let e = narrow(half, heads * known, &v[3], wide);
         let distances: Vec<f32> = e.1.chunks(wide).flat_map(|row| &row[..size]).copied().collect();

@@ -1,7 +1,10 @@
 //! Every CUDA kernel on the CPU, through the shim, against plain loops in f64 or the CPU's own operation: sizes off the tiles,
 //! both orders of threads and random ones, shared memory watched. Needs a C++ compiler.
 
+#[path = "../plain/mod.rs"]
+#[expect(dead_code, reason = "this test uses a part of the plain twins")]
 mod plain;
+#[path = "../relative/mod.rs"]
 mod relative;
 #[path = "../shim/mod.rs"]
 mod shim;

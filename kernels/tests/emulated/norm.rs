@@ -57,11 +57,10 @@ fn cross_entropy_and_its_gradient_are_the_cpus() {
         let codes: Vec<u16> = (0..items * positions).map(|i| (i * 7 % codewords) as u16).collect();
         let live: Vec<(usize, usize)> = (0..items).map(|i| (i.min(positions), positions - i % 2)).collect();
         let wide: Vec<u32> = codes.iter().map(|c| u32::from(*c)).collect();
-        let ranges: Vec<i32> = live.iter().flat_map(|(from, to)| [*from as i32, *to as i32]).collect();
+        let ranges: Vec<u32> = live.iter().flat_map(|(from, to)| [*from as u32, *to as u32]).collect();
         let cpu = Cpu::new();
         let device: &dyn Device = &cpu;
-        let counted: Vec<u32> = ranges.iter().map(|at| *at as u32).collect();
-        let [on_codes, on_live] = [&wide, &counted].map(|words| device.upload(Slice::U32(words)));
+        let [on_codes, on_live] = [&wide, &ranges].map(|words| device.upload(Slice::U32(words)));
         let target = Target { codes: &on_codes, live: &on_live, share: 0.25 };
         let given = device.tensor(&logits, [items, codewords, positions]);
         let (nats, want) = on_the_cpu(device, given, target);
@@ -73,5 +72,8 @@ fn cross_entropy_and_its_gradient_are_the_cpus() {
         }
         let sum = words::<f64>(&got[1])[0];
         assert!((sum - nats).abs() < 1e-5 * (1.0 + nats), "{sum} and {nats}");
+        let none = vec![codewords as u32; wide.len()];
+        let got = run(&plan, &[bytes(&none), bytes(&ranges)], &[bytes(&logits), vec![0xff; 8]]);
+        assert!(words::<f64>(&got[1])[0].is_nan() || live.iter().all(|(from, to)| from >= to));
     }
 }

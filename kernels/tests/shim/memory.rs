@@ -68,6 +68,12 @@ impl Memory {
     }
 }
 
+// SAFETY: the mapping belongs to this value alone, whoever holds it; the shim runs one launch at a time and reads and writes
+// between launches, as `Gpu` asks it to in the order of its calls.
+unsafe impl Send for Memory {}
+// SAFETY: as above; what is written through a shared reference is written by a launch, of which there is one at a time.
+unsafe impl Sync for Memory {}
+
 impl Drop for Memory {
     fn drop(&mut self) {
         // SAFETY: the mapping made above, to which no pointer outlives the launch it was given to.

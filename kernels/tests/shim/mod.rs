@@ -150,10 +150,13 @@ impl Target for Shim {
         Ok(Memory::new(bytes))
     }
 
-    fn upload(&self, from: &[u8]) -> Result<Memory, String> {
-        let to = Memory::new(from.len());
+    fn write(&self, to: &mut Memory, from: &[u8]) -> Result<(), String> {
         to.write(from);
-        Ok(to)
+        Ok(())
+    }
+
+    fn is_full(_: &String) -> bool {
+        false
     }
 
     fn download(&self, from: &Memory, to: &mut [u8]) -> Result<(), String> {

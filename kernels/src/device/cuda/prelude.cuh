@@ -34,6 +34,7 @@ template <class T> DEVICE T from_float(float f) { return Round<T>::from(f); }
 #endif
 
 DEVICE float infinity() { return __int_as_float(0x7f800000); }
+DEVICE float not_a_number() { return __int_as_float(0x7fc00000); }
 
 // e^x as the CPU computes it (cpu/exp.rs), bit for bit: fused multiply-adds and integer shifts.
 DEVICE float exp_of(float x) {

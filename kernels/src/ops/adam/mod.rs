@@ -3,7 +3,9 @@
 use rayon::prelude::*;
 
 use crate::cpu::dispatch::Level;
-use crate::device::{Device, Kernel, floats_mut};
+use crate::device::{Device, Kernel, Operand, check_floats, floats_mut};
+use crate::launch::adam::{Rates, adamw};
+use crate::launch::{Argument, Plan};
 use crate::tape::Parameter;
 use crate::tensor::{Buffer, Slice, SliceMut, Tensor};
 
@@ -28,6 +30,19 @@ pub struct Adam {
 }
 
 impl Adam {
+    /// The rule in the floats that every device computes with.
+    fn rates(&self) -> Rates {
+        let Self { step, rate, decay, scale } = *self;
+        Rates {
+            scale,
+            rate: rate as f32,
+            decay: (rate * decay) as f32,
+            beta: [BETA1 as f32, BETA2 as f32],
+            correct: [BETA1, BETA2].map(|beta| (1.0 / (1.0 - libm::pow(beta, step as f64))) as f32),
+            epsilon: EPSILON,
+        }
+    }
+
     /// Moves parameters and their moments by their gradients, all in one launch.
     ///
     /// # Panics
@@ -53,10 +68,7 @@ struct Step {
 
 impl Kernel for Step {
     fn cpu(&self, _: Level, inputs: &[Slice<'_>], outputs: &mut [SliceMut<'_>]) {
-        let Adam { step, rate, decay, scale } = self.rule;
-        let correct = [BETA1, BETA2].map(|beta| (1.0 / (1.0 - libm::pow(beta, step as f64))) as f32);
-        let (b1, b2) = (BETA1 as f32, BETA2 as f32);
-        let (rate, decay) = (rate as f32, (rate * decay) as f32);
+        let Rates { scale, rate, decay, beta: [b1, b2], correct, epsilon } = self.rule.rates();
         assert!(outputs.len() == 3 * inputs.len() && self.decays.len() == inputs.len(), "adam: operands");
         let all = outputs.chunks_exact_mut(3).zip(inputs).zip(&self.decays);
         let pieces: Vec<_> = all
@@ -78,8 +90,21 @@ impl Kernel for Step {
                 let g = g * scale;
                 *m = b1 * *m + (1.0 - b1) * g;
                 *v = b2 * *v + (1.0 - b2) * g * g;
-                *p -= rate * (*m * correct[0]) / ((*v * correct[1]).sqrt() + EPSILON);
+                *p -= rate * (*m * correct[0]) / ((*v * correct[1]).sqrt() + epsilon);
             }
         });
+    }
+
+    fn plan(&self, inputs: &[Operand], outputs: &[Operand]) -> Plan {
+        let lengths: Vec<usize> = inputs.iter().map(|x| x.len).collect();
+        check_floats("adam", inputs, &lengths);
+        check_floats("adam", outputs, &lengths.iter().flat_map(|n| [*n; 3]).collect::<Vec<_>>());
+        assert_eq!(self.decays.len(), lengths.len(), "adam: operands");
+        let (mut plan, rates) = (Plan::default(), self.rule.rates());
+        for (i, (n, decays)) in lengths.into_iter().zip(&self.decays).enumerate() {
+            let part = adamw(n, Rates { decay: if *decays { rates.decay } else { 0.0 }, ..rates });
+            plan.join(part, &[Argument::Input(i)], &[0, 1, 2].map(|k| Argument::Output(3 * i + k)));
+        }
+        plan
     }
 }

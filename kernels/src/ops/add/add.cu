@@ -1,5 +1,7 @@
 // Sums and multiples of n floats.
-KERNEL(256) add_floats(const float* __restrict__ a, const float* __restrict__ b, float* __restrict__ to, long long n) {
+
+// to = a + b; a and to may be one.
+KERNEL(256) add_floats(const float* a, const float* __restrict__ b, float* to, long long n) {
     const long long i = (long long)blockIdx.x * 256 + threadIdx.x;
     if (i < n) to[i] = a[i] + b[i];
 }
@@ -10,7 +12,7 @@ KERNEL(256) add_scale(const float* x, float* to, float by, long long n) {
     if (i < n) to[i] = by * x[i];
 }
 
-// to = a + by * b.
+// to = a + by * b; a and to may be one.
 KERNEL(256) add_multiple(const float* a, const float* __restrict__ b, float* to, float by, long long n) {
     const long long i = (long long)blockIdx.x * 256 + threadIdx.x;
     if (i < n) to[i] = a[i] + by * b[i];

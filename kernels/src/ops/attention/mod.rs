@@ -10,7 +10,9 @@ mod cpu;
 pub mod plain;
 
 use crate::cpu::dispatch::Level;
-use crate::device::{Device, Kernel, floats, floats_mut};
+use crate::device::{Device, Kernel, Operand, check_floats, floats, floats_mut};
+use crate::launch::attention::AttentionShape;
+use crate::launch::{self, Plan};
 use crate::tape::{Backward, Tape, Value};
 use crate::tensor::{Slice, SliceMut, Tensor};
 use cpu::Extents;
@@ -46,11 +48,31 @@ fn extents([q, k, v, distances]: [&Tensor; 4]) -> Extents {
     Extents::new(batch, heads, size, positions, known)
 }
 
+impl Extents {
+    fn shape(&self) -> AttentionShape {
+        let Self { batch, heads, size, positions, known, .. } = *self;
+        AttentionShape { batch, heads, size, positions, known }
+    }
+
+    /// Numbers of queries' channels, of queries, and of the table.
+    fn lengths(&self) -> [usize; 3] {
+        let queries = self.batch * self.heads * self.positions;
+        [queries * self.size, queries, self.heads * self.known * self.size]
+    }
+}
+
 /// What every position sees, and the logarithm of each query's sum of exponentials `[batch, heads, positions]`.
 struct Forward(Extents);
 impl Kernel for Forward {
     fn cpu(&self, level: Level, inputs: &[Slice<'_>], outputs: &mut [SliceMut<'_>]) {
         self.0.forward(level, floats(inputs), floats_mut(outputs));
+    }
+
+    fn plan(&self, inputs: &[Operand], outputs: &[Operand]) -> Plan {
+        let (s, [n, queries, table]) = (self.0.shape(), self.0.lengths());
+        check_floats("attention", inputs, &[n, n, n, table]);
+        check_floats("attention", outputs, &[n, queries]);
+        launch::attention::forward(s)
     }
 }
 
@@ -60,6 +82,13 @@ impl Kernel for Gradients {
     fn cpu(&self, level: Level, inputs: &[Slice<'_>], outputs: &mut [SliceMut<'_>]) {
         let [q, k, v, e, y, sums, dy] = floats(inputs);
         self.0.backward(level, [q, k, v, e], [y, sums, dy], floats_mut(outputs));
+    }
+
+    fn plan(&self, inputs: &[Operand], outputs: &[Operand]) -> Plan {
+        let (s, [n, queries, table]) = (self.0.shape(), self.0.lengths());
+        check_floats("attention", inputs, &[n, n, n, table, n, queries, n]);
+        check_floats("attention", outputs, &[n, n, n, table]);
+        launch::attention::backward(s)
     }
 }
 

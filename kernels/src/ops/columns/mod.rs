@@ -1,7 +1,9 @@
 //! Columns of sequences put together: how tiles get the context before them.
 
 use crate::cpu::dispatch::Level;
-use crate::device::{Device, Kernel};
+use crate::device::{Device, Kernel, Operand, check_floats};
+use crate::launch::Plan;
+use crate::launch::columns::{self as launch, Cut};
 use crate::tensor::{Buffer, Slice, SliceMut, Tensor};
 
 /// A piece of every row of the result.
@@ -35,13 +37,6 @@ pub fn columns(device: &dyn Device, channels: usize, pieces: &[Piece]) -> Tensor
     out
 }
 
-struct Cut {
-    /// The input, and its positions; `None` for zeros.
-    of: Option<(usize, usize)>,
-    first: usize,
-    count: usize,
-}
-
 struct Columns {
     channels: usize,
     cuts: Vec<Cut>,
@@ -62,5 +57,13 @@ impl Kernel for Columns {
                 }
             }
         }
+    }
+
+    fn plan(&self, inputs: &[Operand], outputs: &[Operand]) -> Plan {
+        let wide: usize = self.cuts.iter().map(|cut| cut.count).sum();
+        let own: Vec<usize> = self.cuts.iter().filter_map(|cut| cut.of.map(|of| self.channels * of.1)).collect();
+        check_floats("columns", inputs, &own);
+        check_floats("columns", outputs, &[self.channels * wide]);
+        launch::columns(self.channels, &self.cuts)
     }
 }

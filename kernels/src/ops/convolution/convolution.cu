@@ -5,10 +5,10 @@
 // Plain f32 on CUDA cores: the reference for any faster variant.
 constexpr int RECTIFY_IN = 1, RECTIFY_OUT = 2;  // flags
 
-// y, rectified where asked, plus `add` (of y's shape) where given. A block for 64 frames (x) of 64 outputs (y) of an item (z).
+// y, rectified where asked, plus `add` where given, of y's shape but for `skip` frames before and behind. A block for 64 frames (x) of 64 outputs (y) of an item (z).
 KERNEL(256) convolution_forward(const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
                                 const float* __restrict__ add, float* __restrict__ y, int inputs, int frames, int outputs, int taps,
-                                int stride, int padding, int dilation, int length, int flags) {
+                                int stride, int padding, int dilation, int length, int flags, int skip) {
     using namespace product;
     DYNAMIC_SHARED(memory);
     const Shared<float> ls = slice<float>(memory, 0, DEPTH * PITCH), rs = slice<float>(memory, DEPTH * PITCH * 4, DEPTH * PITCH);
@@ -29,10 +29,10 @@ KERNEL(256) convolution_forward(const float* __restrict__ x, const float* __rest
     UNROLL for (int i = 0; i < EACH * EACH; i++) {
         const int o = o0 + row() + i / EACH, t = t0 + column() + i % EACH;
         if (o >= outputs || t >= length) continue;
-        const long long at = ((long long)blockIdx.z * outputs + o) * length + t;
+        const long long row = (long long)blockIdx.z * outputs + o;
         float v = sum[i / EACH][i % EACH] + (bias ? bias[o] : 0.f);
         if (flags & RECTIFY_OUT) v = fmaxf(v, 0.f);
-        y[at] = add ? v + add[at] : v;
+        y[row * length + t] = add ? v + add[row * (length + 2 * skip) + skip + t] : v;
     }
 }
 

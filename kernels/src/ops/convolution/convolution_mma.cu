@@ -30,7 +30,7 @@ template <class T> DEVICE void pack_weights(const float* from, T* to, int taps, 
 // A block for 128 frames (x) of 128 outputs (y) of an item (z).
 template <class T>
 DEVICE void forward(const T* x, const T* w, const float* bias, const T* add, T* y, int inputs, int frames, int outputs, int taps, int stride,
-                    int padding, int dilation, int length, int flags) {
+                    int padding, int dilation, int length, int flags, int skip) {
     using gemm::DEPTH;
     const int o0 = blockIdx.y * gemm::SIDE, t0 = blockIdx.x * gemm::SIDE, chunks = (inputs + DEPTH - 1) / DEPTH;
     x += (long long)blockIdx.z * inputs * frames;
@@ -47,10 +47,10 @@ DEVICE void forward(const T* x, const T* w, const float* bias, const T* add, T* 
     gemm::run<T, false, true>(taps * chunks, weight, sample, [&](int i, int j, float sum) {
         const int o = o0 + i, t = t0 + j;
         if (o >= outputs || t >= length) return;
-        const long long at = ((long long)blockIdx.z * outputs + o) * length + t;
+        const long long row = (long long)blockIdx.z * outputs + o;
         float v = sum + (bias ? bias[o] : 0.f);
         if (flags & RECTIFY_OUT) v = fmaxf(v, 0.f);
-        y[at] = from_float<T>(add ? v + to_float(add[at]) : v);
+        y[row * length + t] = from_float<T>(add ? v + to_float(add[row * (length + 2 * skip) + skip + t]) : v);
     });
 }
 
@@ -127,8 +127,8 @@ template <class T> DEVICE void channel_sums(const T* x, float* sum, int batch, i
     }                                                                                                                                   \
     KERNEL(128) convolution_forward_##T(const T* __restrict__ x, const T* __restrict__ w, const float* __restrict__ bias,              \
                                         const T* __restrict__ add, T* __restrict__ y, int inputs, int frames, int outputs, int taps,   \
-                                        int stride, int padding, int dilation, int length, int flags) {                                \
-        forward<T>(x, w, bias, add, y, inputs, frames, outputs, taps, stride, padding, dilation, length, flags);                       \
+                                        int stride, int padding, int dilation, int length, int flags, int skip) {                      \
+        forward<T>(x, w, bias, add, y, inputs, frames, outputs, taps, stride, padding, dilation, length, flags, skip);                 \
     }                                                                                                                                   \
     KERNEL(128) convolution_adjoint_##T(const T* __restrict__ y, const T* __restrict__ w, const float* __restrict__ bias,              \
                                         const T* __restrict__ gate, const T* __restrict__ add, T* __restrict__ x, int inputs,          \

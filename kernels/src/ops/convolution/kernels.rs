@@ -6,7 +6,9 @@
 use super::cpu::{adjoint, forward, sums, weights};
 use super::shape::Convolution;
 use crate::cpu::dispatch::Level;
-use crate::device::{Device, Kernel, floats, floats_mut};
+use crate::device::{Device, Kernel, Operand, check_floats, floats, floats_mut};
+use crate::launch::Plan;
+use crate::launch::convolution::{self as launch, Beside};
 use crate::tensor::{Shape, Slice, SliceMut, Tensor};
 
 /// y from x and w, and a bias if there is one.
@@ -15,6 +17,11 @@ impl Kernel for Forward {
     fn cpu(&self, level: Level, inputs: &[Slice<'_>], outputs: &mut [SliceMut<'_>]) {
         let ([x, w], [y]) = (floats(&inputs[..2]), floats_mut(outputs));
         forward::forward(level, x, w, inputs.get(2).map(|b| b.f32()), self.0, y);
+    }
+
+    fn plan(&self, inputs: &[Operand], outputs: &[Operand]) -> Plan {
+        let bias = self.0.check(inputs, outputs, [self.0.long(), self.0.short()]);
+        launch::forward(self.0.shape(), Beside { bias, ..Beside::default() })
     }
 }
 
@@ -25,6 +32,11 @@ impl Kernel for Adjoint {
         let ([y, w], [x]) = (floats(&inputs[..2]), floats_mut(outputs));
         adjoint::adjoint(level, y, w, inputs.get(2).map(|b| b.f32()), self.0, x);
     }
+
+    fn plan(&self, inputs: &[Operand], outputs: &[Operand]) -> Plan {
+        let bias = self.0.check(inputs, outputs, [self.0.short(), self.0.long()]);
+        launch::adjoint(self.0.shape(), Beside { bias, ..Beside::default() })
+    }
 }
 
 /// The gradients of w and of the bias from x and the gradient of y.
@@ -34,6 +46,13 @@ impl Kernel for Weights {
         let ([x, dy], [dw, db]) = (floats(inputs), floats_mut(outputs));
         weights::weights(level, x, dy, self.0, dw, db);
     }
+
+    fn plan(&self, inputs: &[Operand], outputs: &[Operand]) -> Plan {
+        let [x, y] = [self.0.long(), self.0.short()].map(|shape| shape.iter().product());
+        check_floats("convolution", inputs, &[x, y]);
+        check_floats("convolution", outputs, &[self.0.weights(), self.0.outputs]);
+        launch::weights(self.0.shape(), false)
+    }
 }
 
 /// `[batch, channels, frames]` summed to `[channels]`.
@@ -42,6 +61,24 @@ impl Kernel for ChannelSums {
     fn cpu(&self, _: Level, inputs: &[Slice<'_>], outputs: &mut [SliceMut<'_>]) {
         let ([x], [to]) = (floats(inputs), floats_mut(outputs));
         sums::channel_sums(x, self.0, to);
+    }
+
+    fn plan(&self, inputs: &[Operand], outputs: &[Operand]) -> Plan {
+        let [batch, channels, frames] = self.0;
+        check_floats("convolution", inputs, &[batch * channels * frames]);
+        check_floats("convolution", outputs, &[channels]);
+        launch::channel_sums(batch, channels, frames)
+    }
+}
+
+impl Convolution {
+    /// Checks the operands of a product from one side to the other; whether there is a bias.
+    fn check(self, inputs: &[Operand], outputs: &[Operand], [from, to]: [Shape; 2]) -> bool {
+        let mut lengths = vec![from.iter().product(), self.weights()];
+        lengths.extend((inputs.len() > 2).then_some(to[1]));
+        check_floats("convolution", inputs, &lengths);
+        check_floats("convolution", outputs, &[to.iter().product()]);
+        lengths.len() > 2
     }
 }
 

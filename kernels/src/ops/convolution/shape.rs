@@ -1,5 +1,7 @@
 //! What describes a convolution.
 
+use crate::launch::convolution::ConvolutionShape;
+
 /// How the frames of a kernel lie on the frames of the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Geometry {
@@ -38,6 +40,18 @@ impl Convolution {
     pub(crate) fn frames_out(&self) -> usize {
         let Geometry { stride, padding, dilation } = self.geometry;
         (self.frames + 2 * padding - dilation * (self.taps - 1) - 1) / stride + 1
+    }
+
+    /// Weights.
+    pub(crate) fn weights(&self) -> usize {
+        self.outputs * self.inputs * self.taps
+    }
+
+    /// The same for launches.
+    pub(crate) fn shape(&self) -> ConvolutionShape {
+        let Self { batch, inputs, frames, outputs, taps, geometry } = *self;
+        let Geometry { stride, padding, dilation } = geometry;
+        ConvolutionShape { batch, inputs, frames, outputs, taps, stride, padding, dilation }
     }
 
     /// The shape of the longer side, x of a convolution.

@@ -5,43 +5,36 @@ use rayon::prelude::*;
 use crate::cpu::exp::exp;
 use crate::cpu::simd::LANES;
 use crate::cpu::tile::Shared;
+use crate::tensor::Shape;
 
 /// Positions that are summed side by side: few enough for all their logits to stay in the second-level cache.
 const STRIP: usize = 2 * LANES;
 
-/// Strips of an item of so many positions.
-pub(super) fn strips(positions: usize) -> usize {
-    positions.div_ceil(STRIP)
-}
-
-/// Replaces logits `[items, codewords, positions]` by the gradient of `share` times their cross-entropy with the codes
-/// `[items, positions]`, summed over the positions `live[2 i]..live[2 i + 1]` of each item; writes that sum, in nats,
-/// unscaled, strip by strip.
+/// Replaces logits by the gradient of `share` times their cross-entropy with the codes `[items, positions]`, summed over the
+/// positions `live[2 i]..live[2 i + 1]` of each item; returns that sum, in nats, unscaled: strip by strip, in their order.
 pub(super) fn cross_entropy(
     logits: &mut [f32],
-    codewords: usize,
+    [items, codewords, positions]: Shape,
     [codes, live]: [&[u32]; 2],
     share: f32,
-    nats: &mut [f64],
-) {
-    let (items, positions) = (live.len() / 2, codes.len() / (live.len() / 2).max(1));
+) -> f64 {
     assert!(live.len() == 2 * items && codes.len() == items * positions, "cross_entropy: codes of {items} items");
     assert_eq!(logits.len(), codes.len() * codewords, "cross_entropy: logits and codes");
     assert!(codes.iter().all(|c| (*c as usize) < codewords), "cross_entropy: a code of {codewords} or more");
-    let strips = strips(positions);
-    assert_eq!(nats.len(), items * strips, "cross_entropy: strips");
+    let strips = positions.div_ceil(STRIP);
     let at = Shared::new(logits);
-    nats.par_iter_mut().enumerate().for_each(|(i, nats)| {
+    let nats = (0..items * strips).into_par_iter().map(|i| {
         let (item, first) = (i / strips, i % strips * STRIP);
         let n = STRIP.min(positions - first);
         let codes = &codes[item * positions + first..][..n];
         let live = (live[2 * item] as usize, live[2 * item + 1] as usize);
         // SAFETY: the offset is within the logits; the strips of an item share no position.
-        *nats = unsafe {
+        unsafe {
             let at = at.from(item * codewords * positions + first);
             strip(at, positions, codewords, codes, live, first, share)
-        };
+        }
     });
+    nats.collect::<Vec<f64>>().iter().sum()
 }
 
 /// One strip of positions of one item, from its first logit on.

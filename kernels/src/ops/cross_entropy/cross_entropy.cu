@@ -1,15 +1,15 @@
 // Cross-entropy of codes [items, positions] under logits [items, codewords, positions], in nats, and its gradient in place of the logits.
 //
 // nats[item, position] in f64, 0 where the position is not in live [items, 2] (from, to); the gradient there is 0, elsewhere `share` times
-// the softmax less 1 at the code. A block has 32 positions (x) of an item (y) and 8 warps, each with every eighth codeword.
+// the softmax less 1 at the code. A code that is none gives NaN. A block has 32 positions (x) of an item (y) and 8 warps, each with every eighth codeword.
 constexpr int GROUPS = 8;
 
-KERNEL(256) cross_entropy_forward(float* __restrict__ logits, const unsigned* __restrict__ codes, const int* __restrict__ live,
+KERNEL(256) cross_entropy_forward(float* __restrict__ logits, const unsigned* __restrict__ codes, const unsigned* __restrict__ live,
                                   double* __restrict__ nats, int codewords, int positions, float share) {
     DYNAMIC_SHARED(memory);
     const Shared<float> room = slice<float>(memory, 0, 32 * GROUPS);
     const int lane = threadIdx.x % 32, group = threadIdx.x / 32, at = blockIdx.x * 32 + lane, item = blockIdx.y;
-    const bool there = at < positions, counts = there && at >= live[2 * item] && at < live[2 * item + 1];
+    const bool there = at < positions, counts = there && at >= (int)live[2 * item] && at < (int)live[2 * item + 1];
     logits += (long long)item * codewords * positions + at;
     float most = -infinity(), sum = 0.f;
     for (int c = group; c < codewords; c += GROUPS) {
@@ -20,7 +20,7 @@ KERNEL(256) cross_entropy_forward(float* __restrict__ logits, const unsigned* __
     __syncthreads();
     for (int g = 0; g < GROUPS; g++) most = fmaxf(most, room[g * 32 + lane]);
     const unsigned code = there ? codes[(long long)item * positions + at] : 0;
-    const float own = there ? logits[(long long)code * positions] - most : 0.f;
+    const float own = there && code < (unsigned)codewords ? logits[(long long)code * positions] - most : not_a_number();
     __syncthreads();
     for (int c = group; c < codewords; c += GROUPS) {
         if (!there) continue;

@@ -4,8 +4,9 @@ mod cpu;
 pub mod plain;
 
 use crate::cpu::dispatch::Level;
-use crate::device::{Device, Kernel};
-use crate::tensor::{Buffer, DType, Slice, SliceMut, Tensor};
+use crate::device::{Device, Kernel, Operand, check};
+use crate::launch::{self, Plan};
+use crate::tensor::{Buffer, DType, Shape, Slice, SliceMut, Tensor};
 
 /// What is to be predicted.
 #[derive(Clone, Copy, Debug)]
@@ -24,20 +25,27 @@ pub struct Target<'a> {
 /// # Panics
 /// If the lengths do not fit each other, a code is not below `codewords`, or the logits have another handle.
 pub fn cross_entropy(device: &dyn Device, mut logits: Tensor, target: Target<'_>) -> (f64, Tensor) {
-    let [items, codewords, positions] = logits.shape();
-    let mut nats = device.alloc(DType::F64, items * cpu::strips(positions));
-    let kernel = CrossEntropy { codewords, share: target.share };
+    let mut nats = device.alloc(DType::F64, 1);
+    let kernel = CrossEntropy { shape: logits.shape(), share: target.share };
     device.launch(&kernel, &[target.codes, target.live], &mut [logits.buffer_mut(), &mut nats]);
-    (device.doubles(&nats).iter().sum(), logits)
+    (device.doubles(&nats)[0], logits)
 }
 
+/// The gradient in place of the logits, and the sum of nats.
 struct CrossEntropy {
-    codewords: usize,
+    shape: Shape,
     share: f32,
 }
 impl Kernel for CrossEntropy {
     fn cpu(&self, _: Level, inputs: &[Slice<'_>], outputs: &mut [SliceMut<'_>]) {
         let ([codes, live], [logits, nats]) = (inputs, outputs) else { panic!("cross_entropy: operands") };
-        cpu::cross_entropy(logits.f32(), self.codewords, [codes.u32(), live.u32()], self.share, nats.f64());
+        nats.f64()[0] = cpu::cross_entropy(logits.f32(), self.shape, [codes.u32(), live.u32()], self.share);
+    }
+
+    fn plan(&self, inputs: &[Operand], outputs: &[Operand]) -> Plan {
+        let [items, codewords, positions] = self.shape;
+        check("cross_entropy", inputs, &[(DType::U32, items * positions), (DType::U32, 2 * items)]);
+        check("cross_entropy", outputs, &[(DType::F32, items * codewords * positions), (DType::F64, 1)]);
+        launch::cross_entropy::forward(self.shape, self.share)
     }
 }

@@ -3,9 +3,10 @@
 mod cpu;
 
 use crate::cpu::dispatch::Level;
-use crate::device::{Device, Kernel};
+use crate::device::{Device, Kernel, Operand, check, check_floats};
+use crate::launch::{self, Plan};
 use crate::tape::{Backward, Tape, Value};
-use crate::tensor::{Buffer, Shape, Slice, SliceMut, Tensor};
+use crate::tensor::{Buffer, DType, Shape, Slice, SliceMut, Tensor};
 
 pub use cpu::NO_ROW;
 
@@ -32,6 +33,13 @@ impl Kernel for Lookup {
         let tables: Vec<&[f32]> = tables.iter().map(|t| t.f32()).collect();
         cpu::lookup(rows.u32(), &tables, self.0, y.f32());
     }
+
+    fn plan(&self, inputs: &[Operand], outputs: &[Operand]) -> Plan {
+        let [items, width, positions] = self.0;
+        check("embedding", &inputs[..1], &[(DType::U32, items * positions)]);
+        check_floats("embedding", outputs, &[items * width * positions]);
+        launch::embedding::forward(self.0, &table_rows(&inputs[1..], width))
+    }
 }
 
 /// The gradients of all tables.
@@ -42,6 +50,19 @@ impl Kernel for Scatter {
         let tables = outputs.iter_mut().map(SliceMut::f32).collect();
         cpu::scatter(rows.u32(), dy.f32(), self.0, tables);
     }
+
+    fn plan(&self, inputs: &[Operand], outputs: &[Operand]) -> Plan {
+        let [items, width, positions] = self.0;
+        check("embedding", inputs, &[(DType::U32, items * positions), (DType::F32, items * width * positions)]);
+        launch::embedding::backward(self.0, &table_rows(outputs, width))
+    }
+}
+
+/// Rows of each table.
+fn table_rows(tables: &[Operand], width: usize) -> Vec<usize> {
+    let rows: Vec<usize> = tables.iter().map(|t| t.len / width).collect();
+    check_floats("embedding", tables, &rows.iter().map(|rows| rows * width).collect::<Vec<_>>());
+    rows
 }
 
 struct Embedding {

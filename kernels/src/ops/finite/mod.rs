@@ -1,7 +1,8 @@
 //! Whether all numbers of a tensor are finite: a network that overflows is told, not used.
 
 use crate::cpu::dispatch::Level;
-use crate::device::{Device, Kernel};
+use crate::device::{Device, Kernel, Operand, check_floats};
+use crate::launch::{self, Plan};
 use crate::tensor::{Slice, SliceMut, Tensor};
 
 /// Whether no number is infinite or NaN. Waits for the kernels that write them.
@@ -20,6 +21,12 @@ impl Kernel for Finite {
         // Whole chunks without a branch, which the compiler turns into vectors.
         let whole = |chunk: &[f32]| chunk.iter().fold(true, |all, v| all & v.is_finite());
         out.f32()[0] = if x.f32().chunks(1024).all(whole) { 1.0 } else { 0.0 };
+    }
+
+    fn plan(&self, inputs: &[Operand], outputs: &[Operand]) -> Plan {
+        check_floats("finite", inputs, &[inputs[0].len]);
+        check_floats("finite", outputs, &[1]);
+        launch::finite::finite(inputs[0].len)
     }
 }
 

@@ -6,7 +6,8 @@ use rayon::prelude::*;
 
 use crate::cpu::dispatch::Level;
 use crate::cpu::exp::{exp, sigmoid};
-use crate::device::{Device, Kernel, floats, floats_mut};
+use crate::device::{Device, Kernel, Operand, check_floats, floats, floats_mut};
+use crate::launch::{self, Plan};
 use crate::tape::{Backward, Tape, Value};
 use crate::tensor::{Slice, SliceMut, Tensor};
 
@@ -41,6 +42,11 @@ impl Kernel for Forward {
         let chunks = y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK));
         chunks.for_each(|(y, x)| y.iter_mut().zip(x).for_each(|(y, x)| *y = unit(*x)));
     }
+
+    fn plan(&self, inputs: &[Operand], outputs: &[Operand]) -> Plan {
+        check_floats("gelu", inputs, &[outputs[0].len]);
+        launch::gelu::forward(outputs[0].len)
+    }
 }
 
 /// dx from x and dy.
@@ -59,6 +65,11 @@ impl Kernel for Gradient {
                 *to = dy * (gate * inner.mul_add(e * gate, 1.0));
             }
         });
+    }
+
+    fn plan(&self, inputs: &[Operand], outputs: &[Operand]) -> Plan {
+        check_floats("gelu", inputs, &[outputs[0].len; 2]);
+        launch::gelu::backward(outputs[0].len)
     }
 }
 

@@ -6,7 +6,8 @@ mod cpu;
 pub mod plain;
 
 use crate::cpu::dispatch::Level;
-use crate::device::{Device, Kernel, floats, floats_mut};
+use crate::device::{Device, Kernel, Operand, check_floats, floats, floats_mut};
+use crate::launch::{self, Plan};
 use crate::tape::{Backward, Tape, Value};
 use crate::tensor::{Shape, Slice, SliceMut, Tensor};
 
@@ -30,6 +31,14 @@ impl Kernel for Forward {
     fn cpu(&self, _: Level, inputs: &[Slice<'_>], outputs: &mut [SliceMut<'_>]) {
         cpu::forward(floats(inputs), self.0, floats_mut(outputs));
     }
+
+    fn plan(&self, inputs: &[Operand], outputs: &[Operand]) -> Plan {
+        let [batch, channels, positions] = self.0;
+        let n = batch * channels * positions;
+        check_floats("layer_norm", inputs, &[n, channels, channels]);
+        check_floats("layer_norm", outputs, &[n, 2 * batch * positions]);
+        launch::layer_norm::forward(self.0)
+    }
 }
 
 /// All gradients.
@@ -37,6 +46,14 @@ struct Gradients(Shape);
 impl Kernel for Gradients {
     fn cpu(&self, _: Level, inputs: &[Slice<'_>], outputs: &mut [SliceMut<'_>]) {
         cpu::backward(floats(inputs), self.0, floats_mut(outputs));
+    }
+
+    fn plan(&self, inputs: &[Operand], outputs: &[Operand]) -> Plan {
+        let [batch, channels, positions] = self.0;
+        let n = batch * channels * positions;
+        check_floats("layer_norm", inputs, &[n, channels, 2 * batch * positions, n]);
+        check_floats("layer_norm", outputs, &[n, channels, channels]);
+        launch::layer_norm::backward(self.0)
     }
 }
 

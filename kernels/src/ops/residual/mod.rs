@@ -8,7 +8,9 @@ pub mod plain;
 mod shape;
 
 use crate::cpu::dispatch::Level;
-use crate::device::{Device, Kernel, floats, floats_mut};
+use crate::device::{Device, Kernel, Operand, check_floats, floats, floats_mut};
+use crate::launch::Plan;
+use crate::launch::residual::{self as launch, ResidualShape};
 use crate::tape::{Backward, Tape, Value};
 use crate::tensor::{Buffer, Slice, SliceMut, Tensor};
 use shape::Block;
@@ -56,6 +58,15 @@ impl Kernel for Forward {
         let [y, hidden @ ..] = outputs else { return };
         self.0.forward(level, x, [w1, b1, w2, b2], y.f32(), hidden.first_mut().map(SliceMut::f32));
     }
+
+    fn plan(&self, inputs: &[Operand], outputs: &[Operand]) -> Plan {
+        let Block { batch, channels, frames, hidden, .. } = self.0;
+        let (keeps, [w1, w2]) = (outputs.len() > 1, self.0.weights());
+        let [y, inside] = [channels, hidden].map(|channels| batch * channels * self.0.frames_out());
+        check_floats("residual_block", inputs, &[batch * channels * frames, w1, hidden, w2, channels]);
+        check_floats("residual_block", outputs, &[y, inside][..1 + usize::from(keeps)]);
+        launch::forward(self.0.shape(), keeps, None)
+    }
 }
 
 /// All gradients; the last output is room to work in.
@@ -63,6 +74,27 @@ struct Gradients(Block);
 impl Kernel for Gradients {
     fn cpu(&self, level: Level, inputs: &[Slice<'_>], outputs: &mut [SliceMut<'_>]) {
         self.0.backward(level, floats(inputs), floats_mut(outputs));
+    }
+
+    fn plan(&self, inputs: &[Operand], outputs: &[Operand]) -> Plan {
+        let Block { batch, channels, frames, hidden, .. } = self.0;
+        assert_eq!(self.0.frames_out(), frames, "residual: a block that is cut has no way back");
+        let ([w1, w2], [x, inside]) = (self.0.weights(), [channels, hidden].map(|channels| batch * channels * frames));
+        check_floats("residual_block", inputs, &[x, inside, x, w1, w2]);
+        check_floats("residual_block", outputs, &[x, w1, hidden, w2, channels, inside]);
+        launch::backward(self.0.shape(), None)
+    }
+}
+
+impl Block {
+    fn shape(&self) -> ResidualShape {
+        let Self { batch, channels, frames, hidden, taps, dilation, padding } = *self;
+        ResidualShape { batch, channels, frames, hidden, taps, dilation, padding }
+    }
+
+    /// Weights of both convolutions.
+    fn weights(&self) -> [usize; 2] {
+        [self.hidden * self.channels * self.taps, self.channels * self.hidden]
     }
 }
 

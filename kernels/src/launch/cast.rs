@@ -1,7 +1,7 @@
 //! From f32 to 16 bits and back.
 
-use crate::launch::sources::CAST;
-use crate::launch::{Argument, Plan, blocks, int, long};
+use super::sources::CAST;
+use super::{Argument, Plan, blocks, int, long};
 
 /// A 16-bit float.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,18 @@
+//! Whether floats are finite.
+
+use super::sources::FINITE;
+use super::{Argument, Plan, blocks, int, long};
+
+/// Floats that one block counts.
+const PART: usize = 1 << 14;
+
+/// Input: `n` floats. Output: one, 1 where all are finite, else 0.
+pub fn finite(n: usize) -> Plan {
+    let mut plan = Plan::default();
+    let parts = plan.scratch(n.div_ceil(PART).max(1) * 4);
+    let arguments = vec![Argument::Input(0), parts, long(n)];
+    plan.launch(&FINITE, "finite_count", [blocks(n, PART), 1, 1], 32, arguments);
+    let arguments = vec![parts, Argument::Output(0), int(n.div_ceil(PART))];
+    plan.launch(&FINITE, "finite_all", [1, 1, 1], 32, arguments);
+    plan
+}
