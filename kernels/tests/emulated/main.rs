@@ -1,6 +1,8 @@
 //! Every CUDA kernel on the CPU, through the shim, against plain loops in f64 or the CPU's own operation: sizes off the tiles,
 //! both orders of threads and random ones, shared memory watched. Needs a C++ compiler.
 
+#[path = "../networks/mod.rs"]
+mod networks;
 #[path = "../plain/mod.rs"]
 #[expect(dead_code, reason = "this test uses a part of the plain twins")]
 mod plain;
@@ -11,6 +13,7 @@ mod shim;
 
 mod attention;
 mod convolution;
+mod devices;
 mod elementwise;
 mod faults;
 mod halves;
