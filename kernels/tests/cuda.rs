@@ -1,9 +1,15 @@
 //! The CUDA sources, compiled by NVRTC; and, where there is a GPU, a plan run on it: ignored unless asked for.
 #![cfg(feature = "cuda")]
 
+#[path = "networks/mod.rs"]
+mod networks;
+#[expect(dead_code, reason = "this test uses a part of the plain twins")]
+mod plain;
+
 use std::collections::BTreeMap;
 
 use kernels::cuda::{self, Card, CudaError};
+use kernels::device::{Cpu, Gpu, attempt};
 use kernels::launch::{SOURCES, Source, Target};
 use kernels::launch::{add, gelu};
 
@@ -96,4 +102,17 @@ fn plans_run_on_a_device() {
     let mut want = x;
     kernels::ops::gelu::gelu_in_place(&mut want);
     assert_eq!(floats(), want);
+}
+
+/// The networks of the emulated test on a device: as on the CPU, and the same bits each time and in segments.
+#[test]
+#[ignore = "needs a CUDA device"]
+fn networks_train_on_a_device_as_on_the_cpu() {
+    for (name, train) in [("codec", networks::codec as fn(&_, _) -> _), ("prior", networks::prior)] {
+        let want = train(&Cpu::new(), false);
+        let run = |segments| attempt(|| train(&Gpu::new(Card::open(0, None).expect("a device")), segments));
+        let got = run(false).expect("room and kernels");
+        println!("{name}: {:.1e} apart", networks::close(&got, &want));
+        assert!([false, true].map(run).iter().all(|again| again.as_ref() == Ok(&got)), "{name}: other bits");
+    }
 }

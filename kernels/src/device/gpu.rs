@@ -95,3 +95,124 @@ where
         self.arena.peak()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::device::attempt;
+    use crate::launch::{Launch, Value};
+    use crate::ops::gelu::gelu;
+    use crate::tape::{Tape, Value as Taped};
+
+    /// A target of little memory, that runs nothing.
+    #[derive(Debug, Default)]
+    struct Small {
+        used: Arc<AtomicUsize>,
+    }
+
+    const ROOM: usize = 64;
+
+    struct Piece {
+        bytes: Vec<u8>,
+        used: Arc<AtomicUsize>,
+    }
+
+    impl Drop for Piece {
+        fn drop(&mut self) {
+            self.used.fetch_sub(self.bytes.len(), Ordering::Relaxed);
+        }
+    }
+
+    impl Target for Small {
+        type Memory = Piece;
+        type Error = &'static str;
+
+        fn alloc(&self, bytes: usize) -> Result<Piece, &'static str> {
+            if self.used.load(Ordering::Relaxed) + bytes > ROOM {
+                return Err("full");
+            }
+            self.used.fetch_add(bytes, Ordering::Relaxed);
+            Ok(Piece { bytes: vec![0; bytes], used: self.used.clone() })
+        }
+
+        fn write(&self, to: &mut Piece, from: &[u8]) -> Result<(), &'static str> {
+            to.bytes[..from.len()].copy_from_slice(from);
+            Ok(())
+        }
+
+        fn download(&self, from: &Piece, to: &mut [u8]) -> Result<(), &'static str> {
+            to.copy_from_slice(&from.bytes[..to.len()]);
+            Ok(())
+        }
+
+        fn launch(&self, _: &Launch, _: &[Value<'_, Piece>]) -> Result<(), &'static str> {
+            Err("no compiler")
+        }
+
+        fn synchronise(&self) -> Result<(), &'static str> {
+            Ok(())
+        }
+
+        fn is_full(error: &&'static str) -> bool {
+            *error == "full"
+        }
+    }
+
+    #[test]
+    fn what_was_written_is_read_and_memory_is_found_again() {
+        let gpu = Gpu::new(Small::default());
+        let device: &dyn Device = &gpu;
+        for _ in 0..3 {
+            let tensor = device.tensor(&[1.0, 2.0, 3.0], [1, 1, 3]);
+            assert_eq!(device.floats(&tensor), [1.0, 2.0, 3.0]);
+        }
+        assert_eq!((gpu.target().used.load(Ordering::Relaxed), gpu.peak(), gpu.peak()), (12, 12, 0));
+        let mut words = [0; 2];
+        device.download(&device.upload(Slice::U32(&[7, u32::MAX])), SliceMut::U32(&mut words));
+        assert_eq!(words, [7, u32::MAX]);
+    }
+
+    #[test]
+    fn memory_at_rest_makes_room_before_there_is_none() {
+        let gpu = Gpu::new(Small::default());
+        let device: &dyn Device = &gpu;
+        drop(device.empty([1, 1, 10]));
+        // 40 bytes are at rest, and 60 do not fit beside them
+        let held = device.empty([1, 1, 15]);
+        assert_eq!(gpu.target().used.load(Ordering::Relaxed), 60);
+        let refused = attempt(|| device.empty([1, 1, 2])).expect_err("64 bytes in all");
+        assert_eq!(refused, DeviceError::Memory { wanted: 8, used: 60, cause: "full".into() });
+        assert!(refused.to_string().contains("no room for 8 bytes"), "{refused}");
+        // what holds memory is dropped, and the device goes on
+        drop(held);
+        assert!(attempt(|| device.empty([1, 1, 16])).is_ok());
+        assert_eq!(gpu.peak(), 64);
+    }
+
+    #[test]
+    fn a_launch_that_fails_ends_the_work() {
+        let gpu = Gpu::new(Small::default());
+        let device: &dyn Device = &gpu;
+        let work = || {
+            let x = Taped::constant(device.tensor(&[1.0], [1, 1, 1]));
+            device.floats(gelu(&Tape::forward_only(device), &x).tensor())
+        };
+        assert_eq!(attempt(work), Err(DeviceError::Failed("no compiler".into())));
+    }
+
+    #[test]
+    #[should_panic(expected = "a buffer of another device")]
+    fn buffers_stay_on_their_device() {
+        let [here, there] = [0, 1].map(|_| Gpu::new(Small::default()));
+        let tensor = (&here as &dyn Device).tensor(&[1.0], [1, 1, 1]);
+        (&there as &dyn Device).floats(&tensor);
+    }
+
+    #[test]
+    #[should_panic(expected = "other")]
+    fn other_panics_pass() {
+        attempt(|| panic!("other")).unwrap_or(());
+    }
+}
