@@ -12,6 +12,7 @@ use kernels::cuda::{self, Card, CudaError};
 use kernels::device::{Cpu, Gpu, attempt};
 use kernels::launch::{SOURCES, Source, Target};
 use kernels::launch::{add, gelu};
+use kernels::tensor::DType;
 
 /// What ptxas said of a kernel: registers, bytes of its own shared memory, bytes spilled.
 fn facts(log: &str) -> BTreeMap<String, [u32; 3]> {
@@ -96,9 +97,9 @@ fn plans_run_on_a_device() {
         card.download(&to, &mut back).expect("a result");
         back.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect::<Vec<_>>()
     };
-    add::scale(n, 0.5).run(&card, &[&from], &[&to]).expect("runs");
-    assert_eq!(floats(), x.iter().map(|v| 0.5 * v).collect::<Vec<_>>());
-    gelu::forward(n).run(&card, &[&from], &[&to]).expect("runs");
+    add::add(n, DType::F32).run(&card, &[&from, &from], &[&to]).expect("runs");
+    assert_eq!(floats(), x.iter().map(|v| v + v).collect::<Vec<_>>());
+    gelu::forward(n, DType::F32).run(&card, &[&from], &[&to]).expect("runs");
     let mut want = x;
     kernels::ops::gelu::gelu_in_place(&mut want);
     assert_eq!(floats(), want);
@@ -110,9 +111,12 @@ fn plans_run_on_a_device() {
 fn networks_train_on_a_device_as_on_the_cpu() {
     for (name, train) in [("codec", networks::codec as fn(&_, _) -> _), ("prior", networks::prior)] {
         let want = train(&Cpu::new(), false);
-        let run = |segments| attempt(|| train(&Gpu::new(Card::open(0, None).expect("a device")), segments));
-        let got = run(false).expect("room and kernels");
-        println!("{name}: {:.1e} apart", networks::close(&got, &want));
-        assert!([false, true].map(run).iter().all(|again| again.as_ref() == Ok(&got)), "{name}: other bits");
+        for (precision, bound) in [(DType::F32, 2e-5), (DType::BF16, 0.1), (DType::F16, 0.02)] {
+            let card = || Gpu::new(Card::open(0, None).expect("a device"), precision);
+            let run = |segments| attempt(|| train(&card(), segments));
+            let got = run(false).expect("room and kernels");
+            println!("{name} in {precision:?}: {:?}", networks::close(&got, &want, bound));
+            assert!([false, true].map(run).iter().all(|again| again.as_ref() == Ok(&got)), "{name}: other bits");
+        }
     }
 }

@@ -16,13 +16,18 @@ use crate::tensor::{Arena, Buffer, DType, Memory, Slice, SliceMut};
 #[derive(Debug)]
 pub struct Gpu<T> {
     target: T,
+    precision: DType,
     arena: Arc<Arena>,
 }
 
 impl<T> Gpu<T> {
-    /// A device over this target.
-    pub fn new(target: T) -> Self {
-        Self { target, arena: Arc::default() }
+    /// A device over this target, with activations of this element type.
+    ///
+    /// # Panics
+    /// If that is no float of 16 or 32 bits.
+    pub fn new(target: T, precision: DType) -> Self {
+        assert!(precision == DType::F32 || precision.half().is_some(), "activations of {precision:?}");
+        Self { target, precision, arena: Arc::default() }
     }
 
     /// What runs the launches.
@@ -94,6 +99,10 @@ where
     fn peak(&self) -> usize {
         self.arena.peak()
     }
+
+    fn precision(&self) -> DType {
+        self.precision
+    }
 }
 
 #[cfg(test)]
@@ -162,7 +171,7 @@ mod tests {
 
     #[test]
     fn what_was_written_is_read_and_memory_is_found_again() {
-        let gpu = Gpu::new(Small::default());
+        let gpu = Gpu::new(Small::default(), DType::F32);
         let device: &dyn Device = &gpu;
         for _ in 0..3 {
             let tensor = device.tensor(&[1.0, 2.0, 3.0], [1, 1, 3]);
@@ -176,7 +185,7 @@ mod tests {
 
     #[test]
     fn memory_at_rest_makes_room_before_there_is_none() {
-        let gpu = Gpu::new(Small::default());
+        let gpu = Gpu::new(Small::default(), DType::F32);
         let device: &dyn Device = &gpu;
         drop(device.empty([1, 1, 10]));
         // 40 bytes are at rest, and 60 do not fit beside them
@@ -193,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_launch_that_fails_ends_the_work() {
-        let gpu = Gpu::new(Small::default());
+        let gpu = Gpu::new(Small::default(), DType::F32);
         let device: &dyn Device = &gpu;
         let work = || {
             let x = Taped::constant(device.tensor(&[1.0], [1, 1, 1]));
@@ -205,7 +214,7 @@ mod tests {
     #[test]
     #[should_panic(expected = "a buffer of another device")]
     fn buffers_stay_on_their_device() {
-        let [here, there] = [0, 1].map(|_| Gpu::new(Small::default()));
+        let [here, there] = [0, 1].map(|_| Gpu::new(Small::default(), DType::F32));
         let tensor = (&here as &dyn Device).tensor(&[1.0], [1, 1, 1]);
         (&there as &dyn Device).floats(&tensor);
     }

@@ -26,7 +26,7 @@ use std::fmt::Debug;
 
 use crate::cpu::dispatch::Level;
 use crate::launch::Plan;
-use crate::tensor::{Buffer, DType, Shape, Slice, SliceMut, Tensor};
+use crate::tensor::{Buffer, DType, Half, Shape, Slice, SliceMut, Tensor};
 
 pub use cpu::Cpu;
 pub use error::{DeviceError, attempt};
@@ -54,6 +54,10 @@ pub trait Device: Debug + Send + Sync {
 
     /// The most bytes of buffers that were in use at once since the last call.
     fn peak(&self) -> usize;
+
+    /// The element type of activations and of their gradients: F32, F16 or BF16. Sums are of F32 or wider for each of them,
+    /// and so are parameters, their gradients and their moments.
+    fn precision(&self) -> DType;
 }
 
 /// What a device runs.
@@ -109,11 +113,37 @@ impl dyn Device + '_ {
         Tensor::new(self.upload(Slice::F32(data)), shape)
     }
 
-    /// The floats of a tensor.
+    /// An activation, of the element type of `x`, with whatever its memory held before.
+    pub(crate) fn like(&self, x: &Tensor, shape: Shape) -> Tensor {
+        Tensor::new(self.alloc(x.dtype(), shape.iter().product()), shape)
+    }
+
+    /// An activation of these floats, rounded to the precision of the device: what enters a network, or the gradient of what
+    /// leaves it.
+    ///
+    /// # Panics
+    /// If the shape has another number of elements.
+    pub fn activation(&self, data: &[f32], shape: Shape) -> Tensor {
+        let rounded = |half: Half| data.iter().map(|v| half.round(*v)).collect::<Vec<u16>>();
+        let buffer = match self.precision().half() {
+            None => self.upload(Slice::F32(data)),
+            Some(Half::F16) => self.upload(Slice::F16(&rounded(Half::F16))),
+            Some(Half::Bf16) => self.upload(Slice::BF16(&rounded(Half::Bf16))),
+        };
+        Tensor::new(buffer, shape)
+    }
+
+    /// The floats of a tensor; those of 16 bits are widened.
     pub fn floats(&self, tensor: &Tensor) -> Vec<f32> {
-        let mut out = vec![0.0; tensor.len()];
-        self.download(tensor.buffer(), SliceMut::F32(&mut out));
-        out
+        let Some(half) = tensor.dtype().half() else {
+            let mut out = vec![0.0; tensor.len()];
+            self.download(tensor.buffer(), SliceMut::F32(&mut out));
+            return out;
+        };
+        let mut out = vec![0; tensor.len()];
+        let to = if half == Half::F16 { SliceMut::F16(&mut out) } else { SliceMut::BF16(&mut out) };
+        self.download(tensor.buffer(), to);
+        out.into_iter().map(|v| half.widen(v)).collect()
     }
 
     /// The doubles of a buffer.

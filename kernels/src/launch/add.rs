@@ -1,36 +1,22 @@
-//! Sums and multiples of `n` floats.
+//! Sums of `n` floats.
 
 use super::sources::ADD;
-use super::{Argument, Plan, blocks, long};
+use super::{Argument, Plan, blocks, long, of};
+use crate::tensor::DType;
 
 /// Output 0 = input 0 + input 1.
-pub fn add(n: usize) -> Plan {
-    let mut plan = Plan::default();
-    let arguments = vec![Argument::Input(0), Argument::Input(1), Argument::Output(0), long(n)];
-    plan.launch(&ADD, "add_floats", [blocks(n, 256), 1, 1], 0, arguments);
-    plan
+pub fn add(n: usize, dtype: DType) -> Plan {
+    sum(n, dtype, [Argument::Input(0), Argument::Input(1)])
 }
 
 /// Adds input 0 to output 0.
-pub fn add_to(n: usize) -> Plan {
-    let mut plan = Plan::default();
-    let arguments = vec![Argument::Output(0), Argument::Input(0), Argument::Output(0), long(n)];
-    plan.launch(&ADD, "add_floats", [blocks(n, 256), 1, 1], 0, arguments);
-    plan
+pub fn add_to(n: usize, dtype: DType) -> Plan {
+    sum(n, dtype, [Argument::Output(0), Argument::Input(0)])
 }
 
-/// Output 0 = `by` times input 0; both may be one buffer.
-pub fn scale(n: usize, by: f32) -> Plan {
+fn sum(n: usize, dtype: DType, [a, b]: [Argument; 2]) -> Plan {
     let mut plan = Plan::default();
-    let arguments = vec![Argument::Input(0), Argument::Output(0), Argument::Float(by), long(n)];
-    plan.launch(&ADD, "add_scale", [blocks(n, 256), 1, 1], 0, arguments);
-    plan
-}
-
-/// Output 0 = input 0 + `by` times input 1; output and input 0 may be one buffer.
-pub fn multiple(n: usize, by: f32) -> Plan {
-    let mut plan = Plan::default();
-    let arguments = vec![Argument::Input(0), Argument::Input(1), Argument::Output(0), Argument::Float(by), long(n)];
-    plan.launch(&ADD, "add_multiple", [blocks(n, 256), 1, 1], 0, arguments);
+    let arguments = vec![a, b, Argument::Output(0), long(n)];
+    plan.launch(&ADD, of(dtype, ["add_f32", "add_f16", "add_bf16"]), [blocks(n, 256), 1, 1], 0, arguments);
     plan
 }

@@ -1,8 +1,9 @@
 //! Causal attention with relative positions.
 
-use super::cast::Half;
+use super::cast::{self, Half};
 use super::sources::{ATTENTION, ATTENTION_MMA, CACHED};
 use super::{Argument, Plan, blocks, int, long};
+use crate::tensor::DType;
 
 /// Queries, keys or distances of a block, and the channels that it writes.
 const TILE: usize = 64;
@@ -134,4 +135,48 @@ pub fn forward_half(s: AttentionShape, half: Half) -> Option<Plan> {
     let grid = [blocks(s.positions, TILE), blocks(s.rows(), 1), 1];
     plan.launch_of(128, &ATTENTION_MMA, kernel, grid, shared, arguments);
     Some(plan)
+}
+
+/// The inputs of these numbers, `n` floats of 16 bits each, widened to scratch memory.
+fn wide<const N: usize>(plan: &mut Plan, numbers: [usize; N], n: usize, half: Half) -> [Argument; N] {
+    numbers.map(|i| {
+        let to = plan.scratch(n * 4);
+        plan.join(cast::widen(half, n), &[Argument::Input(i)], &[to]);
+        to
+    })
+}
+
+/// [`forward`] for activations of any float: q, k, v and y are of the type that is given, distances and the logarithms of 32
+/// bits. Those of 16 bits run on tensor cores where the head is known there.
+pub fn forward_of(s: AttentionShape, dtype: DType) -> Plan {
+    let Some(half) = dtype.half() else { return forward(s) };
+    let (mut plan, [y, sums]) = (Plan::default(), [0, 1].map(Argument::Output));
+    if let (Some(room), Some(part)) = (room(s.size), forward_half(s, half)) {
+        let rows = s.heads * s.known;
+        let table = plan.scratch(rows * room * 2);
+        plan.join(cast::narrow(half, rows, s.size, room), &[Argument::Input(3)], &[table]);
+        let [q, k, v] = [0, 1, 2].map(Argument::Input);
+        plan.join(part, &[q, k, v, table], &[y, sums]);
+        return plan;
+    }
+    let n = s.rows() * s.size * s.positions;
+    let [q, k, v] = wide(&mut plan, [0, 1, 2], n, half);
+    let own = plan.scratch(n * 4);
+    plan.join(forward(s), &[q, k, v, Argument::Input(3)], &[own, sums]);
+    plan.join(cast::narrow(half, n, 1, 1), &[own], &[y]);
+    plan
+}
+
+/// [`backward`] for activations of any float. Those of 16 bits are widened, and the gradients rounded.
+pub fn backward_of(s: AttentionShape, dtype: DType) -> Plan {
+    let Some(half) = dtype.half() else { return backward(s) };
+    let (mut plan, n) = (Plan::default(), s.rows() * s.size * s.positions);
+    let [q, k, v, y, dy] = wide(&mut plan, [0, 1, 2, 4, 6], n, half);
+    let own = [0, 1, 2].map(|_| plan.scratch(n * 4));
+    let [e, sums, de] = [Argument::Input(3), Argument::Input(5), Argument::Output(3)];
+    plan.join(backward(s), &[q, k, v, e, y, sums, dy], &[own[0], own[1], own[2], de]);
+    for (i, own) in own.into_iter().enumerate() {
+        plan.join(cast::narrow(half, n, 1, 1), &[own], &[Argument::Output(i)]);
+    }
+    plan
 }

@@ -2,15 +2,7 @@
 
 use super::sources::CAST;
 use super::{Argument, Plan, blocks, int, long};
-
-/// A 16-bit float.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Half {
-    /// 5 bits of exponent, 10 of fraction.
-    F16,
-    /// 8 bits of exponent, 7 of fraction.
-    Bf16,
-}
+pub use crate::tensor::Half;
 
 /// Input 0, `[rows, width]` in f32, to output 0, `[rows, room]` in 16 bits; zeros behind each row where `room` is wider.
 ///

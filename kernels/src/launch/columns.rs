@@ -1,7 +1,8 @@
 //! Columns of sequences, one behind the other.
 
 use super::sources::COLUMNS;
-use super::{Argument, Plan, blocks, int, long};
+use super::{Argument, Plan, blocks, int, long, of};
+use crate::tensor::DType;
 
 /// Neighbouring columns of the result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +16,7 @@ pub struct Cut {
 }
 
 /// Inputs: tensors `[channels, positions]`. Output: `[channels, counts of all cuts]`.
-pub fn columns(channels: usize, cuts: &[Cut]) -> Plan {
+pub fn columns(channels: usize, cuts: &[Cut], dtype: DType) -> Plan {
     let mut plan = Plan::default();
     let wide = cuts.iter().map(|cut| cut.count).sum();
     let mut at = 0;
@@ -25,7 +26,8 @@ pub fn columns(channels: usize, cuts: &[Cut]) -> Plan {
         let mut arguments = vec![x, Argument::Output(0)];
         arguments.extend([positions, cut.first, wide, at, cut.count].map(int));
         arguments.push(long(n));
-        plan.launch(&COLUMNS, "columns_copy", [blocks(n, 256), 1, 1], 0, arguments);
+        let kernel = of(dtype, ["columns_copy_4", "columns_copy_2", "columns_copy_2"]);
+        plan.launch(&COLUMNS, kernel, [blocks(n, 256), 1, 1], 0, arguments);
         at += cut.count;
     }
     plan

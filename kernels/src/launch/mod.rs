@@ -14,6 +14,7 @@ pub mod cross_entropy;
 pub mod embedding;
 pub mod finite;
 pub mod gelu;
+pub mod layer;
 pub mod layer_norm;
 pub mod linear;
 pub mod loss;
@@ -24,6 +25,8 @@ mod sources;
 pub mod stft;
 
 pub use sources::{SOURCES, Source};
+
+use crate::tensor::DType;
 
 /// An argument of a kernel.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -74,6 +77,19 @@ pub struct Plan {
 
 /// Threads of a block of every kernel but those that say otherwise.
 pub(crate) const THREADS: u32 = 256;
+
+/// The kernel for elements of this type, of those for F32, F16 and BF16.
+///
+/// # Panics
+/// If there is none.
+pub(crate) fn of(dtype: DType, [f32, f16, bf16]: [&'static str; 3]) -> &'static str {
+    match dtype {
+        DType::F32 => f32,
+        DType::F16 => f16,
+        DType::BF16 => bf16,
+        DType::F64 | DType::U32 => panic!("no kernel like {f32} for {dtype:?}"),
+    }
+}
 
 /// Blocks of 256 threads, or tiles of 64, that `n` need.
 pub(crate) fn blocks(n: usize, each: usize) -> u32 {

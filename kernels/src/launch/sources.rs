@@ -41,7 +41,7 @@ macro_rules! sources {
 
 sources! {
     ADAM: "ops/adam/adam.cu" [] ["adam_step"];
-    ADD: "ops/add/add.cu" [] ["add_floats", "add_scale", "add_multiple"];
+    ADD: "ops/add/add.cu" [] ["add_f32", "add_f16", "add_bf16"];
     ATTENTION: "ops/attention/attention.cu" [] [
         "attention_forward", "attention_own", "attention_queries", "attention_keys", "attention_distances", "attention_clip",
     ];
@@ -51,7 +51,7 @@ sources! {
     ];
     CACHED: "ops/attention/cached.cu" [] ["attention_push", "attention_see"];
     CAST: "device/cuda/cast.cu" [] ["cast_f32_to_f16", "cast_f32_to_bf16", "cast_f16_to_f32", "cast_bf16_to_f32"];
-    COLUMNS: "ops/columns/columns.cu" [] ["columns_copy"];
+    COLUMNS: "ops/columns/columns.cu" [] ["columns_copy_4", "columns_copy_2"];
     CONVOLUTION: "ops/convolution/convolution.cu" ["device/cuda/product.cuh"] [
         "convolution_forward", "convolution_adjoint", "convolution_weights", "convolution_sum_parts",
         "convolution_channel_sums",
@@ -61,11 +61,22 @@ sources! {
         "convolution_channel_sums_f16", "convolution_pack_bf16", "convolution_forward_bf16", "convolution_adjoint_bf16",
         "convolution_weights_bf16", "convolution_channel_sums_bf16",
     ];
-    CROSS_ENTROPY: "ops/cross_entropy/cross_entropy.cu" [] ["cross_entropy_forward", "cross_entropy_sum"];
-    EMBEDDING: "ops/embedding/embedding.cu" ["device/cuda/gather.cuh"] ["embedding_forward", "embedding_backward"];
-    FINITE: "ops/finite/finite.cu" [] ["finite_count", "finite_all"];
-    GELU: "ops/gelu/gelu.cu" [] ["gelu_forward", "gelu_backward"];
-    LAYER_NORM: "ops/layer_norm/layer_norm.cu" [] ["layer_norm_forward", "layer_norm_backward", "layer_norm_parameters"];
+    CROSS_ENTROPY: "ops/cross_entropy/cross_entropy.cu" [] [
+        "cross_entropy_forward_f32", "cross_entropy_forward_f16", "cross_entropy_forward_bf16", "cross_entropy_sum",
+    ];
+    EMBEDDING: "ops/embedding/embedding.cu" ["device/cuda/gather.cuh"] [
+        "embedding_forward_f32", "embedding_forward_f16", "embedding_forward_bf16",
+        "embedding_backward_f32", "embedding_backward_f16", "embedding_backward_bf16",
+    ];
+    FINITE: "ops/finite/finite.cu" [] ["finite_count_f32", "finite_count_f16", "finite_count_bf16", "finite_all"];
+    GELU: "ops/gelu/gelu.cu" [] [
+        "gelu_forward_f32", "gelu_forward_f16", "gelu_forward_bf16", "gelu_backward_f32", "gelu_backward_f16", "gelu_backward_bf16",
+    ];
+    LAYER_NORM: "ops/layer_norm/layer_norm.cu" [] [
+        "layer_norm_forward_f32", "layer_norm_forward_f16", "layer_norm_forward_bf16",
+        "layer_norm_backward_f32", "layer_norm_backward_f16", "layer_norm_backward_bf16",
+        "layer_norm_parameters_f32", "layer_norm_parameters_f16", "layer_norm_parameters_bf16",
+    ];
     LINEAR: "ops/linear/linear.cu" [] ["linear_rows_f32", "linear_rows_f16", "linear_rows_bf16"];
     LINEAR_MMA: "ops/linear/linear_mma.cu" ["device/cuda/mma.cuh", "device/cuda/gemm.cuh"] [
         "linear_forward_f16", "linear_forward_bf16", "linear_forward_f16_narrow", "linear_forward_bf16_narrow",

@@ -18,6 +18,7 @@
 //! ```
 
 mod parameter;
+mod scale;
 mod segment;
 mod sum;
 
@@ -27,6 +28,7 @@ use crate::device::Device;
 use crate::tensor::{Shape, Tensor};
 
 pub use parameter::Parameter;
+pub use scale::LossScale;
 pub use segment::segment;
 pub use sum::sum;
 

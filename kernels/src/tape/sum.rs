@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::cpu::dispatch::Level;
-use crate::device::{Device, Kernel, Operand, check_floats, floats, floats_mut};
+use crate::device::{Device, Kernel, Operand, check, floats, floats_mut};
 use crate::launch::{self, Plan};
 use crate::tensor::{Slice, SliceMut, Tensor};
 
@@ -21,8 +21,9 @@ impl Kernel for AddTo {
     }
 
     fn plan(&self, inputs: &[Operand], outputs: &[Operand]) -> Plan {
-        check_floats("sum", inputs, &[outputs[0].len]);
-        launch::add::add_to(outputs[0].len)
+        let Operand { dtype, len } = outputs[0];
+        check("sum", inputs, &[(dtype, len)]);
+        launch::add::add_to(len, dtype)
     }
 }
 
@@ -37,8 +38,9 @@ impl Kernel for Add {
     }
 
     fn plan(&self, inputs: &[Operand], outputs: &[Operand]) -> Plan {
-        check_floats("sum", inputs, &[outputs[0].len; 2]);
-        launch::add::add(outputs[0].len)
+        let Operand { dtype, len } = outputs[0];
+        check("sum", inputs, &[(dtype, len); 2]);
+        launch::add::add(len, dtype)
     }
 }
 
@@ -55,7 +57,7 @@ pub fn sum(device: &dyn Device, mut a: Tensor, mut b: Tensor) -> Tensor {
         device.launch(&AddTo, &[b.buffer()], &mut [a.buffer_mut()]);
         return a;
     }
-    let mut out = device.empty(a.shape());
+    let mut out = device.like(&a, a.shape());
     device.launch(&Add, &[a.buffer(), b.buffer()], &mut [out.buffer_mut()]);
     out
 }

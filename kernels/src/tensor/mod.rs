@@ -1,13 +1,24 @@
 //! Tensors: a shape, and a buffer that lives on a device.
+//!
+//! | element type | holds |
+//! |---|---|
+//! | `F32` | parameters, their moments and gradients; activations and their gradients by default |
+//! | `F16`, `BF16` | activations and their gradients on a device of that precision |
+//! | `F64` | sums that the host reads |
+//! | `U32` | codes, and rows of tables |
 
 mod arena;
 mod buffer;
+mod half;
 mod memory;
+mod view;
 
 pub(crate) use arena::Arena;
 pub use buffer::Buffer;
+pub use half::Half;
+pub use memory::DType;
 pub(crate) use memory::Memory;
-pub use memory::{DType, Slice, SliceMut};
+pub use view::{Slice, SliceMut};
 
 /// Extents, the outermost first: `[batch, channels, positions]` of activations. Of parameters that have fewer axes the
 /// last extents are 1.
@@ -43,6 +54,11 @@ impl Tensor {
     /// The same to hand to a kernel that writes.
     pub fn buffer_mut(&mut self) -> &mut Buffer {
         &mut self.buffer
+    }
+
+    /// The element type.
+    pub fn dtype(&self) -> DType {
+        self.buffer.dtype()
     }
 
     /// The number of elements.

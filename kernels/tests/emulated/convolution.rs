@@ -5,6 +5,7 @@ use kernels::launch::residual::{self, ResidualShape};
 use kernels::launch::{cast, linear};
 use kernels::ops::convolution::plain::Conv;
 use kernels::ops::residual::plain::Block;
+use kernels::tensor::DType;
 
 use crate::plain::{Noise, to_f64};
 use crate::{bytes, near, room, run, words};
@@ -93,17 +94,17 @@ fn residual_blocks_and_their_gradients() {
         let want = Block { batch, channels, hidden, frames, taps, dilation }.all(exact.each_ref().map(|v| &v[..]));
         let inputs = [&x, &w1, &b1, &w2, &b2].map(|v| bytes(v));
         let inside = batch * hidden * frames;
-        let got = run(&residual::forward(s, true, None), &inputs, &[room(x.len()), room(inside)]);
+        let got = run(&residual::forward(s, true, DType::F32), &inputs, &[room(x.len()), room(inside)]);
         near("y", &words(&got[0]), &want[0], 1e-5);
-        assert_eq!(run(&residual::forward(s, false, None), &inputs, &[room(x.len())])[0], got[0]);
+        assert_eq!(run(&residual::forward(s, false, DType::F32), &inputs, &[room(x.len())])[0], got[0]);
         // without padding, the frames in the middle
         let (within, left) = (ResidualShape { padding: 0, ..s }, frames - reach);
-        let cut = run(&residual::forward(within, false, None), &inputs, &[room(batch * channels * left)]);
+        let cut = run(&residual::forward(within, false, DType::F32), &inputs, &[room(batch * channels * left)]);
         let middle = want[0].chunks(frames).flat_map(|row| &row[reach / 2..][..left]).copied();
         near("y within", &words(&cut[0]), &middle.collect::<Vec<_>>(), 1e-5);
         let [xb, w1b, _, w2b, _] = inputs;
         let outputs = [x.len(), w1.len(), b1.len(), w2.len(), b2.len(), inside].map(room);
-        let back = run(&residual::backward(s, None), &[xb, got[1].clone(), bytes(&dy), w1b, w2b], &outputs);
+        let back = run(&residual::backward(s, DType::F32), &[xb, got[1].clone(), bytes(&dy), w1b, w2b], &outputs);
         for (i, want) in want[1..].iter().enumerate() {
             near(&format!("gradient {i} of {s:?}"), &words(&back[i]), want, 1e-5);
         }

@@ -1,6 +1,7 @@
-//! Whole networks in training: the tape of the CPU on emulated GPUs.
+//! Whole networks in training: the tape of the CPU on emulated GPUs, in 32 bits and in 16.
 
 use kernels::device::{Cpu, Device, Gpu};
+use kernels::tensor::DType;
 
 use crate::networks::{Numbers, close, codec, prior};
 use crate::shim::Shim;
@@ -10,10 +11,10 @@ fn trains_as_on_the_cpu(name: &str, train: fn(&dyn Device, bool) -> Numbers) {
     let want = train(&Cpu::new(), false);
     let mut first = None;
     for (order, segments) in [(0, false), (1, true), (2, false)] {
-        let device = Gpu::new(Shim::ordered(order));
+        let device = Gpu::new(Shim::ordered(order), DType::F32);
         let got = train(&device, segments);
-        let (share, peak) = (close(&got, &want), device.peak());
-        println!("{name}, order {order}, segments {segments}: {share:.1e} apart, {peak} bytes");
+        let ((what, share), peak) = (close(&got, &want, 1e-5), device.peak());
+        println!("{name}, order {order}, segments {segments}: {what} is {share:.1e} apart, {peak} bytes");
         assert!(*first.get_or_insert_with(|| got.clone()) == got, "order {order}, segments {segments}: other bits");
         assert_eq!(device.peak(), 0, "all memory is at rest");
     }
@@ -29,4 +30,37 @@ fn a_codec_trains_as_on_the_cpu() {
 #[ignore = "needs a C++ compiler"]
 fn a_prior_trains_as_on_the_cpu() {
     trains_as_on_the_cpu("prior", prior);
+}
+
+/// Activations of 16 bits: within bounds of those of 32 bits, on the CPU and on tensor cores.
+fn trains_in_half(name: &str, train: fn(&dyn Device, bool) -> Numbers, bounds: [(DType, f64); 2]) {
+    let want = train(&Cpu::new(), false);
+    for (precision, bound) in bounds {
+        let cpu = Cpu::of(precision);
+        let on_the_cpu = train(&cpu, true);
+        println!("{name} in {precision:?} on the CPU: {:?}", close(&on_the_cpu, &want, bound));
+        let mut first = None;
+        for (order, segments) in [(0, true), (3, false)] {
+            let device = Gpu::new(Shim::ordered(order), precision);
+            let got = train(&device, segments);
+            println!(
+                "{name} in {precision:?}, order {order}: {:?}, {} bytes",
+                close(&got, &want, bound),
+                device.peak()
+            );
+            assert!(*first.get_or_insert_with(|| got.clone()) == got, "order {order}, segments {segments}: other bits");
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs a C++ compiler"]
+fn a_codec_trains_in_half() {
+    trains_in_half("codec", codec, [(DType::BF16, 0.1), (DType::F16, 0.02)]);
+}
+
+#[test]
+#[ignore = "needs a C++ compiler"]
+fn a_prior_trains_in_half() {
+    trains_in_half("prior", prior, [(DType::BF16, 0.1), (DType::F16, 0.02)]);
 }

@@ -7,6 +7,7 @@ use kernels::launch::linear::{self, LinearShape};
 use kernels::launch::nearest::{self, Search};
 use kernels::launch::{Launch, Plan, SOURCES, Source, Target, Value};
 use kernels::launch::{embedding, layer_norm};
+use kernels::tensor::DType;
 
 use crate::plain::Noise;
 use crate::shim::{Memory, Shim, library};
@@ -197,13 +198,13 @@ fn tries(source: &str) -> Vec<Try> {
             ]
         }
         LAYER_NORM => vec![(
-            layer_norm::forward([1, 20, 33]),
+            layer_norm::forward([1, 20, 33], DType::F32),
             vec![floats(660), floats(20), floats(20)],
             vec![room(660), room(66)],
         )],
         EMBEDDING => {
             let codes = bytes(&(0..70).map(|i| i % 3).collect::<Vec<u32>>());
-            vec![(embedding::backward([1, 4, 70], &[3]), vec![codes, floats(280)], vec![room(12)])]
+            vec![(embedding::backward([1, 4, 70], &[3], DType::F32), vec![codes, floats(280)], vec![room(12)])]
         }
         ATTENTION => {
             let s = AttentionShape { batch: 1, heads: 1, size: 4, positions: 20, known: 9 };

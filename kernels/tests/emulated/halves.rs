@@ -9,6 +9,7 @@ use kernels::launch::nearest::{self, Search};
 use kernels::launch::residual::{self, ResidualShape};
 use kernels::ops::attention::plain::Case;
 use kernels::ops::convolution::plain::Conv;
+use kernels::tensor::DType;
 
 use crate::nearest::{operands, rows};
 use crate::plain::{Noise, to_f64};
@@ -145,11 +146,11 @@ fn residual_blocks_on_tensor_cores() {
     let plain = |plan, inputs: &[Vec<u8>], outputs: &[Vec<u8>]| {
         run_on(&Shim::ordered(0), &plan, inputs, outputs).expect("runs")
     };
-    let given = [x.0.clone(), w1.0.clone(), b1.clone(), w2.0.clone(), b2.clone()];
-    let got = run(&residual::forward(s, true, Some(half)), &given, &[vec![0xff; 2 * n], vec![0xff; 2 * inner]]);
+    let given = [x.0.clone(), bytes(&w1.1), b1.clone(), bytes(&w2.1), b2.clone()];
+    let got = run(&residual::forward(s, true, DType::BF16), &given, &[vec![0xff; 2 * n], vec![0xff; 2 * inner]]);
     let [x32, w132, w232, dy32] = [&x.1, &w1.1, &w2.1, &dy.1].map(|v| bytes(v));
     let want = plain(
-        residual::forward(s, true, None),
+        residual::forward(s, true, DType::F32),
         &[x32.clone(), w132.clone(), b1, w232.clone(), b2],
         &[room(n), room(inner)],
     );
@@ -158,10 +159,11 @@ fn residual_blocks_on_tensor_cores() {
     }
     let hidden = bytes(&widen(half, &got[1]));
     let sizes = [n, 33 * 20 * 3, 33, 20 * 33, 20, inner];
-    let want = plain(residual::backward(s, None), &[x32, hidden, dy32, w132, w232], &sizes.map(room));
+    let want =
+        plain(residual::backward(s, DType::F32), &[x32, hidden, dy32, w132.clone(), w232.clone()], &sizes.map(room));
     let mut outputs = sizes.map(room);
     (outputs[0], outputs[5]) = (vec![0xff; 2 * n], vec![0xff; 2 * inner]);
-    let back = run(&residual::backward(s, Some(half)), &[x.0, got[1].clone(), dy.0, w1.0, w2.0], &outputs);
+    let back = run(&residual::backward(s, DType::BF16), &[x.0, got[1].clone(), dy.0, w132, w232], &outputs);
     near("dx", &widen(half, &back[0]), &to_f64(&words::<f32>(&want[0])), 2.0 * unit(half));
     for i in 1..5 {
         near(&format!("gradient {i}"), &words(&back[i]), &to_f64(&words::<f32>(&want[i])), unit(half));

@@ -3,7 +3,7 @@
 use kernels::device::{Cpu, Device};
 use kernels::launch::{cross_entropy, layer_norm};
 use kernels::ops::cross_entropy::{Target, cross_entropy as on_the_cpu};
-use kernels::tensor::Slice;
+use kernels::tensor::{DType, Slice};
 
 use crate::plain::{Noise, to_f64};
 use crate::{bytes, near, room, run, words};
@@ -36,12 +36,16 @@ fn layer_norms_and_their_gradients() {
                 dbias[c] += dyd[place(c)];
             }
         }
-        let got =
-            run(&layer_norm::forward(shape), &[&x, &gain, &bias].map(|v| bytes(v)), &[room(y.len()), room(kept.len())]);
+        let got = run(
+            &layer_norm::forward(shape, DType::F32),
+            &[&x, &gain, &bias].map(|v| bytes(v)),
+            &[room(y.len()), room(kept.len())],
+        );
         near("y", &words(&got[0]), &y, 1e-5);
         near("kept", &words(&got[1]), &kept, 1e-5);
         let inputs = [bytes(&x), bytes(&gain), got[1].clone(), bytes(&dy)];
-        let got = run(&layer_norm::backward(shape), &inputs, &[room(dx.len()), room(channels), room(channels)]);
+        let got =
+            run(&layer_norm::backward(shape, DType::F32), &inputs, &[room(dx.len()), room(channels), room(channels)]);
         near("dx", &words(&got[0]), &dx, 1e-5);
         near("gain", &words(&got[1]), &dgain, 1e-5);
         near("bias", &words(&got[2]), &dbias, 1e-5);
@@ -65,7 +69,7 @@ fn cross_entropy_and_its_gradient_are_the_cpus() {
         let given = device.tensor(&logits, [items, codewords, positions]);
         let (nats, want) = on_the_cpu(device, given, target);
         let want = device.floats(&want);
-        let plan = cross_entropy::forward([items, codewords, positions], 0.25);
+        let plan = cross_entropy::forward([items, codewords, positions], 0.25, DType::F32);
         let got = run(&plan, &[bytes(&wide), bytes(&ranges)], &[bytes(&logits), vec![0xff; 8]]);
         for (i, (got, want)) in words::<f32>(&got[0]).iter().zip(&want).enumerate() {
             assert!((got - want).abs() < 1e-7, "{i}: {got} and {want}");

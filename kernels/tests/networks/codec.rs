@@ -69,10 +69,11 @@ fn loss(x: &[f32], y: &[f32]) -> (f64, Vec<f32>) {
 pub fn codec(device: &dyn Device, segments: bool) -> Numbers {
     let shape = [ITEMS, 1, LENGTH];
     let x = Noise::new(99).floats(ITEMS * LENGTH);
-    train(device, parameters(device), 0.0, |tape, p| {
-        let end = network(tape, Value::constant(device.tensor(&x, shape)), p, segments);
+    train(device, parameters(device), 0.0, |tape, p, scale| {
+        let end = network(tape, Value::constant(device.activation(&x, shape)), p, segments);
         let output = device.floats(end.tensor());
-        let (figure, gradient) = loss(&x, &output);
-        Said { figure, end, output, gradient: device.tensor(&gradient, shape) }
+        let (figure, mut gradient) = loss(&x, &output);
+        gradient.iter_mut().for_each(|g| *g *= scale);
+        Said { figure, end, output, gradient: device.activation(&gradient, shape) }
     })
 }

@@ -94,7 +94,7 @@ pub fn prior(device: &dyn Device, segments: bool) -> Numbers {
     let above: Vec<u32> = codes.iter().step_by(2).copied().collect();
     let (live, counted) = ([0, CONTEXT as u32, 9, CONTEXT as u32 - 4], CONTEXT + CONTEXT - 13);
     let [on_codes, on_live] = [&codes[..], &live].map(|words| device.upload(Slice::U32(words)));
-    train(device, parameters(device), 0.01, |tape, p| {
+    train(device, parameters(device), 0.01, |tape, p, scale| {
         let rows = device.upload(Slice::U32(&rows));
         let x = embedding(tape, &[&p[0], &p[1]], &rows, [ITEMS, WIDTH, CONTEXT]);
         let mut x = add(tape, x, condition(tape, p, &above));
@@ -105,8 +105,8 @@ pub fn prior(device: &dyn Device, segments: bool) -> Numbers {
         let [.., gain, bias, w, b] = p else { panic!("parameters") };
         let end = linear(tape, &layer_norm(tape, &x, gain, bias), w, b);
         let output = device.floats(end.tensor());
-        let target = Target { codes: &on_codes, live: &on_live, share: 1.0 / counted as f32 };
-        let (figure, gradient) = cross_entropy(device, device.tensor(&output, end.shape()), target);
+        let target = Target { codes: &on_codes, live: &on_live, share: scale / counted as f32 };
+        let (figure, gradient) = cross_entropy(device, device.activation(&output, end.shape()), target);
         Said { figure, end, output, gradient }
     })
 }

@@ -1,19 +1,9 @@
-// Sums and multiples of n floats.
-
-// to = a + b; a and to may be one.
-KERNEL(256) add_floats(const float* a, const float* __restrict__ b, float* to, long long n) {
-    const long long i = (long long)blockIdx.x * 256 + threadIdx.x;
-    if (i < n) to[i] = a[i] + b[i];
-}
-
-// to = by * x; x and to may be one.
-KERNEL(256) add_scale(const float* x, float* to, float by, long long n) {
-    const long long i = (long long)blockIdx.x * 256 + threadIdx.x;
-    if (i < n) to[i] = by * x[i];
-}
-
-// to = a + by * b; a and to may be one.
-KERNEL(256) add_multiple(const float* a, const float* __restrict__ b, float* to, float by, long long n) {
-    const long long i = (long long)blockIdx.x * 256 + threadIdx.x;
-    if (i < n) to[i] = a[i] + by * b[i];
-}
+// to = a + b, n floats; a and to may be one.
+#define ADD(T, name)                                                                                  \
+    KERNEL(256) add_##name(const T* a, const T* __restrict__ b, T* to, long long n) {                 \
+        const long long i = (long long)blockIdx.x * 256 + threadIdx.x;                                \
+        if (i < n) to[i] = from_float<T>(to_float(a[i]) + to_float(b[i]));                            \
+    }
+ADD(float, f32)
+ADD(f16, f16)
+ADD(bf16, bf16)

@@ -10,11 +10,11 @@ mod cpu;
 pub mod plain;
 
 use crate::cpu::dispatch::Level;
-use crate::device::{Device, Kernel, Operand, check_floats, floats, floats_mut};
+use crate::device::{Device, Kernel, Operand, check, floats, floats_mut};
 use crate::launch::attention::AttentionShape;
 use crate::launch::{self, Plan};
 use crate::tape::{Backward, Tape, Value};
-use crate::tensor::{Slice, SliceMut, Tensor};
+use crate::tensor::{DType, Slice, SliceMut, Tensor};
 use cpu::Extents;
 
 pub use cached::{CachedAttention, KeyValues};
@@ -30,7 +30,7 @@ pub use cached::{CachedAttention, KeyValues};
 pub fn relative_attention(tape: &Tape<'_>, q: &Value, k: &Value, v: &Value, distances: &Value) -> Value {
     let (device, operands) = (tape.device(), [q, k, v, distances]);
     let extents = extents(operands.map(Value::tensor));
-    let mut y = device.empty(q.shape());
+    let mut y = device.like(q.tensor(), q.shape());
     let mut sums = device.empty([extents.batch, extents.heads, extents.positions]);
     let inputs = operands.map(|v| v.tensor().buffer());
     device.launch(&Forward(extents), &inputs, &mut [y.buffer_mut(), sums.buffer_mut()]);
@@ -54,10 +54,10 @@ impl Extents {
         AttentionShape { batch, heads, size, positions, known }
     }
 
-    /// Numbers of queries' channels, of queries, and of the table.
-    fn lengths(&self) -> [usize; 3] {
+    /// Types and lengths of activations, of what is kept of queries, and of the table.
+    fn operands(&self, dtype: DType) -> [(DType, usize); 3] {
         let queries = self.batch * self.heads * self.positions;
-        [queries * self.size, queries, self.heads * self.known * self.size]
+        [(dtype, queries * self.size), (DType::F32, queries), (DType::F32, self.heads * self.known * self.size)]
     }
 }
 
@@ -69,10 +69,11 @@ impl Kernel for Forward {
     }
 
     fn plan(&self, inputs: &[Operand], outputs: &[Operand]) -> Plan {
-        let (s, [n, queries, table]) = (self.0.shape(), self.0.lengths());
-        check_floats("attention", inputs, &[n, n, n, table]);
-        check_floats("attention", outputs, &[n, queries]);
-        launch::attention::forward(s)
+        let (s, dtype) = (self.0.shape(), inputs[0].dtype);
+        let [n, queries, table] = self.0.operands(dtype);
+        check("attention", inputs, &[n, n, n, table]);
+        check("attention", outputs, &[n, queries]);
+        launch::attention::forward_of(s, dtype)
     }
 }
 
@@ -85,17 +86,18 @@ impl Kernel for Gradients {
     }
 
     fn plan(&self, inputs: &[Operand], outputs: &[Operand]) -> Plan {
-        let (s, [n, queries, table]) = (self.0.shape(), self.0.lengths());
-        check_floats("attention", inputs, &[n, n, n, table, n, queries, n]);
-        check_floats("attention", outputs, &[n, n, n, table]);
-        launch::attention::backward(s)
+        let (s, dtype) = (self.0.shape(), inputs[0].dtype);
+        let [n, queries, table] = self.0.operands(dtype);
+        check("attention", inputs, &[n, n, n, table, n, queries, n]);
+        check("attention", outputs, &[n, n, n, table]);
+        launch::attention::backward_of(s, dtype)
     }
 }
 
 impl Backward for Extents {
     fn backward(&self, device: &dyn Device, saved: &[Tensor], dy: Tensor, _: &[bool]) -> Vec<Option<Tensor>> {
         let [q, k, v, e, y, sums] = [0, 1, 2, 3, 4, 5].map(|i| &saved[i]);
-        let [mut dq, mut dk, mut dv, mut de] = [q, k, v, e].map(|t| device.empty(t.shape()));
+        let [mut dq, mut dk, mut dv, mut de] = [q, k, v, e].map(|t| device.like(t, t.shape()));
         let inputs = [q, k, v, e, y, sums, &dy].map(Tensor::buffer);
         let mut outputs = [&mut dq, &mut dk, &mut dv, &mut de].map(Tensor::buffer_mut);
         device.launch(&Gradients(*self), &inputs, &mut outputs);

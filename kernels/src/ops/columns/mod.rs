@@ -1,7 +1,7 @@
 //! Columns of sequences put together: how tiles get the context before them.
 
 use crate::cpu::dispatch::Level;
-use crate::device::{Device, Kernel, Operand, check_floats};
+use crate::device::{Device, Kernel, Operand, check};
 use crate::launch::Plan;
 use crate::launch::columns::{self as launch, Cut};
 use crate::tensor::{Buffer, Slice, SliceMut, Tensor};
@@ -32,7 +32,8 @@ pub fn columns(device: &dyn Device, channels: usize, pieces: &[Piece]) -> Tensor
             }
         });
     }
-    let mut out = device.empty([1, channels, cuts.iter().map(|cut| cut.count).sum()]);
+    let wide: usize = cuts.iter().map(|cut| cut.count).sum();
+    let mut out = Tensor::new(device.alloc(device.precision(), channels * wide), [1, channels, wide]);
     device.launch(&Columns { channels, cuts }, &inputs, &mut [out.buffer_mut()]);
     out
 }
@@ -61,9 +62,10 @@ impl Kernel for Columns {
 
     fn plan(&self, inputs: &[Operand], outputs: &[Operand]) -> Plan {
         let wide: usize = self.cuts.iter().map(|cut| cut.count).sum();
-        let own: Vec<usize> = self.cuts.iter().filter_map(|cut| cut.of.map(|of| self.channels * of.1)).collect();
-        check_floats("columns", inputs, &own);
-        check_floats("columns", outputs, &[self.channels * wide]);
-        launch::columns(self.channels, &self.cuts)
+        let dtype = outputs[0].dtype;
+        let own: Vec<_> = self.cuts.iter().filter_map(|cut| cut.of.map(|of| (dtype, self.channels * of.1))).collect();
+        check("columns", inputs, &own);
+        check("columns", outputs, &[(dtype, self.channels * wide)]);
+        launch::columns(self.channels, &self.cuts, dtype)
     }
 }

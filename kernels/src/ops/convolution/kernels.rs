@@ -6,10 +6,11 @@
 use super::cpu::{adjoint, forward, sums, weights};
 use super::shape::Convolution;
 use crate::cpu::dispatch::Level;
-use crate::device::{Device, Kernel, Operand, check_floats, floats, floats_mut};
+use crate::device::{Device, Kernel, Operand, check, floats, floats_mut};
 use crate::launch::Plan;
-use crate::launch::convolution::{self as launch, Beside};
-use crate::tensor::{Shape, Slice, SliceMut, Tensor};
+use crate::launch::convolution::Beside;
+use crate::launch::layer;
+use crate::tensor::{DType, Shape, Slice, SliceMut, Tensor};
 
 /// y from x and w, and a bias if there is one.
 struct Forward(Convolution);
@@ -21,7 +22,7 @@ impl Kernel for Forward {
 
     fn plan(&self, inputs: &[Operand], outputs: &[Operand]) -> Plan {
         let bias = self.0.check(inputs, outputs, [self.0.long(), self.0.short()]);
-        launch::forward(self.0.shape(), Beside { bias, ..Beside::default() })
+        layer::forward(self.0.shape(), inputs[0].dtype, Beside { bias, ..Beside::default() })
     }
 }
 
@@ -35,7 +36,7 @@ impl Kernel for Adjoint {
 
     fn plan(&self, inputs: &[Operand], outputs: &[Operand]) -> Plan {
         let bias = self.0.check(inputs, outputs, [self.0.short(), self.0.long()]);
-        launch::adjoint(self.0.shape(), Beside { bias, ..Beside::default() })
+        layer::adjoint(self.0.shape(), inputs[0].dtype, Beside { bias, ..Beside::default() })
     }
 }
 
@@ -49,9 +50,10 @@ impl Kernel for Weights {
 
     fn plan(&self, inputs: &[Operand], outputs: &[Operand]) -> Plan {
         let [x, y] = [self.0.long(), self.0.short()].map(|shape| shape.iter().product());
-        check_floats("convolution", inputs, &[x, y]);
-        check_floats("convolution", outputs, &[self.0.weights(), self.0.outputs]);
-        launch::weights(self.0.shape(), false)
+        let dtype = inputs[0].dtype;
+        check("convolution", inputs, &[(dtype, x), (dtype, y)]);
+        check("convolution", outputs, &[(DType::F32, self.0.weights()), (DType::F32, self.0.outputs)]);
+        layer::weights(self.0.shape(), dtype, false)
     }
 }
 
@@ -65,20 +67,21 @@ impl Kernel for ChannelSums {
 
     fn plan(&self, inputs: &[Operand], outputs: &[Operand]) -> Plan {
         let [batch, channels, frames] = self.0;
-        check_floats("convolution", inputs, &[batch * channels * frames]);
-        check_floats("convolution", outputs, &[channels]);
-        launch::channel_sums(batch, channels, frames)
+        let dtype = inputs[0].dtype;
+        check("convolution", inputs, &[(dtype, batch * channels * frames)]);
+        check("convolution", outputs, &[(DType::F32, channels)]);
+        layer::channel_sums(batch, channels, frames, dtype)
     }
 }
 
 impl Convolution {
     /// Checks the operands of a product from one side to the other; whether there is a bias.
     fn check(self, inputs: &[Operand], outputs: &[Operand], [from, to]: [Shape; 2]) -> bool {
-        let mut lengths = vec![from.iter().product(), self.weights()];
-        lengths.extend((inputs.len() > 2).then_some(to[1]));
-        check_floats("convolution", inputs, &lengths);
-        check_floats("convolution", outputs, &[to.iter().product()]);
-        lengths.len() > 2
+        let (dtype, bias) = (inputs[0].dtype, inputs.len() > 2);
+        let all = [(dtype, from.iter().product()), (DType::F32, self.weights()), (DType::F32, to[1])];
+        check("convolution", inputs, &all[..2 + usize::from(bias)]);
+        check("convolution", outputs, &[(dtype, to.iter().product())]);
+        bias
     }
 }
 
@@ -88,14 +91,14 @@ fn buffers<'a>(a: &'a Tensor, b: &'a Tensor, bias: Option<&'a Tensor>) -> Vec<&'
 
 /// y `[batch, out, frames out]` from x.
 pub(super) fn convolve(device: &dyn Device, x: &Tensor, w: &Tensor, bias: Option<&Tensor>, s: Convolution) -> Tensor {
-    let mut y = device.empty(s.short());
+    let mut y = device.like(x, s.short());
     device.launch(&Forward(s), &buffers(x, w, bias), &mut [y.buffer_mut()]);
     y
 }
 
 /// The adjoint: x `[batch, in, frames]` from y.
 pub(super) fn adjoint(device: &dyn Device, y: &Tensor, w: &Tensor, bias: Option<&Tensor>, s: Convolution) -> Tensor {
-    let mut x = device.empty(s.long());
+    let mut x = device.like(y, s.long());
     device.launch(&Adjoint(s), &buffers(y, w, bias), &mut [x.buffer_mut()]);
     x
 }

@@ -4,8 +4,8 @@
 // the softmax less 1 at the code. A code that is none gives NaN. A block has 32 positions (x) of an item (y) and 8 warps, each with every eighth codeword.
 constexpr int GROUPS = 8;
 
-KERNEL(256) cross_entropy_forward(float* __restrict__ logits, const unsigned* __restrict__ codes, const unsigned* __restrict__ live,
-                                  double* __restrict__ nats, int codewords, int positions, float share) {
+template <class T>
+DEVICE void forward(T* logits, const unsigned* codes, const unsigned* live, double* nats, int codewords, int positions, float share) {
     DYNAMIC_SHARED(memory);
     const Shared<float> room = slice<float>(memory, 0, 32 * GROUPS);
     const int lane = threadIdx.x % 32, group = threadIdx.x / 32, at = blockIdx.x * 32 + lane, item = blockIdx.y;
@@ -13,20 +13,17 @@ KERNEL(256) cross_entropy_forward(float* __restrict__ logits, const unsigned* __
     logits += (long long)item * codewords * positions + at;
     float most = -infinity(), sum = 0.f;
     for (int c = group; c < codewords; c += GROUPS) {
-        const float v = there ? logits[(long long)c * positions] : 0.f;
+        const float v = there ? to_float(logits[(long long)c * positions]) : 0.f;
         most = v > most ? v : most;
     }
     room[group * 32 + lane] = most;
     __syncthreads();
     for (int g = 0; g < GROUPS; g++) most = fmaxf(most, room[g * 32 + lane]);
     const unsigned code = there ? codes[(long long)item * positions + at] : 0;
-    const float own = there && code < (unsigned)codewords ? logits[(long long)code * positions] - most : not_a_number();
+    const float own = there && code < (unsigned)codewords ? to_float(logits[(long long)code * positions]) - most : not_a_number();
     __syncthreads();
     for (int c = group; c < codewords; c += GROUPS) {
-        if (!there) continue;
-        const float e = exp_of(logits[(long long)c * positions] - most);
-        logits[(long long)c * positions] = e;
-        sum += e;
+        sum += there ? exp_of(to_float(logits[(long long)c * positions]) - most) : 0.f;
     }
     room[group * 32 + lane] = sum;
     __syncthreads();
@@ -36,8 +33,19 @@ KERNEL(256) cross_entropy_forward(float* __restrict__ logits, const unsigned* __
     if (group == 0) nats[(long long)item * positions + at] = counts ? (double)logf(sum) - (double)own : 0.;
     const float scale = counts ? share / sum : 0.f;
     for (int c = group; c < codewords; c += GROUPS)
-        logits[(long long)c * positions] = logits[(long long)c * positions] * scale - (counts && c == (int)code ? share : 0.f);
+        logits[(long long)c * positions] = from_float<T>(
+            exp_of(to_float(logits[(long long)c * positions]) - most) * scale - (counts && c == (int)code ? share : 0.f));
 }
+
+#define CROSS_ENTROPY(T, name)                                                                                                          \
+    KERNEL(256) cross_entropy_forward_##name(T* __restrict__ logits, const unsigned* __restrict__ codes,                               \
+                                             const unsigned* __restrict__ live, double* __restrict__ nats, int codewords,              \
+                                             int positions, float share) {                                                             \
+        forward<T>(logits, codes, live, nats, codewords, positions, share);                                                             \
+    }
+CROSS_ENTROPY(float, f32)
+CROSS_ENTROPY(f16, f16)
+CROSS_ENTROPY(bf16, bf16)
 
 // The sum of n doubles, in a fixed order. One block.
 KERNEL(256) cross_entropy_sum(const double* __restrict__ nats, double* __restrict__ sum, long long n) {

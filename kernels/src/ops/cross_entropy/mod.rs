@@ -45,7 +45,8 @@ impl Kernel for CrossEntropy {
     fn plan(&self, inputs: &[Operand], outputs: &[Operand]) -> Plan {
         let [items, codewords, positions] = self.shape;
         check("cross_entropy", inputs, &[(DType::U32, items * positions), (DType::U32, 2 * items)]);
-        check("cross_entropy", outputs, &[(DType::F32, items * codewords * positions), (DType::F64, 1)]);
-        launch::cross_entropy::forward(self.shape, self.share)
+        let dtype = outputs[0].dtype;
+        check("cross_entropy", outputs, &[(dtype, items * codewords * positions), (DType::F64, 1)]);
+        launch::cross_entropy::forward(self.shape, self.share, dtype)
     }
 }

@@ -17,7 +17,7 @@ pub use cpu::NO_ROW;
 /// If there is no such row, or the shapes do not fit each other.
 pub fn embedding(tape: &Tape<'_>, tables: &[&Value], rows: &Buffer, shape: Shape) -> Value {
     let device = tape.device();
-    let mut y = device.empty(shape);
+    let mut y = Tensor::new(device.alloc(device.precision(), shape.iter().product()), shape);
     let mut inputs = vec![rows];
     inputs.extend(tables.iter().map(|t| t.tensor().buffer()));
     device.launch(&Lookup(shape), &inputs, &mut [y.buffer_mut()]);
@@ -37,8 +37,9 @@ impl Kernel for Lookup {
     fn plan(&self, inputs: &[Operand], outputs: &[Operand]) -> Plan {
         let [items, width, positions] = self.0;
         check("embedding", &inputs[..1], &[(DType::U32, items * positions)]);
-        check_floats("embedding", outputs, &[items * width * positions]);
-        launch::embedding::forward(self.0, &table_rows(&inputs[1..], width))
+        let dtype = outputs[0].dtype;
+        check("embedding", outputs, &[(dtype, items * width * positions)]);
+        launch::embedding::forward(self.0, &table_rows(&inputs[1..], width), dtype)
     }
 }
 
@@ -53,8 +54,9 @@ impl Kernel for Scatter {
 
     fn plan(&self, inputs: &[Operand], outputs: &[Operand]) -> Plan {
         let [items, width, positions] = self.0;
-        check("embedding", inputs, &[(DType::U32, items * positions), (DType::F32, items * width * positions)]);
-        launch::embedding::backward(self.0, &table_rows(outputs, width))
+        let dtype = inputs[1].dtype;
+        check("embedding", inputs, &[(DType::U32, items * positions), (dtype, items * width * positions)]);
+        launch::embedding::backward(self.0, &table_rows(outputs, width), dtype)
     }
 }
 

@@ -2,15 +2,18 @@
 constexpr int PART = 1 << 14;
 
 // A block for each part.
-KERNEL(256) finite_count(const float* __restrict__ x, int* __restrict__ parts, long long n) {
+template <class T> DEVICE void count(const T* x, int* parts, long long n) {
     DYNAMIC_SHARED(memory);
     const Shared<int> room = slice<int>(memory, 0, 8);
     const long long first = (long long)blockIdx.x * PART, last = first + PART < n ? first + PART : n;
     int count = 0;
-    for (long long i = first + threadIdx.x; i < last; i += 256) count += (__float_as_int(x[i]) & 0x7f800000) == 0x7f800000;
+    for (long long i = first + threadIdx.x; i < last; i += 256) count += (__float_as_int(to_float(x[i])) & 0x7f800000) == 0x7f800000;
     count = block_sum<256>(count, room);
     if (threadIdx.x == 0) parts[blockIdx.x] = count;
 }
+KERNEL(256) finite_count_f32(const float* __restrict__ x, int* __restrict__ parts, long long n) { count(x, parts, n); }
+KERNEL(256) finite_count_f16(const f16* __restrict__ x, int* __restrict__ parts, long long n) { count(x, parts, n); }
+KERNEL(256) finite_count_bf16(const bf16* __restrict__ x, int* __restrict__ parts, long long n) { count(x, parts, n); }
 
 // out = 1 where no part has any, else 0. One block.
 KERNEL(256) finite_all(const int* __restrict__ parts, float* __restrict__ out, int n) {

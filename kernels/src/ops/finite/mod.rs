@@ -24,9 +24,9 @@ impl Kernel for Finite {
     }
 
     fn plan(&self, inputs: &[Operand], outputs: &[Operand]) -> Plan {
-        check_floats("finite", inputs, &[inputs[0].len]);
+        let [Operand { dtype, len }] = *inputs else { panic!("finite: operands") };
         check_floats("finite", outputs, &[1]);
-        launch::finite::finite(inputs[0].len)
+        launch::finite::finite(len, dtype)
     }
 }
 

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use crate::cpu::dispatch::Level;
 use crate::cpu::exp::{exp, sigmoid};
-use crate::device::{Device, Kernel, Operand, check_floats, floats, floats_mut};
+use crate::device::{Device, Kernel, Operand, check, floats, floats_mut};
 use crate::launch::{self, Plan};
 use crate::tape::{Backward, Tape, Value};
 use crate::tensor::{Slice, SliceMut, Tensor};
@@ -19,7 +19,7 @@ const CHUNK: usize = 1 << 14;
 
 /// `x * sigmoid(1.702 x)` of every float.
 pub fn gelu(tape: &Tape<'_>, x: &Value) -> Value {
-    let mut y = tape.device().empty(x.shape());
+    let mut y = tape.device().like(x.tensor(), x.shape());
     tape.device().launch(&Forward, &[x.tensor().buffer()], &mut [y.buffer_mut()]);
     tape.record(&[x.place()], &[x.tensor()], Gelu, y)
 }
@@ -44,8 +44,9 @@ impl Kernel for Forward {
     }
 
     fn plan(&self, inputs: &[Operand], outputs: &[Operand]) -> Plan {
-        check_floats("gelu", inputs, &[outputs[0].len]);
-        launch::gelu::forward(outputs[0].len)
+        let Operand { dtype, len } = outputs[0];
+        check("gelu", inputs, &[(dtype, len)]);
+        launch::gelu::forward(len, dtype)
     }
 }
 
@@ -68,8 +69,9 @@ impl Kernel for Gradient {
     }
 
     fn plan(&self, inputs: &[Operand], outputs: &[Operand]) -> Plan {
-        check_floats("gelu", inputs, &[outputs[0].len; 2]);
-        launch::gelu::backward(outputs[0].len)
+        let Operand { dtype, len } = outputs[0];
+        check("gelu", inputs, &[(dtype, len); 2]);
+        launch::gelu::backward(len, dtype)
     }
 }
 
@@ -77,7 +79,7 @@ struct Gelu;
 
 impl Backward for Gelu {
     fn backward(&self, device: &dyn Device, saved: &[Tensor], dy: Tensor, _: &[bool]) -> Vec<Option<Tensor>> {
-        let mut dx = device.empty(dy.shape());
+        let mut dx = device.like(&dy, dy.shape());
         device.launch(&Gradient, &[saved[0].buffer(), dy.buffer()], &mut [dx.buffer_mut()]);
         vec![Some(dx)]
     }

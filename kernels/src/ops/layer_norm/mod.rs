@@ -6,10 +6,10 @@ mod cpu;
 pub mod plain;
 
 use crate::cpu::dispatch::Level;
-use crate::device::{Device, Kernel, Operand, check_floats, floats, floats_mut};
+use crate::device::{Device, Kernel, Operand, check, floats, floats_mut};
 use crate::launch::{self, Plan};
 use crate::tape::{Backward, Tape, Value};
-use crate::tensor::{Shape, Slice, SliceMut, Tensor};
+use crate::tensor::{DType, Shape, Slice, SliceMut, Tensor};
 
 /// `(x - mean) / sqrt(variance + 1e-5) * gain + bias` over the channels of x `[batch, channels, positions]`; gain and bias
 /// are `[channels]`.
@@ -18,7 +18,7 @@ use crate::tensor::{Shape, Slice, SliceMut, Tensor};
 /// If the shapes do not fit each other.
 pub fn layer_norm(tape: &Tape<'_>, x: &Value, gain: &Value, bias: &Value) -> Value {
     let (device, shape) = (tape.device(), x.shape());
-    let (mut y, mut kept) = (device.empty(shape), device.empty([shape[0], 2, shape[2]]));
+    let (mut y, mut kept) = (device.like(x.tensor(), shape), device.empty([shape[0], 2, shape[2]]));
     let inputs = [x, gain, bias].map(|v| v.tensor().buffer());
     device.launch(&Forward(shape), &inputs, &mut [y.buffer_mut(), kept.buffer_mut()]);
     let places = [x.place(), gain.place(), bias.place()];
@@ -34,10 +34,10 @@ impl Kernel for Forward {
 
     fn plan(&self, inputs: &[Operand], outputs: &[Operand]) -> Plan {
         let [batch, channels, positions] = self.0;
-        let n = batch * channels * positions;
-        check_floats("layer_norm", inputs, &[n, channels, channels]);
-        check_floats("layer_norm", outputs, &[n, 2 * batch * positions]);
-        launch::layer_norm::forward(self.0)
+        let (dtype, n) = (inputs[0].dtype, batch * channels * positions);
+        check("layer_norm", inputs, &[(dtype, n), (DType::F32, channels), (DType::F32, channels)]);
+        check("layer_norm", outputs, &[(dtype, n), (DType::F32, 2 * batch * positions)]);
+        launch::layer_norm::forward(self.0, dtype)
     }
 }
 
@@ -50,10 +50,11 @@ impl Kernel for Gradients {
 
     fn plan(&self, inputs: &[Operand], outputs: &[Operand]) -> Plan {
         let [batch, channels, positions] = self.0;
-        let n = batch * channels * positions;
-        check_floats("layer_norm", inputs, &[n, channels, 2 * batch * positions, n]);
-        check_floats("layer_norm", outputs, &[n, channels, channels]);
-        launch::layer_norm::backward(self.0)
+        let (dtype, n) = (inputs[0].dtype, batch * channels * positions);
+        let [own, kept] = [channels, 2 * batch * positions].map(|n| (DType::F32, n));
+        check("layer_norm", inputs, &[(dtype, n), own, kept, (dtype, n)]);
+        check("layer_norm", outputs, &[(dtype, n), own, own]);
+        launch::layer_norm::backward(self.0, dtype)
     }
 }
 
@@ -62,7 +63,7 @@ struct LayerNorm;
 impl Backward for LayerNorm {
     fn backward(&self, device: &dyn Device, saved: &[Tensor], dy: Tensor, _: &[bool]) -> Vec<Option<Tensor>> {
         let [x, gain, kept] = [&saved[0], &saved[1], &saved[2]];
-        let [mut dx, mut dgain, mut dbias] = [x, gain, gain].map(|t| device.empty(t.shape()));
+        let [mut dx, mut dgain, mut dbias] = [x, gain, gain].map(|t| device.like(t, t.shape()));
         let inputs = [x, gain, kept, &dy].map(Tensor::buffer);
         let mut outputs = [&mut dx, &mut dgain, &mut dbias].map(Tensor::buffer_mut);
         device.launch(&Gradients(x.shape()), &inputs, &mut outputs);

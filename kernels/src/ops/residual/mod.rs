@@ -8,11 +8,11 @@ pub mod plain;
 mod shape;
 
 use crate::cpu::dispatch::Level;
-use crate::device::{Device, Kernel, Operand, check_floats, floats, floats_mut};
+use crate::device::{Device, Kernel, Operand, check, floats, floats_mut};
 use crate::launch::Plan;
 use crate::launch::residual::{self as launch, ResidualShape};
 use crate::tape::{Backward, Tape, Value};
-use crate::tensor::{Buffer, Slice, SliceMut, Tensor};
+use crate::tensor::{Buffer, DType, Slice, SliceMut, Tensor};
 use shape::Block;
 
 /// A residual block: x `[batch, channels, frames]`; of `parameters` w1 is `[hidden, channels, taps]` with an odd number of
@@ -27,7 +27,7 @@ pub fn residual_block(tape: &Tape<'_>, x: &Value, parameters: [&Value; 4], dilat
     if !tape.records(&places) {
         return Value::constant(run(tape.device(), x, parameters, block, None));
     }
-    let mut hidden = tape.device().empty([block.batch, block.hidden, block.frames]);
+    let mut hidden = tape.device().like(x.tensor(), [block.batch, block.hidden, block.frames]);
     let y = run(tape.device(), x, parameters, block, Some(&mut hidden));
     tape.record(&places, &[x.tensor(), &hidden, w1.tensor(), w2.tensor()], block, y)
 }
@@ -43,7 +43,7 @@ pub fn residual_block_within(tape: &Tape<'_>, x: &Value, parameters: [&Value; 4]
 
 fn run(device: &dyn Device, x: &Value, parameters: [&Value; 4], block: Block, hidden: Option<&mut Tensor>) -> Tensor {
     let [w1, b1, w2, b2] = parameters.map(|p| p.tensor().buffer());
-    let mut y = device.empty([block.batch, block.channels, block.frames_out()]);
+    let mut y = device.like(x.tensor(), [block.batch, block.channels, block.frames_out()]);
     let mut outputs: Vec<&mut Buffer> = vec![y.buffer_mut()];
     outputs.extend(hidden.map(Tensor::buffer_mut));
     device.launch(&Forward(block), &[x.tensor().buffer(), w1, b1, w2, b2], &mut outputs);
@@ -63,9 +63,10 @@ impl Kernel for Forward {
         let Block { batch, channels, frames, hidden, .. } = self.0;
         let (keeps, [w1, w2]) = (outputs.len() > 1, self.0.weights());
         let [y, inside] = [channels, hidden].map(|channels| batch * channels * self.0.frames_out());
-        check_floats("residual_block", inputs, &[batch * channels * frames, w1, hidden, w2, channels]);
-        check_floats("residual_block", outputs, &[y, inside][..1 + usize::from(keeps)]);
-        launch::forward(self.0.shape(), keeps, None)
+        let (dtype, own) = (inputs[0].dtype, [w1, hidden, w2, channels].map(|n| (DType::F32, n)));
+        check("residual_block", inputs, &[&[(dtype, batch * channels * frames)], &own[..]].concat());
+        check("residual_block", outputs, &[(dtype, y), (dtype, inside)][..1 + usize::from(keeps)]);
+        launch::forward(self.0.shape(), keeps, dtype)
     }
 }
 
@@ -80,9 +81,12 @@ impl Kernel for Gradients {
         let Block { batch, channels, frames, hidden, .. } = self.0;
         assert_eq!(self.0.frames_out(), frames, "residual: a block that is cut has no way back");
         let ([w1, w2], [x, inside]) = (self.0.weights(), [channels, hidden].map(|channels| batch * channels * frames));
-        check_floats("residual_block", inputs, &[x, inside, x, w1, w2]);
-        check_floats("residual_block", outputs, &[x, w1, hidden, w2, channels, inside]);
-        launch::backward(self.0.shape(), None)
+        let dtype = inputs[0].dtype;
+        let ([x, inside], [w1, b1, w2, b2]) =
+            ([x, inside].map(|n| (dtype, n)), [w1, hidden, w2, channels].map(|n| (DType::F32, n)));
+        check("residual_block", inputs, &[x, inside, x, w1, w2]);
+        check("residual_block", outputs, &[x, w1, b1, w2, b2, inside]);
+        launch::backward(self.0.shape(), dtype)
     }
 }
 
@@ -102,7 +106,7 @@ impl Backward for Block {
     fn backward(&self, device: &dyn Device, saved: &[Tensor], dy: Tensor, _: &[bool]) -> Vec<Option<Tensor>> {
         let [x, hidden, w1, w2] = [&saved[0], &saved[1], &saved[2], &saved[3]];
         let flat = |n: usize| device.empty([n, 1, 1]);
-        let [mut dx, mut dw1, mut dw2, mut room] = [x, w1, w2, hidden].map(|t| device.empty(t.shape()));
+        let [mut dx, mut dw1, mut dw2, mut room] = [x, w1, w2, hidden].map(|t| device.like(t, t.shape()));
         let (mut db1, mut db2) = (flat(self.hidden), flat(self.channels));
         let inputs = [x, hidden, &dy, w1, w2].map(Tensor::buffer);
         let mut outputs = [&mut dx, &mut dw1, &mut db1, &mut dw2, &mut db2, &mut room].map(Tensor::buffer_mut);

@@ -1,0 +1,72 @@
+//! Convolutions for activations of any float, with weights as parameters have them: in 32 bits. Those of 16 bits run on tensor
+//! cores, where the weights are rounded first; sums, biases and the gradients of parameters are of 32 bits.
+
+use super::cast::{self, Half};
+use super::convolution::{self, Beside, ConvolutionShape};
+use super::linear::{self, LinearShape};
+use super::sources::CONVOLUTION_MMA;
+use super::{Argument, Plan, blocks, convolution_half, int, of};
+use crate::tensor::DType;
+
+/// The layer at every position that a convolution is, if it is one and nothing but a bias (or not even that) goes with it.
+fn pointwise(s: ConvolutionShape, half: Half, beside: Beside, bias: bool) -> Option<LinearShape> {
+    let plain = s.taps == 1 && s.stride == 1 && s.padding == 0 && beside == (Beside { bias, ..Beside::default() });
+    plain.then_some(LinearShape { batch: s.batch, inputs: s.inputs, outputs: s.outputs, positions: s.frames, half })
+}
+
+/// Weights in 16 bits: as they lie for a pointwise layer, else by tap.
+fn rounded(plan: &mut Plan, s: ConvolutionShape, half: Half, pointwise: bool) -> Argument {
+    let n = s.outputs * s.inputs * s.taps;
+    let to = plan.scratch(n * 2);
+    let round = if pointwise { cast::narrow(half, n, 1, 1) } else { convolution_half::pack(s, half) };
+    plan.join(round, &[Argument::Input(1)], &[to]);
+    to
+}
+
+/// The inputs of a product, weights being elsewhere.
+fn given(weights: Argument) -> [Argument; 5] {
+    [Argument::Input(0), weights, Argument::Input(2), Argument::Input(3), Argument::Input(4)]
+}
+
+/// Inputs: x, w, then what `beside` has: bias, addend. Output: y.
+pub fn forward(s: ConvolutionShape, dtype: DType, beside: Beside) -> Plan {
+    let Some(half) = dtype.half() else { return convolution::forward(s, beside) };
+    let (mut plan, linear) = (Plan::default(), pointwise(s, half, beside, true));
+    let w = rounded(&mut plan, s, half, linear.is_some());
+    let part = linear.map_or_else(|| convolution_half::forward(s, half, beside), |l| linear::forward(l, true));
+    plan.join(part, &given(w), &[Argument::Output(0)]);
+    plan
+}
+
+/// Inputs: y (or its gradient), w, then what `beside` has: bias, gate, addend. Output: x.
+pub fn adjoint(s: ConvolutionShape, dtype: DType, beside: Beside) -> Plan {
+    let Some(half) = dtype.half() else { return convolution::adjoint(s, beside) };
+    let (mut plan, linear) = (Plan::default(), pointwise(s, half, beside, false));
+    let w = rounded(&mut plan, s, half, linear.is_some());
+    let part = linear.map_or_else(|| convolution_half::adjoint(s, half, beside), |l| linear::adjoint(l, true));
+    plan.join(part, &given(w), &[Argument::Output(0)]);
+    plan
+}
+
+/// Inputs: x, dy. Outputs in 32 bits: dw, and the sums of dy's channels.
+pub fn weights(s: ConvolutionShape, dtype: DType, rectify_in: bool) -> Plan {
+    let Some(half) = dtype.half() else { return convolution::weights(s, rectify_in) };
+    let Some(linear) = pointwise(s, half, Beside { rectify_in, ..Beside::default() }, false) else {
+        return convolution_half::weights(s, half, rectify_in);
+    };
+    let mut plan = linear::weights(linear);
+    plan.join(channel_sums(s.batch, s.outputs, s.frames, dtype), &[Argument::Input(1)], &[Argument::Output(1)]);
+    plan
+}
+
+/// Input: x `[batch, channels, frames]`. Output in 32 bits: the sum of each channel.
+pub fn channel_sums(batch: usize, channels: usize, frames: usize, dtype: DType) -> Plan {
+    if dtype.half().is_none() {
+        return convolution::channel_sums(batch, channels, frames);
+    }
+    let mut plan = Plan::default();
+    let kernel = of(dtype, ["", "convolution_channel_sums_f16", "convolution_channel_sums_bf16"]);
+    let arguments = vec![Argument::Input(0), Argument::Output(0), int(batch), int(channels), int(frames)];
+    plan.launch(&CONVOLUTION_MMA, kernel, [blocks(channels, 1), 1, 1], 32, arguments);
+    plan
+}
