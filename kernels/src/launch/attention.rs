@@ -2,7 +2,7 @@
 
 use super::cast::{self, Half};
 use super::sources::{ATTENTION, ATTENTION_MMA, CACHED};
-use super::{Argument, Plan, blocks, int, long};
+use super::{Argument, Plan, blocks, int, long, of};
 use crate::tensor::DType;
 
 /// Queries, keys or distances of a block, and the channels that it writes.
@@ -80,31 +80,35 @@ pub fn backward(s: AttentionShape) -> Plan {
     plan
 }
 
-/// Inputs: the key and the value `[items, heads * size]` of position `at`. Outputs: all keys and all values `[items, heads *
-/// size, context]`.
-pub fn push(items: usize, channels: usize, context: usize, at: usize) -> Plan {
-    let (mut plan, n) = (Plan::default(), items * channels);
+/// Inputs: keys and values `[items, heads * size, count]` of the positions from `at` on. Outputs: all keys and all values
+/// `[items, heads * size, context]`. `s` has items as its batch and the context as its positions.
+pub fn push(s: AttentionShape, at: usize, count: usize, dtype: DType) -> Plan {
+    let (mut plan, n) = (Plan::default(), s.rows() * s.size * count);
     let mut arguments: Vec<Argument> = [0, 1].map(Argument::Input).into();
     arguments.extend([0, 1].map(Argument::Output));
-    arguments.extend([int(context), int(at), long(n)]);
-    plan.launch(&CACHED, "attention_push", [blocks(n, 256), 1, 1], 0, arguments);
+    arguments.extend([s.positions, at, count].map(int));
+    arguments.push(long(n));
+    let kernel = of(dtype, ["attention_push_f32", "attention_push_f16", "attention_push_bf16"]);
+    plan.launch(&CACHED, kernel, [blocks(n, 256), 1, 1], 0, arguments);
     plan
 }
 
-/// Inputs: q `[items, heads * size]` of position `at`, all keys, all values, distances. Output: what it sees of the
-/// positions up to it. `s` has items as its batch and the context as its positions.
+/// Inputs: queries q `[items, heads * size, count]` of the positions from `at` on, all keys, all values, distances in 32 bits.
+/// Output: what they see of the positions up to them. `s` as above.
 ///
 /// # Panics
-/// If `at` is not within the context.
-pub fn see(s: AttentionShape, at: usize) -> Plan {
-    assert!(at < s.positions, "attention: position {at} of {}", s.positions);
+/// If a position is not within the context.
+pub fn see(s: AttentionShape, at: usize, count: usize, dtype: DType) -> Plan {
+    assert!(at + count <= s.positions, "attention: {count} positions from {at} on of {}", s.positions);
     let mut plan = Plan::default();
     let mut arguments: Vec<Argument> = [0, 1, 2, 3].map(Argument::Input).into();
     arguments.push(Argument::Output(0));
-    arguments.extend([s.size, s.positions, s.known, at].map(int));
+    arguments.extend([s.size, s.positions, s.known, at, count].map(int));
     arguments.push(s.scale());
-    let shared = 32 + (s.size + at + 1) * 4;
-    plan.launch(&CACHED, "attention_see", [blocks(s.heads, 1), blocks(s.batch, 1), 1], shared, arguments);
+    let shared = 32 + (s.size + at + count) * 4;
+    let kernel = of(dtype, ["attention_see_f32", "attention_see_f16", "attention_see_bf16"]);
+    let grid = [blocks(s.heads, 1), blocks(s.batch, 1), blocks(count, 1)];
+    plan.launch(&CACHED, kernel, grid, shared, arguments);
     plan
 }
 

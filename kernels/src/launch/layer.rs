@@ -30,7 +30,13 @@ fn given(weights: Argument) -> [Argument; 5] {
 
 /// Inputs: x, w, then what `beside` has: bias, addend. Output: y.
 pub fn forward(s: ConvolutionShape, dtype: DType, beside: Beside) -> Plan {
-    let Some(half) = dtype.half() else { return convolution::forward(s, beside) };
+    let Some(half) = dtype.half() else {
+        let rows = pointwise(s, Half::F16, beside, beside.bias).filter(|l| l.positions == 1);
+        return rows.map_or_else(
+            || convolution::forward(s, beside),
+            |l| linear::rows(l.batch, l.inputs, l.outputs, beside.bias, None),
+        );
+    };
     let (mut plan, linear) = (Plan::default(), pointwise(s, half, beside, true));
     let w = rounded(&mut plan, s, half, linear.is_some());
     let part = linear.map_or_else(|| convolution_half::forward(s, half, beside), |l| linear::forward(l, true));

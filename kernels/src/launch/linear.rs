@@ -5,16 +5,17 @@ use super::cast::Half;
 use super::sources::{CONVOLUTION, LINEAR, LINEAR_MMA};
 use super::{Argument, Plan, blocks, int, long};
 
-/// Inputs: x `[rows, inputs]`, w `[outputs, inputs]` (in 16 bits if `half` says so), and b `[outputs]`. Output: y `[rows,
-/// outputs]`.
-pub fn rows(rows: usize, inputs: usize, outputs: usize, half: Option<Half>) -> Plan {
+/// Inputs: x `[rows, inputs]`, w `[outputs, inputs]` (in 16 bits if `half` says so), and b `[outputs]` if there is a bias.
+/// Output: y `[rows, outputs]`.
+pub fn rows(rows: usize, inputs: usize, outputs: usize, bias: bool, half: Option<Half>) -> Plan {
     let kernel = match half {
         None => "linear_rows_f32",
         Some(Half::F16) => "linear_rows_f16",
         Some(Half::Bf16) => "linear_rows_bf16",
     };
     let mut plan = Plan::default();
-    let [x, w, b] = [0, 1, 2].map(Argument::Input);
+    let [x, w] = [0, 1].map(Argument::Input);
+    let b = if bias { Argument::Input(2) } else { Argument::Null };
     let arguments = vec![x, w, b, Argument::Output(0), int(rows), int(inputs), int(outputs)];
     plan.launch(&LINEAR, kernel, [blocks(outputs, 8), blocks(rows, 8), 1], 0, arguments);
     plan

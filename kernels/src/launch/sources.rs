@@ -49,7 +49,10 @@ sources! {
         "attention_f16_64", "attention_f16_128", "attention_f16_160", "attention_bf16_64", "attention_bf16_128",
         "attention_bf16_160",
     ];
-    CACHED: "ops/attention/cached.cu" [] ["attention_push", "attention_see"];
+    CACHED: "ops/attention/cached.cu" [] [
+        "attention_push_f32", "attention_push_f16", "attention_push_bf16", "attention_see_f32", "attention_see_f16",
+        "attention_see_bf16",
+    ];
     CAST: "device/cuda/cast.cu" [] ["cast_f32_to_f16", "cast_f32_to_bf16", "cast_f16_to_f32", "cast_bf16_to_f32"];
     COLUMNS: "ops/columns/columns.cu" [] ["columns_copy_4", "columns_copy_2"];
     CONVOLUTION: "ops/convolution/convolution.cu" ["device/cuda/product.cuh"] [

@@ -2,6 +2,7 @@
 
 use kernels::launch::attention::{self, AttentionShape};
 use kernels::ops::attention::plain::Case;
+use kernels::tensor::DType;
 
 use crate::plain::{Noise, to_f64};
 use crate::relative::operands;
@@ -43,7 +44,7 @@ fn attention_and_its_gradients() {
 
 #[test]
 #[ignore = "needs a C++ compiler"]
-fn one_query_after_another() {
+fn queries_of_a_window_that_grows() {
     for (items, heads, size, positions, known) in
         [(1, 1, 1, 1, 1), (2, 3, 5, 9, 4), (1, 1, 150, 40, 64), (1, 2, 4, 300, 7)]
     {
@@ -51,22 +52,29 @@ fn one_query_after_another() {
         let v = operands(&c, &mut Noise::new(size as u64), 1.0);
         let exact = v.each_ref().map(|v| to_f64(v));
         let channels = heads * size;
-        let column =
-            |x: &[f32], at: usize| (0..items * channels).map(|row| x[row * positions + at]).collect::<Vec<f32>>();
+        let part = |x: &[f32], at: usize, count: usize| {
+            x.chunks(positions).flat_map(|row| &row[at..][..count]).copied().collect::<Vec<f32>>()
+        };
         let mut cache = vec![room(items * channels * positions); 2];
-        let (step, mut next) = (positions.div_ceil(12), 0);
-        for at in (0..positions).step_by(step) {
-            for now in next..=at {
-                let inputs = [1, 2].map(|i| bytes(&column(&v[i], now)));
-                cache = run_on(&Shim::ordered(0), &attention::push(items, channels, positions, now), &inputs, &cache)
-                    .expect("runs");
+        let mut at = 0;
+        for count in [1, positions / 2, positions - positions / 2 - 1] {
+            let [q, k, values] = [0, 1, 2].map(|i| bytes(&part(&v[i], at, count)));
+            let push = attention::push(extents(&c), at, count, DType::F32);
+            cache = run_on(&Shim::ordered(0), &push, &[k, values], &cache).expect("runs");
+            let inputs = [q, cache[0].clone(), cache[1].clone(), bytes(&v[3])];
+            let see = attention::see(extents(&c), at, count, DType::F32);
+            let got: Vec<f32> = words(&run(&see, &inputs, &[room(items * channels * count)])[0]);
+            // every seventh query, for the time it takes
+            for i in (0..count).step_by(7) {
+                for row in 0..items * heads {
+                    let got: Vec<f32> = (0..size).map(|c| got[(row * size + c) * count + i]).collect();
+                    let want = c.query(&exact, row / heads, row % heads, at + i).1;
+                    near(&format!("position {} of {c:?}", at + i), &got, &want, 1e-5);
+                }
             }
-            next = at + 1;
-            let inputs = [bytes(&column(&v[0], at)), cache[0].clone(), cache[1].clone(), bytes(&v[3])];
-            let got: Vec<f32> = words(&run(&attention::see(extents(&c), at), &inputs, &[room(items * channels)])[0]);
-            for (row, got) in got.chunks(size).enumerate() {
-                let want = c.query(&exact, row / heads, row % heads, at).1;
-                near(&format!("position {at} of {c:?}"), got, &want, 1e-5);
+            at += count;
+            if at == positions {
+                break;
             }
         }
     }

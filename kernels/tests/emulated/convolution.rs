@@ -125,13 +125,13 @@ fn linear_layers_for_a_few_rows() {
             (0..rows).flat_map(|r| (0..outputs).map(move |o| (r, o))).map(|(r, o)| one(r, o)).collect::<Vec<_>>()
         };
         let given = |w: Vec<u8>| [bytes(&x), w, bytes(&b)];
-        let got = run(&linear::rows(rows, inputs, outputs, None), &given(bytes(&w)), &[room(rows * outputs)]);
+        let got = run(&linear::rows(rows, inputs, outputs, true, None), &given(bytes(&w)), &[room(rows * outputs)]);
         near("y", &words(&got[0]), &want(&w), 1e-5);
         for half in [cast::Half::F16, cast::Half::Bf16] {
             let narrow = run(&cast::narrow(half, 1, w.len(), w.len()), &[bytes(&w)], &[vec![0xff; 2 * w.len()]]);
             let rounded = run(&cast::widen(half, w.len()), &narrow, &[room(w.len())]);
             let got = run(
-                &linear::rows(rows, inputs, outputs, Some(half)),
+                &linear::rows(rows, inputs, outputs, true, Some(half)),
                 &given(narrow[0].clone()),
                 &[room(rows * outputs)],
             );

@@ -8,6 +8,7 @@
 mod cached;
 mod cpu;
 pub mod plain;
+mod window;
 
 use crate::cpu::dispatch::Level;
 use crate::device::{Device, Kernel, Operand, check, floats, floats_mut};
@@ -18,6 +19,7 @@ use crate::tensor::{DType, Slice, SliceMut, Tensor};
 use cpu::Extents;
 
 pub use cached::{CachedAttention, KeyValues};
+pub use window::Window;
 
 /// Causal attention with relative positions: q, k and v `[batch, channels, positions]`, distances `[heads, distances,
 /// channels / heads]`, the embedding of distance 0 first; farther ones than the last share it.
