@@ -8,10 +8,18 @@ use super::sources::CONVOLUTION_MMA;
 use super::{Argument, Plan, blocks, convolution_half, int, of};
 use crate::tensor::DType;
 
-/// The layer at every position that a convolution is, if it is one and nothing but a bias (or not even that) goes with it.
-fn pointwise(s: ConvolutionShape, half: Half, beside: Beside, bias: bool) -> Option<LinearShape> {
-    let plain = s.taps == 1 && s.stride == 1 && s.padding == 0 && beside == (Beside { bias, ..Beside::default() });
-    plain.then_some(LinearShape { batch: s.batch, inputs: s.inputs, outputs: s.outputs, positions: s.frames, half })
+/// Whether a convolution is a layer at every position.
+fn pointwise(s: ConvolutionShape) -> bool {
+    s.taps == 1 && s.stride == 1 && s.padding == 0
+}
+
+/// Whether nothing but a bias goes with it.
+fn plain(beside: Beside) -> bool {
+    beside == (Beside { bias: beside.bias, ..Beside::default() })
+}
+
+fn linear(s: ConvolutionShape, half: Half) -> LinearShape {
+    LinearShape { batch: s.batch, inputs: s.inputs, outputs: s.outputs, positions: s.frames, half }
 }
 
 /// Weights in 16 bits: as they lie for a pointwise layer, else by tap.
@@ -30,16 +38,20 @@ fn given(weights: Argument) -> [Argument; 5] {
 
 /// Inputs: x, w, then what `beside` has: bias, addend. Output: y.
 pub fn forward(s: ConvolutionShape, dtype: DType, beside: Beside) -> Plan {
+    let layer = pointwise(s) && plain(beside);
     let Some(half) = dtype.half() else {
-        let rows = pointwise(s, Half::F16, beside, beside.bias).filter(|l| l.positions == 1);
-        return rows.map_or_else(
-            || convolution::forward(s, beside),
-            |l| linear::rows(l.batch, l.inputs, l.outputs, beside.bias, None),
-        );
+        // one position of each item: rows, as in sampling
+        return match layer && s.frames == 1 {
+            true => linear::rows(s.batch, s.inputs, s.outputs, beside.bias, None),
+            false => convolution::forward(s, beside),
+        };
     };
-    let (mut plan, linear) = (Plan::default(), pointwise(s, half, beside, true));
-    let w = rounded(&mut plan, s, half, linear.is_some());
-    let part = linear.map_or_else(|| convolution_half::forward(s, half, beside), |l| linear::forward(l, true));
+    let (mut plan, layer) = (Plan::default(), layer && beside.bias);
+    let w = rounded(&mut plan, s, half, layer);
+    let part = match layer {
+        true => linear::forward(linear(s, half), true),
+        false => convolution_half::forward(s, half, beside),
+    };
     plan.join(part, &given(w), &[Argument::Output(0)]);
     plan
 }
@@ -47,9 +59,12 @@ pub fn forward(s: ConvolutionShape, dtype: DType, beside: Beside) -> Plan {
 /// Inputs: y (or its gradient), w, then what `beside` has: bias, gate, addend. Output: x.
 pub fn adjoint(s: ConvolutionShape, dtype: DType, beside: Beside) -> Plan {
     let Some(half) = dtype.half() else { return convolution::adjoint(s, beside) };
-    let (mut plan, linear) = (Plan::default(), pointwise(s, half, beside, false));
-    let w = rounded(&mut plan, s, half, linear.is_some());
-    let part = linear.map_or_else(|| convolution_half::adjoint(s, half, beside), |l| linear::adjoint(l, true));
+    let (mut plan, layer) = (Plan::default(), pointwise(s) && plain(beside) && !beside.bias);
+    let w = rounded(&mut plan, s, half, layer);
+    let part = match layer {
+        true => linear::adjoint(linear(s, half), true),
+        false => convolution_half::adjoint(s, half, beside),
+    };
     plan.join(part, &given(w), &[Argument::Output(0)]);
     plan
 }
@@ -57,10 +72,10 @@ pub fn adjoint(s: ConvolutionShape, dtype: DType, beside: Beside) -> Plan {
 /// Inputs: x, dy. Outputs in 32 bits: dw, and the sums of dy's channels.
 pub fn weights(s: ConvolutionShape, dtype: DType, rectify_in: bool) -> Plan {
     let Some(half) = dtype.half() else { return convolution::weights(s, rectify_in) };
-    let Some(linear) = pointwise(s, half, Beside { rectify_in, ..Beside::default() }, false) else {
+    if rectify_in || !pointwise(s) {
         return convolution_half::weights(s, half, rectify_in);
-    };
-    let mut plan = linear::weights(linear);
+    }
+    let mut plan = linear::weights(linear(s, half));
     plan.join(channel_sums(s.batch, s.outputs, s.frames, dtype), &[Argument::Input(1)], &[Argument::Output(1)]);
     plan
 }

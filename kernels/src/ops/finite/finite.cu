@@ -16,7 +16,7 @@ KERNEL(256) finite_count_f16(const f16* __restrict__ x, int* __restrict__ parts,
 KERNEL(256) finite_count_bf16(const bf16* __restrict__ x, int* __restrict__ parts, long long n) { count(x, parts, n); }
 
 // out = 1 where no part has any, else 0. One block.
-KERNEL(256) finite_all(const int* __restrict__ parts, float* __restrict__ out, int n) {
+DEVICE void all(const int* parts, float* out, int n) {
     DYNAMIC_SHARED(memory);
     const Shared<int> room = slice<int>(memory, 0, 8);
     int some = 0;
@@ -24,3 +24,4 @@ KERNEL(256) finite_all(const int* __restrict__ parts, float* __restrict__ out, i
     some = block_sum<256>(some, room);
     if (threadIdx.x == 0) out[0] = some == 0 ? 1.f : 0.f;
 }
+KERNEL(256) finite_all(const int* __restrict__ parts, float* __restrict__ out, int n) { all(parts, out, n); }
