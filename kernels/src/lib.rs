@@ -45,10 +45,11 @@ const fn op(name: &'static str, definition: &'static str, backward: bool, cuda: 
 }
 
 /// Every operation.
-pub const OPS: [Operation; 15] = [
+pub const OPS: [Operation; 17] = [
     op("adam", "moments of gradients move parameters, with decoupled decay", false, true),
     op("add", "a + b", true, true),
     op("attention", "y_i = sum over j <= i of softmax_j(q_i . (k_j + e_(i - j)) / sqrt(size)) v_j", true, true),
+    op("cast", "activations in another element type", false, true),
     op("columns", "columns of sequences, one behind the other", false, true),
     op("convolution", "y[o][t] = b[o] + sum over i, k w[o][i][k] x[i][t stride + k dilation - padding]", true, true),
     op("cross_entropy", "-log softmax(logits)[code], and its gradient", false, true),
@@ -57,6 +58,7 @@ pub const OPS: [Operation; 15] = [
     op("gelu", "x sigmoid(1.702 x)", true, true),
     op("layer_norm", "(x - mean) / sqrt(variance + 1e-5) gain + bias", true, true),
     op("linear", "y = w x + b at every position", true, true),
+    op("loss", "distances of samples and of STFT magnitudes, and their gradients", false, true),
     op("nearest", "the codeword with the least |z - c|, and sums of vectors by codeword", false, true),
     op("norm", "the Euclidean norm of several tensors", false, true),
     op("residual", "x + b2 + w2 relu(b1 + w1 * relu(x))", true, true),

@@ -1,7 +1,8 @@
 //! The nearest codeword of every vector, and the moving averages of a codebook.
 
 use super::sources::{NEAREST, NEAREST_MMA};
-use super::{Argument, Plan, blocks, int, long};
+use super::{Argument, Plan, blocks, cast, int, long};
+use crate::tensor::DType;
 
 /// The extents of a search: the frames of z `[items, dim, frames]` (with one frame: rows) among `[codewords, dim]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +70,33 @@ pub fn accumulate(s: Search) -> Plan {
     arguments.extend([long(s.vectors()), int(s.dim), int(s.frames)]);
     let grid = [blocks(s.codewords, 1), blocks(s.dim, 256), 1];
     plan.launch(&NEAREST, "nearest_sums", grid, (256 + 8) * 4, arguments);
+    plan
+}
+
+/// z of any float in 32 bits: itself, or widened to scratch memory.
+fn wide(plan: &mut Plan, s: Search, dtype: DType) -> Argument {
+    let Some(half) = dtype.half() else { return Argument::Input(0) };
+    let n = s.vectors() * s.dim;
+    let to = plan.scratch(n * 4);
+    plan.join(cast::widen(half, n), &[Argument::Input(0)], &[to]);
+    to
+}
+
+/// Inputs: z of any float, codebook. Output: the index of each vector's nearest. Where activations are of 16 bits tensor cores
+/// search, with the same indices.
+pub fn search(s: Search, dtype: DType) -> Plan {
+    let mut plan = Plan::default();
+    let (z, distances) = (wide(&mut plan, s, dtype), plan.scratch(s.vectors() * 4));
+    let part = dtype.half().and_then(|_| nearest_half(s, false)).unwrap_or_else(|| nearest(s));
+    plan.join(part, &[z, Argument::Input(1)], &[Argument::Output(0), distances]);
+    plan
+}
+
+/// [`accumulate`] for z of any float.
+pub fn tally(s: Search, dtype: DType) -> Plan {
+    let mut plan = Plan::default();
+    let z = wide(&mut plan, s, dtype);
+    plan.join(accumulate(s), &[z, Argument::Input(1)], &[0, 1].map(Argument::Output));
     plan
 }
 

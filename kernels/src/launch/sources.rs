@@ -53,7 +53,7 @@ sources! {
         "attention_push_f32", "attention_push_f16", "attention_push_bf16", "attention_see_f32", "attention_see_f16",
         "attention_see_bf16",
     ];
-    CAST: "device/cuda/cast.cu" [] ["cast_f32_to_f16", "cast_f32_to_bf16", "cast_f16_to_f32", "cast_bf16_to_f32"];
+    CAST: "ops/cast/cast.cu" [] ["cast_f32_to_f16", "cast_f32_to_bf16", "cast_f16_to_f32", "cast_bf16_to_f32"];
     COLUMNS: "ops/columns/columns.cu" [] ["columns_copy_4", "columns_copy_2"];
     CONVOLUTION: "ops/convolution/convolution.cu" ["device/cuda/product.cuh"] [
         "convolution_forward", "convolution_adjoint", "convolution_weights", "convolution_sum_parts",
@@ -86,7 +86,7 @@ sources! {
         "linear_adjoint_f16", "linear_adjoint_bf16", "linear_adjoint_f16_narrow", "linear_adjoint_bf16_narrow",
         "linear_weights_f16", "linear_weights_bf16",
     ];
-    LOSS: "device/cuda/loss.cu" [] ["loss_samples", "loss_sum", "loss_magnitudes", "loss_spectra"];
+    LOSS: "ops/loss/loss.cu" [] ["loss_samples", "loss_sum", "loss_magnitudes", "loss_spectra"];
     NEAREST: "ops/nearest/nearest.cu" ["device/cuda/product.cuh", "device/cuda/gather.cuh"] [
         "nearest_half_squares", "nearest_f32", "nearest_sums", "nearest_average", "nearest_out_of_use", "nearest_centres",
     ];
@@ -95,6 +95,6 @@ sources! {
     ];
     NORM: "ops/norm/norm.cu" [] ["norm_squares", "norm_sum"];
     STFT: "ops/stft/stft.cu" ["device/cuda/product.cuh"] [
-        "stft_spectrum", "stft_frames", "stft_overlap", "stft_magnitude", "stft_magnitude_backward",
+        "stft_matrix", "stft_spectrum", "stft_frames", "stft_overlap", "stft_magnitude", "stft_magnitude_backward",
     ];
 }

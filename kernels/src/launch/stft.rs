@@ -32,23 +32,19 @@ impl Transform {
     }
 }
 
-/// The matrix `[2 * bins, fft]`: the window, padded to the transform, times cosines, then times negative sines, each
-/// computed in f64.
-///
-/// # Panics
-/// If the window has another length than the transform.
-pub fn matrix(fft: usize, window: &[f32]) -> Vec<f32> {
-    assert_eq!(window.len(), fft, "stft: the window is padded to the transform");
-    let wave = |bin: usize, n: usize| core::f64::consts::TAU * ((bin * n) % fft) as f64 / fft as f64;
-    let rows = |wave_of: fn(f64) -> f64| {
-        (0..=fft / 2).flat_map(move |bin| {
-            window.iter().enumerate().map(move |(n, w)| (f64::from(*w) * wave_of(wave(bin, n))) as f32)
-        })
-    };
-    rows(libm::cos).chain(rows(|x| -libm::sin(x))).collect()
+/// A plan whose input 1 is the matrix `[2 * bins, fft]`, given waves `[3, fft]` in its place: the window (padded to the
+/// transform), cosines and negative sines, of whose products it is made.
+pub fn on_waves(s: Transform, part: Plan) -> Plan {
+    let (mut plan, n) = (Plan::default(), (s.fft + 2) * s.fft);
+    let matrix = plan.scratch(n * 4);
+    let arguments = vec![Argument::Input(1), matrix, int(s.fft), long(n)];
+    plan.launch(&STFT, "stft_matrix", [blocks(n, 256), 1, 1], 0, arguments);
+    plan.join(part, &[Argument::Input(0), matrix], &[Argument::Output(0)]);
+    plan
 }
 
-/// Inputs: x, the matrix. Output: spectra `[batch, times, 2 * bins]`, real parts, then imaginary.
+/// Inputs: x, and the matrix `[2 * bins, fft]` (the window times cosines, then times negative sines). Output: spectra
+/// `[batch, times, 2 * bins]`, real parts, then imaginary.
 pub fn spectrum(s: Transform) -> Plan {
     let mut plan = Plan::default();
     let sizes = [s.frames, s.times(), s.fft, s.hop].map(int);

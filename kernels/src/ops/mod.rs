@@ -10,6 +10,7 @@
 pub mod adam;
 pub mod add;
 pub mod attention;
+pub mod cast;
 pub mod columns;
 pub mod convolution;
 pub mod cross_entropy;
@@ -18,6 +19,7 @@ pub mod finite;
 pub mod gelu;
 pub mod layer_norm;
 pub mod linear;
+pub mod loss;
 pub mod nearest;
 pub mod norm;
 pub mod residual;

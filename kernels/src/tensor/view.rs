@@ -143,6 +143,17 @@ impl SliceMut<'_> {
         }
     }
 
+    /// The integers.
+    ///
+    /// # Panics
+    /// If it holds another type.
+    pub fn u32(&mut self) -> &mut [u32] {
+        match self {
+            Self::U32(v) => v,
+            other => panic!("{other:?} is written as U32"),
+        }
+    }
+
     /// The doubles.
     ///
     /// # Panics

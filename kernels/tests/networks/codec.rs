@@ -2,10 +2,14 @@
 //! distances of samples and of spectra as its loss.
 
 use kernels::device::Device;
+use kernels::ops::add::add;
+use kernels::ops::cast::cast;
 use kernels::ops::convolution::{Geometry, conv_transpose1d, conv1d};
+use kernels::ops::loss::{Weights, samples, spectra};
 use kernels::ops::residual::residual_block;
-use kernels::ops::stft::{Stft, hann_window};
+use kernels::ops::stft::{Spectrum, Stft, hann_window};
 use kernels::tape::{Tape, Value, segment};
+use kernels::tensor::{DType, Tensor};
 
 use super::{Noise, Numbers, Parameters, Said, train};
 
@@ -51,29 +55,27 @@ fn network(tape: &Tape<'_>, x: Value, p: &[Value], segments: bool) -> Value {
     conv1d(tape, &x, &p[20], &p[21], SAME)
 }
 
-/// Mean squares of samples and of spectra, and their gradient.
-fn loss(x: &[f32], y: &[f32]) -> (f64, Vec<f32>) {
-    let stft = Stft::new(64, 16, &hann_window(48));
-    let apart: Vec<f32> = y.iter().zip(x).map(|(y, x)| y - x).collect();
-    let mut spectra = stft.spectra(&apart, LENGTH);
-    let square = |v: &[f32]| v.iter().map(|v| f64::from(*v) * f64::from(*v)).sum::<f64>() / v.len() as f64;
-    let figure = square(&apart) + square(&spectra);
-    let n = spectra.len() as f32;
-    spectra.iter_mut().for_each(|v| *v *= 2.0 / n);
-    let back = stft.adjoint(&spectra, LENGTH);
-    let gradient = apart.iter().zip(back).map(|(v, b)| 2.0 * v / apart.len() as f32 + b);
-    (figure, gradient.collect())
+/// What the output costs, and the scaled gradient, in the type of activations.
+fn loss(device: &dyn Device, by: &Spectrum, x: &Tensor, y: &Tensor, scale: f32) -> (f64, Tensor) {
+    let (y, scale) = (cast(device, y, DType::F32), f64::from(scale));
+    let weights = Weights { norm: 0.02 * scale, logarithms: 0.05 * scale, floor: 0.1 };
+    let (square, gradient) = samples(device, x, &y, scale / y.len() as f64);
+    let ([norms, logs], more) = spectra(device, by, x, &y, weights);
+    let tape = Tape::forward_only(device);
+    let gradient = add(&tape, Value::constant(gradient), Value::constant(more)).into_tensor();
+    let figure = square / y.len() as f64 + 0.02 * norms + 0.05 * logs;
+    (figure, cast(device, &gradient, device.precision()))
 }
 
 /// A codec in training, its first blocks in a segment or not.
 pub fn codec(device: &dyn Device, segments: bool) -> Numbers {
     let shape = [ITEMS, 1, LENGTH];
     let x = Noise::new(99).floats(ITEMS * LENGTH);
+    let by = Spectrum::new(device, Stft::new(64, 16, &hann_window(48)));
     train(device, parameters(device), 0.0, |tape, p, scale| {
         let end = network(tape, Value::constant(device.activation(&x, shape)), p, segments);
         let output = device.floats(end.tensor());
-        let (figure, mut gradient) = loss(&x, &output);
-        gradient.iter_mut().for_each(|g| *g *= scale);
-        Said { figure, end, output, gradient: device.activation(&gradient, shape) }
+        let (figure, gradient) = loss(device, &by, &device.tensor(&x, shape), end.tensor(), scale);
+        Said { figure, end, output, gradient }
     })
 }

@@ -4,12 +4,16 @@
 //! another over the dimensions, beginning with `|c|^2 / 2`, and compared in registers, so the matrix of distances is
 //! never written. A row's result depends on that row and the codebook alone; among equals the lowest index wins.
 
+mod search;
+
 use rayon::prelude::*;
 
 use crate::cpu::dispatch::Level;
 use crate::cpu::product::{Least, Out, Weights};
 use crate::cpu::simd::LANES;
 use crate::cpu::tile::{row_stride, with_scratch};
+
+pub use search::{search, tally};
 
 /// Vectors of one unit of work.
 const TILE: usize = 384;

@@ -5,11 +5,15 @@
 //!
 //! The complex spectrum is linear in the signal, so its gradient is its adjoint and the other way round.
 
+mod spectrum;
+
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
 use crate::cpu::fft::{self, Complex, ComplexToReal, RealToComplex};
+
+pub use spectrum::Spectrum;
 
 /// Transforms of one unit of work.
 const CHUNK: usize = 16;
@@ -46,6 +50,16 @@ impl Stft {
         let mut padded = vec![0.0; fft];
         padded[(fft - window.len()) / 2..][..window.len()].copy_from_slice(window);
         Self { fft, hop, window: padded.into(), forward: fft::forward(fft), inverse: fft::inverse(fft) }
+    }
+
+    /// Samples of a transform.
+    pub fn fft(&self) -> usize {
+        self.fft
+    }
+
+    /// Samples from a transform to the next.
+    pub fn hop(&self) -> usize {
+        self.hop
     }
 
     /// Frequencies of a spectrum.

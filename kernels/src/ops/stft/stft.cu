@@ -7,6 +7,14 @@ DEVICE int source(int p, int fft, int frames) {
     return i < frames ? i : 2 * (frames - 1) - i;
 }
 
+// The matrix from waves [3, fft]: the window, cosines, negative sines; n = 2 * bins * fft. A thread for each float.
+KERNEL(256) stft_matrix(const float* __restrict__ waves, float* __restrict__ matrix, int fft, long long n) {
+    const long long i = (long long)blockIdx.x * 256 + threadIdx.x;
+    if (i >= n) return;
+    const long long row = i / fft, sample = i % fft, bins = fft / 2 + 1, bin = row % bins;
+    matrix[i] = waves[sample] * waves[(row < bins ? fft : 2 * fft) + bin * sample % fft];
+}
+
 // A block for 64 rows of the matrix (x) and 64 times (y) of an item (z).
 KERNEL(256) stft_spectrum(const float* __restrict__ x, const float* __restrict__ matrix, float* __restrict__ spectrum, int frames,
                           int times, int fft, int hop) {
