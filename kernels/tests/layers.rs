@@ -4,7 +4,7 @@
 mod plain;
 
 use kernels::device::{Cpu, Device};
-use kernels::ops::cross_entropy::{Target, cross_entropy, plain::cross_entropy as exact_entropy};
+use kernels::ops::cross_entropy::{Labels, cross_entropy, plain::cross_entropy as exact_entropy};
 use kernels::ops::embedding::{NO_ROW, embedding};
 use kernels::ops::gelu::{gelu, gelu_in_place, plain::unit};
 use kernels::ops::layer_norm::{layer_norm, plain::all as exact_norm};
@@ -150,7 +150,7 @@ fn cross_entropy_is_its_plain_twin() {
             let ends: Vec<u32> = live.iter().flat_map(|(from, to)| [*from, *to]).collect();
             let [codes, ends] = [&codes, &ends].map(|v| device.upload(Slice::U32(v)));
             let logits = device.tensor(logits, [items, codewords, positions]);
-            let (nats, gradient) = cross_entropy(device, logits, Target { codes: &codes, live: &ends, share: 0.25 });
+            let (nats, gradient) = cross_entropy(device, logits, Labels { codes: &codes, live: &ends, share: 0.25 });
             (nats, device.floats(&gradient))
         };
         let (nats, gradient) = run(&logits);

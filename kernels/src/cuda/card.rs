@@ -10,7 +10,7 @@ use cudarc::driver::{CudaContext, CudaFunction, CudaModule, CudaSlice, CudaStrea
 use cudarc::nvrtc::Ptx;
 
 use super::{CudaError, cubin, probe};
-use crate::launch::{Launch, Source, Target, Value};
+use crate::launch::{Bound, Launch, Source, Target};
 
 /// Bytes of shared memory that a kernel gets without asking.
 const PLAIN_SHARED: u32 = 48 << 10;
@@ -145,7 +145,7 @@ impl Target for Card {
         self.synchronise()
     }
 
-    fn launch(&self, launch: &Launch, values: &[Value<'_, CudaSlice<u8>>]) -> Result<(), CudaError> {
+    fn launch(&self, launch: &Launch, values: &[Bound<'_, CudaSlice<u8>>]) -> Result<(), CudaError> {
         let function = self.function(launch)?;
         let [x, y, z] = launch.grid;
         let config =
@@ -153,12 +153,12 @@ impl Target for Card {
         let mut args = self.stream.launch_builder(&function);
         for value in values {
             match value {
-                Value::Memory(memory) => args.arg(*memory),
-                Value::Null => args.arg(&0u64),
-                Value::Int(v) => args.arg(v),
-                Value::Long(v) => args.arg(v),
-                Value::Float(v) => args.arg(v),
-                Value::Double(v) => args.arg(v),
+                Bound::Memory(memory) => args.arg(*memory),
+                Bound::Null => args.arg(&0u64),
+                Bound::Int(v) => args.arg(v),
+                Bound::Long(v) => args.arg(v),
+                Bound::Float(v) => args.arg(v),
+                Bound::Double(v) => args.arg(v),
             };
         }
         // SAFETY: the plans of `launch` give each kernel the arguments it takes, with extents that fit the memory: the tests run

@@ -111,9 +111,9 @@ mod tests {
 
     use super::*;
     use crate::device::attempt;
-    use crate::launch::{Launch, Value};
+    use crate::launch::{Bound, Launch};
     use crate::ops::gelu::gelu;
-    use crate::tape::{Tape, Value as Taped};
+    use crate::tape::{Tape, Value};
 
     /// A target of little memory, that runs nothing.
     #[derive(Debug, Default)]
@@ -156,7 +156,7 @@ mod tests {
             Ok(())
         }
 
-        fn launch(&self, _: &Launch, _: &[Value<'_, Piece>]) -> Result<(), &'static str> {
+        fn launch(&self, _: &Launch, _: &[Bound<'_, Piece>]) -> Result<(), &'static str> {
             Err("no compiler")
         }
 
@@ -205,7 +205,7 @@ mod tests {
         let gpu = Gpu::new(Small::default(), DType::F32);
         let device: &dyn Device = &gpu;
         let work = || {
-            let x = Taped::constant(device.tensor(&[1.0], [1, 1, 1]));
+            let x = Value::constant(device.tensor(&[1.0], [1, 1, 1]));
             device.floats(gelu(&Tape::forward_only(device), &x).tensor())
         };
         assert_eq!(attempt(work), Err(DeviceError::Failed("no compiler".into())));

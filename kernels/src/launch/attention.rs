@@ -1,9 +1,9 @@
 //! Causal attention with relative positions.
 
-use super::cast::{self, Half};
 use super::sources::{ATTENTION, ATTENTION_MMA, CACHED};
+use super::step::cast;
 use super::{Argument, Plan, blocks, int, long, of};
-use crate::tensor::DType;
+use crate::tensor::{DType, Half};
 
 /// Queries, keys or distances of a block, and the channels that it writes.
 const TILE: usize = 64;

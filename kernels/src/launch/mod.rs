@@ -3,28 +3,22 @@
 //! An operation gives a [`Plan`] for its extents. A [`Target`] runs it on memory of its own: cudarc on a GPU, or the tests'
 //! shim on the CPU, so that one orchestration serves both and is tested without a GPU to the last argument.
 
-pub mod adam;
 pub mod add;
 pub mod attention;
-pub mod cast;
 pub mod columns;
-pub mod convolution;
-pub mod convolution_half;
 pub mod cross_entropy;
 pub mod embedding;
-pub mod finite;
 pub mod gelu;
-pub mod layer;
 pub mod layer_norm;
-pub mod linear;
-pub mod loss;
 pub mod nearest;
-pub mod norm;
-pub mod residual;
+mod products;
 mod sources;
+mod step;
 pub mod stft;
 
+pub use products::{convolution, convolution_half, layer, linear, residual};
 pub use sources::{SOURCES, Source};
+pub use step::{adam, cast, finite, loss, norm};
 
 use crate::tensor::DType;
 
@@ -190,14 +184,14 @@ impl Plan {
     ) -> Result<(), T::Error> {
         for launch in &self.launches {
             let value = |argument: &Argument| match *argument {
-                Argument::Input(i) => Value::Memory(inputs[i]),
-                Argument::Output(i) => Value::Memory(outputs[i]),
-                Argument::Scratch(i) => Value::Memory(scratch[i]),
-                Argument::Null => Value::Null,
-                Argument::Int(v) => Value::Int(v),
-                Argument::Long(v) => Value::Long(v),
-                Argument::Float(v) => Value::Float(v),
-                Argument::Double(v) => Value::Double(v),
+                Argument::Input(i) => Bound::Memory(inputs[i]),
+                Argument::Output(i) => Bound::Memory(outputs[i]),
+                Argument::Scratch(i) => Bound::Memory(scratch[i]),
+                Argument::Null => Bound::Null,
+                Argument::Int(v) => Bound::Int(v),
+                Argument::Long(v) => Bound::Long(v),
+                Argument::Float(v) => Bound::Float(v),
+                Argument::Double(v) => Bound::Double(v),
             };
             let values: Vec<_> = launch.arguments.iter().map(value).collect();
             target.launch(launch, &values)?;
@@ -208,7 +202,7 @@ impl Plan {
 
 /// An argument with its memory.
 #[derive(Clone, Copy, Debug)]
-pub enum Value<'a, M> {
+pub enum Bound<'a, M> {
     /// Memory of the target.
     Memory(&'a M),
     /// None.
@@ -265,7 +259,7 @@ pub trait Target {
     ///
     /// # Errors
     /// If the kernel cannot be compiled, or the launch is refused.
-    fn launch(&self, launch: &Launch, values: &[Value<'_, Self::Memory>]) -> Result<(), Self::Error>;
+    fn launch(&self, launch: &Launch, values: &[Bound<'_, Self::Memory>]) -> Result<(), Self::Error>;
 
     /// Waits for all launches.
     ///

@@ -1,7 +1,8 @@
 //! The nearest codeword of every vector, and the moving averages of a codebook.
 
 use super::sources::{NEAREST, NEAREST_MMA};
-use super::{Argument, Plan, blocks, cast, int, long};
+use super::step::cast;
+use super::{Argument, Plan, blocks, int, long};
 use crate::tensor::DType;
 
 /// The extents of a search: the frames of z `[items, dim, frames]` (with one frame: rows) among `[codewords, dim]`.

@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::memory::{DType, Memory};
+use super::dtype::DType;
+use super::memory::Memory;
 
 /// Memory in use and at rest, shared by threads.
 #[derive(Debug, Default)]

@@ -4,7 +4,8 @@ use std::panic::RefUnwindSafe;
 use std::sync::Arc;
 
 use super::arena::Arena;
-use super::memory::{DType, ELSEWHERE, Memory};
+use super::dtype::DType;
+use super::memory::{ELSEWHERE, Memory};
 use super::view::{Slice, SliceMut};
 
 /// A handle of memory. Clones share it; a kernel writes only to a buffer of which there is one handle.

@@ -1,6 +1,6 @@
 //! Floats of 16 bits on the host: rounding to them, to nearest even, and back, bit by bit as GPUs do it.
 
-use super::memory::DType;
+use super::dtype::DType;
 
 /// A 16-bit float.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

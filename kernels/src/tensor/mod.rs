@@ -9,14 +9,15 @@
 
 mod arena;
 mod buffer;
+mod dtype;
 mod half;
 mod memory;
 mod view;
 
 pub(crate) use arena::Arena;
 pub use buffer::Buffer;
+pub use dtype::DType;
 pub use half::Half;
-pub use memory::DType;
 pub(crate) use memory::Memory;
 pub use view::{Slice, SliceMut};
 

@@ -1,6 +1,6 @@
 //! Elements of one type on the host, to read or to write.
 
-use super::memory::DType;
+use super::dtype::DType;
 
 /// Elements to read.
 #[derive(Clone, Copy, Debug)]

@@ -5,7 +5,7 @@ use kernels::launch::residual::{self, ResidualShape};
 use kernels::launch::{cast, linear};
 use kernels::ops::convolution::plain::Conv;
 use kernels::ops::residual::plain::Block;
-use kernels::tensor::DType;
+use kernels::tensor::{DType, Half};
 
 use crate::plain::{Noise, to_f64};
 use crate::{bytes, near, room, run, words};
@@ -127,7 +127,7 @@ fn linear_layers_for_a_few_rows() {
         let given = |w: Vec<u8>| [bytes(&x), w, bytes(&b)];
         let got = run(&linear::rows(rows, inputs, outputs, true, None), &given(bytes(&w)), &[room(rows * outputs)]);
         near("y", &words(&got[0]), &want(&w), 1e-5);
-        for half in [cast::Half::F16, cast::Half::Bf16] {
+        for half in [Half::F16, Half::Bf16] {
             let narrow = run(&cast::narrow(half, 1, w.len(), w.len()), &[bytes(&w)], &[vec![0xff; 2 * w.len()]]);
             let rounded = run(&cast::widen(half, w.len()), &narrow, &[room(w.len())]);
             let got = run(

@@ -3,7 +3,7 @@
 use kernels::launch::columns::{Cut, columns};
 use kernels::launch::{add, cast, embedding, finite, gelu};
 use kernels::ops::embedding::NO_ROW;
-use kernels::tensor::DType;
+use kernels::tensor::{DType, Half};
 
 use crate::plain::{Noise, to_f64};
 use crate::{bytes, near, room, run, words};
@@ -71,7 +71,7 @@ fn casts_round_to_nearest_even() {
     x.iter_mut().enumerate().for_each(|(i, v)| *v *= ((i % 30) as f32 - 20.0).exp2());
     x[..4].copy_from_slice(&[1.0 + 1.0 / 2048.0, 1.0 + 3.0 / 2048.0, 1.0 + 1.0 / 256.0, 1.0 + 3.0 / 256.0]);
     let bf16 = |b: u16| f64::from(f32::from_bits(u32::from(b) << 16));
-    let (half_f16, half_bf16) = (cast::Half::F16, cast::Half::Bf16);
+    let (half_f16, half_bf16) = (Half::F16, Half::Bf16);
     for (half, value) in [(half_f16, &f16 as &dyn Fn(u16) -> f64), (half_bf16, &bf16)] {
         let got = run(&cast::narrow(half, rows, width, wide), &[bytes(&x)], &[vec![0xff; 2 * rows * wide]]);
         for (i, got) in words::<u16>(&got[0]).into_iter().enumerate() {

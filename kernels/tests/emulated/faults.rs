@@ -1,13 +1,13 @@
 //! Faults planted in kernels. The shim must find each: by what it watches, or by a result other than the sound kernel's.
 
 use kernels::launch::attention::{self, AttentionShape};
-use kernels::launch::cast::Half;
 use kernels::launch::convolution::{self, Beside, ConvolutionShape};
 use kernels::launch::linear::{self, LinearShape};
 use kernels::launch::nearest::{self, Search};
-use kernels::launch::{Launch, Plan, SOURCES, Source, Target, Value};
+use kernels::launch::{Bound, Launch, Plan, SOURCES, Source, Target};
 use kernels::launch::{embedding, layer_norm};
 use kernels::tensor::DType;
+use kernels::tensor::Half;
 
 use crate::plain::Noise;
 use crate::shim::{Memory, Shim, library};
@@ -40,7 +40,7 @@ impl Target for Planted {
         self.shim.download(from, to)
     }
 
-    fn launch(&self, launch: &Launch, values: &[Value<'_, Memory>]) -> Result<(), String> {
+    fn launch(&self, launch: &Launch, values: &[Bound<'_, Memory>]) -> Result<(), String> {
         if launch.source != self.source {
             return self.shim.launch(launch, values);
         }

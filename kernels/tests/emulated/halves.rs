@@ -1,7 +1,7 @@
 //! Tensor-core kernels: products and attention within what rounding to 16 bits allows, nearest codewords to the last index.
 
 use kernels::launch::attention::{self, AttentionShape};
-use kernels::launch::cast::{self, Half};
+use kernels::launch::cast;
 use kernels::launch::convolution::{Beside, ConvolutionShape};
 use kernels::launch::convolution_half;
 use kernels::launch::linear::{self, LinearShape};
@@ -10,6 +10,7 @@ use kernels::launch::residual::{self, ResidualShape};
 use kernels::ops::attention::plain::Case;
 use kernels::ops::convolution::plain::Conv;
 use kernels::tensor::DType;
+use kernels::tensor::Half;
 
 use crate::nearest::{operands, rows};
 use crate::plain::{Noise, to_f64};

@@ -2,7 +2,7 @@
 
 use kernels::device::{Cpu, Device};
 use kernels::launch::{cross_entropy, layer_norm};
-use kernels::ops::cross_entropy::{Target, cross_entropy as on_the_cpu};
+use kernels::ops::cross_entropy::{Labels, cross_entropy as on_the_cpu};
 use kernels::tensor::{DType, Slice};
 
 use crate::plain::{Noise, to_f64};
@@ -65,9 +65,9 @@ fn cross_entropy_and_its_gradient_are_the_cpus() {
         let cpu = Cpu::new();
         let device: &dyn Device = &cpu;
         let [on_codes, on_live] = [&wide, &ranges].map(|words| device.upload(Slice::U32(words)));
-        let target = Target { codes: &on_codes, live: &on_live, share: 0.25 };
+        let labels = Labels { codes: &on_codes, live: &on_live, share: 0.25 };
         let given = device.tensor(&logits, [items, codewords, positions]);
-        let (nats, want) = on_the_cpu(device, given, target);
+        let (nats, want) = on_the_cpu(device, given, labels);
         let want = device.floats(&want);
         let plan = cross_entropy::forward([items, codewords, positions], 0.25, DType::F32);
         let got = run(&plan, &[bytes(&wide), bytes(&ranges)], &[bytes(&logits), vec![0xff; 8]]);

@@ -2,10 +2,11 @@
 //! distances of samples and of spectra as its loss.
 
 use kernels::device::Device;
+use kernels::launch::loss::Weights;
 use kernels::ops::add::add;
 use kernels::ops::cast::cast;
 use kernels::ops::convolution::{Geometry, conv_transpose1d, conv1d};
-use kernels::ops::loss::{Weights, samples, spectra};
+use kernels::ops::loss::{samples, spectra};
 use kernels::ops::residual::residual_block;
 use kernels::ops::stft::{Spectrum, Stft, hann_window};
 use kernels::tape::{Tape, Value, segment};

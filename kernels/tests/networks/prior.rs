@@ -5,7 +5,7 @@ use kernels::device::Device;
 use kernels::ops::add::add;
 use kernels::ops::attention::relative_attention;
 use kernels::ops::convolution::{Geometry, conv_transpose1d, conv1d};
-use kernels::ops::cross_entropy::{Target, cross_entropy};
+use kernels::ops::cross_entropy::{Labels, cross_entropy};
 use kernels::ops::embedding::{NO_ROW, embedding};
 use kernels::ops::gelu::gelu;
 use kernels::ops::layer_norm::layer_norm;
@@ -105,8 +105,8 @@ pub fn prior(device: &dyn Device, segments: bool) -> Numbers {
         let [.., gain, bias, w, b] = p else { panic!("parameters") };
         let end = linear(tape, &layer_norm(tape, &x, gain, bias), w, b);
         let output = device.floats(end.tensor());
-        let target = Target { codes: &on_codes, live: &on_live, share: scale / counted as f32 };
-        let (figure, gradient) = cross_entropy(device, device.activation(&output, end.shape()), target);
+        let labels = Labels { codes: &on_codes, live: &on_live, share: scale / counted as f32 };
+        let (figure, gradient) = cross_entropy(device, device.activation(&output, end.shape()), labels);
         Said { figure, end, output, gradient }
     })
 }

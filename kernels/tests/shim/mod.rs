@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 
-use kernels::launch::{Launch, Source, Target, Value};
+use kernels::launch::{Bound, Launch, Source, Target};
 pub use memory::Memory;
 
 unsafe extern "C" {
@@ -103,14 +103,14 @@ fn open(path: &Path) -> Entry {
 
 impl Shim {
     /// Runs a launch of a library.
-    pub fn launch_from(&self, library: &Path, launch: &Launch, values: &[Value<'_, Memory>]) -> Result<(), String> {
-        let word = |v: &Value<'_, Memory>| match v {
-            Value::Memory(m) => ('p', m.address() as u64),
-            Value::Null => ('p', 0),
-            Value::Int(v) => ('i', u64::from(v.cast_unsigned())),
-            Value::Long(v) => ('l', v.cast_unsigned()),
-            Value::Float(v) => ('f', u64::from(v.to_bits())),
-            Value::Double(v) => ('d', v.to_bits()),
+    pub fn launch_from(&self, library: &Path, launch: &Launch, values: &[Bound<'_, Memory>]) -> Result<(), String> {
+        let word = |v: &Bound<'_, Memory>| match v {
+            Bound::Memory(m) => ('p', m.address() as u64),
+            Bound::Null => ('p', 0),
+            Bound::Int(v) => ('i', u64::from(v.cast_unsigned())),
+            Bound::Long(v) => ('l', v.cast_unsigned()),
+            Bound::Float(v) => ('f', u64::from(v.to_bits())),
+            Bound::Double(v) => ('d', v.to_bits()),
         };
         let (takes, words): (String, Vec<u64>) = values.iter().map(word).unzip();
         let pointers: Vec<*const u64> = words.iter().map(|w| &raw const *w).collect();
@@ -137,7 +137,7 @@ impl Shim {
         if let Some(wrong) = wrong {
             return Err(format!("{}: {wrong}", launch.kernel));
         }
-        let spilled = values.iter().any(|v| matches!(v, Value::Memory(m) if !m.whole()));
+        let spilled = values.iter().any(|v| matches!(v, Bound::Memory(m) if !m.whole()));
         if spilled { Err(format!("{}: writes behind a buffer", launch.kernel)) } else { Ok(()) }
     }
 }
@@ -164,7 +164,7 @@ impl Target for Shim {
         Ok(())
     }
 
-    fn launch(&self, launch: &Launch, values: &[Value<'_, Memory>]) -> Result<(), String> {
+    fn launch(&self, launch: &Launch, values: &[Bound<'_, Memory>]) -> Result<(), String> {
         self.launch_from(&library(launch.source, &launch.source.text()), launch, values)
     }
 

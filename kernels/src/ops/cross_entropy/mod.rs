@@ -10,7 +10,7 @@ use crate::tensor::{Buffer, DType, Shape, Slice, SliceMut, Tensor};
 
 /// What is to be predicted.
 #[derive(Clone, Copy, Debug)]
-pub struct Target<'a> {
+pub struct Labels<'a> {
     /// Codes `[items, positions]`.
     pub codes: &'a Buffer,
     /// First position that counts and the one behind the last, of each item `[items, 2]`.
@@ -19,15 +19,15 @@ pub struct Target<'a> {
     pub share: f32,
 }
 
-/// Nats of the target under logits `[items, codewords, positions]`, summed over the positions that count, unscaled; and the
+/// Nats of the labels under logits `[items, codewords, positions]`, summed over the positions that count, unscaled; and the
 /// gradient of `share` times that with respect to the logits, in their place. Where a position does not count it is 0.
 ///
 /// # Panics
 /// If the lengths do not fit each other, a code is not below `codewords`, or the logits have another handle.
-pub fn cross_entropy(device: &dyn Device, mut logits: Tensor, target: Target<'_>) -> (f64, Tensor) {
+pub fn cross_entropy(device: &dyn Device, mut logits: Tensor, labels: Labels<'_>) -> (f64, Tensor) {
     let mut nats = device.alloc(DType::F64, 1);
-    let kernel = CrossEntropy { shape: logits.shape(), share: target.share };
-    device.launch(&kernel, &[target.codes, target.live], &mut [logits.buffer_mut(), &mut nats]);
+    let kernel = CrossEntropy { shape: logits.shape(), share: labels.share };
+    device.launch(&kernel, &[labels.codes, labels.live], &mut [logits.buffer_mut(), &mut nats]);
     (device.doubles(&nats)[0], logits)
 }
 

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::Weights;
+use crate::launch::loss::Weights;
 
 /// The gradient of `weight` times the sum of `(y - x)^2`, and that sum of each item.
 pub(super) fn samples(x: &[f32], y: &[f32], length: usize, weight: f64, gradient: &mut [f32], sums: &mut [f64]) {

@@ -11,12 +11,10 @@ mod cpu;
 use crate::cpu::dispatch::Level;
 use crate::device::{Device, Kernel, Operand, check, check_floats, floats};
 use crate::launch::Plan;
-use crate::launch::loss as launch;
+use crate::launch::loss::{self as launch, Weights};
 use crate::launch::stft::Transform;
 use crate::ops::stft::Spectrum;
 use crate::tensor::{DType, Slice, SliceMut, Tensor};
-
-pub use crate::launch::loss::Weights;
 
 /// The sum of `(y - x)^2` over all items, and the gradient of `weight` times it with respect to y; both are `[items, 1,
 /// samples]` in 32 bits.

@@ -1,7 +1,7 @@
 //! The way of one batch through a prior: its score, and the gradients of a training step.
 use kernels::device::Device;
 use kernels::ops::add::add;
-use kernels::ops::cross_entropy::{Target, cross_entropy};
+use kernels::ops::cross_entropy::{Labels, cross_entropy};
 use kernels::ops::embedding::embedding;
 use kernels::tape::{Tape, Value};
 use kernels::tensor::{Slice, Tensor};
@@ -48,8 +48,8 @@ fn compare(device: &dyn Device, logits: Tensor, windows: &Windows, of: u64) -> (
     let all: Vec<u32> = windows.codes.iter().map(|code| u32::from(*code)).collect();
     let live: Vec<u32> = windows.live.iter().flat_map(|(from, to)| [*from as u32, *to as u32]).collect();
     let [all, live] = [all, live].map(|data| device.upload(Slice::U32(&data)));
-    let target = Target { codes: &all, live: &live, share: 1.0 / of.max(1) as f32 };
-    let (nats, gradient) = cross_entropy(device, logits, target);
+    let labels = Labels { codes: &all, live: &live, share: 1.0 / of.max(1) as f32 };
+    let (nats, gradient) = cross_entropy(device, logits, labels);
     (CrossEntropy { nats, codes: windows.counted() }, gradient)
 }
 

@@ -1,9 +1,9 @@
 //! Linear layers: for a few rows of activations, as in sampling, and at every position of a sequence on tensor cores. (In f32
 //! the latter is a convolution of one tap.)
 
-use super::cast::Half;
-use super::sources::{CONVOLUTION, LINEAR, LINEAR_MMA};
-use super::{Argument, Plan, blocks, int, long};
+use crate::launch::sources::{CONVOLUTION, LINEAR, LINEAR_MMA};
+use crate::launch::{Argument, Plan, blocks, int, long};
+use crate::tensor::Half;
 
 /// Inputs: x `[rows, inputs]`, w `[outputs, inputs]` (in 16 bits if `half` says so), and b `[outputs]` if there is a bias.
 /// Output: y `[rows, outputs]`.

@@ -1,7 +1,7 @@
 //! Convolution over frames, its adjoint and the gradients of its parameters.
 
-use super::sources::CONVOLUTION;
-use super::{Argument, Plan, blocks, int, long};
+use crate::launch::sources::CONVOLUTION;
+use crate::launch::{Argument, Plan, blocks, int, long};
 
 /// The side of a block's tile, and the bytes of its operands in shared memory.
 const TILE: usize = 64;

@@ -1,7 +1,7 @@
 //! Whether floats are finite.
 
-use super::sources::FINITE;
-use super::{Argument, Plan, blocks, int, long, of};
+use crate::launch::sources::FINITE;
+use crate::launch::{Argument, Plan, blocks, int, long, of};
 use crate::tensor::DType;
 
 /// Floats that one block counts.

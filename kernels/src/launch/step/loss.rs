@@ -1,8 +1,8 @@
 //! What reconstruction costs, with gradients.
 
-use super::sources::LOSS;
-use super::stft::Transform;
-use super::{Argument, Plan, blocks, int};
+use crate::launch::sources::LOSS;
+use crate::launch::stft::Transform;
+use crate::launch::{Argument, Plan, blocks, int};
 
 /// Numbers of one block.
 const PIECE: usize = 1 << 14;

@@ -1,7 +1,7 @@
 //! A step of AdamW.
 
-use super::sources::ADAM;
-use super::{Argument, Plan, blocks, long};
+use crate::launch::sources::ADAM;
+use crate::launch::{Argument, Plan, blocks, long};
 
 /// The numbers of an update.
 #[derive(Clone, Copy, Debug, PartialEq)]

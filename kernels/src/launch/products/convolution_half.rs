@@ -1,10 +1,10 @@
 //! Convolution over frames on tensor cores: activations and weights in 16 bits, sums, biases and the gradients of parameters
 //! in f32.
 
-use super::cast::Half;
 use super::convolution::{Beside, ConvolutionShape, RECTIFY_IN, RECTIFY_OUT, optional};
-use super::sources::{CONVOLUTION, CONVOLUTION_MMA};
-use super::{Argument, Plan, blocks, int, long};
+use crate::launch::sources::{CONVOLUTION, CONVOLUTION_MMA};
+use crate::launch::{Argument, Plan, blocks, int, long};
+use crate::tensor::Half;
 
 /// The side of a block's tile, its threads, and the bytes of its three buffers.
 const SIDE: usize = 128;

@@ -1,7 +1,8 @@
 //! The residual block `x + b2 + w2 relu(b1 + w1 * relu(x))`: convolutions that do on their way what stands around them.
 
 use super::convolution::{Beside, ConvolutionShape};
-use super::{Argument, Plan, layer};
+use super::layer;
+use crate::launch::{Argument, Plan};
 use crate::tensor::DType;
 
 /// The extents of a block: x `[batch, channels, frames]`, w1 `[hidden, channels, taps]`, w2 `[channels, hidden, 1]`.

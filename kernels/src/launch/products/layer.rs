@@ -1,12 +1,13 @@
 //! Convolutions for activations of any float, with weights as parameters have them: in 32 bits. Those of 16 bits run on tensor
 //! cores, where the weights are rounded first; sums, biases and the gradients of parameters are of 32 bits.
 
-use super::cast::{self, Half};
 use super::convolution::{self, Beside, ConvolutionShape};
+use super::convolution_half;
 use super::linear::{self, LinearShape};
-use super::sources::CONVOLUTION_MMA;
-use super::{Argument, Plan, blocks, convolution_half, int, of};
-use crate::tensor::DType;
+use crate::launch::cast;
+use crate::launch::sources::CONVOLUTION_MMA;
+use crate::launch::{Argument, Plan, blocks, int, of};
+use crate::tensor::{DType, Half};
 
 /// Whether a convolution is a layer at every position.
 fn pointwise(s: ConvolutionShape) -> bool {

@@ -1,7 +1,7 @@
 //! The sum of the squares of several tensors.
 
-use super::sources::NORM;
-use super::{Argument, Plan, blocks, int, long};
+use crate::launch::sources::NORM;
+use crate::launch::{Argument, Plan, blocks, int, long};
 
 /// Floats whose squares one block sums.
 const PIECE: usize = 1 << 14;

@@ -1,8 +1,8 @@
 //! From f32 to 16 bits and back.
 
-use super::sources::CAST;
-use super::{Argument, Plan, blocks, int, long};
-pub use crate::tensor::Half;
+use crate::launch::sources::CAST;
+use crate::launch::{Argument, Plan, blocks, int, long};
+use crate::tensor::Half;
 
 /// Input 0, `[rows, width]` in f32, to output 0, `[rows, room]` in 16 bits; zeros behind each row where `room` is wider.
 ///
