@@ -8,15 +8,22 @@
 //! | module | holds |
 //! |---|---|
 //! | [`tensor`] | shapes, element types, buffers and the arena that they come from |
-//! | [`device`] | the trait [`Device`](device::Device), and the CPU |
+//! | [`device`] | the trait [`Device`](device::Device); the CPU; a GPU over whatever runs launches |
 //! | [`tape`] | recording, going back, segments, parameters |
 //! | [`ops`] | an operation per folder, each beside its plain twin |
 //! | [`cpu`] | what the CPU's kernels are made of |
 //! | [`launch`] | what a GPU is asked to do, as data; `cuda`, behind the feature of that name, does it |
 //!
-//! There is no broadcasting, no view, no lazy graph, and no operation that no network calls. On the CPU every result is the
-//! same bits for any number of threads, for any batch around an item, and for any instruction set. This crate is where
-//! `unsafe` lives.
+//! **Precision** is the device's: activations and their gradients are of 32 bits or of 16; sums, parameters, their gradients
+//! and their moments are of 32 or more for each of them.
+//!
+//! | on | the same bits | another |
+//! |---|---|---|
+//! | the CPU | for any number of threads, any batch around an item, any instruction set | |
+//! | a GPU | from run to run, in segments or not | than the CPU: sums have another order, fixed by the extents |
+//!
+//! There is no broadcasting, no view, no lazy graph, and no operation that no network calls. This crate is where `unsafe`
+//! lives.
 
 pub mod cpu;
 #[cfg(feature = "cuda")]

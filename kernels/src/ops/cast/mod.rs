@@ -50,6 +50,6 @@ mod tests {
         let x = device.tensor(&[1.0, 1.0 + 1.0 / 256.0, 1.0 + 3.0 / 256.0, -70000.0], [1, 1, 4]);
         let half = |dtype| device.floats(&cast(device, &cast(device, &x, dtype), DType::F32));
         assert_eq!(half(DType::BF16), [1.0, 1.0, 1.015625, -70144.0]);
-        assert_eq!(half(DType::F16), [1.0, 1.00390625, 1.01171875, f32::NEG_INFINITY]);
+        assert_eq!(half(DType::F16), [1.0, 1.0 + 1.0 / 256.0, 1.0 + 3.0 / 256.0, f32::NEG_INFINITY]);
     }
 }
