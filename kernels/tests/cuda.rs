@@ -9,7 +9,7 @@ mod plain;
 use std::collections::BTreeMap;
 
 use kernels::cuda::{self, Card, CudaError};
-use kernels::device::{Cpu, Gpu, attempt};
+use kernels::device::{Cpu, Device, Gpu, attempt};
 use kernels::launch::{SOURCES, Source, Target};
 use kernels::launch::{add, gelu};
 use kernels::tensor::DType;
@@ -118,5 +118,15 @@ fn networks_train_on_a_device_as_on_the_cpu() {
             println!("{name} in {precision:?}: {:?}", networks::close(&got, &want, bound));
             assert!([false, true].map(run).iter().all(|again| again.as_ref() == Ok(&got)), "{name}: other bits");
         }
+    }
+}
+
+#[test]
+#[ignore = "needs a CUDA device"]
+fn encoding_and_sampling_run_on_a_device_as_on_the_cpu() {
+    for (name, run) in [("encode", networks::encode as fn(&dyn Device) -> _), ("sample", networks::sample)] {
+        let device = Gpu::new(Card::open(0, None).expect("a device"), DType::F32);
+        let got = attempt(|| run(&device)).expect("room and kernels");
+        println!("{name}: {:?}", networks::close(&got, &run(&Cpu::new()), 2e-5));
     }
 }

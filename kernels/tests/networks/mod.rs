@@ -2,6 +2,7 @@
 #![expect(unreachable_pub, reason = "a module of several tests")]
 
 mod codec;
+mod inference;
 mod prior;
 
 use kernels::device::Device;
@@ -14,6 +15,7 @@ use kernels::tensor::{Shape, Tensor};
 use crate::plain::Noise;
 
 pub use codec::codec;
+pub use inference::{encode, sample};
 pub use prior::prior;
 
 /// Numbers by what they are.
