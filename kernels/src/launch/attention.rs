@@ -47,18 +47,25 @@ impl AttentionShape {
 }
 
 /// Inputs: q, k, v `[batch, heads * size, positions]`, distances `[heads, known, size]`. Outputs: y, and the logarithm of
-/// each query's sum of exponentials `[batch, heads, positions]`.
-pub fn forward(s: AttentionShape) -> Plan {
+/// each query's sum of exponentials `[batch, heads, positions]`. q, k, v, y and their gradients are of the type that is given,
+/// all else is of 32 bits.
+pub fn forward(s: AttentionShape, dtype: DType) -> Plan {
     let mut plan = Plan::default();
     let mut arguments: Vec<Argument> = [0, 1, 2, 3].map(Argument::Input).into();
     arguments.extend([0, 1].map(Argument::Output));
     arguments.extend(s.extents());
-    plan.launch(&ATTENTION, "attention_forward", s.grid(s.rows()), SHARED, arguments);
+    plan.launch(
+        &ATTENTION,
+        of(dtype, ["attention_forward_f32", "attention_forward_f16", "attention_forward_bf16"]),
+        s.grid(s.rows()),
+        SHARED,
+        arguments,
+    );
     plan
 }
 
 /// Inputs: q, k, v, distances, y, the logarithms, dy. Outputs: dq, dk, dv, and the gradient of distances.
-pub fn backward(s: AttentionShape) -> Plan {
+pub fn backward(s: AttentionShape, dtype: DType) -> Plan {
     let mut plan = Plan::default();
     let own = plan.scratch(s.rows() * s.positions * 4);
     let all = plan.scratch(s.heads * s.positions * s.size * 4);
@@ -66,14 +73,38 @@ pub fn backward(s: AttentionShape) -> Plan {
     let [dq, dk, dv, de] = [0, 1, 2, 3].map(Argument::Output);
     let each = s.rows() * s.positions;
     let arguments = vec![y, dy, own, int(s.size), int(s.positions), int(s.rows())];
-    plan.launch(&ATTENTION, "attention_own", [blocks(each, 256), 1, 1], 0, arguments);
+    plan.launch(
+        &ATTENTION,
+        of(dtype, ["attention_own_f32", "attention_own_f16", "attention_own_bf16"]),
+        [blocks(each, 256), 1, 1],
+        0,
+        arguments,
+    );
     let operands = [q, k, v, e, dy, sums, own];
     let given = |to: &[Argument], more: Option<Argument>| -> Vec<Argument> {
         operands.iter().chain(to).copied().chain(more).chain(s.extents()).collect()
     };
-    plan.launch(&ATTENTION, "attention_queries", s.grid(s.rows()), SHARED, given(&[dq], None));
-    plan.launch(&ATTENTION, "attention_keys", s.grid(s.rows()), SHARED, given(&[dk, dv], None));
-    plan.launch(&ATTENTION, "attention_distances", s.grid(s.heads), SHARED, given(&[all], Some(int(s.batch))));
+    plan.launch(
+        &ATTENTION,
+        of(dtype, ["attention_queries_f32", "attention_queries_f16", "attention_queries_bf16"]),
+        s.grid(s.rows()),
+        SHARED,
+        given(&[dq], None),
+    );
+    plan.launch(
+        &ATTENTION,
+        of(dtype, ["attention_keys_f32", "attention_keys_f16", "attention_keys_bf16"]),
+        s.grid(s.rows()),
+        SHARED,
+        given(&[dk, dv], None),
+    );
+    plan.launch(
+        &ATTENTION,
+        of(dtype, ["attention_distances_f32", "attention_distances_f16", "attention_distances_bf16"]),
+        s.grid(s.heads),
+        SHARED,
+        given(&[all], Some(int(s.batch))),
+    );
     let mut arguments = vec![all, de];
     arguments.extend([s.heads, s.size, s.positions, s.known].map(int));
     plan.launch(&ATTENTION, "attention_clip", [blocks(s.heads * s.known * s.size, 256), 1, 1], 0, arguments);
@@ -141,46 +172,14 @@ pub fn forward_half(s: AttentionShape, half: Half) -> Option<Plan> {
     Some(plan)
 }
 
-/// The inputs of these numbers, `n` floats of 16 bits each, widened to scratch memory.
-fn wide<const N: usize>(plan: &mut Plan, numbers: [usize; N], n: usize, half: Half) -> [Argument; N] {
-    numbers.map(|i| {
-        let to = plan.scratch(n * 4);
-        plan.join(cast::widen(half, n), &[Argument::Input(i)], &[to]);
-        to
-    })
-}
-
-/// [`forward`] for activations of any float: q, k, v and y are of the type that is given, distances and the logarithms of 32
-/// bits. Those of 16 bits run on tensor cores where the head is known there.
+/// [`forward`], where activations of 16 bits run on tensor cores if the head is known there.
 pub fn forward_of(s: AttentionShape, dtype: DType) -> Plan {
-    let Some(half) = dtype.half() else { return forward(s) };
-    let (mut plan, [y, sums]) = (Plan::default(), [0, 1].map(Argument::Output));
-    if let (Some(room), Some(part)) = (room(s.size), forward_half(s, half)) {
-        let rows = s.heads * s.known;
-        let table = plan.scratch(rows * room * 2);
-        plan.join(cast::narrow(half, rows, s.size, room), &[Argument::Input(3)], &[table]);
-        let [q, k, v] = [0, 1, 2].map(Argument::Input);
-        plan.join(part, &[q, k, v, table], &[y, sums]);
-        return plan;
-    }
-    let n = s.rows() * s.size * s.positions;
-    let [q, k, v] = wide(&mut plan, [0, 1, 2], n, half);
-    let own = plan.scratch(n * 4);
-    plan.join(forward(s), &[q, k, v, Argument::Input(3)], &[own, sums]);
-    plan.join(cast::narrow(half, n, 1, 1), &[own], &[y]);
-    plan
-}
-
-/// [`backward`] for activations of any float. Those of 16 bits are widened, and the gradients rounded.
-pub fn backward_of(s: AttentionShape, dtype: DType) -> Plan {
-    let Some(half) = dtype.half() else { return backward(s) };
-    let (mut plan, n) = (Plan::default(), s.rows() * s.size * s.positions);
-    let [q, k, v, y, dy] = wide(&mut plan, [0, 1, 2, 4, 6], n, half);
-    let own = [0, 1, 2].map(|_| plan.scratch(n * 4));
-    let [e, sums, de] = [Argument::Input(3), Argument::Input(5), Argument::Output(3)];
-    plan.join(backward(s), &[q, k, v, e, y, sums, dy], &[own[0], own[1], own[2], de]);
-    for (i, own) in own.into_iter().enumerate() {
-        plan.join(cast::narrow(half, n, 1, 1), &[own], &[Argument::Output(i)]);
-    }
+    let on_tensor_cores = dtype.half().and_then(|half| Some((half, room(s.size)?, forward_half(s, half)?)));
+    let Some((half, room, part)) = on_tensor_cores else { return forward(s, dtype) };
+    let (mut plan, rows) = (Plan::default(), s.heads * s.known);
+    let table = plan.scratch(rows * room * 2);
+    plan.join(cast::narrow(half, rows, s.size, room), &[Argument::Input(3)], &[table]);
+    let [q, k, v] = [0, 1, 2].map(Argument::Input);
+    plan.join(part, &[q, k, v, table], &[0, 1].map(Argument::Output));
     plan
 }

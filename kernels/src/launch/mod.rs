@@ -90,6 +90,15 @@ pub(crate) fn blocks(n: usize, each: usize) -> u32 {
     u32::try_from(n.div_ceil(each)).expect("a grid of under 2^32 blocks")
 }
 
+/// Blocks that keep a GPU busy, whichever it is.
+const BUSY: usize = 264;
+
+/// Parts that a sum is cut into where its results are `tiles` blocks: so many that a GPU is busy, of at least `least` terms.
+/// Each part takes memory like the results, so what is large is not cut.
+pub(crate) fn parts(tiles: usize, terms: usize, least: usize) -> usize {
+    BUSY.div_ceil(tiles.max(1)).min(terms.div_ceil(least)).max(1)
+}
+
 /// A size as kernels take it.
 ///
 /// # Panics

@@ -43,7 +43,12 @@ sources! {
     ADAM: "ops/adam/adam.cu" [] ["adam_step"];
     ADD: "ops/add/add.cu" [] ["add_f32", "add_f16", "add_bf16"];
     ATTENTION: "ops/attention/attention.cu" [] [
-        "attention_forward", "attention_own", "attention_queries", "attention_keys", "attention_distances", "attention_clip",
+        "attention_forward_f32", "attention_forward_f16", "attention_forward_bf16",
+        "attention_own_f32", "attention_own_f16", "attention_own_bf16",
+        "attention_queries_f32", "attention_queries_f16", "attention_queries_bf16",
+        "attention_keys_f32", "attention_keys_f16", "attention_keys_bf16",
+        "attention_distances_f32", "attention_distances_f16", "attention_distances_bf16",
+        "attention_clip",
     ];
     ATTENTION_MMA: "ops/attention/attention_mma.cu" ["device/cuda/mma.cuh"] [
         "attention_f16_64", "attention_f16_128", "attention_f16_160", "attention_bf16_64", "attention_bf16_128",

@@ -31,11 +31,14 @@ fn attention_and_its_gradients() {
         let exact = c.all(&v.each_ref().map(|v| to_f64(v)));
         let [q, k, values, e, dy] = v.each_ref().map(|v| bytes(v));
         let (s, n, rows) = (extents(&c), v[0].len(), batch * heads * positions);
-        let got =
-            run(&attention::forward(s), &[q.clone(), k.clone(), values.clone(), e.clone()], &[room(n), room(rows)]);
+        let got = run(
+            &attention::forward(s, DType::F32),
+            &[q.clone(), k.clone(), values.clone(), e.clone()],
+            &[room(n), room(rows)],
+        );
         near(&format!("y of {c:?}"), &words(&got[0]), &exact[0], 1e-5);
         let inputs = [q, k, values, e, got[0].clone(), got[1].clone(), dy];
-        let back = run(&attention::backward(s), &inputs, &[room(n), room(n), room(n), room(v[3].len())]);
+        let back = run(&attention::backward(s, DType::F32), &inputs, &[room(n), room(n), room(n), room(v[3].len())]);
         for (i, (got, want)) in back.iter().zip(&exact[1..]).enumerate() {
             near(&format!("gradient {i} of {c:?}"), &words(got), want, 1e-5);
         }

@@ -209,7 +209,7 @@ fn tries(source: &str) -> Vec<Try> {
         ATTENTION => {
             let s = AttentionShape { batch: 1, heads: 1, size: 4, positions: 20, known: 9 };
             vec![(
-                attention::forward(s),
+                attention::forward(s, DType::F32),
                 vec![floats(80), floats(80), floats(80), floats(36)],
                 vec![room(80), room(20)],
             )]

@@ -199,7 +199,7 @@ fn attention_on_tensor_cores() {
         let got = run(&plan, &[q.0, k.0, values.0, e.0], &outputs);
         // weights are rounded to 16 bits, then the result: two units of a value of at most 1
         near(&format!("y of {c:?}"), &widen(half, &got[0]), exact, 2.0 * unit(half));
-        let plain = attention::forward(s);
+        let plain = attention::forward(s, DType::F32);
         let given = [&q.1, &k.1, &values.1, &distances].map(|v| bytes(v));
         let want = run_on(&Shim::ordered(0), &plain, &given, &[room(n), room(queries)]).expect("runs");
         let logarithms: Vec<f64> = to_f64(&words::<f32>(&want[1]));

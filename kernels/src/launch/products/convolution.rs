@@ -1,7 +1,7 @@
 //! Convolution over frames, its adjoint and the gradients of its parameters.
 
 use crate::launch::sources::CONVOLUTION;
-use crate::launch::{Argument, Plan, blocks, int, long};
+use crate::launch::{Argument, Plan, blocks, int, long, parts};
 
 /// The side of a block's tile, and the bytes of its operands in shared memory.
 const TILE: usize = 64;
@@ -11,9 +11,8 @@ const SHARED: usize = 2 * 16 * (TILE + 4) * 4;
 pub(crate) const RECTIFY_IN: i32 = 1;
 pub(crate) const RECTIFY_OUT: i32 = 2;
 
-/// Terms of a part of a weight's sum, and the most parts.
+/// The fewest terms of a part of a weight's sum.
 const PART: usize = 512;
-const PARTS: usize = 64;
 
 /// The extents of a convolution: x `[batch, inputs, frames]`, w `[outputs, inputs, taps]`, y `[batch, outputs, length]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +73,8 @@ impl ConvolutionShape {
 
     /// How many parts the sum of a weight's gradient is cut into: a function of the extents alone.
     fn parts(&self) -> usize {
-        (self.batch * self.length()).div_ceil(PART).clamp(1, PARTS)
+        let tiles = (self.inputs * self.taps).div_ceil(TILE) * self.outputs.div_ceil(TILE);
+        parts(tiles, self.batch * self.length(), PART)
     }
 }
 

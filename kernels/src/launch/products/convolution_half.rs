@@ -3,7 +3,7 @@
 
 use super::convolution::{Beside, ConvolutionShape, RECTIFY_IN, RECTIFY_OUT, optional};
 use crate::launch::sources::{CONVOLUTION, CONVOLUTION_MMA};
-use crate::launch::{Argument, Plan, blocks, int, long};
+use crate::launch::{Argument, Plan, blocks, int, long, parts};
 use crate::tensor::Half;
 
 /// The side of a block's tile, its threads, and the bytes of its three buffers.
@@ -11,9 +11,8 @@ const SIDE: usize = 128;
 const THREADS: u32 = 128;
 const SHARED: usize = 3 * 2 * SIDE * 32 * 2;
 
-/// Frames of a part of a weight's sum, and the most parts of an item.
+/// The fewest frames of a part of a weight's sum.
 const PART: usize = 1024;
-const PARTS: usize = 16;
 
 /// One kernel of two by the format.
 fn of(half: Half, [f16, bf16]: [&'static str; 2]) -> &'static str {
@@ -63,18 +62,18 @@ pub fn adjoint(s: ConvolutionShape, half: Half, beside: Beside) -> Plan {
 /// Inputs: x, dy. Outputs in f32: dw `[outputs, inputs, taps]`, and the sums of dy's channels, the gradient of a bias of y.
 pub fn weights(s: ConvolutionShape, half: Half, rectify_in: bool) -> Plan {
     let (mut plan, n) = (Plan::default(), s.outputs * s.inputs * s.taps);
-    let parts = s.length().div_ceil(PART).clamp(1, PARTS);
-    let all = s.batch * parts;
-    let to = if all > 1 { plan.scratch(all * n * 4) } else { Argument::Output(0) };
+    let tiles = s.inputs.div_ceil(SIDE) * s.taps * s.outputs.div_ceil(SIDE);
+    let parts = parts(tiles, s.batch * s.length(), PART);
+    let to = if parts > 1 { plan.scratch(parts * n * 4) } else { Argument::Output(0) };
     let [x, dy] = [0, 1].map(Argument::Input);
     let mut arguments = vec![x, dy, to];
     arguments.extend(s.extents());
-    arguments.extend([Argument::Int(i32::from(rectify_in) * RECTIFY_IN), int(parts)]);
+    arguments.extend([Argument::Int(i32::from(rectify_in) * RECTIFY_IN), int(s.batch)]);
     let kernel = of(half, ["convolution_weights_f16", "convolution_weights_bf16"]);
-    let grid = [blocks(s.inputs, SIDE) * blocks(s.taps, 1), blocks(s.outputs, SIDE), blocks(all, 1)];
+    let grid = [blocks(s.inputs, SIDE) * blocks(s.taps, 1), blocks(s.outputs, SIDE), blocks(parts, 1)];
     plan.launch_of(THREADS, &CONVOLUTION_MMA, kernel, grid, SHARED, arguments);
-    if all > 1 {
-        let arguments = vec![to, Argument::Output(0), int(all), long(n)];
+    if parts > 1 {
+        let arguments = vec![to, Argument::Output(0), int(parts), long(n)];
         plan.launch(&CONVOLUTION, "convolution_sum_parts", [blocks(n, 256), 1, 1], 0, arguments);
     }
     let kernel = of(half, ["convolution_channel_sums_f16", "convolution_channel_sums_bf16"]);

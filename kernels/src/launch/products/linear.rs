@@ -2,7 +2,7 @@
 //! the latter is a convolution of one tap.)
 
 use crate::launch::sources::{CONVOLUTION, LINEAR, LINEAR_MMA};
-use crate::launch::{Argument, Plan, blocks, int, long};
+use crate::launch::{Argument, Plan, blocks, int, long, parts};
 use crate::tensor::Half;
 
 /// Inputs: x `[rows, inputs]`, w `[outputs, inputs]` (in 16 bits if `half` says so), and b `[outputs]` if there is a bias.
@@ -26,9 +26,8 @@ const SIDE: usize = 128;
 const THREADS: u32 = 128;
 const SHARED: usize = 3 * 2 * SIDE * 32 * 2;
 
-/// Positions of a part of a weight's gradient, and the most parts of an item.
+/// The fewest positions of a part of a weight's gradient.
 const PART: usize = 1024;
-const PARTS: usize = 16;
 
 /// The extents of a layer at every position: x `[batch, inputs, positions]`, w `[outputs, inputs]`, y `[batch, outputs,
 /// positions]`; operands are in 16 bits, sums in f32.
@@ -93,16 +92,16 @@ pub fn weights(s: LinearShape) -> Plan {
         Half::Bf16 => "linear_weights_bf16",
     };
     let (mut plan, n) = (Plan::default(), s.inputs * s.outputs);
-    let parts = s.positions.div_ceil(PART).clamp(1, PARTS);
-    let all = s.batch * parts;
-    let to = if all > 1 { plan.scratch(all * n * 4) } else { Argument::Output(0) };
+    let tiles = s.inputs.div_ceil(SIDE) * s.outputs.div_ceil(SIDE);
+    let parts = parts(tiles, s.batch * s.positions, PART);
+    let to = if parts > 1 { plan.scratch(parts * n * 4) } else { Argument::Output(0) };
     let mut arguments = vec![Argument::Input(0), Argument::Input(1), to];
     arguments.extend(s.sizes());
-    arguments.push(int(parts));
-    let grid = [blocks(s.inputs, SIDE), blocks(s.outputs, SIDE), blocks(all, 1)];
+    arguments.push(int(s.batch));
+    let grid = [blocks(s.inputs, SIDE), blocks(s.outputs, SIDE), blocks(parts, 1)];
     plan.launch_of(THREADS, &LINEAR_MMA, kernel, grid, SHARED, arguments);
-    if all > 1 {
-        let arguments = vec![to, Argument::Output(0), int(all), long(n)];
+    if parts > 1 {
+        let arguments = vec![to, Argument::Output(0), int(parts), long(n)];
         plan.launch(&CONVOLUTION, "convolution_sum_parts", [blocks(n, 256), 1, 1], 0, arguments);
     }
     plan

@@ -4,7 +4,8 @@
 // positions]. y_i = sum over j <= i of softmax_j(scale * q_i . (k_j + e_(i - j))) v_j; distances beyond the last are clipped to it.
 // The way forward keeps the logarithm of each query's sum of exponentials. On the way back weights are computed again: once for the
 // gradients of the queries, once for keys and values, once for distances, each sum in a fixed order, without atomics.
-// A head may have any size: a block (z) writes 128 of its channels. Plain f32 on CUDA cores: the reference for any faster variant.
+// A head may have any size: a block (z) writes 128 of its channels. Sums in f32 on CUDA cores, for activations of any float: the
+// reference for any faster variant.
 constexpr int TILE = 64, EACH = 4;           // queries, keys or distances of a tile; 16 x 16 threads, each 4 x 4 of its pairs
 constexpr int DEPTH = 16, PITCH = TILE + 4;  // channels (or terms of a sum) in shared memory at a time
 constexpr int BAND = 2 * TILE + 4, LINE = TILE + 1;
@@ -20,22 +21,26 @@ struct Room { Shared<float> w, rs, ps, bs, xs; };
     const int tx = threadIdx.x & 15, ty = threadIdx.x >> 4, tile = blockIdx.x * TILE, first = blockIdx.z * CHANNELS
 
 // Floats by channel and position (or distance): 0 before the first, the last one behind the last.
-struct Operand {
-    const float* at;
+template <class T> struct Operand {
+    const T* at;
     long long channel, step;
     int last;
 };
-DEVICE float get(const Operand& o, int c, int x) {
-    return !o.at || x < 0 ? 0.f : o.at[c * o.channel + (x < o.last ? x : o.last) * o.step];
+template <class T> DEVICE float get(const Operand<T>& o, int c, int x) {
+    return !o.at || x < 0 ? 0.f : to_float(o.at[c * o.channel + (x < o.last ? x : o.last) * o.step]);
 }
-DEVICE Operand none() { return {nullptr, 0, 0, 0}; }
-DEVICE Operand rows_of(const float* x, long long head, int size, int positions) {
+DEVICE Operand<float> none() { return {nullptr, 0, 0, 0}; }
+template <class T> DEVICE Operand<T> rows_of(const T* x, long long head, int size, int positions) {
     return {x + head * size * positions, positions, 1, positions - 1};
 }
-DEVICE Operand table_of(const float* e, int head, int size, int known) { return {e + (long long)head * known * size, 1, size, known - 1}; }
+DEVICE Operand<float> table_of(const float* e, int head, int size, int known) {
+    return {e + (long long)head * known * size, 1, size, known - 1};
+}
 
 // s[a][b] = sum over c of rows(c, i) * (plain(c, x) + band(c, i - x)) for i = i0 + 4 ty + a and x = x0 + 4 tx + b.
-DEVICE void tile_product(float (&s)[EACH][EACH], const Room& room, Operand rows, Operand plain, Operand band, int i0, int x0, int size) {
+template <class R, class P, class B>
+DEVICE void tile_product(float (&s)[EACH][EACH], const Room& room, Operand<R> rows, Operand<P> plain, Operand<B> band, int i0, int x0,
+                         int size) {
     const int tid = threadIdx.x, tx = tid & 15, ty = tid >> 4;
     UNROLL for (int i = 0; i < EACH * EACH; i++) s[i / EACH][i % EACH] = 0.f;
     ROLLED for (int c0 = 0; c0 < size; c0 += DEPTH) {
@@ -67,8 +72,8 @@ DEVICE void tile_product(float (&s)[EACH][EACH], const Room& room, Operand rows,
 
 // out[a][m] += sum over the tile's x of weight(r, x) * (plain(c, x) + band(c, r - x)) for r = r0 + 4 ty + a and c = first + tx + 16 m; the
 // weights are w[r][x], or w[x][r] where they are turned.
-template <bool TURNED>
-DEVICE void accumulate(float (&out)[EACH][SLOTS], const Room& room, Operand plain, Operand band, int r0, int x0, int first, int size) {
+template <bool TURNED, class P, class B>
+DEVICE void accumulate(float (&out)[EACH][SLOTS], const Room& room, Operand<P> plain, Operand<B> band, int r0, int x0, int first, int size) {
     const int tid = threadIdx.x, tx = tid & 15, ty = tid >> 4, count = min(CHANNELS, size - first);
     ROLLED for (int t0 = 0; t0 < TILE; t0 += DEPTH) {
         __syncthreads();
@@ -95,20 +100,21 @@ DEVICE void accumulate(float (&out)[EACH][SLOTS], const Room& room, Operand plai
 DEVICE void clear(float (&out)[EACH][SLOTS]) { UNROLL for (int i = 0; i < EACH * SLOTS; i++) out[i / SLOTS][i % SLOTS] = 0.f; }
 
 // Sums to their positions in the channels of this block.
-DEVICE void put(float* to, long long head, const float (&out)[EACH][SLOTS], int r0, int first, int size, int positions) {
+template <class T> DEVICE void put(T* to, long long head, const float (&out)[EACH][SLOTS], int r0, int first, int size, int positions) {
     UNROLL for (int i = 0; i < EACH * SLOTS; i++) {
         const int r = r0 + (threadIdx.x >> 4) * EACH + i / SLOTS, c = first + (threadIdx.x & 15) + 16 * (i % SLOTS);
-        if (c < size && r < positions) to[(head * size + c) * positions + r] = out[i / SLOTS][i % SLOTS];
+        if (c < size && r < positions) to[(head * size + c) * positions + r] = from_float<T>(out[i / SLOTS][i % SLOTS]);
     }
 }
 
 // One block for each tile of queries (x) of each head of each item (y).
-KERNEL(256) attention_forward(const float* __restrict__ q, const float* __restrict__ k, const float* __restrict__ v,
-                              const float* __restrict__ e, float* __restrict__ y, float* __restrict__ sums, int heads, int size,
-                              int positions, int known, float scale) {
+template <class T>
+DEVICE void forward(const T* q, const T* k, const T* v, const float* e, T* y, float* sums, int heads, int size, int positions, int known,
+                float scale) {
     ROOM(room);
-    const Operand Q = rows_of(q, blockIdx.y, size, positions), K = rows_of(k, blockIdx.y, size, positions);
-    const Operand V = rows_of(v, blockIdx.y, size, positions), E = table_of(e, blockIdx.y % heads, size, known);
+    const auto Q = rows_of(q, blockIdx.y, size, positions), K = rows_of(k, blockIdx.y, size, positions);
+    const auto V = rows_of(v, blockIdx.y, size, positions);
+    const auto E = table_of(e, blockIdx.y % heads, size, known);
     float most[EACH], sum[EACH], s[EACH][EACH], out[EACH][SLOTS];
     UNROLL for (int a = 0; a < EACH; a++) most[a] = -infinity(), sum[a] = 0.f;
     clear(out);
@@ -144,13 +150,13 @@ KERNEL(256) attention_forward(const float* __restrict__ q, const float* __restri
 }
 
 // What the softmax takes off each query's gradients: the gradient times the result. A thread for each query of each head and item.
-KERNEL(256) attention_own(const float* __restrict__ y, const float* __restrict__ dy, float* __restrict__ own, int size, int positions,
-                          int rows) {
+template <class T>
+DEVICE void own_of(const T* y, const T* dy, float* own, int size, int positions, int rows) {
     const long long at = (long long)blockIdx.x * 256 + threadIdx.x;
     if (at >= (long long)rows * positions) return;
     const long long from = at / positions * size * positions + at % positions;
     float s = 0.f;
-    for (int c = 0; c < size; c++) s = fmaf(y[from + (long long)c * positions], dy[from + (long long)c * positions], s);
+    for (int c = 0; c < size; c++) s = fmaf(to_float(y[from + (long long)c * positions]), to_float(dy[from + (long long)c * positions]), s);
     own[at] = s;
 }
 
@@ -161,15 +167,14 @@ DEVICE void pair(float& s, float& d, const float* sums, const float* own, int i,
     d = there ? s * (d - own[i]) * scale : 0.f;
 }
 
-KERNEL(256) attention_queries(const float* __restrict__ q, const float* __restrict__ k, const float* __restrict__ v,
-                              const float* __restrict__ e, const float* __restrict__ dy, const float* __restrict__ sums,
-                              const float* __restrict__ own, float* __restrict__ dq, int heads, int size, int positions, int known,
-                              float scale) {
+template <class T>
+DEVICE void queries(const T* q, const T* k, const T* v, const float* e, const T* dy, const float* sums, const float* own, T* dq,
+                int heads, int size, int positions, int known, float scale) {
     ROOM(room);
     const long long row = (long long)blockIdx.y * positions;
-    const Operand Q = rows_of(q, blockIdx.y, size, positions), K = rows_of(k, blockIdx.y, size, positions);
-    const Operand V = rows_of(v, blockIdx.y, size, positions), G = rows_of(dy, blockIdx.y, size, positions);
-    const Operand E = table_of(e, blockIdx.y % heads, size, known);
+    const auto Q = rows_of(q, blockIdx.y, size, positions), K = rows_of(k, blockIdx.y, size, positions);
+    const auto V = rows_of(v, blockIdx.y, size, positions), G = rows_of(dy, blockIdx.y, size, positions);
+    const auto E = table_of(e, blockIdx.y % heads, size, known);
     float s[EACH][EACH], d[EACH][EACH], out[EACH][SLOTS];
     clear(out);
     ROLLED for (int x0 = 0; x0 <= tile; x0 += TILE) {
@@ -186,15 +191,14 @@ KERNEL(256) attention_queries(const float* __restrict__ q, const float* __restri
 }
 
 // One block for each tile of keys (x) of each head of each item (y).
-KERNEL(256) attention_keys(const float* __restrict__ q, const float* __restrict__ k, const float* __restrict__ v,
-                           const float* __restrict__ e, const float* __restrict__ dy, const float* __restrict__ sums,
-                           const float* __restrict__ own, float* __restrict__ dk, float* __restrict__ dv, int heads, int size,
-                           int positions, int known, float scale) {
+template <class T>
+DEVICE void keys_and_values(const T* q, const T* k, const T* v, const float* e, const T* dy, const float* sums, const float* own, T* dk,
+                T* dv, int heads, int size, int positions, int known, float scale) {
     ROOM(room);
     const long long row = (long long)blockIdx.y * positions;
-    const Operand Q = rows_of(q, blockIdx.y, size, positions), K = rows_of(k, blockIdx.y, size, positions);
-    const Operand V = rows_of(v, blockIdx.y, size, positions), G = rows_of(dy, blockIdx.y, size, positions);
-    const Operand E = table_of(e, blockIdx.y % heads, size, known);
+    const auto Q = rows_of(q, blockIdx.y, size, positions), K = rows_of(k, blockIdx.y, size, positions);
+    const auto V = rows_of(v, blockIdx.y, size, positions), G = rows_of(dy, blockIdx.y, size, positions);
+    const auto E = table_of(e, blockIdx.y % heads, size, known);
     float s[EACH][EACH], d[EACH][EACH], keys[EACH][SLOTS], values[EACH][SLOTS];
     clear(keys), clear(values);
     ROLLED for (int i0 = tile; i0 < positions; i0 += TILE) {
@@ -217,18 +221,17 @@ KERNEL(256) attention_keys(const float* __restrict__ q, const float* __restrict_
 
 // One block for each tile of distances (x), not clipped, of each head (y); de is [heads, positions, size]. Columns are distances here, so
 // that the embeddings lie plain and the keys in a band.
-KERNEL(256) attention_distances(const float* __restrict__ q, const float* __restrict__ k, const float* __restrict__ v,
-                                const float* __restrict__ e, const float* __restrict__ dy, const float* __restrict__ sums,
-                                const float* __restrict__ own, float* __restrict__ de, int batch, int heads, int size, int positions,
-                                int known, float scale) {
+template <class T>
+DEVICE void distances(const T* q, const T* k, const T* v, const float* e, const T* dy, const float* sums, const float* own, float* de,
+                int batch, int heads, int size, int positions, int known, float scale) {
     ROOM(room);
-    const Operand E = table_of(e, blockIdx.y, size, known);
+    const auto E = table_of(e, blockIdx.y, size, known);
     float s[EACH][EACH], d[EACH][EACH], out[EACH][SLOTS];
     clear(out);
     ROLLED for (int item = 0; item < batch; item++) {
         const long long head = (long long)item * heads + blockIdx.y, row = head * positions;
-        const Operand Q = rows_of(q, head, size, positions), K = rows_of(k, head, size, positions);
-        const Operand V = rows_of(v, head, size, positions), G = rows_of(dy, head, size, positions);
+        const auto Q = rows_of(q, head, size, positions), K = rows_of(k, head, size, positions);
+        const auto V = rows_of(v, head, size, positions), G = rows_of(dy, head, size, positions);
         ROLLED for (int i0 = tile; i0 < positions; i0 += TILE) {
             tile_product(s, room, Q, E, K, i0, tile, size);
             tile_product(d, room, G, none(), V, i0, tile, size);
@@ -257,3 +260,32 @@ KERNEL(256) attention_clip(const float* __restrict__ all, float* __restrict__ de
     for (int r = d; r < end && r < positions; r++) s += from[(long long)r * size];
     de[at] = s;
 }
+
+#define ATTENTION(T, name)                                                                                                             \
+    KERNEL(256) attention_forward_##name(const T* __restrict__ q, const T* __restrict__ k, const T* __restrict__ v,                    \
+        const float* __restrict__ e, T* __restrict__ y, float* __restrict__ sums, int heads, int size, int positions, int known,       \
+        float scale) {                                                                                                                 \
+        forward<T>(q, k, v, e, y, sums, heads, size, positions, known, scale);                                                         \
+    }                                                                                                                                  \
+    KERNEL(256) attention_own_##name(const T* __restrict__ y, const T* __restrict__ dy, float* __restrict__ own, int size,             \
+        int positions, int rows) {                                                                                                     \
+        own_of<T>(y, dy, own, size, positions, rows);                                                                                  \
+    }                                                                                                                                  \
+    KERNEL(256) attention_queries_##name(const T* __restrict__ q, const T* __restrict__ k, const T* __restrict__ v,                    \
+        const float* __restrict__ e, const T* __restrict__ dy, const float* __restrict__ sums, const float* __restrict__ own,          \
+        T* __restrict__ dq, int heads, int size, int positions, int known, float scale) {                                              \
+        queries<T>(q, k, v, e, dy, sums, own, dq, heads, size, positions, known, scale);                                               \
+    }                                                                                                                                  \
+    KERNEL(256) attention_keys_##name(const T* __restrict__ q, const T* __restrict__ k, const T* __restrict__ v,                       \
+        const float* __restrict__ e, const T* __restrict__ dy, const float* __restrict__ sums, const float* __restrict__ own,          \
+        T* __restrict__ dk, T* __restrict__ dv, int heads, int size, int positions, int known, float scale) {                          \
+        keys_and_values<T>(q, k, v, e, dy, sums, own, dk, dv, heads, size, positions, known, scale);                                   \
+    }                                                                                                                                  \
+    KERNEL(256) attention_distances_##name(const T* __restrict__ q, const T* __restrict__ k, const T* __restrict__ v,                  \
+        const float* __restrict__ e, const T* __restrict__ dy, const float* __restrict__ sums, const float* __restrict__ own,          \
+        float* __restrict__ de, int batch, int heads, int size, int positions, int known, float scale) {                               \
+        distances<T>(q, k, v, e, dy, sums, own, de, batch, heads, size, positions, known, scale);                                      \
+    }
+ATTENTION(float, f32)
+ATTENTION(f16, f16)
+ATTENTION(bf16, bf16)

@@ -92,7 +92,7 @@ impl Kernel for Gradients {
         let [n, queries, table] = self.0.operands(dtype);
         check("attention", inputs, &[n, n, n, table, n, queries, n]);
         check("attention", outputs, &[n, n, n, table]);
-        launch::attention::backward_of(s, dtype)
+        launch::attention::backward(s, dtype)
     }
 }
 

@@ -87,24 +87,30 @@ DEVICE void adjoint(const T* y, const T* w, const float* bias, const T* gate, co
     });
 }
 
-// A block for 128 inputs of a tap (x) of 128 outputs (y) of a part of an item's frames (z); part [z, outputs, inputs, taps].
+// A block for 128 inputs of a tap (x) of 128 outputs (y) of a part of all frames of all items (z), 32 frames at a time; part [gridDim.z,
+// outputs, inputs, taps].
 template <class T>
 DEVICE void weights(const T* x, const T* dy, float* part, int inputs, int frames, int outputs, int taps, int stride, int padding,
-                    int dilation, int length, int flags, int parts) {
+                    int dilation, int length, int flags, int batch) {
     using gemm::DEPTH;
     const int o0 = blockIdx.y * gemm::SIDE, i0 = blockIdx.x / taps * gemm::SIDE, tap = blockIdx.x % taps;
-    const int item = blockIdx.z / parts, each = (length + parts * DEPTH - 1) / (parts * DEPTH) * DEPTH;
-    const int t0 = min((int)(blockIdx.z % parts) * each, length), t1 = min(t0 + each, length);
-    dy += (long long)item * outputs * length, x += (long long)item * inputs * frames;
-    const auto gradient = [&](Shared<T> to, int s) { gemm::fetch<false>(to, dy, o0, outputs, t0 + s * DEPTH, length); };
+    const int each = (length + DEPTH - 1) / DEPTH;
+    const long long all = (long long)batch * each;
+    const int first = (int)(all * blockIdx.z / gridDim.z), last = (int)(all * (blockIdx.z + 1) / gridDim.z);
+    const auto gradient = [&](Shared<T> to, int s) {
+        const long long item = (first + s) / each;
+        gemm::fetch<false>(to, dy + item * outputs * length, o0, outputs, (first + s) % each * DEPTH, length);
+    };
     const auto sample = [&](Shared<T> to, int s) {
+        const long long item = (first + s) / each;
+        const int t0 = (first + s) % each * DEPTH;
         gemm::lines<false>(to, [&](int line, int chunk, Shared<T> at) {
-            const int i = i0 + line, t = t0 + s * DEPTH + chunk * 8;
+            const int i = i0 + line, t = t0 + chunk * 8;
             const long long from = (long long)t * stride + (long long)tap * dilation - padding;
-            gather8(at, x + (long long)min(i, inputs - 1) * frames, from, stride, frames, i < inputs, flags & RECTIFY_IN);
+            gather8(at, x + (item * inputs + min(i, inputs - 1)) * frames, from, stride, frames, i < inputs, flags & RECTIFY_IN);
         });
     };
-    gemm::run<T, false, false>((t1 - t0 + DEPTH - 1) / DEPTH, gradient, sample, [&](int n, int j, float sum) {
+    gemm::run<T, false, false>(last - first, gradient, sample, [&](int n, int j, float sum) {
         const int o = o0 + n, i = i0 + j;
         if (o < outputs && i < inputs) part[(((long long)blockIdx.z * outputs + o) * inputs + i) * taps + tap] = sum;
     });
@@ -137,8 +143,8 @@ template <class T> DEVICE void channel_sums(const T* x, float* sum, int batch, i
     }                                                                                                                                   \
     KERNEL(128) convolution_weights_##T(const T* __restrict__ x, const T* __restrict__ dy, float* __restrict__ part, int inputs,       \
                                         int frames, int outputs, int taps, int stride, int padding, int dilation, int length,          \
-                                        int flags, int parts) {                                                                        \
-        weights<T>(x, dy, part, inputs, frames, outputs, taps, stride, padding, dilation, length, flags, parts);                       \
+                                        int flags, int batch) {                                                                        \
+        weights<T>(x, dy, part, inputs, frames, outputs, taps, stride, padding, dilation, length, flags, batch);                       \
     }                                                                                                                                   \
     KERNEL(256) convolution_channel_sums_##T(const T* __restrict__ x, float* __restrict__ sum, int batch, int channels, int frames) {  \
         channel_sums<T>(x, sum, batch, channels, frames);                                                                               \
