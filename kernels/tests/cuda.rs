@@ -129,4 +129,9 @@ fn encoding_and_sampling_run_on_a_device_as_on_the_cpu() {
         let got = attempt(|| run(&device)).expect("room and kernels");
         println!("{name}: {:?}", networks::close(&got, &run(&Cpu::new()), 2e-5));
     }
+    for precision in [DType::F32, DType::BF16] {
+        let device = Gpu::new(Card::open(0, None).expect("a device"), precision);
+        let got = attempt(|| networks::search_and_tally(&device)).expect("room and kernels");
+        assert!(got == networks::search_and_tally(&Cpu::of(precision)), "{precision:?}");
+    }
 }

@@ -11,7 +11,7 @@ use kernels::ops::linear::linear;
 use kernels::ops::norm::norm;
 use kernels::tape::{LossScale, Parameter, Tape, Value};
 use kernels::tensor::{DType, Tensor};
-use networks::{Numbers, close, codec, encode, prior, sample};
+use networks::{Numbers, close, codec, encode, prior, sample, search_and_tally};
 use plain::Noise;
 
 #[test]
@@ -29,14 +29,16 @@ fn networks_train_in_half_within_bounds() {
 
 #[test]
 fn networks_run_in_half_within_bounds() {
-    // which of two codewords is nearest may be another in half
-    let latents = |all: Numbers| all.into_iter().filter(|(name, _)| name.starts_with("latents")).collect::<Numbers>();
-    for (precision, bound) in [(DType::BF16, 0.05), (DType::F16, 0.005)] {
-        let cpu = Cpu::of(precision);
-        println!("sample in {precision:?}: {:?}", close(&sample(&cpu), &sample(&Cpu::new()), bound));
-        let (got, want) = (latents(encode(&cpu)), latents(encode(&Cpu::new())));
-        println!("encode in {precision:?}: {:?}", close(&got, &want, bound));
+    for (name, run) in [("encode", encode as fn(&dyn Device) -> Numbers), ("sample", sample)] {
+        for (precision, bound) in [(DType::BF16, 0.05), (DType::F16, 0.005)] {
+            let got = run(&Cpu::of(precision));
+            println!("{name} in {precision:?}: {:?}", close(&got, &run(&Cpu::new()), bound));
+        }
     }
+    // every vector is counted once
+    let found = search_and_tally(&Cpu::of(DType::BF16));
+    let vectors: f32 = found.iter().filter(|(name, _)| name.starts_with("counts")).flat_map(|(_, counts)| counts).sum();
+    assert_eq!(vectors, (2 * 45 + 5 + 6) as f32);
 }
 
 /// Losses of some steps of a small network in f16, from a loss scale on; and how many steps were left out.

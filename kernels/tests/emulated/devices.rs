@@ -3,7 +3,7 @@
 use kernels::device::{Cpu, Device, Gpu};
 use kernels::tensor::DType;
 
-use crate::networks::{Numbers, close, codec, encode, prior, sample};
+use crate::networks::{Numbers, close, codec, encode, prior, sample, search_and_tally};
 use crate::shim::Shim;
 
 /// Forward, backward and steps are the CPU's, the same bits in every order of threads, and in segments.
@@ -70,13 +70,18 @@ fn a_prior_trains_in_half() {
 fn encoding_and_sampling_are_the_cpus() {
     for (name, run) in [("encode", encode as fn(&dyn Device) -> Numbers), ("sample", sample)] {
         for (precision, bound) in [(DType::F32, 1e-5), (DType::BF16, 0.05), (DType::F16, 0.005)] {
-            // in 16 bits against the CPU in 16 bits: there vectors between two codewords are the same but for rounding
             let (want, mut first) = (run(&Cpu::of(precision)), None);
             for order in [0, 1, 2] {
                 let got = run(&Gpu::new(Shim::ordered(order), precision));
                 println!("{name} in {precision:?}, order {order}: {:?}", close(&got, &want, bound));
                 assert!(*first.get_or_insert_with(|| got.clone()) == got, "order {order}: other bits");
             }
+        }
+    }
+    for precision in [DType::F32, DType::BF16, DType::F16] {
+        let want = search_and_tally(&Cpu::of(precision));
+        for order in [0, 1, 2] {
+            assert!(search_and_tally(&Gpu::new(Shim::ordered(order), precision)) == want, "{precision:?}, {order}");
         }
     }
 }

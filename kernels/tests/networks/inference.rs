@@ -1,4 +1,4 @@
-//! What runs without a way back: tiles of an encoder with their context and the search for codewords, and sampling position by
+//! What runs without a way back: tiles of an encoder with their context, the search for codewords, and sampling position by
 //! position.
 
 use kernels::device::Device;
@@ -30,30 +30,36 @@ fn words(device: &dyn Device, buffer: &Buffer) -> Vec<u32> {
     out
 }
 
-/// Codes of a piece of sound by two tiles, as numbers, with counts and sums of the vectors of each code.
+/// Latents of a piece of sound by two tiles.
 pub fn encode(device: &dyn Device) -> Numbers {
     let tape = Tape::forward_only(device);
     let p = |seed, shape| parameter(device, seed, shape);
     let weights = [p(1, [5, WIDTH, 3]), p(2, [5, 1, 1]), p(3, [WIDTH, 5, 1]), p(4, [WIDTH, 1, 1])];
-    let (w, b, book) = (p(5, [DIM, WIDTH, 4]), p(6, [DIM, 1, 1]), p(7, [CODEWORDS, DIM, 1]));
+    let (w, b) = (p(5, [DIM, WIDTH, 4]), p(6, [DIM, 1, 1]));
     let x = device.activation(&Noise::new(8).floats(WIDTH * 90), [1, WIDTH, 90]);
-    let mut numbers = Numbers::new();
-    for (tile, pieces) in
-        [[Piece::Zeros(3), Piece::Of(x.clone(), 0, 50)], [Piece::Of(x.clone(), 44, 46), Piece::Zeros(3)]]
-            .iter()
-            .enumerate()
-    {
-        let wide = Value::constant(columns(device, WIDTH, pieces));
+    let of = |first, count| Piece::Of(x.clone(), first, count);
+    let tile = |pieces: [Piece; 2]| {
+        let wide = Value::constant(columns(device, WIDTH, &pieces));
         let y = residual_block_within(&tape, &wide, weights.each_ref(), 3);
         assert!(finite(device, y.tensor()));
         let z = conv1d(&tape, &y, &w, &b, Geometry { stride: 2, padding: 1, dilation: 1 });
-        let codes = search(device, z.tensor(), book.tensor());
-        let (counts, sums) = tally(device, z.tensor(), &codes, CODEWORDS);
+        device.floats(z.tensor())
+    };
+    let tiles = [[Piece::Zeros(3), of(0, 50)], [of(44, 46), Piece::Zeros(3)]];
+    tiles.into_iter().enumerate().map(|(i, pieces)| (format!("tile {i}"), tile(pieces))).collect()
+}
+
+/// Codes of vectors, and counts and sums of the vectors of each code: the same bits on each device.
+pub fn search_and_tally(device: &dyn Device) -> Numbers {
+    let mut numbers = Numbers::new();
+    for (items, dim, frames) in [(2, DIM, 45), (1, 70, 5), (3, 130, 2)] {
+        let z = device.activation(&Noise::new(9).floats(items * dim * frames), [items, dim, frames]);
+        let codes = search(device, &z, parameter(device, 7, [CODEWORDS, dim, 1]).tensor());
+        let (counts, sums) = tally(device, &z, &codes, CODEWORDS);
         for (name, words) in [("codes", words(device, &codes)), ("counts", words(device, &counts))] {
-            numbers.push((format!("{name} of tile {tile}"), words.iter().map(|v| *v as f32).collect()));
+            numbers.push((format!("{name} of {dim} dimensions"), words.iter().map(|v| *v as f32).collect()));
         }
-        numbers.push((format!("latents of tile {tile}"), device.floats(z.tensor())));
-        numbers.push((format!("sums of tile {tile}"), device.floats(&sums)));
+        numbers.push((format!("sums of {dim} dimensions"), device.floats(&sums)));
     }
     numbers
 }

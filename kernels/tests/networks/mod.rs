@@ -15,7 +15,7 @@ use kernels::tensor::{Shape, Tensor};
 use crate::plain::Noise;
 
 pub use codec::codec;
-pub use inference::{encode, sample};
+pub use inference::{encode, sample, search_and_tally};
 pub use prior::prior;
 
 /// Numbers by what they are.
