@@ -6,7 +6,6 @@ use serde_json::Value;
 use std::{
     collections::BTreeMap,
     fs,
-    io::Write as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,

@@ -61,7 +61,8 @@ impl Place {
         hosts(&self.at("hosts.txt"), self.processes);
         let command = |process: usize| {
             let mut command = self.command("run");
-            command.arg("--hosts").arg(self.at("hosts.txt")).arg("-p").arg(process.to_string());
+            // A change may leave no row.
+            command.arg("--allow-empty").arg("--hosts").arg(self.at("hosts.txt")).arg("-p").arg(process.to_string());
             command
         };
         let start = |process| command(process).stdout(Stdio::null()).spawn().expect("the binary starts");

@@ -24,11 +24,15 @@ impl Picker {
     const OCTAVES: u32 = 30;
     const STEPS: u32 = 16;
 
-    /// Draws a code; `uniform` in [0, 1) decides.
+    /// Draws a code; `uniform` in [0, 1) decides. None where a logit is not finite.
     ///
     /// The most likely codes that make up `top_p` are found without sorting them all: shares fall into buckets, 16 an
     /// octave, and only the bucket in which the sum is reached needs an order.
-    pub(super) fn pick(&mut self, logits: &[f32], draw: Draw, uniform: f64) -> u16 {
+    pub(super) fn pick(&mut self, logits: &[f32], draw: Draw, uniform: f64) -> Option<u16> {
+        logits.iter().all(|logit| logit.is_finite()).then(|| self.of_finite(logits, draw, uniform))
+    }
+
+    fn of_finite(&mut self, logits: &[f32], draw: Draw, uniform: f64) -> u16 {
         let most = logits.iter().fold(f32::NEG_INFINITY, |most, l| if *l > most { *l } else { most });
         if draw.temperature <= 0.0 {
             return logits.iter().position(|l| *l == most).unwrap_or(0) as u16;
@@ -83,7 +87,17 @@ mod tests {
     use crate::model::random::Random;
 
     fn pick(logits: &[f32], draw: Draw, uniform: f64) -> u16 {
-        Picker::default().pick(logits, draw, uniform)
+        Picker::default().pick(logits, draw, uniform).expect("finite logits")
+    }
+
+    #[test]
+    fn of_logits_that_are_not_finite_none_is_drawn() {
+        for wrong in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            for temperature in [0.0, 1.0] {
+                let draw = Draw { temperature, top_p: 0.9, overlap: 0.5 };
+                assert_eq!(Picker::default().pick(&[0.0, wrong, 1.0], draw, 0.5), None);
+            }
+        }
     }
 
     #[test]

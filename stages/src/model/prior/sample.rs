@@ -260,6 +260,13 @@ impl Dice {
 /// Samples the new codes of several windows, side by side.
 fn finish(stepper: &Stepper, draw: Draw, windows: &mut [Window<'_>]) -> Result<(), WeightsError> {
     let width = stepper.config().width;
+    let sound = |finite: bool| match finite {
+        true => Ok(()),
+        false => Err(WeightsError::Overflow(format!(
+            "the prior of level {} gives numbers that are not finite",
+            stepper.config().level
+        ))),
+    };
     let mut room = Room::default();
     for window in windows.iter_mut() {
         let known: Vec<Given> = (window.first..window.codes.len()).map(|at| window.given(at)).collect();
@@ -268,12 +275,7 @@ fn finish(stepper: &Stepper, draw: Draw, windows: &mut [Window<'_>]) -> Result<(
     let (mut chosen, mut picker) = (Vec::new(), Picker::default());
     loop {
         let mut live: Vec<&mut Window<'_>> = windows.iter_mut().filter(|w| w.codes.len() < w.last).collect();
-        if room.overflow() {
-            let level = stepper.config().level;
-            return Err(WeightsError::Overflow(format!(
-                "the prior of level {level} gives numbers that are not finite"
-            )));
-        }
+        sound(!room.overflow())?;
         if live.is_empty() {
             return Ok(());
         }
@@ -290,6 +292,9 @@ fn finish(stepper: &Stepper, draw: Draw, windows: &mut [Window<'_>]) -> Result<(
         let mut next: Vec<_> = next.iter_mut().map(|(given, row, cache, _)| (*given, *row, &mut **cache)).collect();
         chosen.clear();
         stepper.next(&mut next, &mut room, |i, logits| chosen.push(picker.pick(logits, draw, uniform[i])));
-        live.iter_mut().zip(&chosen).for_each(|(w, code)| w.codes.push(*code));
+        for (window, code) in live.iter_mut().zip(&chosen) {
+            sound(code.is_some())?;
+            window.codes.extend(*code);
+        }
     }
 }
