@@ -281,16 +281,23 @@ impl Store {
     /// When the disk refuses.
     pub fn pin(&self, lock: &Path, weights: BTreeSet<Digest>) -> Result<(), StoreError> {
         let folder = self.roots_folder().join("locks");
+        let named = |objects: &[Digest]| objects.iter().any(|object| weights.contains(object));
         let of_weights = |key: &Digest, receipt: &Receipt| -> Option<Said> {
-            let names = receipt.objects.iter().any(|object| weights.contains(object));
             // What came with them, such as curves and lineage; not what was said of them alone, such as who withdrew.
-            (names && receipt.objects.len() > 1).then(|| (*key, receipt.objects.to_vec(), receipt.value.to_vec()))
+            let names = named(&receipt.objects) && receipt.objects.len() > 1;
+            names.then(|| (*key, receipt.objects.to_vec(), receipt.value.to_vec()))
         };
-        let said: BTreeSet<Said> = self.receipts.all(of_weights).into_iter().collect();
-        let pins = Pins { lock: lock.to_owned(), weights };
-        let Ok(bytes) = postcard::to_stdvec(&(&pins, &said)) else { return Ok(()) };
         let place = Key::new("lock").bytes(lock.as_os_str().as_encoded_bytes()).finish();
         let path = folder.join(&place.hex()[..HEX]);
+        // A receipt that was lost since may stand in the record alone.
+        let before = if path.is_file() { read_pins(&path)? } else { None };
+        let before = before.into_iter().flat_map(|(_, said)| said);
+        let before = before.filter(|(_, objects, _)| named(objects) && objects.iter().all(|object| self.has(object)));
+        let now = self.receipts.all(of_weights);
+        let said: BTreeMap<Digest, Said> = before.chain(now).map(|said| (said.0, said)).collect();
+        let said: Vec<Said> = said.into_values().collect();
+        let pins = Pins { lock: lock.to_owned(), weights };
+        let Ok(bytes) = postcard::to_stdvec(&(&pins, &said)) else { return Ok(()) };
         if is_checked(&path) && read_checked(&path, &pins_key(&path))?.is_some_and(|known| known == bytes) {
             return Ok(());
         }
@@ -388,6 +395,7 @@ mod tests {
         fs::remove_dir_all(store.root().join("receipts")).expect("lost");
         let store = Store::open(store.root()).expect("opened again");
         assert!(store.receipts.find(&Digest::of(b"trained")).is_none());
+        store.pin(&pins.lock, BTreeSet::from([weights])).expect("pinned again, and nothing forgotten");
         store.recover_pinned().expect("recovered");
         assert_eq!(store.receipts.find(&Digest::of(b"trained")).expect("a receipt").value[..], b"on what"[..]);
         // Somebody's files stay.
