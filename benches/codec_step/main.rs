@@ -9,6 +9,7 @@ use std::io;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use stages::model::Precision;
 use stages::model::codec::{Codec, CodecConfig, LevelConfig};
 use stages::model::fit::{Clips, FitSettings, LevelFit, StepRecord, fit};
 use stages::model::infer::Coder;
@@ -72,6 +73,7 @@ fn settings(large: bool, steps: u64) -> FitSettings {
     FitSettings {
         codec: CodecConfig { rate: 44_100, dim: 64, levels: [3, 5, 7].map(level).into() },
         levels: vec![fit; 3],
+        precision: Precision::F32,
         learning_rate: 3e-4,
         warmup: 0,
         schedule: Schedule::Constant,

@@ -1,5 +1,6 @@
 //! The priors that are measured, and codes for them.
 
+use stages::model::Precision;
 use stages::model::prior::config::{PriorConfig, Upper};
 use stages::model::prior::fit::{PriorSettings, Tokens};
 
@@ -79,6 +80,7 @@ pub(crate) fn settings(name: &str, steps: u64) -> Option<PriorSettings> {
         steps,
         batch: if large { 4 } else { 8 },
         micro_batch: if large { 4 } else { 8 },
+        precision: Precision::F32,
         learning_rate: 3e-4,
         warmup: 10,
         final_rate: 0.1,

@@ -166,3 +166,16 @@ pub fn numerics() -> &'static str {
         "cpu-other"
     }
 }
+
+static NETWORKS: OnceLock<String> = OnceLock::new();
+
+/// The class of arithmetic whose results are bit-identical, of networks: [`numerics`], unless they run on another device.
+pub fn networks() -> &'static str {
+    NETWORKS.get().map_or_else(|| numerics(), String::as_str)
+}
+
+/// Says that the networks of this process run on a device of this class, before the first key is made; whether it is the one
+/// class of this process.
+pub fn run_networks_on(class: String) -> bool {
+    *NETWORKS.get_or_init(|| class.clone()) == class
+}

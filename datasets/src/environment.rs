@@ -64,6 +64,17 @@ pub const PURGE_DELAY: Variable = Variable {
               unless it is set.",
 };
 
+/// Folder of caches.
+pub const CACHE: Variable = Variable {
+    name: "XDG_CACHE_HOME",
+    value: "DIR",
+    audience: Audience::Users,
+    meaning: "Kernels that were compiled for a GPU are kept in its folder `refrain/kernels`, unless it is set in `~/.cache`.",
+};
+
+/// Home of the user.
+pub const HOME: Variable = Variable { name: "HOME", value: "DIR", audience: Audience::Users, meaning: "Where `~` is." };
+
 /// Seconds between two checkpoints of a training or a sampling.
 pub const CHECKPOINT_SECONDS: Variable = Variable {
     name: "REFRAIN_CHECKPOINT_SECONDS",
@@ -166,10 +177,12 @@ pub const SHARDS: Variable = Variable {
 };
 
 /// Every environment variable that Refrain or its tests read.
-pub const ENVIRONMENT: [Variable; 15] = [
+pub const ENVIRONMENT: [Variable; 17] = [
     NO_COLOR,
     TERM,
     PURGE_DELAY,
+    CACHE,
+    HOME,
     CHECKPOINT_SECONDS,
     SECRET,
     SHARED,

@@ -1,6 +1,7 @@
 //! Training: it learns, and neither threads nor interruptions change its bytes.
 use std::io;
 
+use stages::model::Precision;
 use stages::model::codec::{Codec, CodecConfig, LevelConfig};
 use stages::model::cost::{check, cost};
 use stages::model::fit::{Clips, FitSettings, LevelFit, StepRecord, fit};
@@ -81,6 +82,7 @@ fn settings() -> FitSettings {
     FitSettings {
         codec: CodecConfig { rate: 44_100, dim: 8, levels: vec![level(&[2], 32), level(&[2, 1], 16)] },
         levels: vec![fit(30), fit(20)],
+        precision: Precision::F32,
         learning_rate: 3e-3,
         warmup: 2,
         schedule: Schedule::Cosine,
@@ -219,6 +221,35 @@ fn segments_and_parts_of_a_batch_learn_the_same() {
             assert!((a.reconstruction - b.reconstruction).abs() < 1e-4, "{a:?} {b:?}");
             assert!((a.spectral - b.spectral).abs() < 1e-4, "{a:?} {b:?}");
         }
+    }
+}
+
+/// In 16 bits a codec learns what it learns in 32, within what its numbers hold, and goes on from a checkpoint as if it had
+/// not been stopped.
+#[test]
+fn in_half_the_bits_it_learns_the_same() {
+    let whole = {
+        let mut keep = Keep::default();
+        run(1, None, &mut keep).expect("a codec");
+        keep.records
+    };
+    for (precision, bound) in [(Precision::Bf16, 0.05), (Precision::F16, 0.01)] {
+        let settings = FitSettings { precision, ..settings() };
+        let with = |segments: &[usize], resume: Option<&[u8]>, keep: &mut Keep| {
+            fit(&settings, segments, [3; 32], &Tones::new(), resume, keep)
+        };
+        let mut keep = Keep::default();
+        let bytes = with(&[1, 1], None, &mut keep).expect("a codec");
+        assert_eq!(with(&[2, 2], None, &mut Keep::default()).expect("a codec"), bytes, "{precision:?} in segments");
+        // Before there is a codebook, nothing turns a last bit into another code.
+        for (a, b) in keep.records.iter().zip(&whole).filter(|(a, _)| a.unquantised) {
+            let apart = (a.reconstruction - b.reconstruction).abs() / b.reconstruction;
+            assert!(apart < bound, "{precision:?}: {a:?} {b:?}");
+        }
+        let mut stopped = Keep { last: Some(13), ..Keep::default() };
+        assert!(with(&[1, 1], None, &mut stopped).is_err());
+        let (_, checkpoint) = stopped.checkpoints.pop().expect("a checkpoint");
+        assert_eq!(with(&[1, 1], Some(&checkpoint), &mut Keep::default()).expect("a codec"), bytes, "{precision:?}");
     }
 }
 

@@ -1,5 +1,6 @@
 //! Training of priors: they learn, and their bytes follow from settings, seed and codes alone.
 
+use stages::model::Precision;
 use stages::model::prior::{
     config::{Prior, PriorConfig, Upper},
     decode::{Given, Room, Stepper},
@@ -87,6 +88,7 @@ fn settings(steps: u64, conditioned: bool) -> PriorSettings {
         steps,
         batch: 8,
         micro_batch: 8,
+        precision: Precision::F32,
         learning_rate: 1e-2,
         warmup: 5,
         final_rate: 0.1,
@@ -199,6 +201,36 @@ fn segments_and_parts_of_a_batch_learn_the_same() {
         }
         let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().expect("a pool");
         assert_eq!(pool.install(|| with(&settings, 2)), with(&settings, 1));
+    }
+}
+
+/// In 16 bits a prior learns what it learns in 32, within what its numbers hold, and goes on from a checkpoint as if it had
+/// not been stopped.
+#[test]
+fn in_half_the_bits_it_learns_the_same() {
+    let codes = Chain::new(12, 1);
+    let with = |settings: &PriorSettings, segments, resume: Option<&[u8]>, watch: &mut Watch| {
+        fit(settings, segments, [3; 32], &codes, resume, watch)
+    };
+    let mut whole = Watch::default();
+    let full = PriorSettings { config: PriorConfig { depth: 2, ..settings(30, true).config }, ..settings(30, true) };
+    with(&full, 1, None, &mut whole).expect("a prior");
+    for (precision, bound) in [(Precision::Bf16, 0.05), (Precision::F16, 0.01)] {
+        let settings = PriorSettings { precision, ..full.clone() };
+        let mut watch = Watch::default();
+        let prior = with(&settings, 1, None, &mut watch).expect("a prior");
+        for (a, b) in watch.records.iter().zip(&whole.records) {
+            assert!((a.bits - b.bits).abs() < bound * b.bits, "{precision:?}: {a:?} {b:?}");
+        }
+        assert_eq!(
+            with(&settings, 2, None, &mut Watch::default()).expect("a prior"),
+            prior,
+            "{precision:?} in segments"
+        );
+        let mut first = Watch { stop_after: Some(11), ..Watch::default() };
+        assert!(with(&settings, 1, None, &mut first).is_err());
+        let resumed = with(&settings, 1, Some(&first.state), &mut Watch::default()).expect("a prior");
+        assert_eq!(resumed, prior, "{precision:?}");
     }
 }
 

@@ -276,3 +276,28 @@ pub trait Target {
     /// If one failed.
     fn synchronise(&self) -> Result<(), Self::Error>;
 }
+
+/// A target that several devices share: its launches stay in the order of the calls, whoever makes them.
+impl<T: Target> Target for std::sync::Arc<T> {
+    type Memory = T::Memory;
+    type Error = T::Error;
+
+    fn alloc(&self, bytes: usize) -> Result<T::Memory, T::Error> {
+        (**self).alloc(bytes)
+    }
+    fn write(&self, to: &mut T::Memory, from: &[u8]) -> Result<(), T::Error> {
+        (**self).write(to, from)
+    }
+    fn is_full(error: &T::Error) -> bool {
+        T::is_full(error)
+    }
+    fn download(&self, from: &T::Memory, to: &mut [u8]) -> Result<(), T::Error> {
+        (**self).download(from, to)
+    }
+    fn launch(&self, launch: &Launch, values: &[Bound<'_, T::Memory>]) -> Result<(), T::Error> {
+        (**self).launch(launch, values)
+    }
+    fn synchronise(&self) -> Result<(), T::Error> {
+        (**self).synchronise()
+    }
+}

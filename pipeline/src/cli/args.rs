@@ -9,11 +9,14 @@ use crate::{
     standalone::sample::level,
     terminal::{
         numbers::{self, size, whole},
-        output::{Color, Output, Verbosity},
+        output::{Color, Output, Verbosity, note},
     },
 };
 use clap::{ArgAction, Args};
-use stages::flow::Cancel;
+use stages::{
+    flow::Cancel,
+    model::device::{Where, choose},
+};
 use std::{num::NonZeroUsize, path::PathBuf, sync::Arc, thread, time::Duration};
 
 /// Options of every command about what is said, and how.
@@ -81,9 +84,36 @@ pub(crate) struct LookArgs {
     pub(crate) json: bool,
 }
 
+/// Where networks run.
+#[derive(Args)]
+pub(crate) struct DeviceArgs {
+    /// Device of networks: `auto`, `cpu`, `cuda` or `cuda:N`; `auto` takes the first GPU that can be used, if this build knows
+    /// any
+    #[arg(long, default_value = "auto", value_name = "DEVICE", hide_default_value = true)]
+    device: Where,
+}
+
+impl DeviceArgs {
+    /// Chooses it, before the first key is made, and says which it is where there was a choice.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] on what a GPU that is asked for lacks.
+    pub(crate) fn choose(&self) -> Result<(), Error> {
+        let chosen = choose(self.device).map_err(|lacks| Error::Usage(format!("no GPU can be used: {lacks}")))?;
+        if let Some(lacks) = &chosen.lacks {
+            note(&format!("device: {}, as no GPU can be used: {lacks}", chosen.device));
+        } else if cfg!(feature = "cuda") {
+            note(&format!("device: {}", chosen.device));
+        }
+        Ok(())
+    }
+}
+
 /// How much of the machine a command takes.
 #[derive(Args)]
 pub(crate) struct MachineArgs {
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
     /// Timely workers, slots of the pool and threads of the engine; by default the cores
     #[arg(short = 'w', long, value_name = "N", allow_negative_numbers = true, value_parser = numbers::workers)]
     pub(crate) workers: Option<NonZeroUsize>,
@@ -329,6 +359,8 @@ pub(crate) struct EncodeArgs {
     /// Replace files that are there already
     #[arg(long)]
     pub(crate) overwrite: bool,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
 }
 
 #[derive(Args)]
@@ -348,6 +380,8 @@ pub(crate) struct DecodeArgs {
     /// Replace files that are there already
     #[arg(long)]
     pub(crate) overwrite: bool,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
 }
 
 #[derive(Args)]

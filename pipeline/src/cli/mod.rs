@@ -11,8 +11,8 @@ mod signals;
 
 use crate::{
     cli::args::{
-        CheckArgs, DecodeArgs, EncodeArgs, EvaluateArgs, GcArgs, LookArgs, ManifestArgs, OutputArgs, PlanArgs, RunArgs,
-        StoreArgs, WatchArgs, workers,
+        CheckArgs, DecodeArgs, DeviceArgs, EncodeArgs, EvaluateArgs, GcArgs, LookArgs, ManifestArgs, OutputArgs,
+        PlanArgs, RunArgs, StoreArgs, WatchArgs, workers,
     },
     dataflow::cluster,
     error::{BUG, DONE, EXITS, Error, Exit, USAGE},
@@ -31,6 +31,7 @@ use crate::{
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 use datasets::environment::PURGE_DELAY;
+use kernels::device::attempt;
 use std::os::unix::process::CommandExt;
 use std::{ffi::OsString, panic::AssertUnwindSafe, path::PathBuf, sync::Arc};
 use tracing_subscriber::{
@@ -116,7 +117,12 @@ enum Command {
     /// Decode codes in Parquet to WAV files with a model
     Decode(DecodeArgs),
     /// Sample songs from a bundle and write them to WAV files
-    Sample(sample::Args),
+    Sample {
+        #[command(flatten)]
+        args: sample::Args,
+        #[command(flatten)]
+        device: DeviceArgs,
+    },
     /// Measure how far the sounds of a folder are from those of another, by Fréchet distance
     Evaluate(EvaluateArgs),
     /// Print the completions for a shell; how to install them is in the shell's manual
@@ -215,6 +221,7 @@ impl Cli {
         match self.command {
             Command::Init(args) => summary(&init::init(&args)?),
             Command::Run(args) => {
+                args.work.machine.device.choose()?;
                 let plan = load(&args.manifest.manifest, &args.manifest.sets, args.manifest.to.as_deref())
                     .map_err(Error::Manifest)?;
                 let seat = args.hosts.seat()?;
@@ -236,12 +243,14 @@ impl Cli {
                 }
             }
             Command::Plan(args) => {
+                args.work.machine.device.choose()?;
                 let plan = load(&args.manifest.manifest, &args.manifest.sets, args.manifest.to.as_deref())
                     .map_err(Error::Manifest)?;
                 let preview = args.preview(plan, cancel)?;
                 told(args.work.json.then(|| format!("{}\n", preview.json())), || preview.text() + &args.saved());
             }
             Command::Watch(args) => {
+                args.machine.device.choose()?;
                 let ManifestArgs { manifest, sets, to } = &args.manifest;
                 frugal(&load(manifest, sets, to.as_deref()).map_err(Error::Manifest)?);
                 let load = || load(manifest, sets, to.as_deref());
@@ -302,14 +311,17 @@ impl Cli {
                 }
             }
             Command::Encode(args) => {
+                args.device.choose()?;
                 let files = codec::PlainFiles { files: &args.files, out: &args.out, overwrite: args.overwrite };
                 codec::encode(files, &args.model, &cancel, &summary)?;
             }
             Command::Decode(args) => {
+                args.device.choose()?;
                 let files = codec::PlainFiles { files: &args.files, out: &args.out, overwrite: args.overwrite };
                 codec::decode(files, &args.model, args.level, &cancel, &summary)?;
             }
-            Command::Sample(args) => {
+            Command::Sample { args, device } => {
+                device.choose()?;
                 summary(&sample::sample(&args, &cancel, &progress::Screen::new(false))?);
             }
             Command::Completions { shell } => {
@@ -360,13 +372,17 @@ pub fn main() -> u8 {
 
 /// Does what the command line says; tells of what went wrong, and returns the exit code.
 fn ended(cli: Cli) -> u8 {
-    match std::panic::catch_unwind(AssertUnwindSafe(|| cli.perform())) {
-        Ok(Ok(())) => DONE.code,
-        Ok(Err(Error::Manifest(complaints))) => {
+    match std::panic::catch_unwind(AssertUnwindSafe(|| attempt(|| cli.perform()))) {
+        Ok(Ok(Ok(()))) => DONE.code,
+        Ok(Err(device)) => {
+            output::error(&device.to_string());
+            Error::Stage(device.to_string()).code()
+        }
+        Ok(Ok(Err(Error::Manifest(complaints)))) => {
             output::laid_out(&complaints.render(output::colored()));
             USAGE.code
         }
-        Ok(Err(error)) => {
+        Ok(Ok(Err(error))) => {
             output::error(&error.to_string());
             error.code()
         }

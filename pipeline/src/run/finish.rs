@@ -118,7 +118,7 @@ fn warn_idle(build: &Build<'_>, outcome: &Outcome) {
 /// The digest that names a run: of its plan, its inputs and its class of arithmetic, of pinned weights and dropped sources,
 /// and of what failed. So a partial run never goes by the name of the whole one, nor of one that failed otherwise.
 pub(crate) fn run_id(plan: &Plan, inputs: &Digest, outcome: &Outcome, failed: &[FailedStage]) -> Digest {
-    let mut key = Key::new("run").digest(&plan.digest()).digest(inputs).text(datasets::effect::numerics());
+    let mut key = Key::new("run").digest(&plan.digest()).digest(inputs).text(datasets::effect::networks());
     for (stage, weights) in pinned(plan, outcome) {
         key = key.text(&stage.name).digest(&weights);
     }

@@ -12,7 +12,7 @@ use crate::{
 };
 use datasets::{
     Digest, Key,
-    effect::{numerics, revision},
+    effect::{networks, numerics, revision},
     store::{Store, Temp},
 };
 use differential_dataflow::Hashable as _;
@@ -52,6 +52,7 @@ pub(crate) fn facts(plan: &Plan, options: &Options) -> Vec<(String, String)> {
         ("version of refrain", env!("CARGO_PKG_VERSION").to_owned()),
         ("build of refrain", stages.short(12)),
         ("numerics class", numerics().to_owned()),
+        ("numerics class of networks", networks().to_owned()),
         ("number of processes (-n)", addresses.len().to_string()),
         ("list of hosts (--hosts)", hosts.short(12)),
         ("number of workers (-w)", options.workers.to_string()),

@@ -11,7 +11,7 @@ use crate::{
 };
 use datasets::{
     Digest, Key,
-    effect::numerics,
+    effect::networks,
     names::{self, Taken},
     store::{Log, StoreError, Temp, replace},
     untrusted,
@@ -141,7 +141,7 @@ fn load(folder: &Path) -> Result<Loaded, Error> {
 
 /// Digest of everything on which the codes of a sampling depend.
 fn identity(bundle: &Bundle, ask: &Ask, seed: &Digest) -> Digest {
-    let key = Key::new("songs on plain files").text(numerics()).digest(seed).digest(&bundle.codec.digest);
+    let key = Key::new("songs on plain files").text(networks()).digest(seed).digest(&bundle.codec.digest);
     // The level changes the sound, and no code.
     let asked = Ask { level: 0, ..ask.clone() };
     bundle.priors.iter().fold(key, |key, prior| key.digest(&prior.digest)).text(&format!("{asked:?}")).finish()
@@ -339,7 +339,7 @@ fn write(
         "top_p": args.top_p,
         "overlap": args.overlap,
         "level": args.level,
-        "numerics": numerics(),
+        "numerics": networks(),
         "models": {
             "run": bundle.run,
             "codec": bundle.codec.digest,

@@ -23,6 +23,7 @@ use datasets::{
     store::{Memo, StoreError, fault},
 };
 use differential_dataflow::AsCollection;
+use kernels::device::attempt as on_device;
 use std::{
     any::Any,
     collections::{BTreeSet, HashMap, VecDeque, hash_map::Entry},
@@ -305,10 +306,16 @@ fn perform(effect: &dyn Erased, env: &Env, stage: &str, jobs: Vec<Job>) -> Vec<(
         Err(error) => refused("fault", error.to_string()),
         // A panic is a fault of ours, but it is a property of these bytes and this version, and one item must not stop a
         // corpus.
-        Ok(()) => catch_unwind(AssertUnwindSafe(|| effect.run(&works))).unwrap_or_else(|panic| {
-            let what = if effect.corpus() { "it" } else { "the stage" };
-            refused("panic", format!("{what} panicked: {}", message(&*panic)))
-        }),
+        Ok(()) => match catch_unwind(AssertUnwindSafe(|| on_device(|| effect.run(&works)))) {
+            Ok(Ok(results)) => results,
+            // What a device cannot is no property of the bytes: nothing remembers it.
+            Ok(Err(device)) if effect.corpus() => refused("device", device.to_string()),
+            Ok(Err(device)) => works.iter().map(|_| Err(Fault::Failed(device.to_string()))).collect(),
+            Err(panic) => {
+                let what = if effect.corpus() { "it" } else { "the stage" };
+                refused("panic", format!("{what} panicked: {}", message(&*panic)))
+            }
+        },
     };
     let took = started.elapsed() / works.len().max(1) as u32;
     let groups: BTreeSet<Digest> = todo.iter().map(|(key, _, work)| effect.group(key, work)).collect();

@@ -10,7 +10,9 @@ use super::layer;
 use super::level::LevelState;
 use super::loss::Bandwidth;
 use super::training::TrainingError;
-use super::training::checkpoint::{Groups, Header, broken, put, read as open, take, write as pack};
+use super::training::checkpoint::{
+    Groups, Header, Scale, broken, put, read as open, scale, scaled, take, write as pack,
+};
 use super::weights::{Array, Arrays};
 
 const GROUPS: Groups = ["weights", "adam_first", "adam_second"];
@@ -23,11 +25,12 @@ struct CodecHeader {
     rounds: u64,
     steps: Vec<u64>,
     bandwidths: Vec<[u64; 2]>,
+    scales: Vec<Scale>,
 }
 
 impl Header for CodecHeader {
     const ENTRY: &'static str = "refrain_codec_checkpoint";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const DATA: &'static str = "clips";
     fn version(&self) -> u32 {
         self.version
@@ -67,6 +70,7 @@ pub(crate) fn write(state: &CodecState, identity: &str) -> Result<Vec<u8>, Train
         rounds: state.rounds,
         steps: state.levels.iter().map(|s| s.step).collect(),
         bandwidths: state.bandwidths.iter().map(|b| [b.power.to_bits(), b.spectral.to_bits()]).collect(),
+        scales: state.levels.iter().map(|s| scale(&s.scale)).collect(),
     };
     pack(&header, &arrays)
 }
@@ -80,15 +84,16 @@ pub(crate) fn read(
 ) -> Result<CodecState, TrainingError> {
     let (header, mut arrays) = open::<CodecHeader>(bytes, identity)?;
     let count = settings.levels.len();
-    if header.steps.len() != count || header.bandwidths.len() != count {
+    if [header.steps.len(), header.bandwidths.len(), header.scales.len()] != [count; 3] {
         return Err(broken("it has another number of levels"));
     }
     let mut levels = Vec::new();
-    for (level, step) in header.steps.iter().enumerate() {
+    for (level, (step, scale)) in header.steps.iter().zip(&header.scales).enumerate() {
         let shapes = layer::parameters(&settings.codec, level);
         let parameters = take(&mut arrays, &format!("{level}."), GROUPS, device, &shapes)?;
         let codebook = codebook(&mut arrays, settings, level)?;
-        levels.push(LevelState { step: *step, parameters, codebook });
+        let scale = scaled(settings.precision, *scale);
+        levels.push(LevelState { step: *step, parameters, codebook, scale });
     }
     if let Some(name) = arrays.keys().next() {
         return Err(broken(format!("tensor `{name}` does not belong")));

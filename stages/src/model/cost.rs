@@ -1,5 +1,6 @@
 //! What training needs in memory, before it starts, and what a codec takes that encodes and decodes.
 use super::codec::CodecConfig;
+use super::device::Precision;
 use super::fit::{FitSettings, MEASURED};
 use super::infer;
 use super::layer::{self, Kind, Layer};
@@ -17,6 +18,8 @@ const PLAIN: u64 = 2;
 /// engine's copy of that, what comes out, and its part that is handed on, with those of a wider neighbour.
 const TILES: u64 = 10;
 
+/// Arrays of the widest layer's size that are in 32 bits at once where activations have 16.
+const WIDENED: u64 = 3;
 /// Spectra of a batch that are alive at once: of both sounds, and one of them as it is handed on.
 const SPECTRA: u64 = 4;
 /// Bytes for each weight: value, gradient, two moments, and all but the gradient in a checkpoint and in the file that it
@@ -77,7 +80,11 @@ pub fn cost(settings: &FitSettings, segments: &[usize]) -> TrainingCost {
         let floats = held(&layer::decoder(&settings.codec, level)).saturating_add(floats);
         let spectral = fit.spectral > 0.0 || fit.log_spectral > 0.0;
         let spectra = if spectral { SPECTRA * loss::floats(fit.crop) * fit.micro_batch as u64 } else { 0 };
-        floats.saturating_add(spectra).saturating_mul(4)
+        // What is wider for a while on a CPU: what a kernel reads and writes.
+        let wide =
+            if settings.precision == Precision::F32 { 0 } else { WIDENED * samples * widest(&settings.codec, level) };
+        let floats = floats.saturating_mul(settings.precision.bytes());
+        floats.saturating_add(spectra.saturating_add(wide).saturating_mul(4))
     });
     let weights = levels().map(|(level, fit)| {
         let of = &settings.codec.levels[level];
@@ -128,6 +135,12 @@ pub fn tile(codec: &CodecConfig) -> u64 {
         4 * (TILES * largest + 2 * contexts)
     });
     largest.max().unwrap_or(0)
+}
+
+/// Channels times share of the samples of a level's largest layer.
+fn widest(codec: &CodecConfig, level: usize) -> u64 {
+    // The first layer of the encoder and the last but one of the decoder have half of the samples.
+    (codec.levels[level].width.max(codec.dim) as u64).div_ceil(2)
 }
 
 /// The most segments of a level that do any good: each a layer of its encoder or decoder.

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use kernels::device::Device;
 use kernels::ops::adam::Adam;
 use kernels::ops::add::add;
-use kernels::tape::{Tape, Value};
+use kernels::ops::norm::norm;
+use kernels::tape::{LossScale, Tape, Value};
 use kernels::tensor::Tensor;
 
 use super::codebook::{Codebook, Rule};
-use super::codec::CodecConfig;
+use super::device::Precision;
 use super::excerpts::Excerpts;
 use super::fit::{FitSettings, StepRecord};
 use super::layer::{self, Layer};
@@ -32,11 +33,14 @@ pub(crate) struct LevelState {
     pub(crate) parameters: Parameters,
     /// `None` until the unquantised start is over.
     pub(crate) codebook: Option<Codebook>,
+    /// What the loss is multiplied by.
+    pub(crate) scale: LossScale,
 }
 
 impl LevelState {
     /// Weights and biases uniform within 1 / sqrt(inputs per output) (He et al. 2015 with PyTorch's gain).
-    pub(crate) fn new(device: &Arc<dyn Device>, config: &CodecConfig, level: usize, seed: &[u8; 32]) -> Self {
+    pub(crate) fn new(device: &Arc<dyn Device>, settings: &FitSettings, level: usize, seed: &[u8; 32]) -> Self {
+        let config = &settings.codec;
         let mut start = Arrays::new();
         for layer in layer::encoder(config, level).iter().chain(&layer::decoder(config, level)) {
             for (name, shape, fan) in layer.tensors() {
@@ -47,7 +51,8 @@ impl LevelState {
                 start.insert(name, Array { shape, data });
             }
         }
-        Self { step: 0, parameters: Parameters::new(device.clone(), &start), codebook: None }
+        let scale = LossScale::of(settings.precision.dtype());
+        Self { step: 0, parameters: Parameters::new(device.clone(), &start), codebook: None, scale }
     }
 }
 
@@ -123,7 +128,7 @@ impl<'a> Trainer<'a> {
             state.codebook = Some(self.codebook(state, step)?);
         }
         let x = self.batch("batch", step)?;
-        let mut record = StepRecord {
+        let start = StepRecord {
             step,
             level: self.level,
             reconstruction: 0.0,
@@ -135,10 +140,23 @@ impl<'a> Trainer<'a> {
             revived: 0,
             unquantised,
         };
-        let (mut tree, mut seen) = (Tree::default(), Seen::default());
-        for x in x.chunks(fit.micro_batch * fit.crop) {
-            tree.add(&**state.parameters.device(), self.gradients(state, x, &mut seen, &mut record)?);
-        }
+        let diverged = || Err(TrainingError::Diverged { what: format!("level {}", self.level), step });
+        let (mut record, seen, factor, gradients) = loop {
+            let (mut record, mut tree, mut seen) = (start, Tree::default(), Seen::default());
+            let device = &**state.parameters.device();
+            for x in x.chunks(fit.micro_batch * fit.crop) {
+                tree.add(device, self.gradients(state, x, &mut seen, &mut record)?);
+            }
+            let (gradients, factor) = (tree.sum(device), state.scale.factor());
+            // Only a scale that moves asks for the norm.
+            if self.settings.precision != Precision::F16 || state.scale.accepts(norm(device, gradients.values())) {
+                break (record, seen, factor, gradients);
+            }
+            // The same step again with half of the scale.
+            if state.scale.factor() == factor {
+                return diverged();
+            }
+        };
         if let Some(book) = state.codebook.as_mut().filter(|_| !unquantised) {
             record.commitment = seen.away / (fit.batch * fit.crop / self.hop() * self.settings.codec.dim) as f64;
             let rule = Rule { decay: self.settings.ema_decay, revival: self.settings.revival };
@@ -149,11 +167,10 @@ impl<'a> Trainer<'a> {
             record.revived = usage.revived;
         }
         if !(record.reconstruction + record.spectral + record.log_spectral + record.commitment).is_finite() {
-            return Err(TrainingError::Diverged { what: format!("level {}", self.level), step });
+            return diverged();
         }
-        let gradients = tree.sum(&**state.parameters.device());
         let rate = self.settings.rate().at(step, fit.steps);
-        state.parameters.update(Adam { step: step + 1, rate, decay: 0.0, scale: 1.0 }, &gradients);
+        state.parameters.update(Adam { step: step + 1, rate, decay: 0.0, scale: 1.0 / factor }, &gradients);
         state.step += 1;
         Ok(record)
     }
@@ -177,13 +194,13 @@ impl<'a> Trainer<'a> {
         // Two tapes: the decoder starts from a leaf of its own, whose gradient is handed to the encoder. That is the
         // straight-through estimator.
         let (first, second) = (Tape::recording(device), Tape::recording(device));
-        let input = Value::constant(device.tensor(x, extents));
+        let input = Value::constant(device.activation(x, extents));
         let of_encoder = state.parameters.leaves(&first);
         let z = layer::forward(&first, &layer::load(&self.encoder, &of_encoder)?, input, self.segments);
         let book = state.codebook.as_ref().filter(|_| !record.unquantised);
         let (quantised, commit) = match book {
             Some(book) => {
-                let (quantised, commit) = self.quantise(device, book, z.tensor(), seen);
+                let (quantised, commit) = self.quantise(state, book, z.tensor(), seen);
                 (quantised, Some(commit))
             }
             None => (z.tensor().clone(), None),
@@ -193,14 +210,18 @@ impl<'a> Trainer<'a> {
         let y = layer::forward(&second, &layer::load(&self.decoder, &of_decoder)?, leaf.clone(), self.segments);
         let out = device.floats(y.tensor());
         let mix = Mix { spectral: fit.spectral, log_spectral: fit.log_spectral };
-        let loss = self.spectral.loss([x, &out], fit.crop, fit.batch, mix, self.bandwidth);
+        let mut loss = self.spectral.loss([x, &out], fit.crop, fit.batch, mix, self.bandwidth);
+        let scale = state.scale.factor();
+        if scale != 1.0 {
+            loss.gradient.iter_mut().for_each(|g| *g *= scale);
+        }
         record.reconstruction += loss.reconstruction;
         record.spectral += loss.spectral;
         record.log_spectral += loss.log_spectral;
-        let mut back = second.backward(&y, device.tensor(&loss.gradient, extents));
+        let mut back = second.backward(&y, device.activation(&loss.gradient, extents));
         drop(y);
         let shape = z.shape();
-        let towards = back.take(&leaf).unwrap_or_else(|| device.tensor(&vec![0.0; z.tensor().len()], shape));
+        let towards = back.take(&leaf).unwrap_or_else(|| device.activation(&vec![0.0; z.tensor().len()], shape));
         let mut gradients = of_decoder.gradients(&mut back);
         let towards = match commit {
             Some(commit) => {
@@ -215,7 +236,8 @@ impl<'a> Trainer<'a> {
     }
 
     /// The codewords of latents z `[items, dim, time]`, which the decoder is given, and the gradient of the commitment loss.
-    fn quantise(&self, device: &dyn Device, book: &Codebook, z: &Tensor, seen: &mut Seen) -> (Tensor, Tensor) {
+    fn quantise(&self, state: &LevelState, book: &Codebook, z: &Tensor, seen: &mut Seen) -> (Tensor, Tensor) {
+        let device = &**state.parameters.device();
         let shape @ [items, dim, time] = z.shape();
         let vectors = turned(&device.floats(z), dim, time);
         let codes = nearest(&vectors, &book.centres, dim);
@@ -226,11 +248,11 @@ impl<'a> Trainer<'a> {
         let mut away: Vec<f32> = vectors.iter().zip(&quantised).map(|(z, q)| z - q).collect();
         seen.away += away.iter().map(|d| f64::from(*d) * f64::from(*d)).sum::<f64>();
         let all = self.settings.levels[self.level].batch * (away.len() / items);
-        let weight = (2.0 * self.settings.commitment / all as f64) as f32;
+        let weight = (2.0 * self.settings.commitment / all as f64) as f32 * state.scale.factor();
         away.iter_mut().for_each(|d| *d *= weight);
         seen.vectors.extend(vectors);
         seen.codes.extend(codes);
-        let [quantised, commit] = [quantised, away].map(|rows| device.tensor(&turned(&rows, time, dim), shape));
+        let [quantised, commit] = [quantised, away].map(|rows| device.activation(&turned(&rows, time, dim), shape));
         (quantised, commit)
     }
 
@@ -252,7 +274,7 @@ impl<'a> Trainer<'a> {
                 return Err(TrainingError::Stopped(step));
             }
             for x in self.batch("codebook", step + i as u64)?.chunks(fit.micro_batch * fit.crop) {
-                let x = Value::constant(device.tensor(x, [x.len() / fit.crop, 1, fit.crop]));
+                let x = Value::constant(device.activation(x, [x.len() / fit.crop, 1, fit.crop]));
                 let z = layer::forward(&tape, &encoder, x, 1).into_tensor();
                 let [_, dim, time] = z.shape();
                 vectors.extend(turned(&device.floats(&z), dim, time));

@@ -5,7 +5,7 @@ mod checkpoint;
 mod codebook;
 pub mod codec;
 pub mod cost;
-mod device;
+pub mod device;
 mod excerpts;
 pub mod fit;
 pub mod infer;
@@ -20,3 +20,5 @@ pub(crate) mod random;
 mod segments;
 pub mod training;
 pub mod weights;
+
+pub use device::Precision;

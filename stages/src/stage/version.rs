@@ -7,7 +7,7 @@ use crate::{
 use datasets::{
     Digest, Key,
     audio::{decode::DECODER, resample::RESAMPLER},
-    effect::{key, numerics},
+    effect::{key, networks, numerics},
 };
 
 /// A versioned dependency of a verb's results, such as the decoder. It is in the keys of the stages whose
@@ -18,6 +18,8 @@ pub enum Version {
     Decoder,
     /// The embedding of sounds.
     Embedding,
+    /// The class of arithmetic of what runs networks.
+    Networks,
     /// The class of arithmetic of this machine.
     Numerics,
     /// The resampler.
@@ -26,13 +28,15 @@ pub enum Version {
 
 impl Version {
     /// All versions.
-    pub const ALL: [Version; 4] = [Version::Decoder, Version::Embedding, Version::Numerics, Version::Resampler];
+    pub const ALL: [Version; 5] =
+        [Version::Decoder, Version::Embedding, Version::Networks, Version::Numerics, Version::Resampler];
 
     /// Name of the version in the record of a run and in reasons.
     pub fn name(self) -> &'static str {
         match self {
             Version::Decoder => "decoder",
             Version::Embedding => "embedding",
+            Version::Networks => "networks",
             Version::Numerics => "numerics",
             Version::Resampler => "resampler",
         }
@@ -43,6 +47,7 @@ impl Version {
         match self {
             Version::Decoder => DECODER.to_owned(),
             Version::Embedding => format!("{} {}", EMBEDDING.name(), EMBEDDING.version()),
+            Version::Networks => networks().to_owned(),
             Version::Numerics => numerics().to_owned(),
             Version::Resampler => RESAMPLER.to_owned(),
         }
@@ -53,6 +58,7 @@ impl Version {
         match self {
             Version::Decoder => key.text(DECODER),
             Version::Embedding => key.text(EMBEDDING.name()).number(EMBEDDING.version().into()),
+            Version::Networks => key.text(networks()),
             Version::Numerics => key.text(numerics()),
             Version::Resampler => key.text(&chain_version()),
         }

@@ -101,7 +101,7 @@ impl Stage for Encode {
     const CARDINALITY: Cardinality = Cardinality::OneToOne;
     const UNIT: &'static str = "clips";
     const FACTS: Facts = Facts { changes: Some("encoded to discrete codes"), ..Facts::NONE };
-    const VERSIONS: &'static [Version] = &[Version::Numerics, Version::Resampler];
+    const VERSIONS: &'static [Version] = &[Version::Networks, Version::Resampler];
     type In = (Clip, Weights);
     type Out = Codes;
 

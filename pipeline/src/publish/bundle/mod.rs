@@ -16,7 +16,7 @@ use crate::{
 };
 use datasets::{
     Digest,
-    effect::numerics,
+    effect::networks,
     row::{Prior, Weights},
 };
 use stages::{model::prior::config, rows::kept::Kept};
@@ -73,7 +73,7 @@ fn of(run: &Run<'_>, part: &Part<'_>, name: &str, files: &BTreeMap<PathBuf, Dige
         format: FORMAT,
         refrain: env!("CARGO_PKG_VERSION").to_owned(),
         run: name.to_owned(),
-        numerics: numerics().to_owned(),
+        numerics: networks().to_owned(),
         codec: entry,
         priors: priors.collect::<Result<_, Error>>()?,
         genres: shared(chosen.values().map(|prior| prior.genres.as_slice())),

@@ -3,7 +3,7 @@
 use datasets::{
     Digest, Key,
     codes::unpack,
-    effect::{Fault, numerics},
+    effect::{Fault, networks},
     row::Codes,
     store::{Memo, StoreError},
 };
@@ -67,7 +67,7 @@ pub(super) fn remembered<T: Serialize + DeserializeOwned>(
 
 /// A key over the sounds of clips, which every host with these versions hears alike.
 fn key(what: &str) -> Key {
-    Key::new(what).number(REVISION).text(numerics()).text(&chain_version())
+    Key::new(what).number(REVISION).text(networks()).text(&chain_version())
 }
 
 impl Decoder {

@@ -39,12 +39,12 @@ pub fn fit(
     let excerpts = Excerpts::new(clips)?;
     let spectral = Spectral::new();
     let identity = identity(settings, &seed, (0..clips.len()).map(|clip| clips.frames(clip)));
-    let (device, levels) = (device(), 0..settings.levels.len());
+    let (device, levels) = (device(settings.precision), 0..settings.levels.len());
     let state = match resume {
         Some(bytes) => checkpoint::read(bytes, settings, &identity, &device)?,
         None => CodecState {
             rounds: 0,
-            levels: levels.clone().map(|level| LevelState::new(&device, &settings.codec, level, &seed)).collect(),
+            levels: levels.clone().map(|level| LevelState::new(&device, settings, level, &seed)).collect(),
             bandwidths: levels
                 .map(|level| measure(settings.levels[level].crop, &excerpts, &seed, &spectral))
                 .collect::<Result<_, _>>()?,

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::codec::CodecConfig;
+use crate::model::device::Precision;
 use crate::model::training::{Rate, Schedule, TrainingError};
 
 /// The audio to learn from: mono clips at the codec's rate, in an order that is a function of their content.
@@ -77,6 +78,8 @@ pub struct FitSettings {
     pub codec: CodecConfig,
     /// How each of its levels is trained.
     pub levels: Vec<LevelFit>,
+    /// What activations are made of.
+    pub precision: Precision,
     /// Adam's learning rate.
     pub learning_rate: f64,
     /// Steps over which the rate rises to its value on a straight line.

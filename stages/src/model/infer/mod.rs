@@ -12,7 +12,7 @@ use std::sync::Arc;
 use kernels::device::Device;
 
 use super::codec::Codec;
-use super::device::device;
+use super::device::{Precision, device};
 use super::layer;
 use super::leaves::Leaves;
 use super::quantise::nearest;
@@ -83,7 +83,7 @@ pub struct Coder {
 impl Coder {
     /// Puts the codec's tensors on a device.
     pub fn new(codec: &Codec) -> Result<Self, WeightsError> {
-        let (config, device) = (codec.config(), device());
+        let (config, device) = (codec.config(), device(Precision::F32));
         let books: Vec<String> = (0..config.levels.len()).map(layer::codebook_name).collect();
         let leaves = Leaves::constants(&*device, codec.arrays(), |name| !books.iter().any(|book| book == name));
         let levels = (0..config.levels.len())

@@ -5,6 +5,7 @@
 use super::config::PriorConfig;
 use super::fit::PriorSettings;
 use super::network;
+use crate::model::device::Precision;
 use crate::model::segments::held;
 use crate::model::training::{TrainingError, tree};
 
@@ -20,6 +21,8 @@ const SUMS: u64 = 2;
 const RESIDUAL: u64 = 6;
 /// Arrays of `[codewords, positions]`: logits, their gradient and copies of both.
 const LOGITS: u64 = 5;
+/// Arrays of the widest layer's size that are in 32 bits at once where activations have 16.
+const WIDENED: u64 = 3;
 /// Floats for each weight: value, tensor, gradient, two moments, and a checkpoint with its bytes.
 const WEIGHT: u64 = 11;
 
@@ -37,8 +40,11 @@ pub fn cost(settings: &PriorSettings, segments: usize) -> u64 {
         // Each doubling works at twice the rate of the one before it: together, less than twice the last.
         floats += 2 * (of(upper.depth) * RESIDUAL + 4) * of(config.width);
     }
+    // What is wider for a while on a CPU: what a kernel reads and writes.
+    let wide =
+        if settings.precision == Precision::F32 { 0 } else { WIDENED * of(config.hidden.max(config.vocabulary())) };
     let nodes = tree::nodes(settings.batch.div_ceil(settings.micro_batch.max(1)));
-    4 * (positions * floats + (WEIGHT + nodes) * weights(config))
+    positions * (settings.precision.bytes() * floats + 4 * wide) + 4 * (WEIGHT + nodes) * weights(config)
 }
 
 /// The fewest segments with which training needs at most `limit` bytes; none where no number of them does.
@@ -137,6 +143,7 @@ mod tests {
             steps: 1,
             batch,
             micro_batch: batch,
+            precision: Precision::F32,
             learning_rate: 1e-3,
             warmup: 0,
             final_rate: 0.1,

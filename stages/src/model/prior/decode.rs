@@ -4,7 +4,7 @@
 //! A row's sums run over its own inputs in order, so what a sequence becomes does not depend on the rows beside it.
 use super::config::{Prior, PriorConfig};
 use super::network::{self, CODES, GENRES, UPPER};
-use crate::model::device::device;
+use crate::model::device::{Precision, device};
 use crate::model::leaves::Leaves;
 use crate::model::quantise::turned;
 use crate::model::weights::{Arrays, WeightsError, within};
@@ -135,7 +135,7 @@ impl Stepper {
     /// # Errors
     /// None of a prior that was loaded: its tensors were checked.
     pub fn new(prior: &Prior) -> Result<Self, WeightsError> {
-        let (config, arrays, device) = (prior.config().clone(), prior.arrays(), device());
+        let (config, arrays, device) = (prior.config().clone(), prior.arrays(), device(Precision::F32));
         let size = config.attention / config.heads;
         let blocks = (0..config.depth)
             .map(|block| {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use kernels::device::Device;
 use kernels::ops::adam::Adam;
 use kernels::ops::norm::norm;
+use kernels::tape::LossScale;
 use serde::{Deserialize, Serialize};
 
 use super::baseline::Counts;
@@ -15,7 +16,7 @@ use super::config::{Prior, PriorConfig};
 use super::network;
 use super::step::{self, Passage};
 use super::window::{Windows, cover, draw};
-use crate::model::device::device;
+use crate::model::device::{Precision, device};
 use crate::model::leaves::Leaves;
 use crate::model::random::Random;
 use crate::model::training::parameters::Parameters;
@@ -34,6 +35,8 @@ pub struct PriorSettings {
     pub batch: usize,
     /// Windows whose gradients are computed at a time; those of a batch are added in the order of a tree.
     pub micro_batch: usize,
+    /// What activations are made of.
+    pub precision: Precision,
     /// AdamW's learning rate.
     pub learning_rate: f64,
     /// Steps over which the rate rises to its value on a straight line; afterwards it falls by half a cosine.
@@ -113,11 +116,15 @@ pub fn fit(
     if total == 0 {
         return Err(TrainingError::Empty("codes"));
     }
-    let device: Arc<dyn Device> = device();
+    let device: Arc<dyn Device> = device(settings.precision);
     let identity = identity(settings, &seed, ends.iter().copied());
     let state = match resume {
-        Some(bytes) => checkpoint::read(bytes, &identity, config, &device)?,
-        None => State { step: 0, parameters: Parameters::new(device, &network::start(config, &seed)) },
+        Some(bytes) => checkpoint::read(bytes, &identity, (config, settings.precision), &device)?,
+        None => State {
+            step: 0,
+            parameters: Parameters::new(device, &network::start(config, &seed)),
+            scale: LossScale::of(settings.precision.dtype()),
+        },
     };
     let passage = Passage { micro_batch: settings.micro_batch, segments };
     let mut learner = Learning { settings, passage, seed, tokens, ends, identity, state };
@@ -151,13 +158,21 @@ impl Learner for Learning<'_> {
         let mut random = Random::new(&self.seed, &format!("windows {}", config.level), step);
         let places = draw(config, *tokens, &self.ends, settings.batch, &mut random);
         let windows = Windows::read(config, *tokens, &places).map_err(TrainingError::Tokens)?;
-        let (entropy, gradients) = step::gradients(config, &state.parameters, &windows, *passage)?;
-        let norm = norm(&**state.parameters.device(), gradients.values());
-        let bits = entropy.nats / entropy.codes.max(1) as f64 / std::f64::consts::LN_2;
-        if !(bits + norm).is_finite() {
-            return Err(TrainingError::Diverged { what: "training".to_owned(), step });
-        }
-        let scale = if settings.clip > 0.0 && norm > settings.clip { (settings.clip / norm) as f32 } else { 1.0 };
+        let (bits, norm, factor, gradients) = loop {
+            let factor = state.scale.factor();
+            let (entropy, gradients) = step::gradients(config, &state.parameters, &windows, *passage, factor)?;
+            let norm = norm(&**state.parameters.device(), gradients.values());
+            let bits = entropy.nats / entropy.codes.max(1) as f64 / std::f64::consts::LN_2;
+            if bits.is_finite() && state.scale.accepts(norm) {
+                break (bits, norm / f64::from(factor), factor, gradients);
+            }
+            // The same step again with half of the scale, unless that is not what is wrong.
+            if !bits.is_finite() || state.scale.factor() == factor {
+                return Err(TrainingError::Diverged { what: "training".to_owned(), step });
+            }
+        };
+        let clip = if settings.clip > 0.0 && norm > settings.clip { (settings.clip / norm) as f32 } else { 1.0 };
+        let scale = clip / factor;
         let rate = settings.rate().at(step, settings.steps);
         let rule = Adam { step: step + 1, rate, decay: settings.weight_decay, scale };
         state.parameters.update(rule, &gradients);
@@ -187,7 +202,7 @@ pub fn bits(
     let all = cover(config, tokens);
     let count = all.len().min(windows.max(1));
     let places: Vec<_> = (0..count).map(|i| all[i * all.len() / count]).collect();
-    let device: Arc<dyn Device> = device();
+    let device: Arc<dyn Device> = device(Precision::F32);
     let leaves = Leaves::constants(&*device, prior.arrays(), |_| true);
     let (mut nats, mut codes) = (0.0, 0);
     for places in places.chunks(batch.max(1)) {

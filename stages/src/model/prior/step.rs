@@ -43,12 +43,12 @@ fn logits(
     network::logits(tape, leaves, x, config, segments)
 }
 
-/// The cross-entropy of the windows' codes under logits, and in the logits' place the gradient of its mean over `of` codes.
-fn compare(device: &dyn Device, logits: Tensor, windows: &Windows, of: u64) -> (CrossEntropy, Tensor) {
+/// The cross-entropy of the windows' codes under logits, and in the logits' place its gradient times `share`.
+fn compare(device: &dyn Device, logits: Tensor, windows: &Windows, share: f32) -> (CrossEntropy, Tensor) {
     let all: Vec<u32> = windows.codes.iter().map(|code| u32::from(*code)).collect();
     let live: Vec<u32> = windows.live.iter().flat_map(|(from, to)| [*from as u32, *to as u32]).collect();
     let [all, live] = [all, live].map(|data| device.upload(Slice::U32(&data)));
-    let labels = Labels { codes: &all, live: &live, share: 1.0 / of.max(1) as f32 };
+    let labels = Labels { codes: &all, live: &live, share };
     let (nats, gradient) = cross_entropy(device, logits, labels);
     (CrossEntropy { nats, codes: windows.counted() }, gradient)
 }
@@ -61,7 +61,7 @@ pub(crate) fn score(
     windows: &Windows,
 ) -> Result<CrossEntropy, WeightsError> {
     let logits = logits(&Tape::forward_only(device), leaves, config, windows, 1)?;
-    Ok(compare(device, logits.into_tensor(), windows, windows.counted()).0)
+    Ok(compare(device, logits.into_tensor(), windows, 1.0).0)
 }
 
 /// How a batch is gone through.
@@ -74,12 +74,13 @@ pub(crate) struct Passage {
     pub(crate) segments: usize,
 }
 
-/// Nats of a batch of windows, and the gradients of their mean by name.
+/// Nats of a batch of windows, and the gradients of their mean by name, times `scale`.
 pub(crate) fn gradients(
     config: &PriorConfig,
     parameters: &Parameters,
     windows: &Windows,
     passage: Passage,
+    scale: f32,
 ) -> Result<(CrossEntropy, Gradients), WeightsError> {
     let (device, of) = (&**parameters.device(), windows.counted());
     let (mut tree, mut nats) = (Tree::default(), 0.0);
@@ -87,7 +88,7 @@ pub(crate) fn gradients(
         let tape = Tape::recording(device);
         let leaves = parameters.leaves(&tape);
         let (end, logits) = logits(&tape, &leaves, config, &part, passage.segments)?.split();
-        let (found, gradient) = compare(device, logits, &part, of);
+        let (found, gradient) = compare(device, logits, &part, scale / of.max(1) as f32);
         let mut back = tape.backward_from(end, gradient);
         nats += found.nats;
         tree.add(device, leaves.gradients(&mut back));

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use kernels::device::Device;
+use kernels::tape::LossScale;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::TrainingError;
 use super::parameters::Parameters;
+use crate::model::device::Precision;
 use crate::model::weights::{self, Arrays};
 
 /// Header of a network's checkpoint. Floats go in by their bits: a decimal detour must not change them.
@@ -49,6 +51,19 @@ pub(crate) fn read<H: Header>(bytes: &[u8], identity: &str) -> Result<(H, Arrays
         return Err(broken(format!("it belongs to other settings, another seed or other {}", H::DATA)));
     }
     Ok((header, arrays))
+}
+
+/// The scale of a loss as a checkpoint keeps it: its bits, and the steps since it last changed.
+pub(crate) type Scale = (u32, u32);
+
+/// The scale for a checkpoint.
+pub(crate) fn scale(of: &LossScale) -> Scale {
+    (of.factor().to_bits(), of.since())
+}
+
+/// The scale that [`scale`] kept.
+pub(crate) fn scaled(precision: Precision, (factor, since): Scale) -> LossScale {
+    LossScale::resumed(precision.dtype(), f32::from_bits(factor), since)
 }
 
 /// Names of the three groups of tensors: weights, first and second moments.

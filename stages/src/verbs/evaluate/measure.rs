@@ -12,7 +12,7 @@ use datasets::{
     Digest, Key,
     audio::{decode::decode_bytes, resample::Resampler},
     codes::unpack,
-    effect::{Fault, numerics},
+    effect::{Fault, networks},
     row::Real,
     store::{Memo, StoreError},
 };
@@ -120,7 +120,7 @@ impl Listener<'_> {
             .number(spectral::VERSION.into())
             .number(log_mel::VERSION.into())
             .text(&chain_version())
-            .text(numerics())
+            .text(networks())
             .number(self.length)
             .digest(&self.identity(sound))
             .finish();

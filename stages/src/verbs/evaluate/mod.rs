@@ -44,7 +44,7 @@ impl Stage for Evaluate {
     ];
     const CARDINALITY: Cardinality = Cardinality::Made;
     const UNIT: &'static str = "scores";
-    const VERSIONS: &'static [Version] = &[Version::Numerics, Version::Resampler, Version::Embedding];
+    const VERSIONS: &'static [Version] = &[Version::Networks, Version::Resampler, Version::Embedding];
     const RANDOM: bool = true;
     type In = (Clip, Option<Audio>, Option<Codes>, Option<Prior>);
     type Out = Metric;

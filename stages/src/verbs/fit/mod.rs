@@ -33,7 +33,7 @@ impl Stage for Fit {
     const CARDINALITY: Cardinality = Cardinality::Corpus;
     const UNIT: &'static str = "models";
     const FACTS: Facts = Facts { on_card: true, ..Facts::NONE };
-    const VERSIONS: &'static [Version] = &[Version::Numerics, Version::Resampler];
+    const VERSIONS: &'static [Version] = &[Version::Networks, Version::Resampler];
     const RANDOM: bool = true;
     type In = Clip;
     type Out = Weights;

@@ -10,7 +10,7 @@ use crate::{
     },
     settings::{Auto, Complaint, Levels, PerLevel},
     stage::{Places, Refresh},
-    verbs::train::MOST_STEPS,
+    verbs::train::{MOST_STEPS, Numbers},
 };
 
 crate::choice! {
@@ -56,6 +56,9 @@ crate::settings! {
         /// added in one order, so that memory falls and the learning stays.
         #[otherwise(batch)]
         micro_batch: Option<PerLevel<u32>>,
+        /// What activations and their gradients are made of: "bf16" and "f16" take half of the memory. Weights, moments and
+        /// sums have 32 bits with each; with "f16" the loss is scaled so that gradients keep within its range.
+        precision: Numbers = Numbers::F32,
         /// Parts of each encoder and decoder of which the input alone is kept, while the rest is computed again on the way
         /// back: less memory for more time, and the same bits. "auto": as few as fit.
         #[unkeyed]
@@ -127,6 +130,7 @@ impl Fit {
                     unquantised: at(&self.unquantised, i),
                 })
                 .collect(),
+            precision: self.precision.precision(),
             learning_rate: self.learning_rate,
             warmup: self.warmup,
             schedule: match self.schedule {

@@ -33,7 +33,7 @@ impl Stage for Sample {
         &[("top", "priors"), ("middle", "priors"), ("bottom", "priors")];
     const CARDINALITY: Cardinality = Cardinality::Made;
     const UNIT: &'static str = "songs";
-    const VERSIONS: &'static [Version] = &[Version::Numerics];
+    const VERSIONS: &'static [Version] = &[Version::Networks];
     const RANDOM: bool = true;
     type In = (Weights, Prior);
     type Out = Audio;

@@ -21,7 +21,7 @@ use crate::{
 };
 use datasets::{
     Digest, Key,
-    effect::{Effect, Fault, Load, key, numerics},
+    effect::{Effect, Fault, Load, key, networks},
     row::{self, Bits, Measured, Waiting},
     shard::{ShardMeta, ShardReader, View},
     store::Store,
@@ -109,6 +109,7 @@ pub(super) fn plan(s: &Train, meta: &ShardMeta, genres: Vec<String>) -> Result<P
         steps: s.steps,
         batch: s.batch as usize,
         micro_batch: s.micro_batch.unwrap_or(s.batch) as usize,
+        precision: s.precision.precision(),
         learning_rate: s.learning_rate,
         warmup: s.warmup,
         final_rate: s.final_rate,
@@ -265,7 +266,7 @@ impl Effect for Measure {
     fn key(&self, (learned, train, held_out): &Self::Work) -> Digest {
         key("train: bits and on what", Train::REVISION)
             .number(self.settings.scored.into())
-            .text(numerics())
+            .text(networks())
             .digest(&learned.digest)
             .digest(&view(train))
             .digest(&view(held_out))

@@ -7,8 +7,8 @@
 mod effect;
 mod settings;
 
-pub(super) use settings::MOST_STEPS;
 pub(crate) use settings::Train;
+pub(super) use settings::{MOST_STEPS, Numbers};
 
 use crate::{
     flow::{
@@ -50,7 +50,7 @@ impl Stage for Train {
     const CARDINALITY: Cardinality = Cardinality::Corpus;
     const UNIT: &'static str = "models";
     const FACTS: Facts = Facts { on_card: true, ..Facts::NONE };
-    const VERSIONS: &'static [Version] = &[Version::Numerics];
+    const VERSIONS: &'static [Version] = &[Version::Networks];
     const RANDOM: bool = true;
     type In = Shard;
     type Out = Prior;

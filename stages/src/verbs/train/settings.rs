@@ -1,13 +1,36 @@
 //! The settings of `train`; the defaults are a prior as specified, in a size that one machine can train.
 
 use crate::{
-    model::prior::fit::PriorSettings,
+    model::{Precision, prior::fit::PriorSettings},
     settings::{Auto, Complaint},
     stage::{Places, Refresh},
 };
 
 /// The most steps of a training.
 pub(in crate::verbs) const MOST_STEPS: u64 = 1_000_000_000_000;
+
+crate::choice! {
+    /// What activations and their gradients are made of.
+    pub enum Numbers {
+        /// 32 bits.
+        F32 = "f32",
+        /// 16 bits with the range of 32.
+        Bf16 = "bf16",
+        /// 16 bits with more digits and less range.
+        F16 = "f16",
+    }
+}
+
+impl Numbers {
+    /// As networks have it.
+    pub(in crate::verbs) fn precision(self) -> Precision {
+        match self {
+            Numbers::F32 => Precision::F32,
+            Numbers::Bf16 => Precision::Bf16,
+            Numbers::F16 => Precision::F16,
+        }
+    }
+}
 
 crate::settings! {
     /// Settings of `train`.
@@ -47,6 +70,9 @@ crate::settings! {
         /// so that memory falls and the learning stays.
         #[otherwise(batch)]
         micro_batch: Option<u32>,
+        /// What activations and their gradients are made of: "bf16" and "f16" take half of the memory. Weights, moments and
+        /// sums have 32 bits with each; with "f16" the loss is scaled so that gradients keep within its range.
+        precision: Numbers = Numbers::F32,
         /// Parts of the blocks of which the input alone is kept, while the rest is computed again on the way back: less memory
         /// for more time, and the same bits. "auto": as few as fit.
         #[unkeyed]
