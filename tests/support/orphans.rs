@@ -45,7 +45,8 @@ pub fn nothing_is_left_over(place: &Place, keep: &str) {
         assert!(segment.name.is_empty() || segment.number <= last, "segment {} is of nobody", segment.number);
         for (key, receipt) in &segment.receipts {
             let pinned = receipt.objects.iter().any(|object| pins.contains(object));
-            assert!(pinned || keys.contains(key), "a receipt that no run looked up");
+            let found = format!("{} in segment {}, of {:?}", key.hex(), segment.number, receipt.objects);
+            assert!(pinned || keys.contains(key), "a receipt that no run looked up: {found}; pinned: {pins:?}");
             named.extend(receipt.objects.iter());
         }
     }

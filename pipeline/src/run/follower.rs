@@ -171,11 +171,7 @@ pub(crate) fn follow(
     env.store.flush()?;
     // A dataflow that was told to stop drains without what was under way: its rows are no account of the run.
     if env.cancel.cancelled() {
-        return Err(match run::early(&env, Error::Interrupted) {
-            // The word of another process that ends the run stops this one in the same way.
-            Error::Interrupted => cluster.ending().unwrap_or(Error::Interrupted),
-            own => own,
-        });
+        return Err(run::early(&env, Error::Interrupted));
     }
     let (ledgers, failures) = env.ledger.take();
     let work = ledgers.into_iter().map(|(stage, StageLedger { executed, cost, cached, notes, .. })| Work {

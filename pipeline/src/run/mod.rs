@@ -149,7 +149,7 @@ pub fn run(plan: Plan, options: &Options, cancel: Cancel, observer: Box<dyn Obse
     };
     let cluster = Cluster::join(seat, &follower::facts(&plan, options), &cancel)?;
     if cluster.leads() {
-        let finished = lead(plan, options, cancel, observer, Some(&cluster));
+        let finished = lead(plan, options, cancel, observer, Some(&cluster)).map_err(|own| cluster.reason(own));
         let ended = finished.as_ref().map(Finished::ended);
         cluster.end(match (&finished, &ended) {
             (Ok(finished), Ok(Ok(()))) => Ok(&finished.published.run),
@@ -158,7 +158,7 @@ pub fn run(plan: Plan, options: &Options, cancel: Cancel, observer: Box<dyn Obse
         });
         return finished.map(|finished| Ended::Finished(Box::new(finished)));
     }
-    let followed = follower::follow(&plan, options, cancel, observer, &cluster);
+    let followed = follower::follow(&plan, options, cancel, observer, &cluster).map_err(|own| cluster.reason(own));
     cluster.end(followed.as_deref());
     followed.map(Ended::Followed)
 }

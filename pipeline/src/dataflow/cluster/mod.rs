@@ -138,9 +138,13 @@ impl Cluster {
         own
     }
 
-    /// The reason of another process to end, where one has told it.
-    pub(crate) fn ending(&self) -> Option<Error> {
-        self.watch.ending()
+    /// Why this process ends: the loss of another one, or its word that it ends, stops this one as Ctrl-C does, wherever it
+    /// is at.
+    pub(crate) fn reason(&self, own: Error) -> Error {
+        match own {
+            Error::Interrupted => self.watch.ending().unwrap_or(own),
+            own => own,
+        }
     }
 
     /// Says that what process 0 told fits.
