@@ -1,6 +1,6 @@
 //! The tape: what ran forward, to be gone through backward.
 //!
-//! An operation computes its result at once and leaves a [`Node`] behind: which values it was made of, the handles of what
+//! An operation computes its result at once and leaves a node behind: which values it was made of, the handles of what
 //! its way back needs, and the way back itself, a function of these and of the gradient of the result.
 //! [`Tape::backward`] goes through the nodes from the last to the first, each once, and lets go of what a node holds as soon
 //! as it has run. Gradients that meet are added in that order, which is a function of the network alone.

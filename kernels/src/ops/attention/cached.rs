@@ -7,7 +7,7 @@ use crate::cpu::product::Out;
 use crate::cpu::simd::LANES;
 use crate::cpu::tile::{row_stride, row_sum};
 
-/// The extents of an attention and its distances, ready for [`KeyValues::see`].
+/// The extents of an attention and its distances, ready for [`CachedAttention::see`].
 pub struct CachedAttention {
     heads: usize,
     size: usize,
