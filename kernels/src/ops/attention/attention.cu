@@ -45,13 +45,13 @@ DEVICE void tile_product(float (&s)[EACH][EACH], const Room& room, Operand<R> ro
     UNROLL for (int i = 0; i < EACH * EACH; i++) s[i / EACH][i % EACH] = 0.f;
     ROLLED for (int c0 = 0; c0 < size; c0 += DEPTH) {
         __syncthreads();
-        for (int n = tid; n < DEPTH * TILE; n += 256) {
+        ROLLED for (int n = tid; n < DEPTH * TILE; n += 256) {
             const int d = n / TILE, t = n % TILE;
             const bool inside = c0 + d < size;
             room.rs[d * PITCH + t] = inside ? get(rows, c0 + d, i0 + t) : 0.f;
             room.ps[d * PITCH + t] = inside ? get(plain, c0 + d, x0 + t) : 0.f;
         }
-        for (int n = tid; n < DEPTH * 2 * TILE; n += 256) {
+        ROLLED for (int n = tid; n < DEPTH * 2 * TILE; n += 256) {
             const int d = n / (2 * TILE), t = n % (2 * TILE);
             room.bs[d * BAND + t] = c0 + d < size ? get(band, c0 + d, i0 - x0 - (TILE - 1) + t) : 0.f;
         }
