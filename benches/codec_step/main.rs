@@ -9,8 +9,8 @@ use std::io;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use stages::model::Precision;
 use stages::model::codec::{Codec, CodecConfig, LevelConfig};
+use stages::model::device::Precision;
 use stages::model::fit::{Clips, FitSettings, LevelFit, StepRecord, fit};
 use stages::model::infer::Coder;
 use stages::model::training::{Schedule, TrainingSink};

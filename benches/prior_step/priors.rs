@@ -1,6 +1,6 @@
 //! The priors that are measured, and codes for them.
 
-use stages::model::Precision;
+use stages::model::device::Precision;
 use stages::model::prior::config::{PriorConfig, Upper};
 use stages::model::prior::fit::{PriorSettings, Tokens};
 

@@ -1,9 +1,9 @@
 //! Training: it learns, and neither threads nor interruptions change its bytes.
 use std::io;
 
-use stages::model::Precision;
 use stages::model::codec::{Codec, CodecConfig, LevelConfig};
 use stages::model::cost::{check, cost};
+use stages::model::device::Precision;
 use stages::model::fit::{Clips, FitSettings, LevelFit, StepRecord, fit};
 use stages::model::training::{Schedule, TrainingError, TrainingSink};
 

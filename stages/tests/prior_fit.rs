@@ -1,6 +1,6 @@
 //! Training of priors: they learn, and their bytes follow from settings, seed and codes alone.
 
-use stages::model::Precision;
+use stages::model::device::Precision;
 use stages::model::prior::{
     config::{Prior, PriorConfig, Upper},
     decode::{Given, Room, Stepper},

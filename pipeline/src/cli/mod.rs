@@ -17,7 +17,7 @@ use crate::{
     dataflow::cluster,
     error::{BUG, DONE, EXITS, Error, Exit, USAGE},
     inspect::{diff, list, runs, why},
-    plan::{Plan, PlannedStage, load, memory::Bound},
+    plan::{Plan, PlannedStage, load, memory::Bound, scale::Sizes},
     run::{self, Ended, finished, prepare::Options, watch::watch},
     schema,
     standalone::{codec, evaluate, init, sample},
@@ -262,6 +262,7 @@ impl Cli {
                 let points = plan.sweep.as_ref().map_or_else(String::new, |s| format!(" at {} points", s.points.len()));
                 summary(&format!("{}: {} stages{points}, nothing to complain about\n", plan.name, plan.stages.len()));
                 summary(&Bound::of(&plan, workers(args.workers)).text());
+                summary(&Sizes::of(&plan).text());
             }
             Command::Stages { verb } => answer(&schema::stages_text(verb.as_deref()).map_err(Error::Usage)?),
             Command::Schema => data(&format!("{:#}\n", schema::json_schema())),

@@ -260,5 +260,6 @@ impl Plan {
 }
 
 pub mod memory;
+pub mod scale;
 #[cfg(test)]
 mod tests;

@@ -1,11 +1,12 @@
 //! What training needs in memory, before it starts, and what a codec takes that encodes and decodes.
 use super::codec::CodecConfig;
 use super::device::Precision;
-use super::fit::{FitSettings, MEASURED};
+use super::fit::{FitSettings, LevelFit, MEASURED};
 use super::infer;
 use super::layer::{self, Kind, Layer};
 use super::level::VECTORS_PER_CODEWORD;
 use super::loss;
+use super::scale::{PARAMETER, Training};
 use super::segments;
 use super::training::{TrainingError, tree};
 
@@ -49,42 +50,49 @@ impl TrainingCost {
     }
 }
 
+/// Bytes of a level's activations and their gradients, and of the spectra of its loss.
+fn activations(settings: &FitSettings, segments: &[usize], level: usize) -> u64 {
+    let fit = &settings.levels[level];
+    let segments = segments.get(level).copied().unwrap_or(1);
+    let samples = (fit.micro_batch * fit.crop) as u64;
+    let (mut length, mut input) = (samples, samples);
+    // What each layer holds, and what its input takes.
+    let mut held = |layers: &[Layer]| {
+        let each = layers.iter().map(|layer| {
+            let (channels, alive) = match layer.kind {
+                Kind::Down { output, .. } => {
+                    length /= 2;
+                    (output, PLAIN)
+                }
+                Kind::Up { output, .. } => {
+                    length *= 2;
+                    (output, PLAIN)
+                }
+                Kind::Same { output, .. } => (output, PLAIN),
+                Kind::Residual { width, .. } => (width, RESIDUAL),
+            };
+            let of = length.saturating_mul(channels as u64);
+            (of.saturating_mul(alive), std::mem::replace(&mut input, of))
+        });
+        segments::held(&each.collect::<Vec<_>>(), segments)
+    };
+    let floats = held(&layer::encoder(&settings.codec, level));
+    let floats = held(&layer::decoder(&settings.codec, level)).saturating_add(floats);
+    let spectral = fit.spectral > 0.0 || fit.log_spectral > 0.0;
+    let spectra = if spectral { SPECTRA * loss::floats(fit.crop) * fit.micro_batch as u64 } else { 0 };
+    floats.saturating_mul(settings.precision.bytes()).saturating_add(spectra.saturating_mul(4))
+}
+
 /// The cost of training with these settings, each level's encoder and decoder in so many segments.
 pub fn cost(settings: &FitSettings, segments: &[usize]) -> TrainingCost {
     let levels = || settings.levels.iter().enumerate();
     let activations = levels().map(|(level, fit)| {
-        let segments = segments.get(level).copied().unwrap_or(1);
-        let samples = (fit.micro_batch * fit.crop) as u64;
-        let (mut length, mut input) = (samples, samples);
-        // What each layer holds, and what its input takes.
-        let mut held = |layers: &[Layer]| {
-            let each = layers.iter().map(|layer| {
-                let (channels, alive) = match layer.kind {
-                    Kind::Down { output, .. } => {
-                        length /= 2;
-                        (output, PLAIN)
-                    }
-                    Kind::Up { output, .. } => {
-                        length *= 2;
-                        (output, PLAIN)
-                    }
-                    Kind::Same { output, .. } => (output, PLAIN),
-                    Kind::Residual { width, .. } => (width, RESIDUAL),
-                };
-                let of = length.saturating_mul(channels as u64);
-                (of.saturating_mul(alive), std::mem::replace(&mut input, of))
-            });
-            segments::held(&each.collect::<Vec<_>>(), segments)
-        };
-        let floats = held(&layer::encoder(&settings.codec, level));
-        let floats = held(&layer::decoder(&settings.codec, level)).saturating_add(floats);
-        let spectral = fit.spectral > 0.0 || fit.log_spectral > 0.0;
-        let spectra = if spectral { SPECTRA * loss::floats(fit.crop) * fit.micro_batch as u64 } else { 0 };
         // What is wider for a while on a CPU: what a kernel reads and writes.
-        let wide =
-            if settings.precision == Precision::F32 { 0 } else { WIDENED * samples * widest(&settings.codec, level) };
-        let floats = floats.saturating_mul(settings.precision.bytes());
-        floats.saturating_add(spectra.saturating_add(wide).saturating_mul(4))
+        let wide = match settings.precision {
+            Precision::F32 => 0,
+            _ => 4 * WIDENED * (fit.micro_batch * fit.crop) as u64 * widest(&settings.codec, level),
+        };
+        activations(settings, segments, level).saturating_add(wide)
     });
     let weights = levels().map(|(level, fit)| {
         let of = &settings.codec.levels[level];
@@ -96,6 +104,49 @@ pub fn cost(settings: &FitSettings, segments: &[usize]) -> TrainingCost {
     let longest = settings.levels.iter().map(|fit| fit.crop).max().unwrap_or(0);
     let measured = 4 * (MEASURED * longest) as u64 + 4 * SPECTRA * loss::floats(longest);
     TrainingCost { activations: activations.collect(), weights: weights.collect(), measured }
+}
+
+/// The size of the training of each level.
+pub fn trainings(settings: &FitSettings) -> Vec<Training> {
+    let levels = settings.levels.iter().enumerate();
+    let of = |(level, fit): (usize, &LevelFit)| {
+        let config = &settings.codec.levels[level];
+        let mut length = (fit.batch * fit.crop) as f64;
+        let mut forward = 0.0;
+        for layer in layer::encoder(&settings.codec, level).iter().chain(&layer::decoder(&settings.codec, level)) {
+            let (taps, input, output) = match layer.kind {
+                Kind::Down { input, output } => {
+                    length /= 2.0;
+                    (4, input, output)
+                }
+                // Each sample sees two of the four taps.
+                Kind::Up { input, output } => {
+                    length *= 2.0;
+                    (2, input, output)
+                }
+                Kind::Same { input, output } => (3, input, output),
+                Kind::Residual { width, .. } => (4, width, width),
+            };
+            forward += 2.0 * length * (taps * input * output) as f64;
+        }
+        let latents = (fit.batch * fit.crop / config.hop()) as f64;
+        forward += 2.0 * latents * (config.codewords * settings.codec.dim) as f64;
+        let parameters = weights(&settings.codec, level);
+        let nodes = tree::nodes(fit.batch.div_ceil(fit.micro_batch.max(1)));
+        let bytes = |segments: usize| {
+            let all = vec![segments; settings.levels.len()];
+            activations(settings, &all, level) + (PARAMETER + 4 * nodes) * parameters
+        };
+        Training {
+            part: format!("level {level}"),
+            parameters,
+            steps: fit.steps,
+            half: settings.precision != Precision::F32,
+            forward,
+            on_card: (1..=most(settings, level)).map(bytes).collect(),
+        }
+    };
+    levels.map(of).collect()
 }
 
 /// Weights of a level.

@@ -17,8 +17,7 @@ pub mod prior;
 pub mod probe;
 mod quantise;
 pub(crate) mod random;
+pub mod scale;
 mod segments;
 pub mod training;
 pub mod weights;
-
-pub use device::Precision;

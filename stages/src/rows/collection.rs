@@ -4,7 +4,6 @@
 //! stages that pass some hundred types on, that was half of this crate's machine code. So rows travel in batches whose type
 //! is forgotten, all of that is compiled once, and an operator is a loop over one batch.
 
-use super::flow::Time;
 use differential_dataflow::{AsCollection, VecCollection};
 use std::{any::Any, marker::PhantomData};
 use timely::{
@@ -19,6 +18,9 @@ use timely::{
     },
     progress::operate::FrontierInterest,
 };
+
+/// build << 32 | chunk.
+pub type Time = u64;
 
 /// Rows with their times, and with how many came (or, negative, went).
 pub type Updates<R> = Vec<(R, Time, isize)>;

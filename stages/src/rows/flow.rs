@@ -1,10 +1,7 @@
 //! The time of a build, and the rows that come into a stage.
 
-use super::collection::Rows;
+use super::collection::{Rows, Time};
 use datasets::row::Waiting;
-
-/// build << 32 | chunk.
-pub type Time = u64;
 
 /// The last tick of the build that a time belongs to: corpus-level stages wait for it.
 pub fn end_of_build(time: &Time) -> Time {

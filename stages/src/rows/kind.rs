@@ -1,6 +1,6 @@
 //! The rows that may sit on an edge, by name and with their type forgotten.
 
-use super::flow::{Input, Time};
+use super::{collection::Time, flow::Input};
 use datasets::{
     Digest, Key,
     row::{Audio, Clip, Codes, Found, Metric, Prior, Shard, Track, Waiting, Weights},

@@ -43,6 +43,6 @@ pub(crate) mod pack;
 pub mod scan;
 pub(crate) mod sort;
 
-pub use collection::{Rows, Updates};
-pub use flow::{Input, Time, end_of_build};
+pub use collection::{Rows, Time, Updates};
+pub use flow::{Input, end_of_build};
 pub use kind::{AnyRow, Flow, Kind, Row, Visitor};

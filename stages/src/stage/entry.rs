@@ -2,6 +2,7 @@
 
 use crate::{
     flow::Env,
+    model::scale::Training,
     rows::{Flow, Input, Kind, Row, Rows, kept::Keeper, scan::Scan},
     settings::{At, Complaint, Field, Role, Table},
     stage::{
@@ -136,6 +137,8 @@ pub trait ConfiguredStage: Send + Sync {
     fn foresee(&self, known: &[Known], at: &Places<'_>, complaints: &mut Vec<Complaint>);
     /// Splits into which it may put a track: [`Stage::splits`].
     fn splits(&self) -> Option<Vec<&'static str>>;
+    /// Sizes of the networks that it trains: [`Stage::trainings`].
+    fn trainings(&self, known: &Known) -> Vec<Training>;
     /// Memory that the stage takes: [`Stage::memory`].
     fn memory(&self, known: &mut Known, workers: u64) -> Memory;
     /// Builds the operators: [`Stage::render`]. Rows that are kept go to `keeper`, too.
@@ -182,6 +185,9 @@ impl<S: Stage> ConfiguredStage for Lowered<S> {
     }
     fn splits(&self) -> Option<Vec<&'static str>> {
         self.0.splits()
+    }
+    fn trainings(&self, known: &Known) -> Vec<Training> {
+        self.0.trainings(known)
     }
     fn memory(&self, known: &mut Known, workers: u64) -> Memory {
         self.0.memory(known, workers)

@@ -20,6 +20,7 @@ pub use version::Version;
 
 use crate::{
     flow::Env,
+    model::scale::Training,
     rows::{Kind, Row, scan::Scan},
     settings::{Complaint, PathSetting, Role, Settings},
     stage::memory::{Known, Memory},
@@ -200,6 +201,11 @@ pub trait Stage: Settings + Clone + Send + Sync + 'static {
     /// Splits into which it may put a track; `None` unless it assigns splits.
     fn splits(&self) -> Option<Vec<&'static str>> {
         None
+    }
+
+    /// The sizes of the networks that it trains; `known` holds the facts about its inputs.
+    fn trainings(&self, _known: &Known) -> Vec<Training> {
+        Vec::new()
     }
 
     /// Memory that the stage takes with so many workers. `known` holds the facts about its inputs, and is changed to

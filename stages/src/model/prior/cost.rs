@@ -6,6 +6,7 @@ use super::config::PriorConfig;
 use super::fit::PriorSettings;
 use super::network;
 use crate::model::device::Precision;
+use crate::model::scale::{PARAMETER, Training};
 use crate::model::segments::held;
 use crate::model::training::{TrainingError, tree};
 
@@ -29,8 +30,28 @@ const WEIGHT: u64 = 11;
 /// An estimate of the bytes that training needs at its peak, its blocks in so many segments.
 pub fn cost(settings: &PriorSettings, segments: usize) -> u64 {
     let config = &settings.config;
+    // What is wider for a while on a CPU: what a kernel reads and writes.
+    let wide = match settings.precision {
+        Precision::F32 => 0,
+        _ => positions(settings) * 4 * WIDENED * config.hidden.max(config.vocabulary()) as u64,
+    };
+    activations(settings, segments) + wide + 4 * (WEIGHT + nodes(settings)) * weights(config)
+}
+
+/// Positions that are computed at a time.
+fn positions(settings: &PriorSettings) -> u64 {
+    settings.micro_batch as u64 * settings.config.context as u64
+}
+
+/// Gradients of parts of a batch that wait for others.
+fn nodes(settings: &PriorSettings) -> u64 {
+    tree::nodes(settings.batch.div_ceil(settings.micro_batch.max(1)))
+}
+
+/// Bytes of activations and their gradients.
+fn activations(settings: &PriorSettings, segments: usize) -> u64 {
+    let config = &settings.config;
     let of = |n: usize| n as u64;
-    let positions = of(settings.micro_batch) * of(config.context);
     let block = WIDE * of(config.width)
         + ATTENTION * of(config.attention)
         + HIDDEN * of(config.hidden)
@@ -40,11 +61,33 @@ pub fn cost(settings: &PriorSettings, segments: usize) -> u64 {
         // Each doubling works at twice the rate of the one before it: together, less than twice the last.
         floats += 2 * (of(upper.depth) * RESIDUAL + 4) * of(config.width);
     }
-    // What is wider for a while on a CPU: what a kernel reads and writes.
-    let wide =
-        if settings.precision == Precision::F32 { 0 } else { WIDENED * of(config.hidden.max(config.vocabulary())) };
-    let nodes = tree::nodes(settings.batch.div_ceil(settings.micro_batch.max(1)));
-    positions * (settings.precision.bytes() * floats + 4 * wide) + 4 * (WEIGHT + nodes) * weights(config)
+    positions(settings) * settings.precision.bytes() * floats
+}
+
+/// The size of the training.
+pub fn training(settings: &PriorSettings) -> Training {
+    let (config, of) = (&settings.config, |n: usize| n as f64);
+    let (width, codes) = (of(config.width), of(settings.batch) * of(config.context));
+    // Of a position: products with weights, then queries by keys, by distances, and weights by values, over half a context.
+    let block = 2.0 * (4.0 * width * of(config.attention) + 2.0 * width * of(config.hidden))
+        + 3.0 * of(config.attention) * of(config.context);
+    let mut each = of(config.depth) * block + 2.0 * width * of(config.vocabulary());
+    if let Some(upper) = &config.upper {
+        let doublings = upper.ratio.ilog2();
+        // Three taps for the first layer; three and one for a block; four for a doubling, at the rate before it.
+        let at = |doubling: u32| of(1 << doubling) / of(upper.ratio);
+        each += 6.0 * width * width * at(0);
+        each += (0..doublings).map(|d| at(d) * 2.0 * width * width * (4.0 * of(upper.depth) + 4.0)).sum::<f64>();
+    }
+    let bytes = |segments| activations(settings, segments) + (PARAMETER + 4 * nodes(settings)) * weights(config);
+    Training {
+        part: String::new(),
+        parameters: weights(config),
+        steps: settings.steps,
+        half: settings.precision != Precision::F32,
+        forward: codes * each,
+        on_card: (1..=config.depth.max(1)).map(bytes).collect(),
+    }
 }
 
 /// The fewest segments with which training needs at most `limit` bytes; none where no number of them does.

@@ -15,7 +15,7 @@ use crate::{
         whole::{ALL, all, close},
     },
     media::pcm::Excerpt,
-    model::cost,
+    model::{cost, scale::Training},
     rows::{Input, Kind, end_of_build},
     settings::Complaint,
     stage::{
@@ -52,6 +52,10 @@ impl Stage for Fit {
             clips.filled("split", &self.split, at, complaints);
             clips.mono(self.rate, "rate", at, complaints);
         }
+    }
+
+    fn trainings(&self, _: &Known) -> Vec<Training> {
+        cost::trainings(&self.training())
     }
 
     fn memory(&self, known: &mut Known, workers: u64) -> Memory {

@@ -55,7 +55,7 @@ crate::settings! {
         /// For each level: excerpts whose gradients are computed at a time, by default a whole batch. Those of a batch are
         /// added in one order, so that memory falls and the learning stays.
         #[otherwise(batch)]
-        micro_batch: Option<PerLevel<u32>>,
+        micro_batch: Option<PerLevel<u32>> = None,
         /// What activations and their gradients are made of: "bf16" and "f16" take half of the memory. Weights, moments and
         /// sums have 32 bits with each; with "f16" the loss is scaled so that gradients keep within its range.
         precision: Numbers = Numbers::F32,

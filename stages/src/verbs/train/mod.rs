@@ -15,7 +15,7 @@ use crate::{
         group, memoised,
         whole::{ALL, all, close, waiting},
     },
-    model::{codec::CodecConfig, prior::cost},
+    model::{codec::CodecConfig, prior::cost, scale::Training},
     rows::{Input, Kind, end_of_build},
     settings::Complaint,
     stage::{
@@ -77,6 +77,11 @@ impl Stage for Train {
             Some(Err(wrong)) => complaints.push(Complaint::new(at.of("level"), effect::sentence(&wrong))),
             None => {}
         }
+    }
+
+    fn trainings(&self, known: &Known) -> Vec<Training> {
+        let planned = known.codec.as_ref().and_then(|codec| effect::plan(self, &meta(codec), Vec::new()).ok());
+        planned.iter().map(cost::training).collect()
     }
 
     fn memory(&self, known: &mut Known, _: u64) -> Memory {

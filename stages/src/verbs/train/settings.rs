@@ -1,7 +1,7 @@
 //! The settings of `train`; the defaults are a prior as specified, in a size that one machine can train.
 
 use crate::{
-    model::{Precision, prior::fit::PriorSettings},
+    model::{device::Precision, prior::fit::PriorSettings},
     settings::{Auto, Complaint},
     stage::{Places, Refresh},
 };
@@ -69,7 +69,7 @@ crate::settings! {
         /// Windows whose gradients are computed at a time, by default a whole batch. Those of a batch are added in one order,
         /// so that memory falls and the learning stays.
         #[otherwise(batch)]
-        micro_batch: Option<u32>,
+        micro_batch: Option<u32> = None,
         /// What activations and their gradients are made of: "bf16" and "f16" take half of the memory. Weights, moments and
         /// sums have 32 bits with each; with "f16" the loss is scaled so that gradients keep within its range.
         precision: Numbers = Numbers::F32,
