@@ -13,9 +13,9 @@ use kernels::tensor::Tensor;
 /// Gradients of parameters by name; one that is missing is zero.
 pub(crate) type Gradients = BTreeMap<String, Tensor>;
 
-/// Nodes that the sum of so many parts holds at once, beyond the one that is being made.
+/// Nodes that the sum of so many parts holds at once, beyond the gradients that are being made.
 pub(crate) fn nodes(parts: usize) -> u64 {
-    if parts > 1 { u64::from(parts.ilog2()) + 1 } else { 0 }
+    parts.max(1).ilog2().into()
 }
 
 /// The sum so far: nodes of falling rank, at most one of each.
@@ -77,6 +77,19 @@ mod tests {
         assert_eq!(summed(&x), by_hand);
         assert_ne!(by_hand, x.iter().sum::<f32>());
         assert_eq!((summed(&x[..1]), summed(&x[..3])), (x[0], (x[0] + x[1]) + x[2]));
+    }
+
+    #[test]
+    fn as_many_nodes_are_held_as_is_said() {
+        let device: &dyn Device = &Cpu::new();
+        for parts in 1..=40 {
+            let (mut tree, mut most) = (Tree::default(), 0);
+            for _ in 0..parts {
+                most = most.max(tree.0.len());
+                tree.add(device, [("w".to_owned(), device.tensor(&[1.0], [1, 1, 1]))].into());
+            }
+            assert_eq!(nodes(parts), most as u64, "{parts} parts");
+        }
     }
 
     #[test]
