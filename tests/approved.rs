@@ -196,6 +196,8 @@ fn files_that_are_no_plan_of_this_manifest() {
     assert!(
         refused(&[]).starts_with("is no plan that `refrain plan MANIFEST --save FILE` wrote: missing field `format`")
     );
+    // A file that is no plan is somebody's.
+    fs::remove_file(file(&place)).expect("removed");
     save(&place, &[]);
     let text = fs::read_to_string(file(&place)).expect("a plan");
     let write = |text: &str| fs::write(file(&place), text).expect("written");

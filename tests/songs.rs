@@ -297,7 +297,8 @@ fn interrupted_on_plain_files_it_goes_on() {
 /// Ended with this code and one sentence that has all these words.
 fn refused(said: &Said, code: i32, words: &[&str]) {
     assert_eq!(said.code, Some(code), "{}{}", said.out, said.err);
-    let line = said.err.lines().find(|line| line.starts_with("error: "));
+    // Complaints about a manifest begin with a cross.
+    let line = said.err.lines().find(|line| line.starts_with("error: ") || line.starts_with("  × "));
     let line = line.unwrap_or_else(|| panic!("no sentence: {}", said.err));
     assert!(words.iter().all(|word| said.err.contains(word)), "{words:?} are not all in: {line}");
     assert!(!said.err.contains("panicked") && !said.err.contains("bug of refrain"), "{}", said.err);

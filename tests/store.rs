@@ -33,7 +33,7 @@ fn clean() -> &'static (Place, Said) {
 fn refused(said: &Said, code: i32, words: &[&str]) {
     assert_eq!(said.code, Some(code), "{}{}", said.out, said.err);
     assert!(said.all("done").next().is_none());
-    let line = said.err.lines().find(|line| line.starts_with("error: "));
+    let line = said.err.lines().find(|line| line.starts_with("error: ") || line.starts_with("  × "));
     let line = line.unwrap_or_else(|| panic!("no sentence: {}", said.err));
     assert!(words.iter().all(|word| said.err.contains(word)), "{words:?} are not all in: {line}");
     assert!(!said.err.contains("panicked"), "{}", said.err);

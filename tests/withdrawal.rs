@@ -164,7 +164,7 @@ fn a_pinned_model_is_named() {
     // No copy: in the end nothing is to know of the track, and the root of a run knows the lock of the place that it was in.
     let place = listed(Place::new(), "pinned");
     let first = &place.run(&[]);
-    let n = parts(first).0[0];
+    let (n, weights) = (parts(first).0[0], first.weights());
     let samples = samples(first, n);
     list(&place, &format!("\t\tARTIST {n} \t\t2026-03-01\tletter 7\n"));
     let ran = place.run(&[]);
@@ -172,14 +172,14 @@ fn a_pinned_model_is_named() {
     assert_eq!(ran.executed().keys().collect::<Vec<_>>(), ["shards"]);
     let note = format!(
         "codec is tainted: its weights {} were trained on 1 track that is withdrawn now; `--refresh codec` trains without them",
-        &first.weights()[..12]
+        &weights[..12]
     );
     let check = |said: &Said| {
         let record = said.record();
         let tombstone =
             serde_json::json!({ "id": format!("folder/t{n}.wav"), "date": "2026-03-01", "evidence": "letter 7" });
         let tainted =
-            serde_json::json!([{ "stage": "codec", "model": first.weights(), "withdrawn": [tombstone], "songs": [] }]);
+            serde_json::json!([{ "stage": "codec", "model": weights, "withdrawn": [tombstone], "songs": [] }]);
         assert_eq!(record["tainted"], tainted);
         assert!(record["stages"].to_string().contains(&note), "{}", record["stages"]);
         let report = fs::read_to_string(said.folder().join("report.html")).expect("a report");

@@ -93,6 +93,7 @@ fn counted(parameters: u64) -> String {
 /// A time in the unit that suits it.
 fn lasting(seconds: f64) -> String {
     match seconds {
+        s if s < 1.0 => "under 1 s".to_owned(),
         s if s < 90.0 => format!("{s:.0} s"),
         s if s < 5400.0 => format!("{:.0} min", s / 60.0),
         s if s < 172_800.0 => format!("{:.1} h", s / 3600.0),
@@ -107,7 +108,10 @@ mod tests {
     #[test]
     fn numbers_are_told_in_their_unit() {
         assert_eq!([999, 1_500, 2_340_000, 4_980_000_000].map(counted), ["999", "1.5 k", "2.3 M", "4.98 G"]);
-        assert_eq!([3.2, 600.0, 7_200.0, 864_000.0].map(lasting), ["3 s", "10 min", "2.0 h", "10 days"]);
+        assert_eq!(
+            [0.3, 3.2, 600.0, 7_200.0, 864_000.0].map(lasting),
+            ["under 1 s", "3 s", "10 min", "2.0 h", "10 days"]
+        );
     }
 
     #[test]

@@ -69,6 +69,10 @@ const PARTIAL: &str = "a stage of it failed, and there are later ones";
 pub fn gc(folder: &Path, options: &GcOptions) -> Result<Swept, Error> {
     let trees = runs::trees(folder)?;
     let store = if options.dry { Store::look(folder)? } else { Store::open_alone(folder)? };
+    // What receipts have lost of pinned weights, such as their curves, is nobody's otherwise.
+    if !options.dry {
+        store.recover_pinned()?;
+    }
     let roots = store.roots()?;
     let mut swept = Swept { dry: options.dry, ..Swept::default() };
     let kept = choose(&roots, &trees, options.keep, &mut swept);

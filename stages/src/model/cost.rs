@@ -7,8 +7,7 @@ use super::layer::{self, Kind, Layer};
 use super::level::VECTORS_PER_CODEWORD;
 use super::loss;
 use super::scale::{PARAMETER, Training};
-use super::segments;
-use super::training::{TrainingError, tree};
+use super::training::{TrainingError, segments::held as held_in, tree};
 
 /// Arrays of a layer's output size that are alive at once for a residual block: its input, both rectified tensors, the
 /// inner sum, the output, and the gradient that passes.
@@ -74,7 +73,7 @@ fn activations(settings: &FitSettings, segments: &[usize], level: usize) -> u64 
             let of = length.saturating_mul(channels as u64);
             (of.saturating_mul(alive), std::mem::replace(&mut input, of))
         });
-        segments::held(&each.collect::<Vec<_>>(), segments)
+        held_in(&each.collect::<Vec<_>>(), segments)
     };
     let floats = held(&layer::encoder(&settings.codec, level));
     let floats = held(&layer::decoder(&settings.codec, level)).saturating_add(floats);

@@ -8,7 +8,7 @@ use kernels::tape::{Tape, Value, segment};
 
 use super::codec::CodecConfig;
 use super::leaves::Leaves;
-use super::segments::shares;
+use super::training::segments::shares;
 use super::weights::WeightsError;
 
 /// What a layer computes. Channels are the second axis of `[batch, channels, time]`.

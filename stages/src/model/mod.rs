@@ -18,6 +18,5 @@ pub mod probe;
 mod quantise;
 pub(crate) mod random;
 pub mod scale;
-mod segments;
 pub mod training;
 pub mod weights;

@@ -38,6 +38,12 @@ pub enum DecodeError {
         /// The levels there are.
         levels: usize,
     },
+    /// There is no room for what comes of the codes.
+    #[error("no memory for {frames} samples")]
+    Memory {
+        /// Samples that the codes stand for.
+        frames: usize,
+    },
     /// A code has no codeword.
     #[error("code {code} at position {at}, but level {level} has {codewords} codewords")]
     Code {
@@ -214,7 +220,9 @@ impl Coder {
         // A clip may state more frames than its codes make.
         let hop = self.levels.get(level).map_or(1, |level| level.hop);
         let most = codes.len().saturating_mul(hop);
-        let mut samples = Vec::with_capacity(usize::try_from(frames).map_or(most, |frames| frames.min(most)));
+        let mut samples = Vec::new();
+        let room = usize::try_from(frames).map_or(most, |frames| frames.min(most));
+        samples.try_reserve_exact(room).map_err(|_| DecodeError::Memory { frames: room })?;
         self.decode(level, codes, &mut |more| samples.extend_from_slice(more))?;
         samples.truncate(frames as usize);
         Ok(samples)

@@ -7,8 +7,7 @@ use super::fit::PriorSettings;
 use super::network;
 use crate::model::device::Precision;
 use crate::model::scale::{PARAMETER, Training};
-use crate::model::segments::held;
-use crate::model::training::{TrainingError, tree};
+use crate::model::training::{TrainingError, segments::held, tree};
 
 /// Arrays of `[width, positions]` that a block holds: its input, both norms with what they keep, sums and projections.
 const WIDE: u64 = 12;

@@ -13,7 +13,7 @@ use kernels::tape::{Tape, Value, segment};
 use super::config::PriorConfig;
 use crate::model::leaves::Leaves;
 use crate::model::random::Random;
-use crate::model::segments::shares;
+use crate::model::training::segments::shares;
 use crate::model::weights::{Array, Arrays, WeightsError};
 
 /// How a tensor begins.

@@ -7,6 +7,7 @@
 
 pub(crate) mod checkpoint;
 pub(crate) mod parameters;
+pub(crate) mod segments;
 pub(crate) mod tree;
 
 use std::fmt::Debug;
