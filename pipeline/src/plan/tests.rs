@@ -98,7 +98,7 @@ fn stages_come_after_what_they_rest_on_and_else_in_the_order_of_the_file() {
     // What feeds one port is a set.
     assert_eq!(plan.stages[3].inputs, [vec![0, 1], vec![2]]);
     assert_eq!((plan.name.as_str(), plan.seed), ("pair", 3));
-    let from = "from = { reference = [\"a\", \"b\"], candidate = [\"c\"] }";
+    let from = "from = { reference = [\"b\", \"a\"], candidate = [\"c\"] }";
     assert!(plan.canonical().contains(from), "{}", plan.canonical());
     assert!(plan.file.starts_with(&plan.base));
     assert!(plan.stage("c").is_some() && plan.stage("d").is_none());
