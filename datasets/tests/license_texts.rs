@@ -189,7 +189,7 @@ fn words_and_url_of_one_text_must_agree() {
         ("All rights reserved http://creativecommons.org/licenses/by/4.0/", "that rights are reserved"),
         ("Music http://creativecommons.org/licenses/by/3.0/, lyrics all rights reserved", "that rights are reserved"),
         ("Non-commercial use only. http://creativecommons.org/licenses/by/3.0/", "non-commercial"),
-        ("Share alike! http://creativecommons.org/licenses/by-nc/3.0/", "share alike"),
+        ("Share alike! http://creativecommons.org/licenses/by-nc/3.0/", "LicenseRef-CC-SA-unversioned"),
     ] {
         let license = License::read(text);
         let Standing::Unreadable(why) = &license.standing else { panic!("{text:?}: {license:?}") };

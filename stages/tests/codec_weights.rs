@@ -114,7 +114,7 @@ fn configurations_that_make_no_network() {
             other => panic!("{other:?}"),
         }
     };
-    assert_eq!(complaint(&|c| c.rate = 0), "the rate is 0");
+    assert_eq!(complaint(&|c| c.rate = 0), "the rate is 0, expected 1 to 768000");
     assert_eq!(complaint(&|c| c.levels.clear()), "0 levels, expected 1 to 8");
     assert!(complaint(&|c| c.levels[0].downs = vec![9, 9]).starts_with("level 0 halves the rate [9, 9] times"));
     assert_eq!(complaint(&|c| c.levels[0].width = 0), "level 0 has width 0, expected 1 to 8192");
