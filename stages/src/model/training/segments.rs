@@ -32,7 +32,7 @@ mod tests {
         let of = |layers, segments| shares(layers, segments).collect::<Vec<_>>();
         assert_eq!(of(7, 3), [0..2, 2..4, 4..7]);
         assert_eq!(of(2, 9), [0..1, 1..2]);
-        assert_eq!((of(3, 0), of(0, 4)), (vec![0..3], vec![0..0]));
+        assert_eq!([of(3, 0), of(0, 4)].map(|shares| shares[0].clone()), [0..3, 0..0]);
     }
 
     #[test]
