@@ -447,7 +447,8 @@ fn a_run_of_the_first_stages_leaves_the_history_of_the_others() {
     let place = base().copy();
     let full = support::text(&place.run(&[]).done()["run"]);
     // With another rate as far as `mono`; the run is short, and so is what it remembers.
-    let rate = ["--set", "stage.mono.rate=22050"];
+    // The codec goes by the rate of its clips, in what is left out too.
+    let rate = ["--set", "stage.mono.rate=22050", "--set", "stage.codec.rate=22050"];
     let cut = place.run(&[&rate[..], &["--to", "mono"]].concat());
     assert_eq!(cut.code, Some(0), "{}", cut.err);
     // Nothing has changed of what was: not the reasons, not the rows, not the costs.
@@ -458,9 +459,7 @@ fn a_run_of_the_first_stages_leaves_the_history_of_the_others() {
         assert_eq!((&own["added"], &own["retracted"]), (&expected.into(), &expected.into()), "{stage}");
     }
     assert_eq!(event["against"], cut.done()["run"]);
-    // The codec goes by the rate of its clips.
-    let both = [&rate[..], &["--set", "stage.codec.rate=22050"]].concat();
-    let (event, reasons) = why(&place, &both, &[]);
+    let (event, reasons) = why(&place, &rate, &[]);
     let codec = one(&reasons, "codec").1;
     assert_eq!(one(&reasons, "codec"), (true, "setting `rate` 16000 -> 22050 of `codec`"));
     assert_eq!(
@@ -470,7 +469,7 @@ fn a_run_of_the_first_stages_leaves_the_history_of_the_others() {
 
     // Cut once more, elsewhere: the stages in between stay those of the cut before.
     assert_eq!(place.run(&["--to", "free"]).code, Some(0));
-    let (_, again) = why(&place, &both, &[]);
+    let (_, again) = why(&place, &rate, &[]);
     assert_eq!(one(&again, "codec"), (true, codec));
     let history =
         || History::of(&Store::open(&place.store()).expect("a store"), "tiny").expect("read").expect("a history");

@@ -313,7 +313,7 @@ fn what_a_manifest_cannot_have_is_said_in_a_sentence() {
     refused(&place.run(&["--set", "stage.songs.level=3"]), 2, &[level]);
     let level = "the codes have 3 levels, numbered from 0; `level` is 5";
     refused(&place.run(&["--set", "stage.top.level=5"]), 2, &[level]);
-    let missing = "there is no prior of level 1";
+    let missing = "no prior of level 1 comes in";
     refused(&place.run(&["--set", "stage.songs.from=[\"codec\", \"top\", \"bottom\"]"]), 2, &[missing]);
     let large = ["--set", "stage.top.width=8192", "--set", "stage.top.depth=200", "--set", "stage.top.batch=64"];
     refused(&place.run(&large), 6, &["stage `top` failed: training needs about", "has to be narrower or less deep"]);
