@@ -332,8 +332,7 @@ fn several_processes_keep_to_one_plan() {
             command.args(args).arg("--hosts").arg(&list).stdout(Stdio::piped()).stderr(Stdio::piped());
             command.spawn().expect("the binary starts")
         };
-        let children = [start("0", &["--plan", &plan]), start("1", second)];
-        children.map(|child| Said::of(&child.wait_with_output().expect("its end")))
+        support::side_by_side([start("0", &["--plan", &plan]), start("1", second)])
     };
     let alone = both(&[]);
     assert!(alone.iter().all(|said| said.code == Some(2) && said.err.contains("--plan")), "{alone:?}");

@@ -4,7 +4,7 @@ mod support;
 
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fs, path::Path, process::Stdio, sync::OnceLock};
-use support::{Place, Said, assert_same, hosts, refrain, repository, text, tone, tree};
+use support::{Place, Said, assert_same, hosts, refrain, repository, side_by_side, text, tone, tree};
 
 const SCORES: &str = r#"
 [stage.scores]
@@ -184,8 +184,7 @@ fn two_processes_name_a_partial_run_as_one_does() {
         command.env("REFRAIN_FAULT", "stage scores:io");
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts")
     };
-    // What they say fits into a pipe.
-    let both = ["0", "1"].map(start).map(|child| Said::of(&child.wait_with_output().expect("its end")));
+    let both = side_by_side(["0", "1"].map(start));
     for said in &both {
         assert_eq!(said.code, Some(6), "{}", said.err);
         assert!(said.err.contains("stage `scores` failed: Input/output error (os error 5)"), "{}", said.err);

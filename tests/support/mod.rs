@@ -267,6 +267,13 @@ pub fn base() -> &'static Place {
     })
 }
 
+/// What processes said that run side by side, each with pipes: all are read at once, since one that waits for its reader
+/// keeps the others waiting.
+pub fn side_by_side<const N: usize>(children: [Child; N]) -> [Said; N] {
+    let read = |child: Child| thread::spawn(move || Said::of(&child.wait_with_output().expect("its end")));
+    children.map(read).map(|reader| reader.join().expect("read"))
+}
+
 /// Copies a tree; links stay links.
 pub fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a folder");

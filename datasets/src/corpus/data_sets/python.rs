@@ -9,7 +9,7 @@ const DEPTH: usize = 32;
 /// the order written; keys of a dictionary become text.
 ///
 /// ```
-/// use datasets::corpus::python::literal;
+/// use datasets::corpus::data_sets::python::literal;
 ///
 /// assert_eq!(literal("['a', 2, None]").unwrap().to_string(), "[\"a\",2,null]");
 /// assert_eq!(literal("{7: {1, 2}}").unwrap().to_string(), "{\"7\":[1,2]}");
