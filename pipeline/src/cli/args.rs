@@ -84,7 +84,7 @@ pub(crate) struct LookArgs {
     pub(crate) json: bool,
 }
 
-/// Where networks run.
+/// The device that networks run on.
 #[derive(Args)]
 pub(crate) struct DeviceArgs {
     /// Device of networks: `auto`, `cpu`, `cuda` or `cuda:N`; `auto` takes the first GPU that can be used, if this build knows

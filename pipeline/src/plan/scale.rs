@@ -15,12 +15,12 @@ const TIMED: (&str, f64, f64) = ("H200", 989e12, 67e12);
 /// table 3), so the time is an estimate and no promise.
 const REACHED: f64 = 0.4;
 
-/// What is trained, by the name of its stage.
+/// The trainings of a plan, each with the name of its stage.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Sizes(Vec<(String, Training)>);
 
 impl Sizes {
-    /// Of a plan; none of networks whose codec no setting tells.
+    /// The trainings of a plan, but for those whose codec no setting tells.
     pub fn of(plan: &Plan) -> Sizes {
         let (mut known, mut all): (Vec<Known>, Vec<(String, Training)>) = Default::default();
         for stage in &plan.stages {

@@ -36,7 +36,7 @@ impl Precision {
     }
 }
 
-/// Where networks are asked to run.
+/// The device that networks are asked to run on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Where {
     /// On a GPU that can be used, or on the CPU.
@@ -64,7 +64,7 @@ impl FromStr for Where {
     }
 }
 
-/// What networks run on in this process.
+/// The device that the networks of this process run on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chosen {
     /// The device in words.

@@ -7,7 +7,7 @@ pub(crate) const PARAMETER: u64 = 4 * 4 + 1;
 /// The training of one network.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Training {
-    /// Which of a stage's networks it is; empty where a stage has one.
+    /// The part of the stage's networks that it trains, such as "level 0"; empty where a stage has one.
     pub part: String,
     /// Numbers that the optimiser moves.
     pub parameters: u64,
