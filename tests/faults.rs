@@ -145,7 +145,7 @@ fn recovers(place: &Place, build: usize, whole: &BTreeMap<PathBuf, Vec<u8>>, kee
     let verified = Said::of(&on_store(place, &["store", "verify"]).output().expect("the binary starts"));
     assert!(matches!(verified.code, Some(0 | 4)), "{}{}", verified.out, verified.err);
     // The weights that a lock names are told of until somebody brings them back, or lets them go.
-    if verified.out.contains("which are lost: bring them back") {
+    if verified.out.contains(" are lost: bring them back") {
         fs::remove_file(place.path().join("tiny.lock")).expect("a lock file");
         fs::remove_dir_all(place.store().join("roots/locks")).expect("records of it");
     }

@@ -84,8 +84,26 @@ pub fn verify(folder: &Path) -> Result<Verified, Error> {
     }
     let roots = kept(&store, &before, &mut found)?;
     published(&store, &trees, &roots, &known, &mut found)?;
+    // What came with weights, such as their curves, before its receipts are forgotten.
+    let segments = store.segments()?;
+    let receipts = || segments.iter().flat_map(|segment| segment.receipts.values());
+    let lacks = |weights: &Digest| {
+        let with = receipts().filter(|receipt| receipt.objects.contains(weights));
+        with.flat_map(|receipt| receipt.objects.iter()).any(|object| !sound.contains(object))
+    };
+    let pinned = store.pins()?;
+    let lame: BTreeSet<Digest> =
+        pinned.iter().flat_map(|(_, pins)| &pins.weights).filter(|weights| lacks(weights)).copied().collect();
     forget(&store, &sound, &mut found)?;
-    for (_, pins) in store.pins()? {
+    for (_, pins) in pinned {
+        for weights in pins.weights.iter().filter(|weights| sound.contains(weights) && lame.contains(weights)) {
+            found.notes.push(format!(
+                "{} names the weights {}, whose curves or lineage are lost: bring them back from a copy, or train anew with \
+                 --refresh",
+                pins.lock.display(),
+                weights.short(12)
+            ));
+        }
         for weights in pins.weights.iter().filter(|weights| !sound.contains(weights)) {
             found.notes.push(format!(
                 "{} names the weights {}, which are lost: bring them back from a copy, or train anew with --refresh",
@@ -246,7 +264,10 @@ impl Verified {
             (_, true) => Err(Error::Damage(
                 "the store was damaged; what was wrong is removed, and the next run makes it again".into(),
             )),
-            _ => Err(Error::Damage("the store was damaged, and weights that a lock file names are lost".into())),
+            _ => Err(Error::Damage(
+                "the store was damaged, and of weights that a lock file names something is lost, as the notes say"
+                    .into(),
+            )),
         }
     }
 }
