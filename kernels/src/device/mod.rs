@@ -32,7 +32,7 @@ pub use cpu::Cpu;
 pub use error::{DeviceError, attempt};
 pub use gpu::Gpu;
 
-/// Where tensors live. Threads may share it.
+/// A place where tensors live and kernels run. Threads may share it.
 pub trait Device: Debug + Send + Sync {
     /// A buffer of `len` elements with whatever its memory held before.
     fn alloc(&self, dtype: DType, len: usize) -> Buffer;

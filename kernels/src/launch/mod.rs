@@ -46,7 +46,7 @@ pub enum Argument {
 /// One launch of one kernel.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Launch {
-    /// Where the kernel is.
+    /// The source that holds the kernel.
     pub source: &'static Source,
     /// Its name.
     pub kernel: &'static str,
@@ -56,7 +56,7 @@ pub struct Launch {
     pub threads: u32,
     /// Bytes of shared memory of a block.
     pub shared: u32,
-    /// What it is given.
+    /// The arguments of the kernel, in their order.
     pub arguments: Vec<Argument>,
 }
 

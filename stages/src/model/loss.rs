@@ -35,9 +35,9 @@ const FLOOR: f64 = 1e-3;
 /// Weights of the spectral losses beside the waveform's.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Mix {
-    /// Of the norm of the difference of magnitudes.
+    /// Weight of the norm of the difference of magnitudes.
     pub(crate) spectral: f64,
-    /// Of the mean absolute difference of their logarithms (after Engel et al. 2020, DDSP).
+    /// Weight of the mean absolute difference of their logarithms (after Engel et al. 2020, DDSP).
     pub(crate) log_spectral: f64,
 }
 

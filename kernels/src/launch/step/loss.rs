@@ -30,9 +30,9 @@ pub fn samples(items: usize, length: usize, weight: f64) -> Plan {
 /// Weights of the distances of an item's spectra.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Weights {
-    /// Of the norm of the difference of magnitudes.
+    /// Weight of the norm of the difference of magnitudes.
     pub norm: f64,
-    /// Of the mean absolute difference of their logarithms.
+    /// Weight of the mean absolute difference of their logarithms.
     pub logarithms: f64,
     /// Magnitudes below this count as this in logarithms.
     pub floor: f32,

@@ -14,7 +14,7 @@ pub(super) struct Saved<'a> {
     pub(super) dy: Vec<f32>,
     /// Queries, scaled, and the gradient, position by position: `[wide, size rounded up to 16]`.
     pub(super) columns: [Vec<f32>; 2],
-    /// Of each query, what the softmax takes off: the gradient times the result; and the logarithm of its sum.
+    /// For each query, what the softmax takes off: the gradient times the result; and the logarithm of its sum.
     pub(super) own: Vec<f32>,
     pub(super) sums: &'a [f32],
     pub(super) table: &'a Table,
