@@ -42,12 +42,15 @@ pub(crate) fn known(store: &Store, digest: &Digest) -> BTreeSet<Digest> {
     Digest::list(&samples).collect()
 }
 
-/// The row of a codec in the store: what its training said of it, or else what its file says.
-pub(crate) fn recall(env: &Env, digest: &Digest) -> Result<Weights, Fault> {
-    match trained(digest).get(&env.store) {
-        Some(weights) => Ok(weights),
-        None => Ok(describe(&load(env, digest)?, *digest)),
+/// The row of a codec in the store: what its training said of it, or else what its file says, and then the summary of
+/// `stage` tells what is lacking.
+pub(crate) fn recall(env: &Env, stage: &str, digest: &Digest) -> Result<Weights, Fault> {
+    if let Some(weights) = trained(digest).get(&env.store) {
+        return Ok(weights);
     }
+    let weights = describe(&load(env, digest)?, *digest);
+    env.ledger.note(stage, format!("{stage} pinned, its curves and lineage are not in this store"));
+    Ok(weights)
 }
 
 /// Remembers the row of a codec, so that it can be pinned.

@@ -173,7 +173,7 @@ pub(super) fn pinned<'s>(
             env.ledger.note(&stage, format!("{stage} pinned, {} tracks newer than it", newer.len()));
         }
     });
-    let weights = recall(&cx.env, &digest).map_err(|fault| match fault {
+    let weights = recall(&cx.env, &cx.stage, &digest).map_err(|fault| match fault {
         Fault::Store(error) => Failure::Store(error),
         other => Failure::Pin(format!("`{}` is pinned to a codec that cannot be used: {other}", cx.stage)),
     });
