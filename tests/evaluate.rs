@@ -140,9 +140,17 @@ fn songs_and_controls_are_measured_alike() {
     let scores: Vec<&Value> = scores.collect();
     let count = |metric: &str| scores.iter().filter(|score| score["metric"]["metric"] == metric).count();
     assert_eq!([count("spectral-mse"), count("log-mel"), count("bits-per-code")], [3, 3, 12]);
+    // What notes there are, of every candidate and of the reference: tones have no attacks, noise has no pitches.
+    assert_eq!(["sounding", "onsets", "pulse", "salience"].map(count), [10; 4]);
+    let salience = |subject: &str| {
+        let of = |score: &&&Value| score["name"] == format!("salience/{subject}");
+        scores.iter().find(of).and_then(|score| score["value"].as_f64()).expect("a figure")
+    };
+    assert!(salience("held out") > 0.8 && salience("white noise") < 0.4);
     assert!(scores.iter().all(|score| score["value"].as_f64().is_some_and(f64::is_finite)));
     let page = fs::read_to_string(first.folder().join("report.html")).expect("a report");
     assert!(page.contains("Over log-mel-statistics (version 1) at 16000 Hz, against"), "what it was measured on");
+    assert!(page.contains("Notes: scores"), "what the notes are like");
 }
 
 #[test]

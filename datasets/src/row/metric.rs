@@ -107,6 +107,14 @@ impl Metric {
     pub const LOG_MEL: &'static str = "log-mel";
     /// Cross entropy of a model in bits per code; fewer is better.
     pub const BITS: &'static str = "bits-per-code";
+    /// The share of the time in which there is sound.
+    pub const SOUNDING: &'static str = "sounding";
+    /// Onsets of notes a second.
+    pub const ONSETS: &'static str = "onsets";
+    /// How alike the onsets are to themselves a beat later; 1 is a machine's beat.
+    pub const PULSE: &'static str = "pulse";
+    /// The share of the energy in the strongest frequencies; more has clearer pitches.
+    pub const SALIENCE: &'static str = "salience";
 
     /// Id of the figure within its stage: `metric/subject`, with `/level` if it is about one.
     pub fn id(&self) -> String {

@@ -7,6 +7,8 @@ pub(super) struct Mel {
     fft: usize,
     /// Weight of each FFT bin in each band: the bins that have one, and theirs.
     bands: Vec<(Range<usize>, Vec<f64>)>,
+    /// Bins that a band stands for: what its weights were divided by.
+    widths: Vec<f64>,
 }
 
 /// Mel of a frequency (O'Shaughnessy 1987, as in HTK).
@@ -20,7 +22,7 @@ impl Mel {
         let nyquist = f64::from(rate) / 2.0;
         let step = mel(nyquist) / (bands + 1) as f64;
         let bins = fft / 2 + 1;
-        let band = |band: usize| {
+        let band = |band: usize| -> (f64, (Range<usize>, Vec<f64>)) {
             let centre = (band + 1) as f64;
             let mut row: Vec<f64> = (0..bins)
                 .map(|bin| {
@@ -37,9 +39,15 @@ impl Mel {
             let sum: f64 = row.iter().sum();
             let first = row.iter().position(|w| *w > 0.0).unwrap_or(0);
             let last = row.iter().rposition(|w| *w > 0.0).unwrap_or(0);
-            (first..last + 1, row[first..=last].iter().map(|w| w / sum).collect())
+            (sum, (first..last + 1, row[first..=last].iter().map(|w| w / sum).collect()))
         };
-        Mel { fft, bands: (0..bands).map(band).collect() }
+        let (widths, bands) = (0..bands).map(band).unzip();
+        Mel { fft, bands, widths }
+    }
+
+    /// The same as [`Mel::logarithms`] of the sums over bands in place of their means, in which high bands count as more.
+    pub(super) fn sums<'a>(&'a self, magnitudes: &'a [f64], floor: f64) -> impl Iterator<Item = f64> + 'a {
+        self.logarithms(magnitudes, floor).zip(&self.widths).map(|(mean, width)| mean + libm::log(*width))
     }
 
     /// Natural logarithms of the bands' magnitudes, at least `floor`, where a full-scale sine at a bin's centre has

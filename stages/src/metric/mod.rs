@@ -6,6 +6,7 @@ pub mod gaussian;
 mod linear;
 pub mod log_mel;
 mod mel;
+pub mod notes;
 pub mod si_sdr;
 pub mod spectral;
 mod stft;

@@ -11,7 +11,7 @@ use crate::{
     metric::{
         embedding::{EMBEDDING, Embedding},
         gaussian::{self, Gaussian},
-        log_mel, spectral,
+        log_mel, notes, spectral,
     },
     stage::{
         Context, Stage,
@@ -138,6 +138,7 @@ impl Effect for Score {
         }
         for (set, heard) in sets.iter().zip(&heard) {
             metrics.extend(apart(&listener, set, heard));
+            metrics.extend(notes(&listener, set, heard));
         }
         metrics.extend(chosen.priors.iter().flat_map(bits));
         Ok(metrics)
@@ -246,6 +247,28 @@ fn apart(listener: &Listener<'_>, set: &Set, heard: &[Measurement]) -> Vec<Metri
         metric(Metric::SPECTRAL_MSE, spectral::VERSION, mean(&|i| each[i].spectral_mse)),
         metric(Metric::LOG_MEL, log_mel::VERSION, mean(&|i| each[i].log_mel)),
     ]
+}
+
+/// Means of what the notes of a set are like, as metrics.
+fn notes(listener: &Listener<'_>, set: &Set, heard: &[Measurement]) -> Vec<Metric> {
+    let frames = heard.iter().map(|heard| heard.notes.frames).sum();
+    let measured = Measured { clips: heard.len() as u64, frames, digest: digest(listener, set) };
+    let names = [Metric::SOUNDING, Metric::ONSETS, Metric::PULSE, Metric::SALIENCE];
+    let metric = |(at, name): (usize, &str)| {
+        let sum: f64 = heard.iter().map(|heard| heard.notes.figures[at].get()).sum();
+        Metric {
+            metric: name.into(),
+            version: notes::VERSION,
+            subject: set.subject.into(),
+            level: set.level,
+            value: (sum / heard.len().max(1) as f64).into(),
+            embedding: None,
+            rate: listener.decoder.as_ref().map_or(0, |decoder| decoder.rate),
+            candidate: measured.clone(),
+            reference: measured.clone(),
+        }
+    };
+    names.into_iter().enumerate().map(metric).collect()
 }
 
 /// Bits per code of a prior, a unigram and a bigram, as metrics.

@@ -5,7 +5,12 @@ use crate::{
     flow::Env,
     media::models,
     media::pcm::{self, Excerpt, chain_version},
-    metric::{embedding::Embedding, log_mel, spectral},
+    metric::{
+        embedding::Embedding,
+        log_mel,
+        notes::{self, Notes},
+        spectral,
+    },
     model::{codec::CodecConfig, infer::Coder, random::Random},
 };
 use datasets::{
@@ -42,6 +47,26 @@ pub(super) struct Measurement {
     pub(super) vectors: Digest,
     /// Distance of a reconstruction from its original; `None` for other sounds.
     pub(super) apart: Option<Apart>,
+    /// Its notes.
+    pub(super) notes: Heard,
+}
+
+/// The notes of a sound: sounding, onsets, pulse and salience.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Heard {
+    pub(super) figures: [Real; 4],
+    /// Length of the sound in frames.
+    pub(super) frames: u64,
+}
+
+impl Heard {
+    /// Listens to interleaved samples.
+    fn of(samples: &[f32], rate: u32, channels: u16) -> Heard {
+        let width = usize::from(channels.max(1));
+        let mono: Vec<f32> = samples.chunks_exact(width).map(|f| f.iter().sum::<f32>() / width as f32).collect();
+        let Notes { sounding, onsets, pulse, salience } = Notes::of(&mono, rate);
+        Heard { figures: [sounding, onsets, pulse, salience].map(Real::from), frames: mono.len() as u64 }
+    }
 }
 
 /// Distances of a reconstruction from its original.
@@ -119,6 +144,7 @@ impl Listener<'_> {
             .number(self.embedding.version().into())
             .number(spectral::VERSION.into())
             .number(log_mel::VERSION.into())
+            .number(notes::VERSION.into())
             .text(&chain_version())
             .text(networks())
             .number(self.length)
@@ -180,9 +206,10 @@ impl Listener<'_> {
             }
             _ => None,
         };
+        let notes = Heard::of(&samples, rate, channels);
         let vectors = self.embedding.embed(&resampled(&samples, rate, channels, self.embedding.rate(), self.length)?);
         let bytes: Vec<u8> = vectors.iter().flat_map(|v| v.to_le_bytes()).collect();
-        let heard = Measurement { vectors: self.env.store.put(&bytes)?, apart };
+        let heard = Measurement { vectors: self.env.store.put(&bytes)?, apart, notes };
         self.memo(sound).put(&self.env.store, &heard, &[])?;
         Ok(heard)
     }

@@ -35,7 +35,7 @@ fn parts<'s, R: Clone + 'static>(
 impl Stage for Evaluate {
     const VERB: &'static str = "evaluate";
     const ABOUT: &'static str = "measures songs, reconstructions and controls against real clips";
-    const REVISION: u32 = 1;
+    const REVISION: u32 = 2;
     const PORTS: &'static [Port] = &[
         Port::many("reference", Kind::Clip),
         Port::many("candidate", Kind::Audio).optional(),
