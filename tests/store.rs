@@ -406,7 +406,7 @@ fn a_piece_that_the_renderer_refused_is_a_dropped_row_in_this_run_and_the_next()
     let refusal = Refusal { code: "panic".into(), why: "the stage panicked: on purpose".into() };
     Memo::at(piece).put(&store, &Remembered::Refused(refusal), &[]).expect("remembered");
     drop(store);
-    let name = Synth { pieces: 3, seed: 1, seconds: 2.0 }.piece(1).key;
+    let name = Synth { pieces: 3, seed: 1, seconds: 2.0, grid: 0 }.piece(1).key;
     for run in ["first", "next"] {
         let said = place.run(&[]);
         assert_eq!(said.code, Some(0), "{run}: {}", said.err);

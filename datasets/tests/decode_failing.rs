@@ -52,7 +52,7 @@ fn every_read_may_fail(name: &str, bytes: &'static [u8]) -> u64 {
 
 #[test]
 fn a_wav_file_on_a_failing_disk() {
-    let wav = Synth { pieces: 4, seed: 1, seconds: 2.0 }.wav(1);
+    let wav = Synth { pieces: 4, seed: 1, seconds: 2.0, grid: 0 }.wav(1);
     assert!(every_read_may_fail("a piece", wav.leak()) > 3);
     // Bytes that are no sound are looked at until the end.
     assert!(every_read_may_fail("a text", &[b'x'; 100_000]) > 0);

@@ -53,7 +53,7 @@ fn digests_of_stages_are_what_they_were() {
         ("shard", "de2b1287ddb16401"),
         ("train", "87d3385f8805b1aa"),
         ("sample", "e8f6b912988fa2ee"),
-        ("evaluate", "dec5c763d865f476"),
+        ("evaluate", "9b06d8e35b801b20"),
     ];
     let now = STAGES.iter().map(|spec| (spec.verb, configured(spec, least(spec.verb)).digest().short(16)));
     assert_eq!(now.collect::<Vec<_>>(), pinned.map(|(verb, digest)| (verb, digest.to_owned())));
@@ -74,7 +74,7 @@ fn keys_of_effects_start_as_they_did() {
         ("sample", key("sample", 2).digest(&plain).digest(&seed).text(numerics())),
         (
             "evaluate",
-            key("evaluate", 1)
+            key("evaluate", 2)
                 .digest(&plain)
                 .digest(&seed)
                 .text(numerics())
@@ -121,6 +121,7 @@ const EDITS: &[(&str, &str, &str, &str, In)] = &[
     ("ingest", "pieces", SYNTH, "pieces = 7", In::Both),
     ("ingest", "seconds", SYNTH, "seconds = 7.0", In::Both),
     ("ingest", "compose", SYNTH, "compose = 7", In::Both),
+    ("ingest", "grid", SYNTH, "grid = 2048", In::Both),
     ("ingest", "metadata", FMA, "metadata = 'b'", In::Neither),
     ("ingest", "subset", FMA, "subset = 'small'", In::Both),
     ("ingest", "part", "corpus = 'lakh'\nroot = 'a'\n", "part = 'full'", In::Both),
@@ -152,6 +153,7 @@ const EDITS: &[(&str, &str, &str, &str, In)] = &[
     ("fit", "depth", "", "depth = [2]", In::Both),
     ("fit", "dilation_growth", "", "dilation_growth = 2", In::Both),
     ("fit", "codewords", "", "codewords = [512]", In::Both),
+    ("fit", "oscillators", "downs = [[10], [11], [12]]\ncrop = [8192]\n", "oscillators = [12]", In::Both),
     ("fit", "dim", "", "dim = 32", In::Both),
     ("fit", "steps", "", "steps = [3]", In::Both),
     ("fit", "batch", "", "batch = [3]", In::Both),
@@ -182,10 +184,12 @@ const EDITS: &[(&str, &str, &str, &str, In)] = &[
     ("train", "mlp_ratio", "", "mlp_ratio = 2.0", In::Both),
     ("train", "context", "", "context = 512", In::Both),
     ("train", "distances", "", "distances = 512", In::Both),
+    ("train", "positions", "", "positions = 16", In::Both),
     ("train", "conditioner_depth", "", "conditioner_depth = 2", In::Both),
     ("train", "steps", "", "steps = 3", In::Both),
     ("train", "batch", "", "batch = 3", In::Both),
     ("train", "micro_batch", "", "micro_batch = 3", In::Both),
+    ("train", "corruption", "", "corruption = 0.1", In::Both),
     ("train", "precision", "", "precision = 'f16'", In::Both),
     ("train", "segments", "", "segments = 2", In::Plan),
     ("train", "learning_rate", "", "learning_rate = 1e-3", In::Both),

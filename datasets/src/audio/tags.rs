@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_disk_that_fails_says_nothing_of_the_tags() {
-        let wav = Synth { pieces: 4, seed: 1, seconds: 2.0 }.wav(1);
+        let wav = Synth { pieces: 4, seed: 1, seconds: 2.0, grid: 0 }.wav(1);
         let bytes: &'static [u8] = wav.leak();
         let read = |left| read_from(Failing(Cursor::new(bytes), left), bytes.len() as u64);
         let reads = (0..1000).find(|left| read(*left).is_ok()).expect("so many reads");
@@ -249,7 +249,7 @@ mod tests {
 
     #[test]
     fn a_wav_of_our_own_says_what_it_is() {
-        let synth = Synth { pieces: 4, seed: 1, seconds: 2.0 };
+        let synth = Synth { pieces: 4, seed: 1, seconds: 2.0, grid: 0 };
         let piece = synth.piece(1);
         let tags = read_bytes(&synth.wav(1));
         assert_eq!(tags.title, Some(piece.title));

@@ -19,7 +19,7 @@ const LICENSE: &str = "CC0-1.0";
 
 impl BuiltIn {
     fn found(&self, index: u32) -> Found {
-        let Synth { pieces, seed, seconds } = self.synth;
+        let Synth { pieces, seed, seconds, grid } = self.synth;
         let Piece { key, title, artist, genre, license, musical_key, metre, motif, tempo_bpm, .. } =
             self.synth.piece(index);
         let own = [
@@ -36,7 +36,7 @@ impl BuiltIn {
             source: Some("composed and rendered by refrain".to_owned()),
             extra: own.map(|(column, text)| (column.to_owned(), text)).collect(),
         };
-        let origin = Origin::Piece { index, pieces, milliseconds: (seconds * 1000.0).round() as u64, seed };
+        let origin = Origin::Piece { index, pieces, milliseconds: (seconds * 1000.0).round() as u64, seed, grid };
         Found { license: Some(license), labels, ..Found::bare(key, origin) }
     }
 }

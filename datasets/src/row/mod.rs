@@ -289,6 +289,8 @@ pub enum Origin {
         milliseconds: u64,
         /// The corpus's seed.
         seed: u64,
+        /// The corpus's grid in frames; 0 if it has none.
+        grid: u32,
     },
     /// A file that could not be read, with the reason as a sentence.
     Unreadable(String),

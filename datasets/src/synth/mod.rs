@@ -43,11 +43,14 @@ pub struct Synth {
     pub seed: u64,
     /// About how long a piece is, in seconds; each has an even number of bars, at least four.
     pub seconds: f64,
+    /// Frames that an eighth note lasts a whole number of, so that notes begin where a codec's codes do; 0 leaves the tempi
+    /// as they are composed.
+    pub grid: u32,
 }
 
 impl Default for Synth {
     fn default() -> Self {
-        Self { pieces: 40, seed: 17, seconds: 10.5 }
+        Self { pieces: 40, seed: 17, seconds: 10.5, grid: 0 }
     }
 }
 
@@ -159,6 +162,17 @@ impl Synth {
         mix::render(&score, genre.parts, &timing)
     }
 
+    /// The tempo on the grid that is closest to this one.
+    fn settled(&self, tempo: f64, genre: &Genre) -> f64 {
+        if self.grid == 0 {
+            return tempo;
+        }
+        let eighths = f64::from(genre.style.pulse) / f64::from(score::QUARTER / 2);
+        let grid = f64::from(self.grid) / RATE;
+        let steps = libm::round(60.0 / (tempo * eighths * grid)).max(1.0);
+        60.0 / (steps * eighths * grid)
+    }
+
     fn compose(&self, index: u32) -> Composition {
         let (kind, number) = (index % GENRES.len() as u32, index / GENRES.len() as u32);
         let genre = &GENRES[kind as usize];
@@ -169,7 +183,7 @@ impl Synth {
         let mode = if rng.chance(50) { Mode::Major } else { Mode::Minor };
         let key = Key { tonic, mode };
         let (slowest, steps) = genre.tempo;
-        let tempo = slowest + 0.5 * f64::from(rng.below(steps + 1));
+        let tempo = self.settled(slowest + 0.5 * f64::from(rng.below(steps + 1)), genre);
         let frames_per_tick = RATE * 60.0 / (tempo * f64::from(genre.style.pulse));
         let bar = f64::from(genre.bar()) * frames_per_tick / RATE;
         // `max` also takes care of a NaN.

@@ -244,7 +244,7 @@ mod tests {
         let names: Vec<&str> = shown.iter().map(|(name, _)| *name).collect();
         let order = [
             "corpus", "root", "file", "path", "digest", "columns", "dataset", "license", "artist", "genre", "source",
-            "pieces", "seconds", "compose",
+            "pieces", "seconds", "compose", "grid",
         ];
         assert_eq!(names, order);
         assert_eq!((shown[3].1.as_str(), shown[11].1.as_str()), ("\"path\"", "48"));

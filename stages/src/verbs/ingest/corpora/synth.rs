@@ -24,6 +24,9 @@ crate::settings! {
         seconds: f64 = 8.0,
         /// Another seed composes other pieces.
         compose: u64 = 1,
+        /// Frames that an eighth note lasts a whole number of, so that notes begin where a codec's codes do; 0 leaves the
+        /// tempi as they are composed.
+        grid: u32 = 0,
         /// For the built-in corpus, some of `key`, `metre`, `motif` and `tempo` (default: none).
         carry: Option<BTreeSet<String>> = None,
     }
@@ -41,6 +44,10 @@ impl CorpusSettings for SynthSettings {
             let message = format!("`seconds`: {} is not from 2 to 600", self.seconds);
             complaints.push(Complaint::new(at.of("seconds"), message));
         }
+        if self.grid > 8192 {
+            let message = format!("`grid`: {} is not from 0 to 8192", self.grid);
+            complaints.push(Complaint::new(at.of("grid"), message));
+        }
     }
 
     fn memory(&self) -> Memory {
@@ -49,7 +56,7 @@ impl CorpusSettings for SynthSettings {
     }
 
     fn adapter(&self, _: &[PathBuf]) -> Option<Box<dyn Adapter>> {
-        let synth = Synth { pieces: self.pieces, seed: self.compose, seconds: self.seconds };
+        let synth = Synth { pieces: self.pieces, seed: self.compose, seconds: self.seconds, grid: self.grid };
         Some(Box::new(BuiltIn {
             synth,
             carry: Carry::These(self.carry.clone().unwrap_or_default().into_iter().collect()),
@@ -70,8 +77,9 @@ impl Effect for Render {
     fn key(&self, work: &Origin) -> Digest {
         let key = key("ingest synth", synth::REVISION);
         match work {
-            Origin::Piece { index, pieces, milliseconds, seed } => {
-                key.number((*index).into()).number((*pieces).into()).number(*milliseconds).number(*seed).finish()
+            Origin::Piece { index, pieces, milliseconds, seed, grid } => {
+                let key = key.number((*index).into()).number((*pieces).into()).number(*milliseconds).number(*seed);
+                if *grid > 0 { key.number((*grid).into()).finish() } else { key.finish() }
             }
             _ => unreachable!("only pieces are rendered"),
         }
@@ -82,10 +90,10 @@ impl Effect for Render {
     }
 
     fn run(&self, work: &Origin) -> Result<(Digest, u64), Fault> {
-        let Origin::Piece { index, pieces, milliseconds, seed } = work else {
+        let Origin::Piece { index, pieces, milliseconds, seed, grid } = work else {
             unreachable!("only pieces are rendered")
         };
-        let synth = Synth { pieces: *pieces, seed: *seed, seconds: *milliseconds as f64 / 1000.0 };
+        let synth = Synth { pieces: *pieces, seed: *seed, seconds: *milliseconds as f64 / 1000.0, grid: *grid };
         let wav = synth.wav(*index);
         Ok((self.env.store.put(&wav)?, wav.len() as u64))
     }
