@@ -68,6 +68,7 @@ pub(crate) fn settings(name: &str, steps: u64) -> Option<PriorSettings> {
         hidden: 4 * width,
         context,
         distances: context,
+        positions: 0,
         upper,
         genres: Vec::new(),
         codec: String::new(),
@@ -76,6 +77,7 @@ pub(crate) fn settings(name: &str, steps: u64) -> Option<PriorSettings> {
         codewords: codewords.to_vec(),
     };
     Some(PriorSettings {
+        corruption: 0.0,
         config,
         steps,
         batch: if large { 4 } else { 8 },

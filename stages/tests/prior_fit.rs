@@ -69,6 +69,7 @@ impl Tokens for Chain {
 
 fn settings(steps: u64, conditioned: bool) -> PriorSettings {
     PriorSettings {
+        corruption: 0.0,
         config: PriorConfig {
             level: 0,
             width: 32,
@@ -78,6 +79,7 @@ fn settings(steps: u64, conditioned: bool) -> PriorSettings {
             hidden: 64,
             context: 32,
             distances: 8,
+            positions: 0,
             upper: conditioned.then_some(Upper { codewords: 3, ratio: RATIO, depth: 1 }),
             genres: vec!["even".into()],
             codec: String::new(),
@@ -141,9 +143,24 @@ fn it_learns_what_a_bigram_cannot_know() {
     assert!(given < bigram - 0.3 && given < alone - 0.3, "{given} {alone} {bigram}");
 }
 
+/// Of a corpus that is small enough to be learned by heart, a model that is given some wrong codes learns the rule instead.
+#[test]
+fn corruption_keeps_it_from_learning_by_heart() {
+    let (codes, held_out) = (Chain::new(2, 1), Chain::new(12, 77));
+    let measure = |corruption| {
+        let settings = PriorSettings { corruption, ..settings(200, false) };
+        let prior = fit(&settings, 1, [3; 32], &codes, None, &mut Watch::default()).expect("a prior");
+        [&codes, &held_out].map(|of| bits(&prior, of, 64, 4, &|| false).expect("scored").expect("codes"))
+    };
+    let ([by_heart, lost], [learned, kept]) = (measure(0.0), measure(0.2));
+    assert!(learned > by_heart + 0.3 && kept < lost - 0.3, "{by_heart} {lost} {learned} {kept}");
+    let refused = PriorSettings { corruption: 1.0, ..settings(1, false) }.validate();
+    assert_eq!(refused.expect_err("all of them").to_string(), "corruption is 1, expected less than 1");
+}
+
 #[test]
 fn neither_threads_nor_interruptions_change_a_bit() {
-    let settings = settings(12, true);
+    let settings = PriorSettings { corruption: 0.1, ..settings(12, true) };
     let whole = train(&settings, 1).to_bytes().expect("bytes");
     for threads in [2, 3] {
         assert!(train(&settings, threads).to_bytes().expect("bytes") == whole, "{threads} threads");
@@ -249,7 +266,7 @@ fn steps_agree_with_windows() {
         let (mut cache, mut room, mut logits, mut sum) = (stepper.cache(), Room::default(), Vec::new(), 0.0);
         for clip in 0..3 {
             let (own, upper) = &codes.clips[clip];
-            let condition = stepper.condition(&upper[..8]).expect("conditioning");
+            let condition = stepper.condition(&upper[..8], 0).expect("conditioning");
             cache.clear();
             for at in 0..32 {
                 let genre = prior.config().genre(codes.genre(clip));

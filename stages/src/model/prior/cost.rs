@@ -166,6 +166,7 @@ mod tests {
 
     fn settings(batch: usize, context: usize, width: usize) -> PriorSettings {
         PriorSettings {
+            corruption: 0.0,
             config: PriorConfig {
                 level: 0,
                 width,
@@ -175,6 +176,7 @@ mod tests {
                 hidden: 4 * width,
                 context,
                 distances: context,
+                positions: 0,
                 upper: Some(Upper { codewords: 2048, ratio: 4, depth: 4 }),
                 genres: Vec::new(),
                 codec: String::new(),

@@ -3,7 +3,7 @@
 //! Rows go through the layers side by side: the next positions of several sequences, or several known positions of one.
 //! A row's sums run over its own inputs in order, so what a sequence becomes does not depend on the rows beside it.
 use super::config::{Prior, PriorConfig};
-use super::network::{self, CODES, GENRES, UPPER};
+use super::network::{self, CODES, GENRES, POSITIONS, UPPER};
 use crate::model::device::{Precision, device};
 use crate::model::leaves::Leaves;
 use crate::model::quantise::turned;
@@ -81,6 +81,8 @@ pub struct Stepper {
     config: PriorConfig,
     codes: Vec<f32>,
     genres: Vec<f32>,
+    /// Of each place in a clip; empty where only distances count.
+    positions: Vec<f32>,
     blocks: Vec<Block>,
     norm: Norm,
     logits: Dense,
@@ -160,6 +162,7 @@ impl Stepper {
         Ok(Self {
             codes: find(arrays, CODES)?.to_vec(),
             genres: find(arrays, GENRES)?.to_vec(),
+            positions: if config.positions > 0 { find(arrays, POSITIONS)?.to_vec() } else { Vec::new() },
             blocks,
             norm: Norm::take(arrays, "norm")?,
             logits: dense(arrays, "logits")?,
@@ -179,12 +182,27 @@ impl Stepper {
         Cache(self.blocks.iter().map(|block| block.attention.room()).collect())
     }
 
-    /// What the level above adds to the positions of a window, `[positions, width]`, from its codes there. Of a window
-    /// that reaches beyond the last of them, fewer are given than the window has room for.
+    /// What the level above and their place in the clip add to the positions of a window that begins at `first`,
+    /// `[positions, width]`; nothing where neither does. `upper` are the codes above there: of a window that reaches beyond
+    /// the last of them, fewer than the window has room for.
     ///
     /// # Errors
     /// A code that the level above does not have, and a network that overflows.
-    pub fn condition(&self, upper: &[u16]) -> Result<Vec<f32>, WeightsError> {
+    pub fn condition(&self, upper: &[u16], first: u64) -> Result<Vec<f32>, WeightsError> {
+        let mut condition = self.above(upper)?;
+        let PriorConfig { width, context, positions, .. } = self.config;
+        if positions > 0 {
+            condition.resize(context * width, 0.0);
+            for (at, row) in (first..).zip(condition.chunks_exact_mut(width)) {
+                let place = &self.positions[(at % positions as u64) as usize * width..][..width];
+                row.iter_mut().zip(place).for_each(|(c, p)| *c += p);
+            }
+        }
+        Ok(condition)
+    }
+
+    /// What the level above adds.
+    fn above(&self, upper: &[u16]) -> Result<Vec<f32>, WeightsError> {
         let (Some(shape), width) = (&self.config.upper, self.config.width) else { return Ok(Vec::new()) };
         if let Some(code) = upper.iter().find(|c| usize::from(**c) >= shape.codewords) {
             return Err(WeightsError::Config(format!("code {code} of {} codewords above", shape.codewords)));
@@ -203,7 +221,7 @@ impl Stepper {
         }
     }
 
-    /// One position further: what it is given, and what the level above adds to it (`[width]`, or nothing). Its logits
+    /// One position further: what it is given, and what [`Stepper::condition`] adds to it (`[width]`, or nothing). Its logits
     /// go into `logits`.
     ///
     /// # Panics
@@ -215,7 +233,7 @@ impl Stepper {
         });
     }
 
-    /// One position further in several sequences: what each is given, what the level above adds to it, and its cache.
+    /// One position further in several sequences: what each is given, what is added to it, and its cache.
     /// `each` gets the number of a sequence and its logits.
     ///
     /// # Panics
@@ -241,8 +259,8 @@ impl Stepper {
         }
     }
 
-    /// Several positions further in one sequence, whose logits nobody asks for: what they are given, and what the level
-    /// above adds to them (`[positions, width]`, or as many as there are).
+    /// Several positions further in one sequence, whose logits nobody asks for: what they are given, and what is
+    /// added to them (`[positions, width]`, or as many as there are).
     ///
     /// # Panics
     /// If the cache has no room for all, or a code or genre is not the prior's.

@@ -35,6 +35,8 @@ pub struct PriorSettings {
     pub batch: usize,
     /// Windows whose gradients are computed at a time; those of a batch are added in the order of a tree.
     pub micro_batch: usize,
+    /// The share of the codes that the model is given in training in whose place stands another.
+    pub corruption: f64,
     /// What activations are made of.
     pub precision: Precision,
     /// AdamW's learning rate.
@@ -76,6 +78,9 @@ impl PriorSettings {
         }
         if !(0.0..=1.0).contains(&self.final_rate) {
             return complain(format!("final_rate is {}, expected 0 to 1", self.final_rate));
+        }
+        if !(0.0..1.0).contains(&self.corruption) {
+            return complain(format!("corruption is {}, expected less than 1", self.corruption));
         }
         let sizes = [("learning_rate", self.learning_rate), ("weight_decay", self.weight_decay), ("clip", self.clip)];
         if let Some((name, value)) = sizes.iter().find(|(_, v)| !(v.is_finite() && *v >= 0.0)) {
@@ -157,7 +162,8 @@ impl Learner for Learning<'_> {
         let (config, step) = (&settings.config, state.step);
         let mut random = Random::new(&self.seed, &format!("windows {}", config.level), step);
         let places = draw(config, *tokens, &self.ends, settings.batch, &mut random);
-        let windows = Windows::read(config, *tokens, &places).map_err(TrainingError::Tokens)?;
+        let mut windows = Windows::read(config, *tokens, &places).map_err(TrainingError::Tokens)?;
+        windows.corrupt(settings.corruption, &mut random);
         let (bits, norm, factor, gradients) = loop {
             let factor = state.scale.factor();
             let (entropy, gradients) = step::gradients(config, &state.parameters, &windows, *passage, factor)?;

@@ -39,6 +39,7 @@ const DEVIATION: f64 = 0.02;
 /// Tables that are looked up rather than multiplied, `[rows, width]`.
 pub(crate) const CODES: &str = "embedding.codes";
 pub(crate) const GENRES: &str = "embedding.genres";
+pub(crate) const POSITIONS: &str = "embedding.positions";
 pub(crate) const UPPER: &str = "conditioner.embedding";
 
 /// All tensors of a prior of this shape.
@@ -50,6 +51,9 @@ pub(crate) fn tensors(config: &PriorConfig) -> Vec<Named> {
     // As large as what the conditioner adds: smaller, and the code before would drown in it.
     add(CODES.into(), &[config.vocabulary(), w], Start::Normal(1.0));
     add(GENRES.into(), &[config.genres.len() + 1, w], Start::Normal(1.0));
+    if config.positions > 0 {
+        add(POSITIONS.into(), &[config.positions, w], Start::Normal(DEVIATION));
+    }
     // The last layer of each residual branch starts smaller, so that the sum of all branches keeps its size.
     let quiet = |inputs: usize| Start::Normal(1.0 / (inputs as f64 * 2.0 * config.depth as f64).sqrt());
     for block in 0..config.depth {

@@ -199,13 +199,10 @@ impl Sampler {
         let common = ((config.context as f64 * draw.overlap) as usize).min(config.context - ratio) / ratio * ratio;
         let first = codes.len().saturating_sub(common) / ratio * ratio;
         let last = total.min(first + config.context);
-        let condition = match above.first() {
-            Some(upper) => {
-                let from = (first / ratio).min(upper.len());
-                stepper.condition(&upper[from..upper.len().min(from + config.context / ratio)])?
-            }
-            None => Vec::new(),
-        };
+        let upper = above.first().map(Vec::as_slice).unwrap_or_default();
+        let from = (first / ratio).min(upper.len());
+        let upper = &upper[from..upper.len().min(from + config.context / ratio)];
+        let condition = stepper.condition(upper, first as u64)?;
         cache.clear();
         let genre = config.genre(song.genre.as_deref());
         Ok(Some(Window { first, last, genre, condition, codes, cache, dice: Dice::new(song.seed, level) }))
@@ -217,7 +214,7 @@ struct Window<'a> {
     first: usize,
     last: usize,
     genre: usize,
-    /// What the level above adds, `[positions, width]`.
+    /// What the level above and their places add, `[positions, width]`.
     condition: Vec<f32>,
     codes: &'a mut Vec<u16>,
     cache: &'a mut Cache,

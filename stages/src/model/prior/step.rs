@@ -7,7 +7,7 @@ use kernels::tape::{Tape, Value};
 use kernels::tensor::{Slice, Tensor};
 
 use super::config::PriorConfig;
-use super::network::{self, CODES, GENRES, UPPER};
+use super::network::{self, CODES, GENRES, POSITIONS, UPPER};
 use super::window::Windows;
 use crate::model::leaves::Leaves;
 use crate::model::training::parameters::Parameters;
@@ -35,6 +35,11 @@ fn logits(
     let rows = tape.device().upload(Slice::U32(&windows.rows(config)));
     let tables = [leaves.get(CODES)?, leaves.get(GENRES)?];
     let mut x = embedding(tape, &tables, &rows, [items, width, config.context]);
+    if config.positions > 0 {
+        let rows = tape.device().upload(Slice::U32(&windows.positions(config)));
+        let table = [leaves.get(POSITIONS)?];
+        x = add(tape, x, embedding(tape, &table, &rows, [items, width, config.context]));
+    }
     if config.upper.is_some() {
         let rows = tape.device().upload(Slice::U32(&windows.rows_above()));
         let upper = embedding(tape, &[leaves.get(UPPER)?], &rows, [items, width, windows.above()]);

@@ -27,8 +27,12 @@ pub trait Tokens: Sync {
 pub(crate) struct Windows {
     /// The number of each window's genre.
     pub(crate) genres: Vec<usize>,
-    /// `[windows, context]`.
+    /// `[windows, context]`: what is to be predicted.
     pub(crate) codes: Vec<u16>,
+    /// The same as the model is given it.
+    pub(crate) given: Vec<u16>,
+    /// Where each window begins in its clip.
+    pub(crate) first: Vec<u64>,
     /// Of each window, the range of positions that count.
     pub(crate) live: Vec<(usize, usize)>,
     /// `[windows, context / ratio]`, with how many of each window's are there.
@@ -54,6 +58,8 @@ impl Windows {
         let mut windows = Windows {
             genres: Vec::new(),
             codes: vec![0; places.len() * context],
+            given: Vec::new(),
+            first: places.iter().map(|place| place.first).collect(),
             live: Vec::new(),
             upper: vec![0; places.len() * above],
             upper_live: Vec::new(),
@@ -71,7 +77,24 @@ impl Windows {
         if let Some(wrong) = windows.codes.iter().find(|c| usize::from(**c) >= config.vocabulary()) {
             return Err(format!("code {wrong} of {} codewords", config.vocabulary()));
         }
+        windows.given = windows.codes.clone();
         Ok(windows)
+    }
+
+    /// Puts in the place of this share of the codes that the model is given one from elsewhere in the batch.
+    pub(crate) fn corrupt(&mut self, share: f64, random: &mut Random) {
+        if share <= 0.0 {
+            return;
+        }
+        let context = self.codes.len() / self.genres.len().max(1);
+        // Codes that are there, so that each comes as often as it is used.
+        let spans = self.live.iter().enumerate().map(|(window, (_, to))| window * context..window * context + to);
+        let there: Vec<usize> = spans.flatten().collect();
+        for at in &there {
+            if random.uniform() < share {
+                self.given[*at] = self.codes[there[random.below(there.len() as u64) as usize]];
+            }
+        }
     }
 
     /// The same windows, `size` at a time.
@@ -82,6 +105,8 @@ impl Windows {
             Windows {
                 genres: self.genres[of.clone()].to_vec(),
                 codes: self.codes[of.start * context..of.end * context].to_vec(),
+                given: self.given[of.start * context..of.end * context].to_vec(),
+                first: self.first[of.clone()].to_vec(),
                 live: self.live[of.clone()].to_vec(),
                 upper: self.upper[of.start * above..of.end * above].to_vec(),
                 upper_live: if above > 0 { self.upper_live[of].to_vec() } else { Vec::new() },
@@ -101,7 +126,13 @@ impl Windows {
             let before = codes[..config.context - 1].iter().map(|code| u32::from(*code));
             std::iter::once((config.vocabulary() + genre) as u32).chain(before).collect::<Vec<u32>>()
         };
-        self.codes.chunks_exact(config.context).zip(&self.genres).flat_map(of).collect()
+        self.given.chunks_exact(config.context).zip(&self.genres).flat_map(of).collect()
+    }
+
+    /// The place of each position in its clip, `[windows, context]`, as rows of their table.
+    pub(crate) fn positions(&self, config: &PriorConfig) -> Vec<u32> {
+        let of = |first: &u64| (*first..first + config.context as u64).map(|at| (at % config.positions as u64) as u32);
+        self.first.iter().flat_map(of).collect()
     }
 
     /// The codes of the level above, `[windows, codes]`, as rows of their table; none behind a clip's end.

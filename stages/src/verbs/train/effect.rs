@@ -90,6 +90,7 @@ pub(super) fn plan(s: &Train, meta: &ShardMeta, genres: Vec<String>) -> Result<P
         depth: s.conditioner_depth as usize,
     });
     Ok(PriorSettings {
+        corruption: s.corruption,
         config: PriorConfig {
             level: own,
             width: s.width as usize,
@@ -99,6 +100,7 @@ pub(super) fn plan(s: &Train, meta: &ShardMeta, genres: Vec<String>) -> Result<P
             hidden: s.hidden(),
             context: s.context as usize,
             distances: s.distances as usize,
+            positions: s.positions as usize,
             upper,
             genres,
             codec: Digest(meta.codec).hex(),

@@ -1,7 +1,10 @@
 //! The settings of `train`; the defaults are a prior as specified, in a size that one machine can train.
 
 use crate::{
-    model::{device::Precision, prior::fit::PriorSettings},
+    model::{
+        device::Precision,
+        prior::{config::MOST_POSITIONS, fit::PriorSettings},
+    },
     settings::{Auto, Complaint},
     stage::{Places, Refresh},
 };
@@ -60,6 +63,9 @@ crate::settings! {
         context: u32 = 1024,
         /// Distances with an embedding of their own; greater ones share the last.
         distances: u32 = 1024,
+        /// Places in a clip with an embedding of their own, after which they begin again; 0: only distances count. With as
+        /// many as a clip has codes, a model of pieces that begin alike knows where in a bar it is.
+        positions: u32 = 0,
         /// Residual blocks of the conditioner before each doubling of the rate.
         conditioner_depth: u32 = 4,
         /// Training steps.
@@ -70,6 +76,9 @@ crate::settings! {
         /// so that memory falls and the learning stays.
         #[otherwise(batch)]
         micro_batch: Option<u32> = None,
+        /// The share of the codes that the model is given while it learns in whose place stands one from elsewhere in the
+        /// batch: it learns a corpus by heart later, and when it samples, a slip leads it less astray.
+        corruption: f64 = 0.0,
         /// What activations and their gradients are made of: "bf16" and "f16" take half of the memory. Weights, moments and
         /// sums have 32 bits with each; with "f16" the loss is scaled so that gradients keep within its range.
         precision: Numbers = Numbers::F32,
@@ -98,7 +107,8 @@ impl Train {
         let mut complain = |field: &str, message: String, help: &str| {
             complaints.push(Complaint::new(at.of(field), message).help(help));
         };
-        let whole: [(&str, u64, u64, u64); 10] = [
+        let whole: [(&str, u64, u64, u64); 11] = [
+            ("positions", self.positions.into(), 0, MOST_POSITIONS as u64),
             ("level", self.level.into(), 0, 7),
             ("width", self.width.into(), 1, 1 << 14),
             ("depth", self.depth.into(), 1, 256),
@@ -127,6 +137,7 @@ impl Train {
             ("learning_rate", self.learning_rate, 0.0, 1.0),
             ("final_rate", self.final_rate, 0.0, 1.0),
             ("weight_decay", self.weight_decay, 0.0, 1.0),
+            ("corruption", self.corruption, 0.0, 0.99),
             ("clip", self.clip, 0.0, 1e6),
         ];
         for (field, value, least, most) in real.iter().filter(|(_, v, least, most)| !(*least..=*most).contains(v)) {

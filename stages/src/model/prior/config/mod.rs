@@ -4,4 +4,5 @@ mod file;
 mod shape;
 
 pub use file::Prior;
+pub(crate) use shape::MOST_POSITIONS;
 pub use shape::{PriorConfig, Upper};

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::model::codec::{MOST_LEVELS, MOST_RATE};
 use crate::model::weights::WeightsError;
 
+/// The most places with an embedding of their own.
+pub(crate) const MOST_POSITIONS: usize = 1 << 16;
 /// The most genres of a prior.
 const MOST_GENRES: usize = 1 << 16;
 
@@ -40,6 +42,9 @@ pub struct PriorConfig {
     pub context: usize,
     /// Relative distances with an embedding of their own; greater ones share the last.
     pub distances: usize,
+    /// Places in a clip with an embedding of their own, after which they begin again; 0 where only distances count.
+    #[serde(default, skip_serializing_if = "none")]
+    pub positions: usize,
     /// The level above; none at the top.
     pub upper: Option<Upper>,
     /// The genres it knows, sorted; genre 0 of the network stands for all others.
@@ -54,10 +59,18 @@ pub struct PriorConfig {
     pub codewords: Vec<u32>,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it a reference")]
+fn none(positions: &usize) -> bool {
+    *positions == 0
+}
+
 impl PriorConfig {
     /// Checks that the numbers make a network.
     pub fn validate(&self) -> Result<(), WeightsError> {
         let complain = |text: String| Err(WeightsError::Config(text));
+        if self.positions > MOST_POSITIONS {
+            return complain(format!("{} positions, expected at most {MOST_POSITIONS}", self.positions));
+        }
         let sizes = [
             ("width", self.width, 1 << 14),
             ("depth", self.depth, 256),
