@@ -68,7 +68,14 @@ impl TrainingSink<StepRecord> for Clock {
 
 fn settings(large: bool, steps: u64) -> FitSettings {
     let (width, depth, crop) = if large { (64, 4, 65_536) } else { (32, 2, 8192) };
-    let level = |halvings| LevelConfig { downs: vec![halvings], width, depth, dilation_growth: 3, codewords: 2048 };
+    let level = |halvings| LevelConfig {
+        downs: vec![halvings],
+        width,
+        depth,
+        dilation_growth: 3,
+        codewords: 2048,
+        oscillators: 0,
+    };
     let fit = LevelFit { steps, batch: 4, micro_batch: 4, crop, spectral: 0.1, log_spectral: 0.0, unquantised: 0.0 };
     FitSettings {
         codec: CodecConfig { rate: 44_100, dim: 64, levels: [3, 5, 7].map(level).into() },

@@ -5,6 +5,7 @@ use stages::model::codec::{Codec, CodecConfig, LevelConfig};
 use stages::model::cost::{check, cost};
 use stages::model::device::Precision;
 use stages::model::fit::{Clips, FitSettings, LevelFit, StepRecord, fit};
+use stages::model::infer::Coder;
 use stages::model::training::{Schedule, TrainingError, TrainingSink};
 
 /// Tones with a few partials.
@@ -69,6 +70,7 @@ fn settings() -> FitSettings {
         depth: 1,
         dilation_growth: 3,
         codewords,
+        oscillators: 0,
     };
     let fit = |steps| LevelFit {
         steps,
@@ -250,6 +252,67 @@ fn in_half_the_bits_it_learns_the_same() {
         assert!(with(&[1, 1], None, &mut stopped).is_err());
         let (_, checkpoint) = stopped.checkpoints.pop().expect("a checkpoint");
         assert_eq!(with(&[1, 1], Some(&checkpoint), &mut Keep::default()).expect("a codec"), bytes, "{precision:?}");
+    }
+}
+
+/// Two chords that take turns, with an attack at each.
+fn chords() -> Tones {
+    let pitch = |key: i32| 440.0 * libm::exp2(f64::from(key) / 12.0);
+    let note = |key: i32, t: usize| libm::sin(std::f64::consts::TAU * pitch(key) * t as f64 / 44_100.0);
+    let clip = |i: usize| -> Vec<f32> {
+        let of = |t: usize| {
+            let (beat, within) = ((t + 3000 * i) / 11_025, (t + 3000 * i) % 11_025);
+            let chord = if beat.is_multiple_of(2) { [-9, -5, -2] } else { [-12, -4, 3] };
+            let loud = 0.2 * libm::exp(-(within as f64) / 6000.0);
+            chord.iter().map(|key| loud * note(*key, t)).sum::<f64>() as f32
+        };
+        (0..60_000).map(of).collect()
+    };
+    Tones((0..5).map(clip).collect())
+}
+
+/// A level of oscillators learns, is the same whatever interrupts it, and gives back the notes that it was given.
+#[test]
+fn oscillators_learn_notes() {
+    let mut settings = settings();
+    settings.codec.levels = vec![LevelConfig { downs: vec![10], oscillators: 12, ..settings.codec.levels[1].clone() }];
+    settings.levels =
+        vec![LevelFit { steps: 24, batch: 4, micro_batch: 4, crop: 16_384, ..settings.levels[0].clone() }];
+    settings.commitment = 0.05;
+    let with = |threads: usize, segments: usize, resume: Option<&[u8]>, keep: &mut Keep| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+        pool.install(|| fit(&settings, &[segments], [3; 32], &chords(), resume, keep))
+    };
+    let mut whole = Keep { every: 12, ..Keep::default() };
+    let bytes = with(1, 1, None, &mut whole).expect("a codec");
+    assert_eq!(with(2, 3, None, &mut Keep::default()).expect("a codec"), bytes, "threads and segments");
+    for (step, checkpoint) in &whole.checkpoints {
+        let rest = with(2, 1, Some(checkpoint), &mut Keep::default()).expect("a codec");
+        assert_eq!(rest, bytes, "from step {step}");
+    }
+    // It begins at the principal components, so it is close from the start, and no spectrum is compared.
+    assert!(whole.records.iter().all(|r| r.reconstruction < 1.0 && r.spectral == 0.0), "{:?}", whole.records);
+
+    let codec = Codec::load(&bytes).expect("a codec");
+    assert_eq!(codec.config(), &settings.codec);
+    let coder = Coder::new(&codec).expect("a coder");
+    let sound = &chords().0[0];
+    let codes = &coder.encode_samples(sound)[0];
+    assert_eq!(codes.len(), sound.len().div_ceil(1024));
+    let played = coder.decode_samples(0, codes, sound.len() as u64).expect("sound");
+    assert_eq!(played.len(), sound.len());
+    // Within each chord, more of the played sound at its notes than at those of the other.
+    let strength = |key: i32, span: std::ops::Range<usize>| {
+        let pitch = std::f64::consts::TAU * 440.0 * libm::exp2(f64::from(key) / 12.0) / 44_100.0;
+        let part = |f: fn(f64) -> f64| span.clone().map(|t| f(pitch * t as f64) * f64::from(played[t])).sum::<f64>();
+        libm::hypot(part(libm::sin), part(libm::cos))
+    };
+    for beat in 0..5 {
+        let span = beat * 11_025 + 1500..beat * 11_025 + 7500;
+        let [here, there] = [[-9, -5, -2], [-12, -4, 3]]
+            .map(|chord| -> f64 { chord.iter().map(|key| strength(*key, span.clone())).sum() });
+        let (own, other) = if beat % 2 == 0 { (here, there) } else { (there, here) };
+        assert!(own > 3.0 * other, "beat {beat}: {own} {other}");
     }
 }
 

@@ -4,7 +4,7 @@ use stages::model::infer::{Coder, DecodeError};
 use stages::model::weights::{Array, Arrays};
 
 fn level(downs: &[u32], depth: usize) -> LevelConfig {
-    LevelConfig { downs: downs.to_vec(), width: 4, depth, dilation_growth: 3, codewords: 32 }
+    LevelConfig { downs: downs.to_vec(), width: 4, depth, dilation_growth: 3, codewords: 32, oscillators: 0 }
 }
 
 /// Numbers that look random, the same everywhere.

@@ -6,7 +6,14 @@ fn config() -> CodecConfig {
     CodecConfig {
         rate: 8000,
         dim: 2,
-        levels: vec![LevelConfig { downs: vec![1], width: 2, depth: 1, dilation_growth: 3, codewords: 4 }],
+        levels: vec![LevelConfig {
+            downs: vec![1],
+            width: 2,
+            depth: 1,
+            dilation_growth: 3,
+            codewords: 4,
+            oscillators: 0,
+        }],
     }
 }
 

@@ -17,9 +17,11 @@ pub(super) fn training(report: &Report) -> Option<String> {
     let mut out = legend(&named);
     out.push_str("<div class=\"pairs\">");
     let losses: [(&str, &str, Field); 4] = [
-        ("Reconstruction", "mean squared error of the waveform", |p| p.reconstruction),
+        ("Reconstruction", "mean squared error of samples; with oscillators, distance of amplitudes", |p| {
+            p.reconstruction
+        }),
         ("Spectral", "distance of STFT magnitudes", |p| p.spectral),
-        ("Log-spectral", "distance of their logarithms", |p| p.log_spectral),
+        ("Log-spectral", "distance of their logarithms; with oscillators, of amplitudes", |p| p.log_spectral),
         ("Commitment", "squared distance of latents to codewords", |p| p.commitment),
     ];
     for (title, note, field) in losses {

@@ -121,7 +121,7 @@ pub struct CurveSet {
 pub struct CurvePoint {
     /// Optimiser step.
     pub step: u64,
-    /// Mean squared error of the waveform.
+    /// Mean squared error of the samples, or the smooth distance of amplitudes where the level plays oscillators.
     pub reconstruction: f64,
     /// Distance of the STFT magnitudes.
     pub spectral: f64,

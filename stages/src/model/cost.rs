@@ -53,8 +53,9 @@ impl TrainingCost {
 fn activations(settings: &FitSettings, segments: &[usize], level: usize) -> u64 {
     let fit = &settings.levels[level];
     let segments = segments.get(level).copied().unwrap_or(1);
-    let samples = (fit.micro_batch * fit.crop) as u64;
-    let (mut length, mut input) = (samples, samples);
+    let (grain, channels) = settings.codec.levels[level].grain(settings.codec.rate);
+    let mut length = (fit.micro_batch * fit.crop / grain) as u64;
+    let mut input = length.saturating_mul(channels as u64);
     // What each layer holds, and what its input takes.
     let mut held = |layers: &[Layer]| {
         let each = layers.iter().map(|layer| {
@@ -67,7 +68,7 @@ fn activations(settings: &FitSettings, segments: &[usize], level: usize) -> u64 
                     length *= 2;
                     (output, PLAIN)
                 }
-                Kind::Same { output, .. } => (output, PLAIN),
+                Kind::Same { output, .. } | Kind::Beside { output, .. } => (output, PLAIN),
                 Kind::Residual { width, .. } => (width, RESIDUAL),
             };
             let of = length.saturating_mul(channels as u64);
@@ -77,7 +78,7 @@ fn activations(settings: &FitSettings, segments: &[usize], level: usize) -> u64 
     };
     let floats = held(&layer::encoder(&settings.codec, level));
     let floats = held(&layer::decoder(&settings.codec, level)).saturating_add(floats);
-    let spectral = fit.spectral > 0.0 || fit.log_spectral > 0.0;
+    let spectral = grain == 1 && (fit.spectral > 0.0 || fit.log_spectral > 0.0);
     let spectra = if spectral { SPECTRA * loss::floats(fit.crop) * fit.micro_batch as u64 } else { 0 };
     floats.saturating_mul(settings.precision.bytes()).saturating_add(spectra.saturating_mul(4))
 }
@@ -110,7 +111,7 @@ pub fn trainings(settings: &FitSettings) -> Vec<Training> {
     let levels = settings.levels.iter().enumerate();
     let of = |(level, fit): (usize, &LevelFit)| {
         let config = &settings.codec.levels[level];
-        let mut length = (fit.batch * fit.crop) as f64;
+        let mut length = (fit.batch * fit.crop / config.grain(settings.codec.rate).0) as f64;
         let mut forward = 0.0;
         for layer in layer::encoder(&settings.codec, level).iter().chain(&layer::decoder(&settings.codec, level)) {
             let (taps, input, output) = match layer.kind {
@@ -125,6 +126,7 @@ pub fn trainings(settings: &FitSettings) -> Vec<Training> {
                 }
                 Kind::Same { input, output } => (3, input, output),
                 Kind::Residual { width, .. } => (4, width, width),
+                Kind::Beside { input, output } => (1, input, output),
             };
             forward += 2.0 * length * (taps * input * output) as f64;
         }
@@ -162,8 +164,10 @@ pub fn loaded(codec: &CodecConfig) -> u64 {
 pub fn tile(codec: &CodecConfig) -> u64 {
     let levels = codec.levels.iter().enumerate();
     let largest = levels.map(|(level, of)| {
-        let (codes, hop) = (infer::codes(of.hop()) as u64, of.hop() as u64);
-        let (mut length, mut largest, mut contexts) = (codes * hop, codes * hop, 0);
+        let (hop, (grain, channels)) = (of.hop() as u64, of.grain(codec.rate));
+        let codes = if grain == 1 { infer::codes(of.hop()) } else { infer::PLAYED } as u64;
+        let mut length = codes * hop / grain as u64;
+        let (mut largest, mut contexts) = ((codes * hop).max(length * channels as u64), 0);
         for layer in layer::encoder(codec, level).iter().chain(&layer::decoder(codec, level)) {
             let channels = match layer.kind {
                 Kind::Down { output, .. } => {
@@ -174,7 +178,7 @@ pub fn tile(codec: &CodecConfig) -> u64 {
                     length *= 2;
                     output
                 }
-                Kind::Same { output, .. } => output,
+                Kind::Same { output, .. } | Kind::Beside { output, .. } => output,
                 Kind::Residual { width, dilation } => {
                     contexts += 2 * (width * dilation) as u64;
                     width
@@ -189,6 +193,10 @@ pub fn tile(codec: &CodecConfig) -> u64 {
 
 /// Channels times share of the samples of a level's largest layer.
 fn widest(codec: &CodecConfig, level: usize) -> u64 {
+    let (grain, channels) = codec.levels[level].grain(codec.rate);
+    if grain > 1 {
+        return (codec.levels[level].width.max(channels) as u64).div_ceil(grain as u64);
+    }
     // The first layer of the encoder and the last but one of the decoder have half of the samples.
     (codec.levels[level].width.max(codec.dim) as u64).div_ceil(2)
 }

@@ -24,28 +24,31 @@ impl<'a> Excerpts<'a> {
         Ok(Self { clips, ends })
     }
 
-    /// `items` excerpts of `crop` frames, `[items, crop]`: clips by their length, places in them uniformly. A clip shorter
-    /// than `crop` is followed by zeros.
+    /// `items` excerpts of `crop` frames, `[items, around + crop + around]`: clips by their length, places in them uniformly.
+    /// `around` frames of the clip before and after come along, zeros beyond its ends; a clip shorter than `crop` is
+    /// followed by zeros.
     pub(crate) fn batch(
         &self,
         seed: &[u8; 32],
         purpose: &str,
         counter: u64,
         items: usize,
-        crop: usize,
+        (crop, around): (usize, usize),
     ) -> Result<Vec<f32>, TrainingError> {
         let mut random = Random::new(seed, purpose, counter);
-        let mut out = vec![0.0; items * crop];
+        let mut out = vec![0.0; items * (crop + 2 * around)];
         let total = self.ends.last().copied().unwrap_or(0);
-        for excerpt in out.chunks_exact_mut(crop) {
+        for excerpt in out.chunks_exact_mut(crop + 2 * around) {
             let at = random.below(total);
             let clip = self.ends.partition_point(|end| *end <= at);
             let frames = self.clips.frames(clip);
             let room = frames.saturating_sub(crop as u64);
             let first = random.below(room + 1);
-            let real = frames.min(crop as u64) as usize;
+            let before = first.min(around as u64);
+            let (start, end) = (first - before, (first + (crop + around) as u64).min(frames));
+            let silent = around - before as usize;
             self.clips
-                .read(clip, first, &mut excerpt[..real])
+                .read(clip, start, &mut excerpt[silent..][..(end - start) as usize])
                 .map_err(|message| TrainingError::Clip { clip, message })?;
         }
         Ok(out)

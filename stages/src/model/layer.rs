@@ -2,11 +2,13 @@
 //!
 //! Names and order are those of Jukebox's VQ-VAE (Dhariwal et al. 2020) as published in its `transformers` port, so that
 //! a published file and a file of ours are read by the same code.
+use kernels::ops::add::add;
 use kernels::ops::convolution::{Geometry, conv_transpose1d, conv1d};
+use kernels::ops::linear::linear;
 use kernels::ops::residual::residual_block;
 use kernels::tape::{Tape, Value, segment};
 
-use super::codec::CodecConfig;
+use super::codec::{CodecConfig, LevelConfig};
 use super::leaves::Leaves;
 use super::training::segments::shares;
 use super::weights::WeightsError;
@@ -22,6 +24,9 @@ pub(crate) enum Kind {
     Same { input: usize, output: usize },
     /// `x + conv1(relu(conv3(relu(x))))`, where conv3 has a dilation and as much padding.
     Residual { width: usize, dilation: usize },
+    /// Convolution of 1 tap of what the first layer takes, added to what the layers between give: always the last, after
+    /// layers that keep the length.
+    Beside { input: usize, output: usize },
 }
 
 /// A layer and where its tensors are found.
@@ -43,6 +48,7 @@ impl Layer {
             // Each output of a transposed convolution with stride 2 sees two of the four taps.
             Kind::Up { input, output } => affine(&self.name, [input, output, 4], output, input * 2).into(),
             Kind::Same { input, output } => affine(&self.name, [output, input, 3], output, input * 3).into(),
+            Kind::Beside { input, output } => affine(&self.name, [output, input, 1], output, input).into(),
             Kind::Residual { width, .. } => [
                 affine(&format!("{}.conv1d_1", self.name), [width, width, 3], width, width * 3),
                 affine(&format!("{}.conv1d_2", self.name), [width, width, 1], width, width),
@@ -55,6 +61,9 @@ impl Layer {
 /// The encoder of `level`, from `[batch, 1, time]` to `[batch, dim, time / hop]`.
 pub(crate) fn encoder(codec: &CodecConfig, level: usize) -> Vec<Layer> {
     let (config, dim) = (&codec.levels[level], codec.dim);
+    if config.oscillators > 0 {
+        return frames(config, &format!("encoders.{level}"), config.grain(codec.rate).1, dim);
+    }
     let mut layers = Vec::new();
     for (block, &halvings) in config.downs.iter().enumerate() {
         let base = format!("encoders.{level}.level_blocks.{block}");
@@ -83,6 +92,9 @@ pub(crate) fn encoder(codec: &CodecConfig, level: usize) -> Vec<Layer> {
 /// The decoder of `level`, from `[batch, dim, time / hop]` to `[batch, 1, time]`.
 pub(crate) fn decoder(codec: &CodecConfig, level: usize) -> Vec<Layer> {
     let (config, dim) = (&codec.levels[level], codec.dim);
+    if config.oscillators > 0 {
+        return frames(config, &format!("decoders.{level}"), dim, config.grain(codec.rate).1);
+    }
     let mut layers = Vec::new();
     for (block, &halvings) in config.downs.iter().enumerate().rev() {
         let base = format!("decoders.{level}.level_blocks.{block}");
@@ -102,6 +114,23 @@ pub(crate) fn decoder(codec: &CodecConfig, level: usize) -> Vec<Layer> {
     }
     layers.push(Layer { kind: Kind::Same { input: dim, output: 1 }, name: format!("decoders.{level}.out") });
     layers
+}
+
+/// A network at the rate of codes: convolutions, and beside them a linear map, which is where training starts.
+fn frames(config: &LevelConfig, base: &str, input: usize, output: usize) -> Vec<Layer> {
+    let width = config.width;
+    let layer = |kind, name: String| Layer { kind, name: format!("{base}.{name}") };
+    let residual = |depth| {
+        let kind = Kind::Residual { width, dilation: config.dilation(depth) };
+        layer(kind, format!("resnet_block.{depth}"))
+    };
+    std::iter::once(layer(Kind::Same { input, output: width }, "proj_in".to_owned()))
+        .chain((0..config.depth).map(residual))
+        .chain([
+            layer(Kind::Same { input: width, output }, "proj_out".to_owned()),
+            layer(Kind::Beside { input, output }, "linear".to_owned()),
+        ])
+        .collect()
 }
 
 /// The name of a level's codebook, `[codewords, dim]`.
@@ -155,6 +184,7 @@ impl Loaded {
             Kind::Up { .. } => conv_transpose1d(tape, x, weight, bias, 2, 1),
             Kind::Same { .. } => conv1d(tape, x, weight, bias, Geometry { stride: 1, padding: 1, dilation: 1 }),
             Kind::Residual { dilation, .. } => residual_block(tape, x, self.block(), dilation),
+            Kind::Beside { .. } => linear(tape, x, weight, bias),
         }
     }
 }
@@ -162,6 +192,10 @@ impl Loaded {
 /// All layers, one after the other, on whole sequences. Of more than one of `segments`, shares of the layers that are as
 /// equal as can be, a tape keeps the input alone.
 pub(crate) fn forward(tape: &Tape<'_>, layers: &[Loaded], x: Value, segments: usize) -> Value {
+    if let Some((beside @ Loaded { kind: Kind::Beside { .. }, .. }, layers)) = layers.split_last() {
+        let given = beside.forward(tape, &x);
+        return add(tape, forward(tape, layers, x, segments), given);
+    }
     if segments <= 1 {
         return plain(tape, layers, x);
     }

@@ -7,13 +7,15 @@ use kernels::ops::add::add;
 use kernels::ops::norm::norm;
 use kernels::tape::{LossScale, Tape, Value};
 use kernels::tensor::Tensor;
+use rayon::prelude::*;
 
 use super::codebook::{Codebook, Rule};
 use super::device::Precision;
 use super::excerpts::Excerpts;
 use super::fit::{FitSettings, StepRecord};
 use super::layer::{self, Layer};
-use super::loss::{Bandwidth, Mix, Spectral};
+use super::loss::{Bandwidth, Loss, Mix, Spectral};
+use super::oscillators::{Distance, Instrument, distance, principal};
 use super::quantise::{nearest, turned};
 use super::random::Random;
 use super::training::{
@@ -39,7 +41,16 @@ pub(crate) struct LevelState {
 
 impl LevelState {
     /// Weights and biases uniform within 1 / sqrt(inputs per output) (He et al. 2015 with PyTorch's gain).
-    pub(crate) fn new(device: &Arc<dyn Device>, settings: &FitSettings, level: usize, seed: &[u8; 32]) -> Self {
+    ///
+    /// # Errors
+    /// Excerpts that cannot be read, where the start is made of them.
+    pub(crate) fn new(
+        device: &Arc<dyn Device>,
+        settings: &FitSettings,
+        (level, instrument): (usize, Option<&Instrument>),
+        seed: &[u8; 32],
+        excerpts: &Excerpts<'_>,
+    ) -> Result<Self, TrainingError> {
         let config = &settings.codec;
         let mut start = Arrays::new();
         for layer in layer::encoder(config, level).iter().chain(&layer::decoder(config, level)) {
@@ -51,9 +62,51 @@ impl LevelState {
                 start.insert(name, Array { shape, data });
             }
         }
+        if let Some(instrument) = instrument {
+            linear(settings, (level, instrument), seed, excerpts, &mut start)?;
+        }
         let scale = LossScale::of(settings.precision.dtype());
-        Self { step: 0, parameters: Parameters::new(device.clone(), &start), codebook: None, scale }
+        Ok(Self { step: 0, parameters: Parameters::new(device.clone(), &start), codebook: None, scale })
     }
+}
+
+/// Excerpts of which the principal components are found.
+const PRINCIPAL: usize = 64;
+
+/// Encoder and decoder of a level that plays an instrument begin as the principal components of what it hears, and the
+/// networks beside them at zero: what comes out is right from the first step, but for its detail.
+fn linear(
+    settings: &FitSettings,
+    (level, instrument): (usize, &Instrument),
+    seed: &[u8; 32],
+    excerpts: &Excerpts<'_>,
+    start: &mut Arrays,
+) -> Result<(), TrainingError> {
+    let (dim, fit) = (settings.codec.dim, &settings.levels[level]);
+    let (_, channels) = settings.codec.levels[level].grain(settings.codec.rate);
+    let purpose = format!("principal {level}");
+    let batch = excerpts.batch(seed, &purpose, 0, PRINCIPAL, (fit.crop, Instrument::AROUND))?;
+    let heard = batch.par_chunks_exact(fit.crop + 2 * Instrument::AROUND).map(|x| instrument.listen(x));
+    let heard: Vec<Vec<f32>> = heard.collect();
+    let rows: Vec<f32> = heard.iter().flat_map(|x| turned(x, channels, x.len() / channels)).collect();
+    let (mean, mut basis) = principal(&rows, channels, dim, &mut Random::new(seed, &purpose, 1));
+    basis.resize(dim * channels, 0.0);
+    let centre = basis.chunks_exact(channels).map(|row| -row.iter().zip(&mean).map(|(b, m)| b * m).sum::<f32>());
+    let mut put = |name: String, data: Vec<f32>| {
+        if let Some(array) = start.get_mut(&name) {
+            array.data = data;
+        }
+    };
+    put(format!("encoders.{level}.linear.bias"), centre.collect());
+    put(format!("decoders.{level}.linear.weight"), turned(&basis, dim, channels));
+    put(format!("encoders.{level}.linear.weight"), basis);
+    put(format!("decoders.{level}.linear.bias"), mean);
+    for (part, outputs) in [("encoders", dim), ("decoders", channels)] {
+        let inputs = settings.codec.levels[level].width;
+        put(format!("{part}.{level}.proj_out.weight"), vec![0.0; outputs * inputs * 3]);
+        put(format!("{part}.{level}.proj_out.bias"), vec![0.0; outputs]);
+    }
+    Ok(())
 }
 
 /// The latents of a step.
@@ -76,6 +129,7 @@ pub(crate) struct Trainer<'a> {
     excerpts: &'a Excerpts<'a>,
     spectral: &'a Spectral,
     bandwidth: Bandwidth,
+    instrument: Option<Instrument>,
     encoder: Vec<Layer>,
     decoder: Vec<Layer>,
 }
@@ -83,7 +137,7 @@ pub(crate) struct Trainer<'a> {
 impl<'a> Trainer<'a> {
     pub(crate) fn new(
         settings: &'a FitSettings,
-        (level, segments): (usize, usize),
+        (level, segments, instrument): (usize, usize, Option<Instrument>),
         seed: [u8; 32],
         excerpts: &'a Excerpts<'a>,
         spectral: &'a Spectral,
@@ -97,15 +151,29 @@ impl<'a> Trainer<'a> {
             excerpts,
             spectral,
             bandwidth,
+            instrument,
             encoder: layer::encoder(&settings.codec, level),
             decoder: layer::decoder(&settings.codec, level),
         }
     }
 
+    /// A batch of excerpts as the network takes them, `[batch, channels, positions]`.
     fn batch(&self, purpose: &str, counter: u64) -> Result<Vec<f32>, TrainingError> {
         let fit = &self.settings.levels[self.level];
         let purpose = format!("{purpose} {}", self.level);
-        self.excerpts.batch(&self.seed, &purpose, counter, fit.batch, fit.crop)
+        let around = self.instrument.as_ref().map_or(0, |_| Instrument::AROUND);
+        let batch = self.excerpts.batch(&self.seed, &purpose, counter, fit.batch, (fit.crop, around))?;
+        let Some(instrument) = &self.instrument else {
+            return Ok(batch);
+        };
+        let heard = batch.par_chunks_exact(fit.crop + 2 * around).map(|x| instrument.listen(x));
+        Ok(heard.collect::<Vec<_>>().concat())
+    }
+
+    /// Positions of an excerpt, and the channels of each.
+    fn extents(&self) -> [usize; 2] {
+        let (samples, channels) = self.settings.codec.levels[self.level].grain(self.settings.codec.rate);
+        [channels, self.settings.levels[self.level].crop / samples]
     }
 
     /// Steps at the start of which nothing is quantised.
@@ -144,7 +212,7 @@ impl<'a> Trainer<'a> {
         let (mut record, seen, factor, gradients) = loop {
             let (mut record, mut tree, mut seen) = (start, Tree::default(), Seen::default());
             let device = &**state.parameters.device();
-            for x in x.chunks(fit.micro_batch * fit.crop) {
+            for x in x.chunks(fit.micro_batch * self.extents().iter().product::<usize>()) {
                 tree.add(device, self.gradients(state, x, &mut seen, &mut record)?);
             }
             let (gradients, factor) = (tree.sum(device), state.scale.factor());
@@ -190,7 +258,8 @@ impl<'a> Trainer<'a> {
     ) -> Result<Gradients, TrainingError> {
         let fit = &self.settings.levels[self.level];
         let device = &**state.parameters.device();
-        let extents = [x.len() / fit.crop, 1, fit.crop];
+        let [channels, positions] = self.extents();
+        let extents = [x.len() / (channels * positions), channels, positions];
         // Two tapes: the decoder starts from a leaf of its own, whose gradient is handed to the encoder. That is the
         // straight-through estimator.
         let (first, second) = (Tape::recording(device), Tape::recording(device));
@@ -209,8 +278,16 @@ impl<'a> Trainer<'a> {
         let of_decoder = state.parameters.leaves(&second);
         let y = layer::forward(&second, &layer::load(&self.decoder, &of_decoder)?, leaf.clone(), self.segments);
         let out = device.floats(y.tensor());
-        let mix = Mix { spectral: fit.spectral, log_spectral: fit.log_spectral };
-        let mut loss = self.spectral.loss([x, &out], fit.crop, fit.batch, mix, self.bandwidth);
+        let mut loss = match self.instrument {
+            None => {
+                let mix = Mix { spectral: fit.spectral, log_spectral: fit.log_spectral };
+                self.spectral.loss([x, &out], fit.crop, fit.batch, mix, self.bandwidth)
+            }
+            Some(_) => {
+                let Distance { smooth, nats, gradient } = distance([x, &out], fit.batch * channels * positions);
+                Loss { reconstruction: smooth, spectral: 0.0, log_spectral: nats, gradient }
+            }
+        };
         let scale = state.scale.factor();
         if scale != 1.0 {
             loss.gradient.iter_mut().for_each(|g| *g *= scale);
@@ -273,8 +350,10 @@ impl<'a> Trainer<'a> {
             if !making(i) {
                 return Err(TrainingError::Stopped(step));
             }
-            for x in self.batch("codebook", step + i as u64)?.chunks(fit.micro_batch * fit.crop) {
-                let x = Value::constant(device.activation(x, [x.len() / fit.crop, 1, fit.crop]));
+            let [channels, positions] = self.extents();
+            let each = channels * positions;
+            for x in self.batch("codebook", step + i as u64)?.chunks(fit.micro_batch * each) {
+                let x = Value::constant(device.activation(x, [x.len() / each, channels, positions]));
                 let z = layer::forward(&tape, &encoder, x, 1).into_tensor();
                 let [_, dim, time] = z.shape();
                 vectors.extend(turned(&device.floats(&z), dim, time));

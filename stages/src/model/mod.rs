@@ -13,6 +13,7 @@ mod layer;
 mod leaves;
 mod level;
 mod loss;
+mod oscillators;
 pub mod prior;
 pub mod probe;
 mod quantise;

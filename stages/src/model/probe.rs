@@ -36,7 +36,8 @@ mod tests {
     use crate::model::weights::{Array, Arrays};
 
     fn codec(change: impl Fn(&str) -> Option<f32>) -> Codec {
-        let level = LevelConfig { downs: vec![2], width: 4, depth: 2, dilation_growth: 3, codewords: 8 };
+        let level =
+            LevelConfig { downs: vec![2], width: 4, depth: 2, dilation_growth: 3, codewords: 8, oscillators: 0 };
         let config = CodecConfig { rate: 8_000, dim: 4, levels: vec![level] };
         let mut random = Random::new(&[1; 32], "weights", 0);
         let array = |(name, shape): (String, Vec<usize>)| {

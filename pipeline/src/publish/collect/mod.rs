@@ -278,7 +278,8 @@ fn scores(weights: &Weights, scored: &[Scored]) -> ScoreTable {
     ScoreTable {
         title: "Reconstruction of held-out clips".into(),
         note: "Medians over the first clip of each held-out track. A higher SI-SDR and a lower log-mel distance are closer \
-               to the original; the last column is what the mean spectrum of the training clips would score."
+               to the original; the last column is what the mean spectrum of the training clips would score. A level that \
+               plays oscillators keeps no phase, so SI-SDR says nothing of it."
             .into(),
         rows_are: "Genre".into(),
         columns,

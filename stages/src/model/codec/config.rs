@@ -1,7 +1,10 @@
 //! The shape of a codec.
 
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
 
+use crate::model::oscillators::{HOP, channels};
 use crate::model::weights::WeightsError;
 
 /// The most levels of a codec.
@@ -23,12 +26,36 @@ pub struct LevelConfig {
     pub dilation_growth: usize,
     /// Vectors in the codebook, at most 65,536.
     pub codewords: usize,
+    /// Oscillators of fixed pitch to the octave that the decoder plays, and the encoder hears; 0 where both work on samples.
+    #[serde(default, skip_serializing_if = "none")]
+    pub oscillators: usize,
+}
+
+/// The most oscillators to the octave.
+pub(crate) const MOST_OSCILLATORS: usize = 96;
+/// The lowest sample rate for oscillators, in Hz.
+pub(crate) const LEAST_RATE: u32 = 1000;
+/// The hops of a level with oscillators: their amplitudes change every 512 samples, and a code says up to 16 of them.
+pub(crate) const OSCILLATED: RangeInclusive<u32> = HOP as u32..=(HOP as u32) << 4;
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it a reference")]
+fn none(oscillators: &usize) -> bool {
+    *oscillators == 0
 }
 
 impl LevelConfig {
     /// Frames of audio for each code.
     pub fn hop(&self) -> usize {
         1 << self.downs.iter().sum::<u32>()
+    }
+
+    /// Samples of a position of what the network works on, and the channels of a position: a sample alone, or of each
+    /// oscillator and band of noise all that a code says.
+    pub(crate) fn grain(&self, rate: u32) -> (usize, usize) {
+        match self.oscillators {
+            0 => (1, 1),
+            per_octave => (self.hop(), self.hop() / HOP * channels(rate, per_octave)),
+        }
     }
 
     pub(crate) fn dilation(&self, depth: usize) -> usize {
@@ -68,6 +95,23 @@ impl CodecConfig {
                     "level {i} halves the rate {:?} times, expected blocks of at least 1 and 1 to 16 in all",
                     &level.downs[..level.downs.len().min(16)]
                 ));
+            }
+            if level.oscillators > 0 {
+                if level.oscillators > MOST_OSCILLATORS {
+                    return complain(format!(
+                        "level {i} has {} oscillators to the octave, expected at most {MOST_OSCILLATORS}",
+                        level.oscillators
+                    ));
+                }
+                if !OSCILLATED.contains(&(level.hop() as u32)) {
+                    return complain(format!(
+                        "level {i} plays oscillators with a hop of {}, expected {OSCILLATED:?}",
+                        level.hop()
+                    ));
+                }
+                if self.rate < LEAST_RATE {
+                    return complain(format!("the rate is {}, oscillators need at least {LEAST_RATE}", self.rate));
+                }
             }
             if level.width == 0 || level.width > 8192 {
                 return complain(format!("level {i} has width {}, expected 1 to 8192", level.width));

@@ -100,6 +100,7 @@ fn infer_config(arrays: &Arrays) -> Result<CodecConfig, WeightsError> {
             depth: count(&|d| format!("{base}.0.downsample_block.1.resnet_block.{d}.conv1d_1.weight")),
             dilation_growth: 3,
             codewords: codebook[0],
+            oscillators: 0,
         });
     }
     if levels.is_empty() {

@@ -11,6 +11,7 @@ use super::device::device;
 use super::excerpts::Excerpts;
 use super::level::{LevelState, Trainer};
 use super::loss::{Bandwidth, Spectral};
+use super::oscillators::Instrument;
 use super::training::{Learner, TrainingError, TrainingSink, identity, train};
 use super::weights::Arrays;
 
@@ -40,22 +41,30 @@ pub fn fit(
     let spectral = Spectral::new();
     let identity = identity(settings, &seed, (0..clips.len()).map(|clip| clips.frames(clip)));
     let (device, levels) = (device(settings.precision), 0..settings.levels.len());
+    let instruments: Vec<Option<Instrument>> =
+        levels.clone().map(|level| Instrument::of(&settings.codec, level)).collect();
     let state = match resume {
         Some(bytes) => checkpoint::read(bytes, settings, &identity, &device)?,
         None => CodecState {
             rounds: 0,
-            levels: levels.clone().map(|level| LevelState::new(&device, settings, level, &seed)).collect(),
+            levels: levels
+                .clone()
+                .map(|level| {
+                    let of = (level, instruments[level].as_ref());
+                    LevelState::new(&device, settings, of, &seed, &excerpts)
+                })
+                .collect::<Result<_, _>>()?,
             bandwidths: levels
                 .map(|level| measure(settings.levels[level].crop, &excerpts, &seed, &spectral))
                 .collect::<Result<_, _>>()?,
         },
     };
-    let bandwidths = state.bandwidths.iter().enumerate();
+    let bandwidths = state.bandwidths.iter().zip(instruments).enumerate();
     let trainers = bandwidths
-        .map(|(level, bandwidth)| {
+        .map(|(level, (bandwidth, instrument))| {
             Trainer::new(
                 settings,
-                (level, segments.get(level).copied().unwrap_or(1)),
+                (level, segments.get(level).copied().unwrap_or(1), instrument),
                 seed,
                 &excerpts,
                 &spectral,
@@ -137,7 +146,7 @@ fn step_levels(
 
 /// The bandwidths of excerpts of `crop` frames.
 fn measure(crop: usize, excerpts: &Excerpts, seed: &[u8; 32], spectral: &Spectral) -> Result<Bandwidth, TrainingError> {
-    let batch = excerpts.batch(seed, "bandwidth", 0, MEASURED, crop)?;
+    let batch = excerpts.batch(seed, "bandwidth", 0, MEASURED, (crop, 0))?;
     let power = batch.iter().map(|v| f64::from(*v) * f64::from(*v)).sum::<f64>() / batch.len() as f64;
     let norm = spectral.norm(&batch, crop);
     if power == 0.0 {

@@ -32,11 +32,13 @@ pub struct StepRecord {
     pub step: u64,
     /// The level, 0 at the bottom.
     pub level: usize,
-    /// Mean squared error of the samples over the data's mean square.
+    /// Mean squared error of the samples over the data's mean square; where the level plays oscillators, the weighted mean
+    /// of the smooth distance of their amplitudes.
     pub reconstruction: f64,
     /// Distance of the STFT magnitudes over the data's mean norm of them.
     pub spectral: f64,
-    /// Mean distance of the logarithms of STFT magnitudes; 0 where it has no weight.
+    /// Mean distance of the logarithms of STFT magnitudes; 0 where it has no weight. With oscillators, that of their
+    /// amplitudes.
     pub log_spectral: f64,
     /// Mean squared distance of latents and their codewords; 0 while nothing is quantised.
     pub commitment: f64,

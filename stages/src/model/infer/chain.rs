@@ -5,8 +5,9 @@ use kernels::device::Device;
 use kernels::ops::columns::{Piece, columns};
 use kernels::ops::convolution::{Geometry, conv_transpose1d, conv1d};
 use kernels::ops::finite::finite;
+use kernels::ops::linear::linear;
 use kernels::ops::residual::residual_block_within;
-use kernels::tape::{Tape, Value};
+use kernels::tape::{Tape, Value, sum};
 use kernels::tensor::Tensor;
 
 use crate::model::layer::{Kind, Loaded};
@@ -48,6 +49,11 @@ fn cuts(layers: &[Loaded], tile: usize) -> Vec<Cut> {
                 Kind::Residual { width, dilation } => {
                     (context, trim) = (2 * dilation, 0);
                     (lag, channels) = (lag + dilation, width);
+                }
+                Kind::Beside { input, .. } => {
+                    // What came in as long ago as the layers between lag behind.
+                    (context, trim) = (lag, lag);
+                    channels = input;
                 }
             }
             Cut { context, trim, channels, tile, lag }
@@ -96,10 +102,18 @@ impl Chain {
                 true => Some(device.tensor(&next(i)?, [1, channels, self.tile])),
                 false => None,
             };
+            // What a layer beside the others takes.
+            let mut first = x.clone();
             for ((layer, cut), context) in self.layers.iter().zip(&self.cuts).zip(&mut contexts) {
                 let length = length * cut.tile as u64 / self.tile as u64;
                 let inside = inside(i, cut.tile, cut.lag, length);
-                x = advance(&tape, layer, cut, context, x, inside);
+                x = match layer.kind {
+                    Kind::Beside { .. } => {
+                        let beside = advance(&tape, layer, cut, context, first.take(), inside);
+                        x.zip(beside).map(|(x, beside)| sum(device, x, beside))
+                    }
+                    _ => advance(&tape, layer, cut, context, x, inside),
+                };
                 sound &= x.as_ref().is_none_or(|x| finite(device, x));
             }
             if let Some(x) = x {
@@ -134,7 +148,7 @@ fn advance(
     let tile_in = match layer.kind {
         Kind::Down { .. } => cut.tile * 2,
         Kind::Up { .. } => cut.tile / 2,
-        Kind::Same { .. } | Kind::Residual { .. } => cut.tile,
+        Kind::Same { .. } | Kind::Residual { .. } | Kind::Beside { .. } => cut.tile,
     };
     let (device, seen) = (tape.device(), cut.context + tile_in);
     let cut_of = |channels: usize, pieces: &[Piece]| columns(device, channels, pieces);
@@ -158,6 +172,7 @@ fn advance(
         Kind::Up { .. } => conv_transpose1d(tape, &x, weight, bias, 2, 3),
         Kind::Same { .. } => conv1d(tape, &x, weight, bias, Geometry { stride: 1, padding: 0, dilation: 1 }),
         Kind::Residual { dilation, .. } => residual_block_within(tape, &x, layer.block(), dilation),
+        Kind::Beside { .. } => linear(tape, &x, weight, bias),
     };
     let y = y.into_tensor();
     if inside == (0..cut.tile) {

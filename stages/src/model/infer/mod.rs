@@ -7,6 +7,7 @@
 //! clip do not depend on what is encoded beside it, on how it is read, or on the number of threads.
 mod chain;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use kernels::device::Device;
@@ -15,14 +16,18 @@ use super::codec::Codec;
 use super::device::{Precision, device};
 use super::layer;
 use super::leaves::Leaves;
-use super::quantise::nearest;
+use super::oscillators::Instrument;
+use super::quantise::{nearest, turned};
 use super::weights::{WeightsError, within};
 use chain::Chain;
 
 /// Frames of audio in a tile, where the hop allows it.
 const TILE: usize = 1 << 14;
 
-/// Codes of a tile of a level.
+/// Codes of a tile of a level that plays an instrument.
+pub(super) const PLAYED: usize = 64;
+
+/// Codes of a tile of a level that works on samples.
 pub(super) fn codes(hop: usize) -> usize {
     (TILE / hop).max(8)
 }
@@ -69,9 +74,15 @@ pub struct Overflow {
     pub level: usize,
 }
 
+/// Some columns of `x`, `[channels, columns]`.
+fn columns(x: &[f32], channels: usize, inside: Range<usize>) -> Vec<f32> {
+    x.chunks_exact(x.len() / channels).flat_map(|row| &row[inside.clone()]).copied().collect()
+}
+
 #[derive(Debug, Clone)]
 struct Level {
     hop: usize,
+    instrument: Option<Instrument>,
     encoder: Chain,
     decoder: Chain,
     codebook: Vec<f32>,
@@ -95,11 +106,13 @@ impl Coder {
         let levels = (0..config.levels.len())
             .map(|level| {
                 let hop = config.levels[level].hop();
-                let codes = codes(hop);
+                let (grain, _) = config.levels[level].grain(config.rate);
+                let codes = if grain == 1 { codes(hop) } else { PLAYED };
                 let load = |layers: &[layer::Layer]| layer::load(layers, &leaves);
                 Ok(Level {
                     hop,
-                    encoder: Chain::new(load(&layer::encoder(config, level))?, codes * hop),
+                    instrument: Instrument::of(config, level),
+                    encoder: Chain::new(load(&layer::encoder(config, level))?, codes * hop / grain),
                     decoder: Chain::new(load(&layer::decoder(config, level))?, codes),
                     codebook: codec.codebook(level).to_vec(),
                 })
@@ -117,7 +130,7 @@ impl Coder {
     /// Encodes a clip, one level after the other.
     ///
     /// `read(first, out)` fills `out` with the mono frames from `first` on; it is called once per tile and level, in order,
-    /// never beyond `frames`. `put(level, codes)` takes the codes in order. Memory does not grow with the clip. Codes of a
+    /// never beyond `frames`; a level that plays an instrument reads ahead. `put(level, codes)` takes the codes in order. Memory does not grow with the clip. Codes of a
     /// network that overflows on this clip are of no use: the inner result says so.
     pub fn encode<E>(
         &self,
@@ -149,28 +162,37 @@ impl Coder {
         read: &mut dyn FnMut(u64, &mut [f32]) -> Result<(), E>,
         put: &mut dyn FnMut(&[f32]),
     ) -> Result<bool, E> {
-        let encoder = &self.levels[level].encoder;
-        let tile = encoder.tile;
-        encoder.run(
-            frames.next_multiple_of(self.align),
-            1,
-            &*self.device,
-            |i| {
-                let first = i * tile as u64;
-                let mut samples = vec![0.0; tile];
-                let real = frames.saturating_sub(first).min(tile as u64) as usize;
-                if real > 0 {
-                    read(first, &mut samples[..real])?;
-                }
-                Ok(samples)
-            },
-            |z, inside| {
-                let length = z.len() / self.dim;
-                let vectors: Vec<f32> =
-                    inside.flat_map(|t| (0..self.dim).map(move |c| c * length + t)).map(|i| z[i]).collect();
-                put(&vectors);
-            },
-        )
+        let Level { hop, instrument, encoder, .. } = &self.levels[level];
+        let (tile, padded) = (encoder.tile, frames.next_multiple_of(self.align));
+        let put = |z: Vec<f32>, inside: Range<usize>| {
+            put(&turned(&columns(&z, self.dim, inside.clone()), self.dim, inside.len()))
+        };
+        // `length` samples from `first` on, zeros behind the clip's end.
+        let mut samples = |first: u64, length: usize| -> Result<Vec<f32>, E> {
+            let mut samples = vec![0.0; length];
+            let real = frames.saturating_sub(first).min(length as u64) as usize;
+            if real > 0 {
+                read(first, &mut samples[..real])?;
+            }
+            Ok(samples)
+        };
+        let Some(instrument) = instrument else {
+            return encoder.run(padded, 1, &*self.device, |i| samples(i * tile as u64, tile), put);
+        };
+        // What the instrument wants before the samples that come next.
+        let mut held = vec![0.0; Instrument::AROUND];
+        let heard = |i: u64| {
+            let wanted = tile * hop + 2 * Instrument::AROUND;
+            let first = (i as usize * tile * hop + held.len()) as u64 - Instrument::AROUND as u64;
+            held.extend(samples(first, wanted - held.len())?);
+            let mut heard = instrument.listen(&held);
+            held.drain(..tile * hop);
+            // Behind the end there is nothing, not even silence.
+            let real = (padded / *hop as u64).saturating_sub(i * tile as u64).min(tile as u64) as usize;
+            heard.chunks_exact_mut(tile).for_each(|channel| channel[real..].fill(0.0));
+            Ok(heard)
+        };
+        encoder.run(padded / *hop as u64, instrument.channels(), &*self.device, heard, put)
     }
 
     /// The encoder's output before quantisation for a clip held in memory, `[codes, dim]` in row-major order.
@@ -238,6 +260,7 @@ impl Coder {
             return Err(DecodeError::Code { level, at, code, codewords });
         }
         let tile = chosen.decoder.tile;
+        let mut performance = chosen.instrument.as_ref().map(Instrument::perform);
         let finite = chosen.decoder.run(
             codes.len() as u64,
             self.dim,
@@ -253,8 +276,59 @@ impl Coder {
                 }
                 Ok::<_, DecodeError>(z)
             },
-            |y, inside| put(&y[inside]),
+            |y, inside| match &mut performance {
+                None => put(&y[inside]),
+                Some(performance) => performance.play(&columns(&y, y.len() / tile, inside), put),
+            },
         )?;
+        if let Some(performance) = performance {
+            performance.end(put);
+        }
         if finite { Ok(()) } else { Err(Overflow { level }.into()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::codec::{CodecConfig, LevelConfig};
+    use crate::model::random::Random;
+    use crate::model::weights::{Array, Arrays};
+    use kernels::tape::{Tape, Value};
+
+    /// What the tiles of a level of oscillators compute is what its network computes of the whole clip.
+    #[test]
+    fn tiles_of_oscillators_are_the_whole() {
+        let level =
+            LevelConfig { downs: vec![10], width: 6, depth: 2, dilation_growth: 3, codewords: 8, oscillators: 12 };
+        let config = CodecConfig { rate: 44_100, dim: 4, levels: vec![level] };
+        let mut random = Random::new(&[1; 32], "weights", 0);
+        let array = |(name, shape): (String, Vec<usize>)| {
+            let n: usize = shape.iter().product();
+            (name, Array { shape, data: (0..n).map(|_| (0.1 * random.normal()) as f32).collect() })
+        };
+        let arrays: Arrays = layer::shapes(&config, 0).into_iter().map(array).collect();
+        let codec = Codec::new(config, arrays).expect("a codec");
+        let coder = Coder::new(&codec).expect("a coder");
+        let (instrument, device) = (Instrument::of(codec.config(), 0).expect("an instrument"), device(Precision::F32));
+        // Shorter than a tile, and several of them with a rest that is no whole code.
+        for frames in [3000, 150 * 1024 + 77] {
+            let codes = usize::div_ceil(frames, 1024);
+            let clip: Vec<f32> =
+                (0..frames).map(|t| 0.3 * libm::sinf(0.05 * t as f32 + 1e-6 * (t * t) as f32)).collect();
+            let mut samples = vec![0.0; codes * 1024 + 2 * Instrument::AROUND];
+            samples[Instrument::AROUND..][..frames].copy_from_slice(&clip);
+            let heard = instrument.listen(&samples);
+            let tape = Tape::forward_only(&*device);
+            let leaves = Leaves::constants(&*device, codec.arrays(), |_| true);
+            let layers = layer::load(&layer::encoder(codec.config(), 0), &leaves).expect("layers");
+            let x = Value::constant(device.tensor(&heard, [1, instrument.channels(), codes]));
+            let z = device.floats(layer::forward(&tape, &layers, x, 1).tensor());
+            let tiled = coder.latents(0, &clip);
+            assert_eq!(tiled.len(), z.len());
+            for (a, b) in tiled.iter().zip(turned(&z, 4, codes)) {
+                assert!((a - b).abs() < 1e-4, "{frames}: {a} {b}");
+            }
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! `fit`: trains a codec, three independent VQ-VAEs on raw audio.
+//! `fit`: trains a codec, levels of vector-quantised autoencoders on samples or on the amplitudes of oscillators.
 //!
 //! Reads clips in the order of their content digests, never of ids, so that a rename trains nothing.
 //! The state is saved at most fifteen seconds apart; a run that was killed goes on from there and ends
@@ -27,7 +27,7 @@ use datasets::row::{Clip, Weights};
 
 impl Stage for Fit {
     const VERB: &'static str = "fit";
-    const ABOUT: &'static str = "trains a codec: three independent VQ-VAEs on raw audio";
+    const ABOUT: &'static str = "trains a codec: vector-quantised autoencoders, one for each level, of samples or of notes";
     const REVISION: u32 = 2;
     const PORTS: &'static [Port] = &[Port::many("clips", Kind::Clip)];
     const CARDINALITY: Cardinality = Cardinality::Corpus;

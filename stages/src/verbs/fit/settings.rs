@@ -4,7 +4,7 @@
 
 use crate::{
     model::{
-        codec::{CodecConfig, LevelConfig},
+        codec::{CodecConfig, LEAST_RATE, LevelConfig, MOST_OSCILLATORS, OSCILLATED},
         fit::{FitSettings, LevelFit},
         training::Schedule,
     },
@@ -46,6 +46,10 @@ crate::settings! {
         dilation_growth: u32 = 3,
         /// For each level: vectors in the codebook.
         codewords: PerLevel<u32> = PerLevel(vec![2048, 2048, 2048]),
+        /// For each level: oscillators of fixed pitch to the octave that its decoder plays beside bands of noise, so that a code
+        /// says which notes sound and how; 12 are a tempered scale whose A is 440 Hz. With 0 the decoder gives samples. With
+        /// oscillators the loss is that of their amplitudes, and `spectral` and `log_spectral` have no say.
+        oscillators: PerLevel<u32> = PerLevel(vec![0]),
         /// Length of a codeword.
         dim: u32 = 64,
         /// For each level: training steps.
@@ -66,7 +70,7 @@ crate::settings! {
         /// For each level: frames of an excerpt, a multiple of the hop.
         crop: PerLevel<u32> = PerLevel(vec![440_960, 440_960, 440_960]),
         /// For each level: weight of the L2 distance of STFT magnitudes.
-        spectral: PerLevel<f64> = PerLevel(vec![1.0, 1.0, 1.0]),
+        spectral: PerLevel<f64> = PerLevel(vec![1.0]),
         /// For each level: weight of the mean distance of the logarithms of STFT magnitudes.
         log_spectral: PerLevel<f64> = PerLevel(vec![0.0]),
         /// For each level: the share of the steps, from the start, in which latents go to the decoder as they are.
@@ -116,6 +120,7 @@ impl Fit {
                         depth: at(&self.depth, i) as usize,
                         dilation_growth: self.dilation_growth as usize,
                         codewords: at(&self.codewords, i) as usize,
+                        oscillators: at(&self.oscillators, i) as usize,
                     })
                     .collect(),
             },
@@ -152,6 +157,7 @@ impl Fit {
             ("width", self.width.len()),
             ("depth", self.depth.len()),
             ("codewords", self.codewords.len()),
+            ("oscillators", self.oscillators.len()),
             ("steps", self.steps.len()),
             ("batch", self.batch.len()),
             ("micro_batch", self.micro_batch.as_ref().unwrap_or(&self.batch).len()),
@@ -199,6 +205,7 @@ impl Fit {
         wrong.each("width", &self.width, 1, 8192);
         wrong.each("depth", &self.depth, 0, 64);
         wrong.each("codewords", &self.codewords, 1, 1 << 16);
+        wrong.each("oscillators", &self.oscillators, 0, MOST_OSCILLATORS as u64);
         wrong.whole("dilation_growth", self.dilation_growth.into(), 1, 1 << 16);
         let deepest = self.depth.iter().copied().max().filter(|depth| *depth <= 64).unwrap_or(0);
         let widest = self.dilation_growth.checked_pow(deepest.saturating_sub(1));
@@ -218,6 +225,20 @@ impl Fit {
         if let Some(level) = (1..hops.len()).find(|&level| hops[level] <= hops[level - 1]) {
             let message = format!("the hop of level {level} is not greater than that of level {}", level - 1);
             wrong.say("downs", Some(level), message, "more halvings than the level below it");
+        }
+        for (item, oscillators) in wrong.of_levels(&self.oscillators) {
+            let played = hops.iter().enumerate().filter(|(level, _)| item.is_none_or(|item| item == *level));
+            for (level, hop) in played.filter(|_| oscillators > 0) {
+                if !(OSCILLATED.contains(hop)) {
+                    let message = format!("level {level} plays oscillators with a hop of {hop}");
+                    let help = format!("halvings for a hop of {} to {}", OSCILLATED.start(), OSCILLATED.end());
+                    wrong.say("downs", Some(level), message, &help);
+                }
+            }
+            if oscillators > 0 && self.rate < LEAST_RATE {
+                let message = format!("`rate` is {}, too low for oscillators", self.rate);
+                wrong.say("rate", None, message, &format!("at least {LEAST_RATE}"));
+            }
         }
         for (item, crop) in wrong.of_levels(&self.crop) {
             let held = |level: &usize| item.is_none_or(|item| item == *level);
