@@ -76,10 +76,19 @@ fn the_readme_shows_what_the_first_command_prints() {
         own.and_then(|score| score["value"].as_f64()).unwrap_or_else(|| panic!("no score `{name}` of `{stage}`"))
     };
     let text = readme.split_whitespace().collect::<Vec<_>>().join(" ");
-    let bits = ["top", "middle", "bottom"].map(|stage| score("held_out_bits", stage));
-    let distances = ["fad/held out", "fad/reconstruction/0", "fad/songs", "fad/unigram codes/0", "fad/white noise"]
-        .map(|name| score(name, "scores"));
-    for (phrase, measured) in [("Its priors need", &bits[..]), ("have a Fréchet audio distance of", &distances)] {
+    let measured = |names: &[&str]| names.iter().map(|name| score(name, "scores")).collect::<Vec<f64>>();
+    let bits = measured(&["bits-per-code/prior/0", "bits-per-code/bigram/0", "bits-per-code/unigram/0"]);
+    let distances =
+        measured(&["fad/held out", "fad/reconstruction/0", "fad/songs", "fad/unigram codes/0", "fad/white noise"]);
+    let pulse =
+        ["held out", "reconstruction/0", "songs", "unigram codes/0"].map(|of| score(&format!("pulse/{of}"), "scores"));
+    // Songs have notes and metre: a pulse of at least half of the pieces', and their clear pitches.
+    assert!(pulse[2] > 0.5 * pulse[0], "{pulse:?}");
+    assert!(score("salience/songs", "scores") > 0.8 && score("sounding/songs", "scores") > 0.7);
+    assert!(bits[0] < 0.67 * bits[2], "{bits:?}");
+    for (phrase, measured) in
+        [("Its prior needs", &bits[..]), ("have a Fréchet audio distance of", &distances), ("a pulse of", &pulse)]
+    {
         let stated = figures(&text, phrase, measured.len());
         assert_eq!(stated.len(), measured.len(), "{phrase}: {stated:?}");
         for (stated, measured) in stated.iter().zip(measured) {

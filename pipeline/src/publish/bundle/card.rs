@@ -11,9 +11,10 @@ pub(super) fn card(bundle: &Bundle, plan: &Plan) -> String {
     let hops: Vec<String> = bundle.codec.hops.iter().map(ToString::to_string).collect();
     let _ = writeln!(
         out,
-        "A codec for mono audio at {} Hz with {levels} levels (hops of {} frames){}, made by Refrain {} in the run \
+        "A codec for mono audio at {} Hz with {} of {} frames){}, made by Refrain {} in the run \
          `{}`, with arithmetic of the class `{}`. `{INDEX}` says the same for programs.\n",
         bundle.codec.rate,
+        if levels == 1 { "one level (a hop".to_owned() } else { format!("{levels} levels (hops") },
         hops.join(", "),
         if bundle.priors.is_empty() { "" } else { " and priors over its codes" },
         bundle.refrain,
