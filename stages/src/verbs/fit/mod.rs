@@ -27,7 +27,8 @@ use datasets::row::{Clip, Weights};
 
 impl Stage for Fit {
     const VERB: &'static str = "fit";
-    const ABOUT: &'static str = "trains a codec: vector-quantised autoencoders, one for each level, of samples or of notes";
+    const ABOUT: &'static str =
+        "trains a codec: vector-quantised autoencoders, one for each level, of samples or of notes";
     const REVISION: u32 = 2;
     const PORTS: &'static [Port] = &[Port::many("clips", Kind::Clip)];
     const CARDINALITY: Cardinality = Cardinality::Corpus;
