@@ -148,6 +148,27 @@ fn verify_reads_every_published_file() {
     }
 }
 
+/// Whoever asks about a run whose list of tracks is damaged hears of the damage, and of no other tracks.
+#[test]
+fn a_damaged_list_of_tracks_is_said() {
+    let place = place();
+    let first = well(place.run(&[]));
+    let second = well(place.run(&["--set", "stage.top.steps=3"]));
+    let runs = [&first, &second].map(|said| said.folder().file_name().expect("a name").to_string_lossy().into_owned());
+    flip(&second.folder().join("tracks.parquet"));
+    for words in [vec!["why", &runs[1], "any"], vec!["diff", &runs[0], &runs[1]]] {
+        let said = on_store(&place, &words);
+        assert_eq!(said.code, Some(4), "{words:?}: {}{}", said.out, said.err);
+        assert!(said.err.contains("tracks.parquet is damaged: it is not the file that was published"), "{}", said.err);
+    }
+    // A list of runs stands without what it cannot count.
+    let listed = on_store(&place, &["runs"]);
+    assert!(listed.code == Some(0) && listed.out.contains(&runs[1]), "{}{}", listed.out, listed.err);
+    assert_eq!(on_store(&place, &["store", "verify"]).code, Some(4));
+    well(place.run(&["--set", "stage.top.steps=3"]));
+    assert_eq!(on_store(&place, &["diff", &runs[0], &runs[1]]).code, Some(0));
+}
+
 #[test]
 fn somebodys_file_in_a_run_outlives_it() {
     let place = place();

@@ -20,6 +20,7 @@ use crate::{
         Outline,
         history::{Fingerprint, History, Labels, Name, Past, parts},
         kinds,
+        tracks::tracks,
     },
 };
 use compare::Reads;
@@ -433,11 +434,10 @@ impl<'a> Explainer<'a> {
     /// Id of a track that is gone, from the list of the last run; empty if the list does not hold it.
     fn track(&self, name: Name) -> String {
         let read = || {
+            // The name is for the reader's eyes alone: without a list of this run the reason stands without it.
+            let listed = |run: PathBuf| tracks(&run, &Outline::read(&run).ok()?.files).ok()?;
             let run = self.history.map(|history| self.runs.join(&history.run));
-            let bytes = run.and_then(|run| {
-                datasets::untrusted::read(&run.join("tracks.parquet"), datasets::untrusted::LARGEST).ok()
-            });
-            let tracks = bytes.and_then(|bytes| datasets::tables::tracks::read(&bytes).ok()).unwrap_or_default();
+            let tracks = run.and_then(listed).unwrap_or_default();
             tracks.into_iter().map(|track| (Name::of(&track.track), track.track)).collect()
         };
         self.tracks.get_or_init(read).get(&name.track()).cloned().unwrap_or_default()

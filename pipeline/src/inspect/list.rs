@@ -3,10 +3,10 @@
 use crate::{
     error::Error,
     inspect::runs::{Read, each, files},
-    record::{Outline, scores::Score},
+    record::{Outline, scores::Score, tracks},
     terminal::table::aligned,
 };
-use datasets::{store::turns, tables::tracks};
+use datasets::{store::turns, tables};
 use serde::Serialize;
 use stages::STAGES;
 use std::{
@@ -160,18 +160,16 @@ fn since(before: Published<'_>, now: Published<'_>) -> Since {
 
 /// Counts the rows of tracks that are new, and that are gone. `None` if one of the lists cannot be read.
 fn rows(before: Published<'_>, now: Published<'_>) -> Option<(u64, u64)> {
-    const TRACKS: &str = "tracks.parquet";
-    let digest = |run: Published<'_>| run.record.files.get(TRACKS).copied();
+    let digest = |run: Published<'_>| run.record.files.get(tracks::FILE).copied();
     if digest(before).is_some() && digest(before) == digest(now) {
         return Some((0, 0));
     }
-    let read = |folder: &Path| {
-        tracks::read(&datasets::untrusted::read(&folder.join(TRACKS), datasets::untrusted::LARGEST).ok()?).ok()
+    let read = |run: Published<'_>| tracks::tracks(run.folder, &run.record.files).ok()?;
+    let (was, is) = (read(before)?, read(now)?);
+    let old: HashMap<&str, &tables::tracks::Listed> = was.iter().map(|track| (track.track.as_str(), track)).collect();
+    let known = |track: &&tables::tracks::Listed| {
+        old.get(track.track.as_str()).is_some_and(|old| old.differences(track).is_empty())
     };
-    let (was, is) = (read(before.folder)?, read(now.folder)?);
-    let old: HashMap<&str, &tracks::Listed> = was.iter().map(|track| (track.track.as_str(), track)).collect();
-    let known =
-        |track: &&tracks::Listed| old.get(track.track.as_str()).is_some_and(|old| old.differences(track).is_empty());
     let same = is.iter().filter(known).count();
     Some(((is.len() - same) as u64, (was.len() - same) as u64))
 }

@@ -17,6 +17,7 @@ pub mod summary;
 pub mod sweep_table;
 pub mod tainted;
 pub mod timing;
+pub mod tracks;
 
 use crate::{
     error::Error,

@@ -6,13 +6,12 @@ pub use text::text;
 
 use crate::{
     error::Error,
-    record::{Outline, scores::Basis, stage_record::FailedStage},
+    record::{Outline, scores::Basis, stage_record::FailedStage, tracks::tracks},
 };
-use datasets::tables::tracks::{self, Listed};
+use datasets::tables::tracks::Listed;
 use serde::Serialize;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io,
     path::Path,
 };
 
@@ -123,15 +122,9 @@ impl Side {
             Error::Usage(format!("{} cannot be compared: its {what} {why}", folder.display()))
         };
         let record = Outline::read(folder)?;
-        let bytes = datasets::untrusted::read(&folder.join("tracks.parquet"), datasets::untrusted::LARGEST).map_err(
-            |error| match error.kind() {
-                io::ErrorKind::NotFound => {
-                    broken("tracks.parquet is missing:", &"run its manifest again, an older refrain has published it")
-                }
-                _ => broken("tracks.parquet cannot be read:", &error),
-            },
-        )?;
-        let tracks = tracks::read(&bytes).map_err(|e| broken("tracks.parquet cannot be read:", &e))?;
+        let tracks = tracks(folder, &record.files)?.ok_or_else(|| {
+            broken("tracks.parquet is missing:", &"run its manifest again, an older refrain has published it")
+        })?;
         let tracks = tracks.into_iter().map(|track| (track.track.clone(), track)).collect();
         Ok(Side { record, tracks })
     }

@@ -21,8 +21,11 @@ fn run(folder: &Path, name: &str, stages: Value, scores: Value, tracks: &[Listed
         "views": {},
     });
     fs::write(run.join(record::FILE), record.to_string()).expect("a record");
-    fs::write(run.join("tracks.parquet"), tracks::write(|| [tracks.iter().collect()]).expect("a table"))
-        .expect("written");
+    fs::write(
+        run.join("tracks.parquet"),
+        datasets::tables::tracks::write(|| [tracks.iter().collect()]).expect("a table"),
+    )
+    .expect("written");
     run
 }
 

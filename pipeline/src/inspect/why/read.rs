@@ -10,19 +10,20 @@ use crate::{
         stage_record::{FailedStage, StageRecord},
         tainted::Tainted,
         timing::Timing,
+        tracks::tracks,
     },
 };
 use datasets::{
     Digest,
     shard::{ShardReader, members},
     store::Store,
-    tables::tracks::{self, Listed},
+    tables::tracks::Listed,
 };
 use serde::Serialize;
 use stages::{media::lineage, rows::Kind, settings::Role, spec};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs, io,
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -81,15 +82,10 @@ pub(super) struct Run {
 impl Run {
     pub fn read(folder: &Path, store: &Path) -> Result<Run, Error> {
         let record: Record = Record::read(folder)?;
-        let path = folder.join("tracks.parquet");
-        let tracks = match datasets::untrusted::read(&path, datasets::untrusted::LARGEST) {
-            Ok(bytes) => tracks::read(&bytes).map_err(|e| Error::Source(format!("{}: {e}", path.display())))?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let sentence = "lacks its tracks.parquet: run its manifest again, an older refrain has published it";
-                return Err(Error::Source(format!("{} {sentence}", folder.display())));
-            }
-            Err(error) => return Err(Error::Source(format!("cannot read {}: {error}", path.display()))),
-        };
+        let tracks = tracks(folder, &record.files)?.ok_or_else(|| {
+            let sentence = "lacks its tracks.parquet: run its manifest again, an older refrain has published it";
+            Error::Source(format!("{} {sentence}", folder.display()))
+        })?;
         let published = record.stages.iter().filter(|stage| !record.withholds(&stage.name));
         let published = published.map(|stage| stage.name.clone()).collect();
         let dropped = record.dropped.into_iter().map(|row| Subject::Dropped {
