@@ -165,6 +165,8 @@ fn a_damaged_list_of_tracks_is_said() {
     let listed = on_store(&place, &["runs"]);
     assert!(listed.code == Some(0) && listed.out.contains(&runs[1]), "{}{}", listed.out, listed.err);
     assert_eq!(on_store(&place, &["store", "verify"]).code, Some(4));
+    // Both runs have one list.
+    well(place.run(&[]));
     well(place.run(&["--set", "stage.top.steps=3"]));
     assert_eq!(on_store(&place, &["diff", &runs[0], &runs[1]]).code, Some(0));
 }

@@ -20,7 +20,7 @@ use crate::{
         Outline,
         history::{Fingerprint, History, Labels, Name, Past, parts},
         kinds,
-        tracks::tracks,
+        published::tracks,
     },
 };
 use compare::Reads;

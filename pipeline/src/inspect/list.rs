@@ -3,7 +3,7 @@
 use crate::{
     error::Error,
     inspect::runs::{Read, each, files},
-    record::{Outline, scores::Score, tracks},
+    record::{Outline, published, scores::Score},
     terminal::table::aligned,
 };
 use datasets::{store::turns, tables};
@@ -160,11 +160,11 @@ fn since(before: Published<'_>, now: Published<'_>) -> Since {
 
 /// Counts the rows of tracks that are new, and that are gone. `None` if one of the lists cannot be read.
 fn rows(before: Published<'_>, now: Published<'_>) -> Option<(u64, u64)> {
-    let digest = |run: Published<'_>| run.record.files.get(tracks::FILE).copied();
+    let digest = |run: Published<'_>| run.record.files.get(published::TRACKS).copied();
     if digest(before).is_some() && digest(before) == digest(now) {
         return Some((0, 0));
     }
-    let read = |run: Published<'_>| tracks::tracks(run.folder, &run.record.files).ok()?;
+    let read = |run: Published<'_>| published::tracks(run.folder, &run.record.files).ok()?;
     let (was, is) = (read(before)?, read(now)?);
     let old: HashMap<&str, &tables::tracks::Listed> = was.iter().map(|track| (track.track.as_str(), track)).collect();
     let known = |track: &&tables::tracks::Listed| {

@@ -17,7 +17,6 @@ pub mod summary;
 pub mod sweep_table;
 pub mod tainted;
 pub mod timing;
-pub mod tracks;
 
 use crate::{
     error::Error,

@@ -6,7 +6,7 @@ pub use text::text;
 
 use crate::{
     error::Error,
-    record::{Outline, scores::Basis, stage_record::FailedStage, tracks::tracks},
+    record::{Outline, published::tracks, scores::Basis, stage_record::FailedStage},
 };
 use datasets::tables::tracks::Listed;
 use serde::Serialize;

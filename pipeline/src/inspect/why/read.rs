@@ -7,10 +7,10 @@ use crate::{
         Record,
         history::{History, Name},
         made::Made,
+        published::tracks,
         stage_record::{FailedStage, StageRecord},
         tainted::Tainted,
         timing::Timing,
-        tracks::tracks,
     },
 };
 use datasets::{
