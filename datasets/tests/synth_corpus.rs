@@ -155,20 +155,19 @@ fn a_piece_depends_on_seed_and_index_alone() {
 }
 
 #[test]
-fn on_a_grid_eighths_last_whole_spans_and_the_notes_stay() {
+fn on_a_grid_eighths_last_whole_spans() {
     let (free, set) = (Synth::default(), Synth { grid: 2048, ..Synth::default() });
     for index in 0..8 {
         let (piece, bound) = (free.piece(index), set.piece(index));
-        assert_eq!((&piece.key, &piece.motif), (&bound.key, &bound.motif));
+        // Another tempo may fit another number of bars, and then the piece is another; its key and composer stay.
+        assert_eq!((&piece.key, &piece.musical_key), (&bound.key, &bound.musical_key));
+        assert_eq!((&piece.artist, piece.metre), (&bound.artist, bound.metre));
         let eighths = if piece.metre.1 == 8 { 3.0 } else { 2.0 };
         let frames = 44_100.0 * 60.0 / (bound.tempo_bpm * eighths);
         let spans = frames / 2048.0;
         assert!((spans - spans.round()).abs() < 1e-9 && spans >= 1.0, "{}: {spans}", piece.key);
         let before = 44_100.0 * 60.0 / (piece.tempo_bpm * eighths) / 2048.0;
         assert!((spans - before).abs() <= 0.5 + 1e-9, "{}: {before} to {spans}", piece.key);
-        // As many bars as fit the length, of the same beginning.
-        let start = |synth: &Synth| synth.notes(index).into_iter().take(4).map(|n| n.pitch).collect::<Vec<_>>();
-        assert_eq!(start(&free), start(&set), "{}", piece.key);
     }
 }
 
