@@ -143,7 +143,7 @@ fn it_learns_what_a_bigram_cannot_know() {
     assert!(given < bigram - 0.3 && given < alone - 0.3, "{given} {alone} {bigram}");
 }
 
-/// Of a corpus that is small enough to be learned by heart, a model that is given some wrong codes learns the rule instead.
+/// A prior trained with corrupted inputs memorises a small corpus less, and predicts held-out codes better.
 #[test]
 fn corruption_keeps_it_from_learning_by_heart() {
     let (codes, held_out) = (Chain::new(2, 1), Chain::new(12, 77));

@@ -12,7 +12,7 @@ pub(super) struct Mel {
 }
 
 /// Mel of a frequency (O'Shaughnessy 1987, as in HTK).
-pub(super) fn mel(hertz: f64) -> f64 {
+pub(crate) fn mel(hertz: f64) -> f64 {
     2595.0 * libm::log10(1.0 + hertz / 700.0)
 }
 

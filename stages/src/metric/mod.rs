@@ -5,7 +5,7 @@ pub mod embedding;
 pub mod gaussian;
 mod linear;
 pub mod log_mel;
-mod mel;
+pub(crate) mod mel;
 pub mod notes;
 pub mod si_sdr;
 pub mod spectral;

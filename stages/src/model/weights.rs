@@ -239,3 +239,9 @@ impl<'de> Deserialize<'de> for Names {
         header.deserialize_map(Find)
     }
 }
+
+/// Whether a number of a configuration is 0, and then not written: files of before it existed keep their bytes.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it a reference")]
+pub(super) fn is_zero(number: &usize) -> bool {
+    *number == 0
+}

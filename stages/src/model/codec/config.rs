@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 use crate::model::oscillators::{HOP, channels};
-use crate::model::weights::WeightsError;
+use crate::model::weights::{self, WeightsError};
 
 /// The most levels of a codec.
 pub(in crate::model) const MOST_LEVELS: usize = 8;
@@ -27,7 +27,7 @@ pub struct LevelConfig {
     /// Vectors in the codebook, at most 65,536.
     pub codewords: usize,
     /// Oscillators of fixed pitch to the octave that the decoder plays, and the encoder hears; 0 where both work on samples.
-    #[serde(default, skip_serializing_if = "none")]
+    #[serde(default, skip_serializing_if = "weights::is_zero")]
     pub oscillators: usize,
 }
 
@@ -37,11 +37,6 @@ pub(crate) const MOST_OSCILLATORS: usize = 96;
 pub(crate) const LEAST_RATE: u32 = 1000;
 /// The hops of a level with oscillators: their amplitudes change every 512 samples, and a code says up to 16 of them.
 pub(crate) const OSCILLATED: RangeInclusive<u32> = HOP as u32..=(HOP as u32) << 4;
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it a reference")]
-fn none(oscillators: &usize) -> bool {
-    *oscillators == 0
-}
 
 impl LevelConfig {
     /// Frames of audio for each code.

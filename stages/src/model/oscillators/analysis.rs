@@ -12,8 +12,9 @@ use kernels::device::Device;
 use kernels::ops::stft::hann_window;
 use rayon::prelude::*;
 
+use super::Matrix;
 use super::bank::{Bank, HOP, NOISE, Player};
-use super::{Matrix, mel};
+use crate::metric::mel::mel;
 use crate::model::quantise::turned;
 
 /// Samples of the window that tells pitches apart.
@@ -38,9 +39,9 @@ pub(super) struct Analysis {
     pub(super) bank: Bank,
     long: Window,
     short: Window,
-    /// Where each pitch lies among the frequencies of the long window: the one below, and how far beyond it.
+    /// Position of each pitch on the frequency axis of the long window: the bin below it, and the distance from there in bins.
     places: Vec<(usize, f32)>,
-    /// Of each mel band the first frequency of the short window, and the shares from there on.
+    /// Triangular weights of each mel band over the bins of the short window: its first bin, and the weights from there on.
     bands: Vec<(usize, Vec<f32>)>,
     /// From amplitudes to magnitudes, and the transposed matrix.
     dictionary: [Matrix; 2],

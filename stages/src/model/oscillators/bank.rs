@@ -7,7 +7,8 @@ use kernels::cpu::fft::{self, Complex, ComplexToReal};
 use kernels::device::Cpu;
 use kernels::ops::stft::hann_window;
 
-use super::{Matrix, mel};
+use super::Matrix;
+use crate::metric::mel::mel;
 use crate::model::quantise::turned;
 use crate::model::random::Random;
 
@@ -46,7 +47,7 @@ pub(super) struct Bank {
     phases: Vec<f64>,
     /// Cosines and sines under the window, `[SPAN, 2 oscillators]`.
     waves: Matrix,
-    /// Of each frequency of a transform of `SPAN`, its share in each band, `[HOP + 1, NOISE]`.
+    /// Triangular weights of the bands of noise over the bins of a transform of `SPAN` samples, `[HOP + 1, NOISE]`.
     bands: Matrix,
     /// The root of the window: that of noise, whose powers add.
     root: Vec<f32>,

@@ -56,8 +56,3 @@ impl Matrix {
         device.floats(linear(&tape, &x, &self.weight, &self.bias).tensor())
     }
 }
-
-/// Mels of a frequency in Hz (O'Shaughnessy 1987).
-fn mel(hertz: f64) -> f64 {
-    2595.0 * libm::log10(1.0 + hertz / 700.0)
-}

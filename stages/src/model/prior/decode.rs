@@ -81,7 +81,7 @@ pub struct Stepper {
     config: PriorConfig,
     codes: Vec<f32>,
     genres: Vec<f32>,
-    /// Of each place in a clip; empty where only distances count.
+    /// Embeddings of the places in a clip, `[positions, width]`; empty for a prior that knows distances alone.
     positions: Vec<f32>,
     blocks: Vec<Block>,
     norm: Norm,

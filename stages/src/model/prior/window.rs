@@ -31,7 +31,7 @@ pub(crate) struct Windows {
     pub(crate) codes: Vec<u16>,
     /// The same as the model is given it.
     pub(crate) given: Vec<u16>,
-    /// Where each window begins in its clip.
+    /// First code of each window, counted from the start of its clip.
     pub(crate) first: Vec<u64>,
     /// Of each window, the range of positions that count.
     pub(crate) live: Vec<(usize, usize)>,

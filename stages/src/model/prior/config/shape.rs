@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::codec::{MOST_LEVELS, MOST_RATE};
-use crate::model::weights::WeightsError;
+use crate::model::weights::{self, WeightsError};
 
 /// The most places with an embedding of their own.
 pub(crate) const MOST_POSITIONS: usize = 1 << 16;
@@ -43,7 +43,7 @@ pub struct PriorConfig {
     /// Relative distances with an embedding of their own; greater ones share the last.
     pub distances: usize,
     /// Places in a clip with an embedding of their own, after which they begin again; 0 where only distances count.
-    #[serde(default, skip_serializing_if = "none")]
+    #[serde(default, skip_serializing_if = "weights::is_zero")]
     pub positions: usize,
     /// The level above; none at the top.
     pub upper: Option<Upper>,
@@ -57,11 +57,6 @@ pub struct PriorConfig {
     pub hops: Vec<u32>,
     /// Codewords of each level of the codec.
     pub codewords: Vec<u32>,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it a reference")]
-fn none(positions: &usize) -> bool {
-    *positions == 0
 }
 
 impl PriorConfig {
