@@ -276,6 +276,63 @@ fn a_lost_process_ends_the_others_and_the_next_run_does_what_remains() {
     assert!(!resumed.is_empty() && resumed.iter().all(|rest| rest.all("resumed").next().is_some()));
 }
 
+/// A codec and a prior whose batches come in parts, of which every process makes some.
+fn trainings() -> Place {
+    let place = Place::new().with(&["--set", "stage.codec.batch=[4,4,3]", "--set", "stage.codec.micro_batch=[1,2,1]"]);
+    let manifest = place.path().join("tiny.toml");
+    let text = fs::read_to_string(&manifest).expect("a manifest");
+    let prior = "\n[stage.top]\ndo = \"train\"\nfrom = [\"shards\"]\nlevel = 2\nwidth = 32\ndepth = 1\nheads = 2\ncontext = 32\n\
+                 steps = 40\nbatch = 6\nmicro_batch = 1\n";
+    fs::write(&manifest, text + prior).expect("written");
+    place
+}
+
+#[test]
+fn processes_that_train_together_make_the_bytes_of_one() {
+    let alone = trainings();
+    let first = alone.run(&[]);
+    let (whole, work) = (tree(&first.folder()), first.executed());
+    for (processes, workers) in [(2, 1), (4, 1), (2, 2)] {
+        let what = format!("{processes} processes of {workers} workers");
+        let place = trainings();
+        let said = ran(&place, processes, workers);
+        assert_same(&what, &tree(&said[0].folder()), &whole);
+        assert_eq!(executed(&said), work, "{what}");
+        // They are done where the run is led.
+        for stage in ["codec", "top"] {
+            assert!(said[0].executed().contains_key(stage), "{what}: {stage}");
+        }
+    }
+}
+
+#[test]
+fn a_training_of_several_that_loses_one_goes_on_from_its_checkpoint() {
+    let long = || trainings().with(&["--set", "stage.codec.steps=[600,600,600]"]);
+    let alone = long();
+    let whole = tree(&alone.run(&[]).folder());
+    let mut resumed = 0;
+    for lost in [0, 1] {
+        let place = long();
+        let hosts = Hosts::new(&place, 2);
+        let start = |process| {
+            let mut command = hosts.command(&place, process, &["-w", "1"]);
+            command.env("REFRAIN_CHECKPOINT_SECONDS", "0.1");
+            Process::start(command)
+        };
+        let mut both = [0, 1].map(start);
+        assert!(both[0].until("checkpoint"), "it trained without a checkpoint");
+        both[lost].signal("-KILL");
+        let said = both.map(Process::end);
+        assert_eq!((said[lost].code, said[1 - lost].code), (None, Some(7)), "{}", said[1 - lost].err);
+        assert!(said[1 - lost].err.contains(&format!("{} was lost", hosts.name(lost))), "{}", said[1 - lost].err);
+        nothing_published(&place);
+        let rest = ran(&place, 2, 1);
+        assert_same("after a loss", &tree(&rest[0].folder()), &whole);
+        resumed += rest[0].all("resumed").count();
+    }
+    assert_eq!(resumed, 2);
+}
+
 #[test]
 fn an_interrupted_process_ends_all() {
     let place = Place::new().with(&LONG);

@@ -13,7 +13,7 @@ use stages::model::codec::{Codec, CodecConfig, LevelConfig};
 use stages::model::device::Precision;
 use stages::model::fit::{Clips, FitSettings, LevelFit, StepRecord, fit};
 use stages::model::infer::Coder;
-use stages::model::training::{Schedule, TrainingSink};
+use stages::model::training::{Schedule, TrainingSink, crew::Alone};
 
 /// One clip of noise.
 struct Noise(Vec<f32>);
@@ -102,7 +102,7 @@ fn run(large: bool, steps: u64) -> Result<String, Box<dyn std::error::Error>> {
     let crop = settings.levels[0].crop;
     let noise = Noise::new(4 * crop);
     let mut clock = Clock { last: Instant::now(), steps: Vec::new() };
-    let codec = Codec::load(&fit(&settings, &[1; 3], [1; 32], &noise, None, &mut clock)?)?;
+    let codec = Codec::load(&fit(&settings, &[1; 3], [1; 32], &noise, None, &mut clock, &Alone)?)?;
     let coder = Coder::new(&codec)?;
     let encode = || {
         let start = Instant::now();

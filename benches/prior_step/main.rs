@@ -13,7 +13,7 @@ use std::time::Instant;
 use priors::{codes, settings};
 use stages::model::{
     prior::fit::{PriorRecord, fit},
-    training::TrainingSink,
+    training::{TrainingSink, crew::Alone},
 };
 
 /// Takes the time of every step.
@@ -50,7 +50,7 @@ fn main() -> ExitCode {
     };
     let codes = codes(&settings.config);
     let mut clock = Clock { last: Instant::now(), steps: Vec::new(), bits: 0.0 };
-    match fit(&settings, 1, [1; 32], &codes, None, &mut clock) {
+    match fit(&settings, 1, [1; 32], &codes, None, &mut clock, &Alone) {
         Ok(_) => {
             let mut times = clock.steps.split_off(1);
             times.sort_by(f64::total_cmp);

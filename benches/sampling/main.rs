@@ -16,7 +16,7 @@ use priors::{codes, settings};
 use stages::model::prior::sample::{Draw, SampleError, Sampler, Song};
 use stages::model::{
     prior::fit::{PriorRecord, fit},
-    training::TrainingSink,
+    training::{TrainingSink, crew::Alone},
 };
 
 struct Silent;
@@ -43,7 +43,7 @@ fn run(large: bool, seconds: f64, songs: usize) -> Result<(), String> {
         if large {
             (settings.config.level, settings.config.hops, settings.config.codewords) = (0, vec![128], vec![2048]);
         }
-        let prior = fit(&settings, 1, [1; 32], &codes(&settings.config), None, &mut Silent);
+        let prior = fit(&settings, 1, [1; 32], &codes(&settings.config), None, &mut Silent, &Alone);
         priors.push(prior.map_err(|e| e.to_string())?);
     }
     let sampler = Sampler::new(&priors).map_err(|e| e.to_string())?;

@@ -124,6 +124,20 @@ pub trait Effect: Send + Sync + 'static {
     /// See [`Fault`].
     fn run(&self, work: &Self::Work) -> Result<Self::Output, Fault>;
 
+    /// Whether all processes of a run do it together: then the one that leads does it, and the others
+    /// [take part](Effect::help).
+    fn shared(&self) -> bool {
+        false
+    }
+
+    /// Takes part in work that another process does; nothing of it is kept here.
+    ///
+    /// # Errors
+    /// Why this process cannot, or [`Fault::Interrupted`].
+    fn help(&self, _: &Self::Work) -> Result<(), Fault> {
+        Ok(())
+    }
+
     /// Does the work of one group, in order of their keys: an outcome for each.
     fn run_together(&self, works: &[Self::Work]) -> Vec<Result<Self::Output, Fault>> {
         works.iter().map(|work| self.run(work)).collect()

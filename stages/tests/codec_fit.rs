@@ -1,4 +1,6 @@
 //! Training: it learns, and neither threads nor interruptions change its bytes.
+mod support;
+
 use std::io;
 
 use stages::model::codec::{Codec, CodecConfig, LevelConfig};
@@ -6,7 +8,11 @@ use stages::model::cost::{check, cost};
 use stages::model::device::Precision;
 use stages::model::fit::{Clips, FitSettings, LevelFit, StepRecord, fit};
 use stages::model::infer::Coder;
-use stages::model::training::{Schedule, TrainingError, TrainingSink};
+use stages::model::training::{
+    Schedule, TrainingError, TrainingSink,
+    crew::{Alone, Crew},
+};
+use support::crew;
 
 /// Tones with a few partials.
 struct Tones(Vec<Vec<f32>>);
@@ -33,6 +39,21 @@ impl Clips for Tones {
     fn read(&self, i: usize, first: u64, out: &mut [f32]) -> Result<(), String> {
         out.copy_from_slice(&self.0[i][first as usize..][..out.len()]);
         Ok(())
+    }
+}
+
+/// Tones that cannot be read.
+struct Unread(Tones);
+
+impl Clips for Unread {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+    fn frames(&self, i: usize) -> u64 {
+        self.0.frames(i)
+    }
+    fn read(&self, _: usize, _: u64, _: &mut [f32]) -> Result<(), String> {
+        Err("gone".to_owned())
     }
 }
 
@@ -98,7 +119,7 @@ fn settings() -> FitSettings {
 
 fn run(threads: usize, resume: Option<&[u8]>, sink: &mut Keep) -> Result<Vec<u8>, TrainingError> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
-    pool.install(|| fit(&settings(), &[1, 1], [3; 32], &Tones::new(), resume, sink))
+    pool.install(|| fit(&settings(), &[1, 1], [3; 32], &Tones::new(), resume, sink, &Alone))
 }
 
 #[test]
@@ -151,6 +172,7 @@ fn checkpoints_of_another_training_are_refused() {
         &Tones::new(),
         Some(bytes),
         &mut Keep::default(),
+        &Alone,
     ) {
         Err(e) => e.to_string(),
         Ok(_) => panic!("resumed"),
@@ -171,7 +193,7 @@ fn settings_and_data_that_cannot_train_are_refused() {
     let refusal = |change: &dyn Fn(&mut FitSettings), clips: &Tones| {
         let mut settings = settings();
         change(&mut settings);
-        match fit(&settings, &[1, 1], [3; 32], clips, None, &mut Keep::default()) {
+        match fit(&settings, &[1, 1], [3; 32], clips, None, &mut Keep::default(), &Alone) {
             Err(e) => e.to_string(),
             Ok(_) => panic!("trained"),
         }
@@ -195,7 +217,7 @@ fn clips_shorter_than_a_crop_will_do() {
     let short = Tones(Tones::new().0.into_iter().map(|c| c[..1500].to_vec()).collect());
     let mut settings = settings();
     settings.levels.iter_mut().for_each(|l| l.steps = 3);
-    assert!(fit(&settings, &[1, 1], [3; 32], &short, None, &mut Keep::default()).is_ok());
+    assert!(fit(&settings, &[1, 1], [3; 32], &short, None, &mut Keep::default(), &Alone).is_ok());
 }
 
 /// Segments change no bit; the parts of a batch change the order of sums, and with it the last bits alone.
@@ -207,7 +229,7 @@ fn segments_and_parts_of_a_batch_learn_the_same() {
     }
     let with = |settings: &FitSettings, segments: &[usize]| {
         let mut keep = Keep::default();
-        (fit(settings, segments, [3; 32], &Tones::new(), None, &mut keep).expect("a codec"), keep.records)
+        (fit(settings, segments, [3; 32], &Tones::new(), None, &mut keep, &Alone).expect("a codec"), keep.records)
     };
     let whole = with(&settings, &[1, 1]);
     for segments in [[2, 3], [99, 1]] {
@@ -226,6 +248,33 @@ fn segments_and_parts_of_a_batch_learn_the_same() {
     }
 }
 
+/// However many processes share the batches, each of them ends with the bytes of one alone, in which codebooks are made,
+/// used and revived; a clip that one of them cannot read ends all.
+#[test]
+fn a_crew_learns_what_one_learns_alone() {
+    let mut settings = settings();
+    for (level, (batch, micro_batch, steps)) in settings.levels.iter_mut().zip([(5, 1, 10), (4, 2, 7)]) {
+        (level.batch, level.micro_batch, level.steps) = (batch, micro_batch, steps);
+    }
+    let with = |place: usize, crew: &dyn Crew| {
+        let mut keep = Keep::default();
+        let bytes = fit(&settings, &[1 + place % 2, 1], [3; 32], &Tones::new(), None, &mut keep, crew)?;
+        Ok::<_, TrainingError>((bytes, keep.records))
+    };
+    let alone = with(0, &Alone).expect("a codec");
+    for of in [2, 3, 6] {
+        for made in crew(of, with) {
+            assert_eq!(made.expect("a codec"), alone, "{of} processes");
+        }
+    }
+    let apart = crew(2, |place, crew| {
+        let clips: &dyn Clips = if place == 1 { &Unread(Tones::new()) } else { &Tones::new() };
+        fit(&settings, &[1, 1], [3; 32], clips, None, &mut Keep::default(), crew).map(drop).map_err(|e| e.to_string())
+    });
+    let [Err(one), Err(other)] = &apart[..] else { panic!("trained: {apart:?}") };
+    assert!(one == "a seat is empty" && other.starts_with("clip ") && other.ends_with(": gone"), "{one}, {other}");
+}
+
 /// In 16 bits a codec learns what it learns in 32, within what its numbers hold, and goes on from a checkpoint as if it had
 /// not been stopped.
 #[test]
@@ -238,7 +287,7 @@ fn in_half_the_bits_it_learns_the_same() {
     for (precision, bound) in [(Precision::Bf16, 0.05), (Precision::F16, 0.01)] {
         let settings = FitSettings { precision, ..settings() };
         let with = |segments: &[usize], resume: Option<&[u8]>, keep: &mut Keep| {
-            fit(&settings, segments, [3; 32], &Tones::new(), resume, keep)
+            fit(&settings, segments, [3; 32], &Tones::new(), resume, keep, &Alone)
         };
         let mut keep = Keep::default();
         let bytes = with(&[1, 1], None, &mut keep).expect("a codec");
@@ -281,7 +330,7 @@ fn oscillators_learn_notes() {
     settings.commitment = 0.05;
     let with = |threads: usize, segments: usize, resume: Option<&[u8]>, keep: &mut Keep| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
-        pool.install(|| fit(&settings, &[segments], [3; 32], &chords(), resume, keep))
+        pool.install(|| fit(&settings, &[segments], [3; 32], &chords(), resume, keep, &Alone))
     };
     let mut whole = Keep { every: 12, ..Keep::default() };
     let bytes = with(1, 1, None, &mut whole).expect("a codec");

@@ -7,7 +7,7 @@ use datasets::{
 };
 use differential_dataflow::input::Input;
 use stages::{
-    flow::{Env, Event, Failure, Item, Ledger, Observer, Permit, Pool, Sources, memoised},
+    flow::{Env, Event, Failure, Helpers, Item, Ledger, Observer, Permit, Pool, Sources, memoised},
     rows::Time,
     stage::Context,
 };
@@ -69,6 +69,7 @@ fn observed(
         pcm_cache: 0,
         observer,
         peers: None,
+        helpers: Helpers::default(),
         permit,
     });
     let own = env.clone();

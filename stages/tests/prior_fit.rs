@@ -1,5 +1,7 @@
 //! Training of priors: they learn, and their bytes follow from settings, seed and codes alone.
 
+mod support;
+
 use stages::model::device::Precision;
 use stages::model::prior::{
     config::{Prior, PriorConfig, Upper},
@@ -7,8 +9,12 @@ use stages::model::prior::{
     fit::{PriorRecord, PriorSettings, Tokens, baselines, bits, fit},
     sample::{Draw, Round, SampleError, Sampled, Sampler, Song},
 };
-use stages::model::training::{TrainingError, TrainingSink};
+use stages::model::training::{
+    TrainingError, TrainingSink,
+    crew::{Alone, Crew},
+};
 use std::io;
+use support::crew;
 
 /// Clips of two levels. A code above chooses a table of successors: code `c` is followed by `(c * 5 + above) % 16`, but
 /// for one in eight, which is anything.
@@ -125,7 +131,8 @@ impl TrainingSink<PriorRecord> for Watch {
 
 fn train(settings: &PriorSettings, threads: usize) -> Prior {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
-    pool.install(|| fit(settings, 1, [3; 32], &Chain::new(12, 1), None, &mut Watch::default())).expect("a prior")
+    pool.install(|| fit(settings, 1, [3; 32], &Chain::new(12, 1), None, &mut Watch::default(), &Alone))
+        .expect("a prior")
 }
 
 #[test]
@@ -133,7 +140,7 @@ fn it_learns_what_a_bigram_cannot_know() {
     let (codes, held_out) = (Chain::new(40, 1), Chain::new(12, 77));
     let measure = |conditioned| {
         let settings = settings(200, conditioned);
-        let prior = fit(&settings, 1, [3; 32], &codes, None, &mut Watch::default()).expect("a prior");
+        let prior = fit(&settings, 1, [3; 32], &codes, None, &mut Watch::default(), &Alone).expect("a prior");
         bits(&prior, &held_out, 64, 4, &|| false).expect("scored").expect("codes")
     };
     let [unigram, bigram] = baselines(&codes, &held_out, CODES as usize).expect("counted").expect("codes");
@@ -149,7 +156,7 @@ fn corruption_keeps_it_from_learning_by_heart() {
     let (codes, held_out) = (Chain::new(2, 1), Chain::new(12, 77));
     let measure = |corruption| {
         let settings = PriorSettings { corruption, ..settings(200, false) };
-        let prior = fit(&settings, 1, [3; 32], &codes, None, &mut Watch::default()).expect("a prior");
+        let prior = fit(&settings, 1, [3; 32], &codes, None, &mut Watch::default(), &Alone).expect("a prior");
         [&codes, &held_out].map(|of| bits(&prior, of, 64, 4, &|| false).expect("scored").expect("codes"))
     };
     let ([by_heart, lost], [learned, kept]) = (measure(0.0), measure(0.2));
@@ -167,14 +174,14 @@ fn neither_threads_nor_interruptions_change_a_bit() {
     }
     let codes = Chain::new(12, 1);
     let mut first = Watch { stop_after: Some(5), ..Watch::default() };
-    let stopped = fit(&settings, 1, [3; 32], &codes, None, &mut first);
+    let stopped = fit(&settings, 1, [3; 32], &codes, None, &mut first, &Alone);
     assert!(matches!(stopped, Err(TrainingError::Stopped(5))), "{stopped:?}");
     let mut second = Watch::default();
-    let resumed = fit(&settings, 1, [3; 32], &codes, Some(&first.state), &mut second).expect("a prior");
+    let resumed = fit(&settings, 1, [3; 32], &codes, Some(&first.state), &mut second, &Alone).expect("a prior");
     assert_eq!(second.records.len(), 7);
     assert!(resumed.to_bytes().expect("bytes") == whole);
     // A checkpoint of another training is refused.
-    let other = fit(&settings, 1, [4; 32], &codes, Some(&first.state), &mut Watch::default());
+    let other = fit(&settings, 1, [4; 32], &codes, Some(&first.state), &mut Watch::default(), &Alone);
     assert!(matches!(other, Err(TrainingError::Checkpoint(_))), "{other:?}");
 }
 
@@ -200,7 +207,7 @@ fn segments_and_parts_of_a_batch_learn_the_same() {
         let codes = Chain::new(12, 1);
         let with = |settings: &PriorSettings, segments: usize| {
             let mut watch = Watch::default();
-            let prior = fit(settings, segments, [3; 32], &codes, None, &mut watch).expect("a prior");
+            let prior = fit(settings, segments, [3; 32], &codes, None, &mut watch, &Alone).expect("a prior");
             (prior.to_bytes().expect("bytes"), watch.records)
         };
         let whole = with(&settings, 1);
@@ -221,13 +228,47 @@ fn segments_and_parts_of_a_batch_learn_the_same() {
     }
 }
 
+/// However many processes share a batch, each of them ends with the bytes of one alone: fewer than there are parts and more,
+/// shares of any size, with a scale of the loss that moves. All that fails in one of them ends all.
+#[test]
+fn a_crew_learns_what_one_learns_alone() {
+    let codes = Chain::new(12, 1);
+    let settings = |micro_batch, precision| PriorSettings { micro_batch, precision, batch: 7, ..settings(6, true) };
+    for settings in [settings(1, Precision::F32), settings(3, Precision::F32), settings(2, Precision::F16)] {
+        let with = |place: usize, crew: &dyn Crew| {
+            let mut watch = Watch::default();
+            let prior = fit(&settings, 1 + place % 2, [3; 32], &codes, None, &mut watch, crew)?;
+            Ok::<_, TrainingError>((prior.to_bytes().expect("bytes"), watch.records))
+        };
+        let alone = with(0, &Alone).expect("a prior");
+        for of in [1, 2, 3, 5, 9] {
+            for made in crew(of, with) {
+                assert_eq!(made.expect("a prior"), alone, "{of} processes");
+            }
+        }
+    }
+    let settings = settings(1, Precision::F32);
+    let mut first = Watch { stop_after: Some(2), ..Watch::default() };
+    assert!(fit(&settings, 1, [3; 32], &codes, None, &mut first, &Alone).is_err());
+    let apart = crew(2, |place, crew| {
+        let resume = Some(&first.state[..]).filter(|_| place == 1);
+        fit(&settings, 1, [3; 32], &codes, resume, &mut Watch::default(), crew).map(drop).map_err(|e| e.to_string())
+    });
+    let told = ["process 1 is at step 2 and this one at 0", "process 0 is at step 0 and this one at 2"];
+    let seat = "a seat is empty".to_owned();
+    for (made, told) in apart.into_iter().zip(told) {
+        let why = made.expect_err("two states");
+        assert!(why == told || why == seat, "{why}");
+    }
+}
+
 /// In 16 bits a prior learns what it learns in 32, within what its numbers hold, and goes on from a checkpoint as if it had
 /// not been stopped.
 #[test]
 fn in_half_the_bits_it_learns_the_same() {
     let codes = Chain::new(12, 1);
     let with = |settings: &PriorSettings, segments, resume: Option<&[u8]>, watch: &mut Watch| {
-        fit(settings, segments, [3; 32], &codes, resume, watch)
+        fit(settings, segments, [3; 32], &codes, resume, watch, &Alone)
     };
     let mut whole = Watch::default();
     let full = PriorSettings { config: PriorConfig { depth: 2, ..settings(30, true).config }, ..settings(30, true) };
@@ -257,7 +298,8 @@ fn steps_agree_with_windows() {
     for conditioned in [false, true] {
         let mut settings = settings(20, conditioned);
         settings.config.depth = 2;
-        let prior = fit(&settings, 1, [3; 32], &Chain::new(12, 1), None, &mut Watch::default()).expect("a prior");
+        let prior =
+            fit(&settings, 1, [3; 32], &Chain::new(12, 1), None, &mut Watch::default(), &Alone).expect("a prior");
         let clips: Vec<_> =
             Chain::new(3, 5).clips.into_iter().map(|(own, upper)| (own[..32].to_vec(), upper)).collect();
         let codes = Chain { clips };
@@ -345,13 +387,15 @@ fn wrong_settings_are_refused() {
     let refusal = |change: fn(&mut PriorSettings)| {
         let mut settings = settings(1, true);
         change(&mut settings);
-        fit(&settings, 1, [0; 32], &Chain::new(2, 1), None, &mut Watch::default()).expect_err("refused").to_string()
+        fit(&settings, 1, [0; 32], &Chain::new(2, 1), None, &mut Watch::default(), &Alone)
+            .expect_err("refused")
+            .to_string()
     };
     assert_eq!(refusal(|s| s.config.heads = 3), "32 attention channels for 3 heads");
     assert_eq!(refusal(|s| s.config.context = 30), "a context of 30 codes is no multiple of 4");
     assert_eq!(refusal(|s| s.steps = 0), "0 steps with a batch of 8");
     assert_eq!(refusal(|s| s.micro_batch = 9), "a micro-batch of 9 of 8 windows");
     assert_eq!(refusal(|s| s.config.codewords[0] = 4), "codes cannot be read: code 13 of 4 codewords");
-    let nothing = fit(&settings(1, false), 1, [0; 32], &Chain::new(0, 1), None, &mut Watch::default());
+    let nothing = fit(&settings(1, false), 1, [0; 32], &Chain::new(0, 1), None, &mut Watch::default(), &Alone);
     assert!(matches!(nothing, Err(TrainingError::Empty("codes"))));
 }

@@ -27,6 +27,7 @@ use std::{
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 /// Number of sources probed before the work starts: enough to notice a missing disk.
@@ -168,6 +169,9 @@ pub(crate) fn follow(
     cluster.ready();
     let share = execute(plan, &env, Vec::new(), start.pins, options.workers, Some(cluster))
         .map_err(|error| run::early(&env, error))?;
+    // What it helped with has ended where it was done.
+    env.pool.quiet(Duration::MAX);
+    env.helpers.clear();
     env.store.flush()?;
     // A dataflow that was told to stop drains without what was under way: its rows are no account of the run.
     if env.cancel.cancelled() {

@@ -9,7 +9,7 @@ use crate::{
 };
 use datasets::{Digest, corpus::OptOut, store::Store};
 use stages::{
-    flow::{Cancel, Env, Ledger, Observer, Permit, Pool, Sources},
+    flow::{Cancel, Env, Helpers, Ledger, Observer, Permit, Pool, Sources},
     rows::scan::Scan,
     stage::{Refresh, SourceError},
 };
@@ -190,6 +190,7 @@ pub(crate) fn env(
         pcm_cache: options.pcm_cache,
         observer,
         peers: None,
+        helpers: Helpers::default(),
         permit: options.approved.as_ref().map(|approved| Arc::new(Named::of(approved)) as Arc<dyn Permit>),
     }
 }

@@ -148,7 +148,15 @@ pub(crate) fn operator<'s>(
 ) -> Rows<'s, (Digest, Outcome)> {
     let (env, stage, scope) = (cx.env.clone(), cx.stage.clone(), cx.scope);
     let grouped = effect.clone();
-    let pact = Exchange::new(move |((key, (_, work)), _, _): &(Job, Time, isize)| grouped.group(key, work).prefix());
+    // Shared work has one place, so that no two processes wait for each other's help.
+    let shared = effect.shared() && env.peers.is_some();
+    if shared && env.peers.as_ref().is_some_and(|peers| peers.place().0 > 0) {
+        env.helpers.add(&env, &stage, &effect);
+    }
+    let pact = Exchange::new(move |((key, (_, work)), _, _): &(Job, Time, isize)| match shared {
+        true => 0,
+        false => grouped.group(key, work).prefix(),
+    });
     let name = format!("{}: effect", cx.stage);
     work.typed()
         .inner
@@ -302,6 +310,10 @@ fn perform(effect: &dyn Erased, env: &Env, stage: &str, jobs: Vec<Job>) -> Vec<(
         works.iter().map(|_| Err(refusal())).collect::<Vec<Result<Vec<u8>, Fault>>>()
     };
     let fault = if effect.corpus() { fault::stage(stage) } else { Ok(()) };
+    let peers = env.peers.as_ref().filter(|_| effect.shared());
+    if let Some(peers) = peers {
+        todo.iter().for_each(|(key, _, work)| peers.call(stage, *key, work));
+    }
     let results = match fault {
         Err(error) => refused("fault", error.to_string()),
         // A panic is a fault of ours, but it is a property of these bytes and this version, and one item must not stop a
@@ -317,6 +329,15 @@ fn perform(effect: &dyn Erased, env: &Env, stage: &str, jobs: Vec<Job>) -> Vec<(
             }
         },
     };
+    if let Some(peers) = peers {
+        for ((key, ..), result) in todo.iter().zip(&results) {
+            // Whoever helps waits for what will not come.
+            if let Err(fault) = result {
+                peers.leave(*key, &fault.to_string());
+            }
+            peers.forget(*key);
+        }
+    }
     let took = started.elapsed() / works.len().max(1) as u32;
     let groups: BTreeSet<Digest> = todo.iter().map(|(key, _, work)| effect.group(key, work)).collect();
     let ids = todo.iter().map(|(key, id, _)| (*key, id.clone())).collect::<Vec<_>>();
@@ -417,7 +438,7 @@ fn abort<T>(env: &Env, error: StoreError) -> Option<T> {
     None
 }
 
-fn message(panic: &(dyn Any + Send)) -> String {
+pub(super) fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
     text.unwrap_or("without a message").to_owned()
 }

@@ -1,6 +1,6 @@
 //! Environment of effects: the store, the sources, the pool, the ledger, and the cancellation flag.
 
-use super::{Event, Ledger, Observer, Pool, Sources};
+use super::{Event, Ledger, Observer, Pool, Sources, crew::Helpers};
 use datasets::{Digest, corpus::OptOut, effect::Fault, store::Store};
 use std::{
     collections::BTreeMap,
@@ -18,6 +18,21 @@ pub trait Peers: Send + Sync {
     /// # Errors
     /// [`Fault::Interrupted`] when the run is ending.
     fn unread(&self) -> Result<Option<String>, Fault>;
+    /// The place of this process among all, from 0, and how many they are.
+    fn place(&self) -> (usize, usize);
+    /// Asks all others to take part in the work of a key, which the effect of a stage does here.
+    fn call(&self, stage: &str, key: Digest, work: &[u8]);
+    /// Gives all others a message about the work of a key, known by its stream and its turn.
+    fn give(&self, key: Digest, turn: (u64, u64), message: &[u8]);
+    /// Waits for such a message of the process at a place.
+    ///
+    /// # Errors
+    /// [`Fault::Interrupted`] when the run is ending, [`Fault::Failed`] when that process takes no part any more.
+    fn take(&self, key: Digest, turn: (u64, u64), place: usize) -> Result<Vec<u8>, Fault>;
+    /// Tells all others why this process takes no part in the work of a key any more.
+    fn leave(&self, key: Digest, why: &str);
+    /// Forgets what others said about the work of a key.
+    fn forget(&self, key: Digest);
 }
 
 /// The items that a run may execute, where its plan was approved beforehand.
@@ -97,6 +112,8 @@ pub struct Env {
     pub observer: Box<dyn Observer>,
     /// The other processes of this run, where there are any.
     pub peers: Option<Arc<dyn Peers>>,
+    /// Effects that take part in work which another process does.
+    pub helpers: Helpers,
     /// Effects that may run, if the plan was approved beforehand. `None`: all of them.
     pub permit: Option<Arc<dyn Permit>>,
 }

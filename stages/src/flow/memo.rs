@@ -38,6 +38,8 @@ pub(super) trait Erased: Send + Sync {
     fn group(&self, key: &Digest, work: &[u8]) -> Digest;
     fn source(&self) -> bool;
     fn objects(&self, output: &[u8]) -> Option<Vec<Digest>>;
+    fn shared(&self) -> bool;
+    fn help(&self, work: &[u8]) -> Result<(), Fault>;
     fn run(&self, works: &[&[u8]]) -> Vec<Result<Vec<u8>, Fault>>;
 }
 
@@ -62,8 +64,13 @@ impl<E: Effect> Erased for E {
         let output: Option<E::Output> = postcard::from_bytes(output).ok();
         output.map(|output| Effect::objects(self, &output))
     }
+    fn shared(&self) -> bool {
+        Effect::shared(self)
+    }
+    fn help(&self, work: &[u8]) -> Result<(), Fault> {
+        Effect::help(self, &postcard::from_bytes(work).map_err(wrong)?)
+    }
     fn run(&self, works: &[&[u8]]) -> Vec<Result<Vec<u8>, Fault>> {
-        let wrong = |error: postcard::Error| Fault::Failed(format!("its work cannot be read: {error}"));
         let read: Result<Vec<E::Work>, _> = works.iter().map(|work| postcard::from_bytes(work)).collect();
         match read {
             Ok(read) => {
@@ -73,6 +80,10 @@ impl<E: Effect> Erased for E {
             Err(error) => works.iter().map(|_| Err(wrong(error.clone()))).collect(),
         }
     }
+}
+
+fn wrong(error: postcard::Error) -> Fault {
+    Fault::Failed(format!("its work cannot be read: {error}"))
 }
 
 /// A remembered outcome, if the objects it names are still there.

@@ -4,6 +4,7 @@
 
 pub(crate) mod by_time;
 mod bytes;
+pub(crate) mod crew;
 mod dry;
 mod effect;
 mod env;
@@ -17,6 +18,7 @@ mod relate;
 mod sources;
 pub(crate) mod whole;
 
+pub use crew::Helpers;
 pub use effect::{Done, Item, memoised};
 pub use env::{Cancel, Env, Hold, Peers, Permit};
 pub use event::{Event, Figure, Observer};

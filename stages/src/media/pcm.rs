@@ -226,7 +226,7 @@ fn trim(env: &Env, needed: u64, keep: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flow::{Cancel, Ledger, Pool, Sources};
+    use crate::flow::{Cancel, Helpers, Ledger, Pool, Sources};
     use datasets::store::Store;
 
     #[test]
@@ -244,6 +244,7 @@ mod tests {
             pcm_cache: 1 << 20,
             observer: Box::new(()),
             peers: None,
+            helpers: Helpers::default(),
             permit: None,
         };
         let key = Digest::of(b"key");

@@ -3,9 +3,9 @@
 //! A checkpoint holds the records so far, so that the curves of a resumed training are whole, then the trainer's state.
 
 use crate::{
-    flow::{Env, Event, Failure},
+    flow::{Env, Event, Failure, crew::Together},
     media::curves::Recorded,
-    model::training::{TrainingError, TrainingSink},
+    model::training::{TrainingError, TrainingSink, crew::Crew},
     rows::Rows,
     stage::{Context, StageOutput, none},
 };
@@ -38,6 +38,31 @@ pub(crate) struct Training<'a> {
     pub(crate) total: u64,
     /// The code of a training that gives no network.
     pub(crate) refusal: &'static str,
+    /// What this process has to do with it.
+    pub(crate) role: Role,
+}
+
+/// What a process has to do with a training.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// It trains alone.
+    Alone,
+    /// It trains, and all other processes of the run help.
+    Leads,
+    /// It helps: it keeps nothing, and tells nothing.
+    Helps,
+}
+
+impl Role {
+    /// That of a process that trains, in parts of which others may make some.
+    pub(crate) fn of(env: &Env, parts: usize) -> Role {
+        if several(parts) && env.peers.is_some() { Role::Leads } else { Role::Alone }
+    }
+}
+
+/// Whether a batch of so many parts has some for others.
+pub(crate) fn several(parts: usize) -> bool {
+    parts > 1
 }
 
 impl Training<'_> {
@@ -48,23 +73,30 @@ impl Training<'_> {
     /// [`Fault::Interrupted`] where the run is cancelled; else what the training or the store says.
     pub(crate) fn run<R: Recorded, T>(
         &self,
-        fit: impl Fn(Option<&[u8]>, &mut dyn TrainingSink<R>) -> Result<T, TrainingError>,
+        fit: impl Fn(Option<&[u8]>, &mut dyn TrainingSink<R>, &dyn Crew) -> Result<T, TrainingError>,
     ) -> Result<(T, Digest), Fault> {
         // A step may take long, and then the state is saved.
         let _hold = self.env.cancel.hold();
         let (mut saver, resume) = Saver::open(self)?;
-        let mut trained = fit(resume.as_deref(), &mut saver);
+        let peers = self.env.peers.as_deref().filter(|_| self.role != Role::Alone);
+        let crew = Together { peers, key: self.key };
+        let mut trained = fit(resume.as_deref(), &mut saver, &crew);
         if let Err(TrainingError::Checkpoint(why)) = &trained {
             // Whatever is wrong with it, the training itself is not lost.
-            tracing::warn!("starting over: {why}");
-            remove(&self.env.store.checkpoint(&self.key))?;
+            if self.role != Role::Helps {
+                tracing::warn!("starting over: {why}");
+                remove(&self.env.store.checkpoint(&self.key))?;
+            }
             saver.records.clear();
-            trained = fit(None, &mut saver);
+            trained = fit(None, &mut saver, &crew);
         }
         let trained = trained.map_err(|error| match (error, saver.failed.take()) {
             (_, Some(error)) => Fault::Store(error),
             (error, None) => self.fault(error),
         })?;
+        if self.role == Role::Helps {
+            return Ok((trained, Digest::default()));
+        }
         let curves = R::parquet(&saver.records).map_err(|e| Fault::refused("no-curves", e.to_string()))?;
         Ok((trained, self.env.store.put(&curves)?))
     }
@@ -72,7 +104,9 @@ impl Training<'_> {
     fn fault(&self, error: TrainingError) -> Fault {
         match error {
             TrainingError::Stopped(_) => Fault::Interrupted,
-            TrainingError::Memory { .. } | TrainingError::Clip { .. } => Fault::Failed(error.to_string()),
+            TrainingError::Memory { .. } | TrainingError::Clip { .. } | TrainingError::Together(_) => {
+                Fault::Failed(error.to_string())
+            }
             error => Fault::refused(self.refusal, error.to_string()),
         }
     }
@@ -93,10 +127,12 @@ impl<'a, R: Recorded> Saver<'a, R> {
     /// A saver, and the state of the training that was interrupted there.
     fn open(training: &'a Training<'a>) -> Result<(Self, Option<Vec<u8>>), StoreError> {
         // From here on the store knows that there is one.
-        training.env.store.checkpoint(&training.key);
+        if training.role != Role::Helps {
+            training.env.store.checkpoint(&training.key);
+        }
         let saved = training.env.store.saved(&training.key)?.and_then(|bytes| unpack(&bytes));
         let (records, state) = saved.map_or_else(|| (Vec::new(), None), |(records, state)| (records, Some(state)));
-        if state.is_some() {
+        if state.is_some() && training.role != Role::Helps {
             let (stage, done) = (training.stage.to_owned(), records.len() as u64);
             training.env.event(Event::Resumed { stage, done, total: training.total });
         }
@@ -107,15 +143,21 @@ impl<'a, R: Recorded> Saver<'a, R> {
 
 impl<R: Recorded> TrainingSink<R> for Saver<'_, R> {
     fn step(&mut self, record: &R) {
+        if self.training.role == Role::Helps {
+            return;
+        }
         self.records.push(*record);
         let Training { env, stage, total, .. } = *self.training;
         let (stage, done) = (stage.to_owned(), self.records.len() as u64);
         env.event(Event::Progress { stage, done, total, unit: "steps", figures: record.figures() });
     }
     fn due(&mut self) -> bool {
-        self.last.elapsed() >= self.pace
+        self.training.role != Role::Helps && self.last.elapsed() >= self.pace
     }
     fn checkpoint(&mut self, _: u64, state: &[u8]) -> io::Result<()> {
+        if self.training.role == Role::Helps {
+            return Ok(());
+        }
         let packed = pack(&self.records, state)?;
         if let Err(error) = self.training.env.store.save(&self.training.key, &packed) {
             let text = error.to_string();
@@ -178,7 +220,7 @@ fn unpack<R: DeserializeOwned>(packed: &[u8]) -> Option<(Vec<R>, Vec<u8>)> {
 mod tests {
     use super::*;
     use crate::{
-        flow::{Cancel, Ledger, Pool, Sources},
+        flow::{Cancel, Helpers, Ledger, Pool, Sources},
         model::prior::fit::PriorRecord,
     };
     use std::{collections::BTreeMap, fs, path::Path};
@@ -196,17 +238,20 @@ mod tests {
             pcm_cache: 0,
             observer: Box::new(()),
             peers: None,
+            helpers: Helpers::default(),
             permit: None,
         }
     }
 
     fn training(env: &Env) -> Training<'_> {
-        Training { env, stage: "top", key: Digest::of(b"key"), total: 4, refusal: "no-prior" }
+        Training { env, stage: "top", key: Digest::of(b"key"), total: 4, refusal: "no-prior", role: Role::Alone }
     }
 
     /// Four steps, one number of state each; a checkpoint and a stop after `stop` of them. Gives how many it made.
-    fn steps(stop: u64) -> impl Fn(Option<&[u8]>, &mut dyn TrainingSink<PriorRecord>) -> Result<u64, TrainingError> {
-        move |resume, sink| {
+    fn steps(
+        stop: u64,
+    ) -> impl Fn(Option<&[u8]>, &mut dyn TrainingSink<PriorRecord>, &dyn Crew) -> Result<u64, TrainingError> {
+        move |resume, sink, _| {
             let made = match resume {
                 None => 0,
                 Some([made]) => u64::from(*made),
@@ -258,7 +303,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let env = env(folder.path());
         let ended = |error: fn() -> TrainingError| {
-            training(&env).run::<PriorRecord, ()>(|_, _| Err(error())).expect_err("no network")
+            training(&env).run::<PriorRecord, ()>(|_, _, _| Err(error())).expect_err("no network")
         };
         assert!(matches!(ended(|| TrainingError::Stopped(3)), Fault::Interrupted));
         let refused = ended(|| TrainingError::Diverged { what: "training".into(), step: 7 });

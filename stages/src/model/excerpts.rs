@@ -1,4 +1,6 @@
 //! Random excerpts of the clips to train on.
+use std::ops::Range;
+
 use super::fit::Clips;
 use super::random::Random;
 use super::training::TrainingError;
@@ -24,7 +26,8 @@ impl<'a> Excerpts<'a> {
         Ok(Self { clips, ends })
     }
 
-    /// `items` excerpts of `crop` frames, `[items, around + crop + around]`: clips by their length, places in them uniformly.
+    /// Some `items` of the excerpts of a batch, of `crop` frames, `[items, around + crop + around]`: clips by their length, places
+    /// in them uniformly.
     /// `around` frames of the clip before and after come along, zeros beyond its ends; a clip shorter than `crop` is
     /// followed by zeros.
     pub(crate) fn batch(
@@ -32,18 +35,25 @@ impl<'a> Excerpts<'a> {
         seed: &[u8; 32],
         purpose: &str,
         counter: u64,
-        items: usize,
+        items: Range<usize>,
         (crop, around): (usize, usize),
     ) -> Result<Vec<f32>, TrainingError> {
         let mut random = Random::new(seed, purpose, counter);
-        let mut out = vec![0.0; items * (crop + 2 * around)];
+        let mut out = vec![0.0; items.len() * (crop + 2 * around)];
         let total = self.ends.last().copied().unwrap_or(0);
-        for excerpt in out.chunks_exact_mut(crop + 2 * around) {
+        let mut draw = || {
             let at = random.below(total);
             let clip = self.ends.partition_point(|end| *end <= at);
             let frames = self.clips.frames(clip);
             let room = frames.saturating_sub(crop as u64);
-            let first = random.below(room + 1);
+            (clip, frames, random.below(room + 1))
+        };
+        // Those of others are drawn, but not read.
+        for _ in 0..items.start {
+            draw();
+        }
+        for excerpt in out.chunks_exact_mut(crop + 2 * around) {
+            let (clip, frames, first) = draw();
             let before = first.min(around as u64);
             let (start, end) = (first - before, (first + (crop + around) as u64).min(frames));
             let silent = around - before as usize;

@@ -1,4 +1,5 @@
 //! One level in training: its state and its step.
+use std::ops::Range;
 use std::sync::Arc;
 
 use kernels::device::Device;
@@ -8,6 +9,7 @@ use kernels::ops::norm::norm;
 use kernels::tape::{LossScale, Tape, Value};
 use kernels::tensor::Tensor;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::codebook::{Codebook, Rule};
 use super::device::Precision;
@@ -20,6 +22,7 @@ use super::quantise::{nearest, turned};
 use super::random::Random;
 use super::training::{
     TrainingError,
+    crew::{Crew, Team},
     parameters::Parameters,
     tree::{Gradients, Tree},
 };
@@ -85,7 +88,7 @@ fn linear(
     let (dim, fit) = (settings.codec.dim, &settings.levels[level]);
     let (_, channels) = settings.codec.levels[level].grain(settings.codec.rate);
     let purpose = format!("principal {level}");
-    let batch = excerpts.batch(seed, &purpose, 0, PRINCIPAL, (fit.crop, Instrument::AROUND))?;
+    let batch = excerpts.batch(seed, &purpose, 0, 0..PRINCIPAL, (fit.crop, Instrument::AROUND))?;
     let heard = batch.par_chunks_exact(fit.crop + 2 * Instrument::AROUND).map(|x| instrument.listen(x));
     let heard: Vec<Vec<f32>> = heard.collect();
     let rows: Vec<f32> = heard.iter().flat_map(|x| turned(x, channels, x.len() / channels)).collect();
@@ -109,10 +112,13 @@ fn linear(
     Ok(())
 }
 
-/// The latents of a step.
-#[derive(Default)]
-struct Seen {
-    /// `[latents, dim]`.
+/// What a part of a batch tells beside its gradients.
+#[derive(Default, Serialize, Deserialize)]
+struct Part {
+    reconstruction: f64,
+    spectral: f64,
+    log_spectral: f64,
+    /// The latents that were quantised, `[latents, dim]`.
     vectors: Vec<f32>,
     /// The nearest codeword of each.
     codes: Vec<u32>,
@@ -125,6 +131,7 @@ pub(crate) struct Trainer<'a> {
     settings: &'a FitSettings,
     level: usize,
     segments: usize,
+    team: Team<'a>,
     seed: [u8; 32],
     excerpts: &'a Excerpts<'a>,
     spectral: &'a Spectral,
@@ -138,6 +145,7 @@ impl<'a> Trainer<'a> {
     pub(crate) fn new(
         settings: &'a FitSettings,
         (level, segments, instrument): (usize, usize, Option<Instrument>),
+        crew: &'a dyn Crew,
         seed: [u8; 32],
         excerpts: &'a Excerpts<'a>,
         spectral: &'a Spectral,
@@ -147,6 +155,7 @@ impl<'a> Trainer<'a> {
             settings,
             level,
             segments,
+            team: Team::new(crew, level),
             seed,
             excerpts,
             spectral,
@@ -157,12 +166,12 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    /// A batch of excerpts as the network takes them, `[batch, channels, positions]`.
-    fn batch(&self, purpose: &str, counter: u64) -> Result<Vec<f32>, TrainingError> {
+    /// Some excerpts of a batch as the network takes them, `[items, channels, positions]`.
+    fn batch(&self, purpose: &str, counter: u64, items: Range<usize>) -> Result<Vec<f32>, TrainingError> {
         let fit = &self.settings.levels[self.level];
         let purpose = format!("{purpose} {}", self.level);
         let around = self.instrument.as_ref().map_or(0, |_| Instrument::AROUND);
-        let batch = self.excerpts.batch(&self.seed, &purpose, counter, fit.batch, (fit.crop, around))?;
+        let batch = self.excerpts.batch(&self.seed, &purpose, counter, items, (fit.crop, around))?;
         let Some(instrument) = &self.instrument else {
             return Ok(batch);
         };
@@ -195,8 +204,10 @@ impl<'a> Trainer<'a> {
         if self.makes_codebook(state) {
             state.codebook = Some(self.codebook(state, step)?);
         }
-        let x = self.batch("batch", step)?;
-        let start = StepRecord {
+        let own = self.team.own(fit.batch.div_ceil(fit.micro_batch));
+        let items = own.start * fit.micro_batch..(own.end * fit.micro_batch).min(fit.batch);
+        let x = self.batch("batch", step, items)?;
+        let mut record = StepRecord {
             step,
             level: self.level,
             reconstruction: 0.0,
@@ -209,27 +220,39 @@ impl<'a> Trainer<'a> {
             unquantised,
         };
         let diverged = || Err(TrainingError::Diverged { what: format!("level {}", self.level), step });
-        let (mut record, seen, factor, gradients) = loop {
-            let (mut record, mut tree, mut seen) = (start, Tree::default(), Seen::default());
+        let (parts, factor, gradients) = loop {
+            let (mut tree, mut parts) = (Tree::from(own.start), Vec::with_capacity(own.len()));
             let device = &**state.parameters.device();
             for x in x.chunks(fit.micro_batch * self.extents().iter().product::<usize>()) {
-                tree.add(device, self.gradients(state, x, &mut seen, &mut record)?);
+                let (gradients, part) = self.gradients(state, x, unquantised)?;
+                tree.add(device, gradients);
+                parts.push(part);
             }
-            let (gradients, factor) = (tree.sum(device), state.scale.factor());
+            let (gradients, parts) = self.team.meet(step, device, tree, parts)?;
+            let factor = state.scale.factor();
             // Only a scale that moves asks for the norm.
             if self.settings.precision != Precision::F16 || state.scale.accepts(norm(device, gradients.values())) {
-                break (record, seen, factor, gradients);
+                break (parts, factor, gradients);
             }
             // The same step again with half of the scale.
             if state.scale.factor() == factor {
                 return diverged();
             }
         };
+        let (mut vectors, mut codes, mut away) = (Vec::new(), Vec::new(), 0.0);
+        for part in parts {
+            record.reconstruction += part.reconstruction;
+            record.spectral += part.spectral;
+            record.log_spectral += part.log_spectral;
+            vectors.extend(part.vectors);
+            codes.extend(part.codes);
+            away += part.away;
+        }
         if let Some(book) = state.codebook.as_mut().filter(|_| !unquantised) {
-            record.commitment = seen.away / (fit.batch * fit.crop / self.hop() * self.settings.codec.dim) as f64;
+            record.commitment = away / (fit.batch * fit.crop / self.hop() * self.settings.codec.dim) as f64;
             let rule = Rule { decay: self.settings.ema_decay, revival: self.settings.revival };
             let mut random = Random::new(&self.seed, &format!("revival {}", self.level), step);
-            let usage = book.update(&seen.vectors, &seen.codes, rule, &mut random);
+            let usage = book.update(&vectors, &codes, rule, &mut random);
             record.perplexity = usage.perplexity;
             record.used = usage.used;
             record.revived = usage.revived;
@@ -247,15 +270,8 @@ impl<'a> Trainer<'a> {
         self.settings.codec.levels[self.level].hop()
     }
 
-    /// The gradients of some excerpts of a batch, as their share of the batch's; adds to what was `seen` and to the
-    /// record's losses.
-    fn gradients(
-        &self,
-        state: &LevelState,
-        x: &[f32],
-        seen: &mut Seen,
-        record: &mut StepRecord,
-    ) -> Result<Gradients, TrainingError> {
+    /// The gradients of some excerpts of a batch and their losses, as their share of the batch's, and their latents.
+    fn gradients(&self, state: &LevelState, x: &[f32], unquantised: bool) -> Result<(Gradients, Part), TrainingError> {
         let fit = &self.settings.levels[self.level];
         let device = &**state.parameters.device();
         let [channels, positions] = self.extents();
@@ -266,10 +282,11 @@ impl<'a> Trainer<'a> {
         let input = Value::constant(device.activation(x, extents));
         let of_encoder = state.parameters.leaves(&first);
         let z = layer::forward(&first, &layer::load(&self.encoder, &of_encoder)?, input, self.segments);
-        let book = state.codebook.as_ref().filter(|_| !record.unquantised);
+        let book = state.codebook.as_ref().filter(|_| !unquantised);
+        let mut part = Part::default();
         let (quantised, commit) = match book {
             Some(book) => {
-                let (quantised, commit) = self.quantise(state, book, z.tensor(), seen);
+                let (quantised, commit) = self.quantise(state, book, z.tensor(), &mut part);
                 (quantised, Some(commit))
             }
             None => (z.tensor().clone(), None),
@@ -292,9 +309,8 @@ impl<'a> Trainer<'a> {
         if scale != 1.0 {
             loss.gradient.iter_mut().for_each(|g| *g *= scale);
         }
-        record.reconstruction += loss.reconstruction;
-        record.spectral += loss.spectral;
-        record.log_spectral += loss.log_spectral;
+        (part.reconstruction, part.spectral, part.log_spectral) =
+            (loss.reconstruction, loss.spectral, loss.log_spectral);
         let mut back = second.backward(&y, device.activation(&loss.gradient, extents));
         drop(y);
         let shape = z.shape();
@@ -309,11 +325,11 @@ impl<'a> Trainer<'a> {
         };
         drop(leaf);
         gradients.extend(of_encoder.gradients(&mut first.backward(&z, towards)));
-        Ok(gradients)
+        Ok((gradients, part))
     }
 
     /// The codewords of latents z `[items, dim, time]`, which the decoder is given, and the gradient of the commitment loss.
-    fn quantise(&self, state: &LevelState, book: &Codebook, z: &Tensor, seen: &mut Seen) -> (Tensor, Tensor) {
+    fn quantise(&self, state: &LevelState, book: &Codebook, z: &Tensor, part: &mut Part) -> (Tensor, Tensor) {
         let device = &**state.parameters.device();
         let shape @ [items, dim, time] = z.shape();
         let vectors = turned(&device.floats(z), dim, time);
@@ -323,12 +339,11 @@ impl<'a> Trainer<'a> {
             q.copy_from_slice(&book.centres[*code as usize * dim..][..dim]);
         }
         let mut away: Vec<f32> = vectors.iter().zip(&quantised).map(|(z, q)| z - q).collect();
-        seen.away += away.iter().map(|d| f64::from(*d) * f64::from(*d)).sum::<f64>();
+        part.away = away.iter().map(|d| f64::from(*d) * f64::from(*d)).sum::<f64>();
         let all = self.settings.levels[self.level].batch * (away.len() / items);
         let weight = (2.0 * self.settings.commitment / all as f64) as f32 * state.scale.factor();
         away.iter_mut().for_each(|d| *d *= weight);
-        seen.vectors.extend(vectors);
-        seen.codes.extend(codes);
+        (part.vectors, part.codes) = (vectors, codes);
         let [quantised, commit] = [quantised, away].map(|rows| device.activation(&turned(&rows, time, dim), shape));
         (quantised, commit)
     }
@@ -352,7 +367,7 @@ impl<'a> Trainer<'a> {
             }
             let [channels, positions] = self.extents();
             let each = channels * positions;
-            for x in self.batch("codebook", step + i as u64)?.chunks(fit.micro_batch * each) {
+            for x in self.batch("codebook", step + i as u64, 0..fit.batch)?.chunks(fit.micro_batch * each) {
                 let x = Value::constant(device.activation(x, [x.len() / each, channels, positions]));
                 let z = layer::forward(&tape, &encoder, x, 1).into_tensor();
                 let [_, dim, time] = z.shape();

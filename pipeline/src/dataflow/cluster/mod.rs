@@ -103,10 +103,15 @@ impl Cluster {
         self.watch.clone()
     }
 
-    /// Answers what other processes ask about this one.
+    /// Answers what other processes ask about this one, and of it.
     pub(crate) fn answer_for(&self, env: &Arc<Env>) {
-        let env = Arc::downgrade(env);
-        self.watch.answer_with(Box::new(move || env.upgrade()?.ledger.unread()));
+        let (asked, called) = (Arc::downgrade(env), Arc::downgrade(env));
+        let called = move |stage, key, work| {
+            if let Some(env) = called.upgrade() {
+                env.called(stage, key, work);
+            }
+        };
+        self.watch.answer_with(Box::new(move || asked.upgrade()?.ledger.unread()), Box::new(called));
     }
 
     /// Sends the start message to all other processes and waits until they are ready. Process 0 only.

@@ -6,7 +6,7 @@ use super::{
     wire::Wire,
 };
 use crate::error::Error;
-use datasets::effect::Fault;
+use datasets::{Digest, effect::Fault};
 use stages::flow::{Cancel, Peers};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,6 +21,8 @@ use std::{
 
 /// A process of which nothing is heard for so long is lost.
 const SILENCE: Duration = Duration::from_secs(30);
+/// Longer messages go in pieces of so many bytes.
+const PIECE: usize = 1 << 26;
 /// Interval at which a waiting thread polls for Ctrl-C, which wakes nobody.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -55,6 +57,10 @@ struct State {
     ready: BTreeSet<usize>,
     drained: BTreeSet<usize>,
     answers: BTreeMap<(usize, u64), Option<String>>,
+    /// Messages about the work of keys, and those who sent them, each with whether it is whole.
+    parts: BTreeMap<(Digest, (u64, u64), usize), (Vec<u8>, bool)>,
+    /// Why processes take no part in the work of keys any more.
+    apart: BTreeMap<(Digest, usize), String>,
     rows: Vec<Rows>,
     accounts: BTreeMap<usize, Account>,
     /// The run that process 0 published.
@@ -63,6 +69,8 @@ struct State {
 
 /// Callback: the first source that this process could not read, for the others.
 type Unread = Box<dyn Fn() -> Option<String> + Send + Sync>;
+/// Callback: takes part in the work of a key, which the effect of a stage does in process 0.
+type Called = Box<dyn Fn(String, Digest, Vec<u8>) + Send + Sync>;
 
 /// Connections for words to all others, and what was heard.
 pub(super) struct Watch {
@@ -72,6 +80,7 @@ pub(super) struct Watch {
     heard: Condvar,
     cancel: Cancel,
     unread: OnceLock<Unread>,
+    called: OnceLock<Called>,
     questions: AtomicU64,
 }
 
@@ -94,6 +103,7 @@ impl Watch {
             heard: Condvar::new(),
             cancel,
             unread: OnceLock::new(),
+            called: OnceLock::new(),
             questions: AtomicU64::new(0),
         });
         for (process, mut stream) in heard {
@@ -150,6 +160,19 @@ impl Watch {
                 return;
             }
             Word::Answer(number, unread) => drop(state.answers.insert((process, number), unread)),
+            Word::Call { stage, key, work } => {
+                drop(state);
+                if let Some(called) = self.called.get() {
+                    called(stage, key, work);
+                }
+                return;
+            }
+            Word::Part { key, turn, bytes, more } => {
+                let (message, whole) = state.parts.entry((key, turn, process)).or_default();
+                message.extend(bytes);
+                *whole = !more;
+            }
+            Word::Leave { key, why } => drop(state.apart.insert((key, process), why)),
             Word::Drained => {
                 state.drained.insert(process);
             }
@@ -270,9 +293,10 @@ impl Watch {
         self.wait(|state| state.published.clone())
     }
 
-    /// Says how others learn what could not be read here.
-    pub(super) fn answer_with(&self, unread: Unread) {
+    /// Says how others learn what could not be read here, and what they call this process for.
+    pub(super) fn answer_with(&self, unread: Unread, called: Called) {
         let _ = self.unread.set(unread);
+        let _ = self.called.set(called);
     }
 }
 
@@ -286,5 +310,40 @@ impl Peers for Watch {
         });
         let answers: Vec<Option<String>> = answers.map_err(|_| Fault::Interrupted)?;
         Ok(answers.into_iter().flatten().min())
+    }
+
+    fn place(&self) -> (usize, usize) {
+        (self.seat.process, self.seat.processes())
+    }
+
+    fn call(&self, stage: &str, key: Digest, work: &[u8]) {
+        self.say_all(&Word::Call { stage: stage.to_owned(), key, work: work.to_owned() });
+    }
+
+    fn give(&self, key: Digest, turn: (u64, u64), message: &[u8]) {
+        let pieces = message.len().div_ceil(PIECE).max(1);
+        for piece in 0..pieces {
+            let bytes = message[piece * PIECE..message.len().min((piece + 1) * PIECE)].to_owned();
+            self.say_all(&Word::Part { key, turn, bytes, more: piece + 1 < pieces });
+        }
+    }
+
+    fn take(&self, key: Digest, turn: (u64, u64), place: usize) -> Result<Vec<u8>, Fault> {
+        let heard = self.wait(|state| match state.parts.get(&(key, turn, place)) {
+            Some((_, true)) => state.parts.remove(&(key, turn, place)).map(|(message, _)| Ok(message)),
+            _ => state.apart.get(&(key, place)).map(|why| Err(why.clone())),
+        });
+        let heard = heard.map_err(|_| Fault::Interrupted)?;
+        heard.map_err(|why| Fault::Failed(format!("{}: {why}", self.seat.name(place))))
+    }
+
+    fn leave(&self, key: Digest, why: &str) {
+        self.say_all(&Word::Leave { key, why: why.to_owned() });
+    }
+
+    fn forget(&self, key: Digest) {
+        let mut state = self.state();
+        state.parts.retain(|(of, ..), _| *of != key);
+        state.apart.retain(|(of, _), _| *of != key);
     }
 }

@@ -32,7 +32,7 @@ pub(super) struct Hello {
 }
 
 /// First field of a first word: the version of what processes say to each other.
-pub(super) const MAGIC: &str = "refrain hosts 4";
+pub(super) const MAGIC: &str = "refrain hosts 5";
 
 /// Start message of process 0: pins, opt-out lists and sources that the others need.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -103,6 +103,35 @@ pub(super) enum Word {
     Unread(u64),
     /// The answer.
     Answer(u64, Option<String>),
+    /// From process 0: all are to take part in the work of a key, which the effect of a stage does there.
+    Call {
+        /// The stage's name.
+        stage: String,
+        /// The key.
+        key: Digest,
+        /// The work, packed.
+        #[serde(with = "serde_bytes")]
+        work: Vec<u8>,
+    },
+    /// A piece of what this process has to say about the work of a key.
+    Part {
+        /// The key.
+        key: Digest,
+        /// Which message it is of.
+        turn: (u64, u64),
+        /// Its bytes, behind those of the pieces before.
+        #[serde(with = "serde_bytes")]
+        bytes: Vec<u8>,
+        /// Whether another piece follows.
+        more: bool,
+    },
+    /// Why this process takes no part in the work of a key any more.
+    Leave {
+        /// The key.
+        key: Digest,
+        /// A sentence.
+        why: String,
+    },
     /// The dataflow has ended here.
     Drained,
     /// To process 0: what came of the dataflow here, in parts.

@@ -12,7 +12,7 @@ use super::excerpts::Excerpts;
 use super::level::{LevelState, Trainer};
 use super::loss::{Bandwidth, Spectral};
 use super::oscillators::Instrument;
-use super::training::{Learner, TrainingError, TrainingSink, identity, train};
+use super::training::{Learner, TrainingError, TrainingSink, crew::Crew, identity, train};
 use super::weights::Arrays;
 
 pub use settings::{Clips, FitSettings, LevelFit, StepRecord};
@@ -23,8 +23,8 @@ pub(super) const MEASURED: usize = 256;
 /// Trains a codec and returns the bytes of its file ([`Codec::load`] reads them).
 ///
 /// `segments` is the number of segments of each level's encoder and decoder, `resume` a checkpoint of the same settings,
-/// seed and clips. The result is a function of settings, seed and clips: neither segments nor the number of threads nor
-/// interruptions change a bit.
+/// seed and clips. The result is a function of settings, seed and clips: neither segments nor the number of threads, nor
+/// who else of a `crew` takes part, nor interruptions change a bit.
 ///
 /// # Errors
 /// See [`TrainingError`].
@@ -35,6 +35,7 @@ pub fn fit(
     clips: &dyn Clips,
     resume: Option<&[u8]>,
     sink: &mut dyn TrainingSink<StepRecord>,
+    crew: &dyn Crew,
 ) -> Result<Vec<u8>, TrainingError> {
     settings.validate()?;
     let excerpts = Excerpts::new(clips)?;
@@ -65,6 +66,7 @@ pub fn fit(
             Trainer::new(
                 settings,
                 (level, segments.get(level).copied().unwrap_or(1), instrument),
+                crew,
                 seed,
                 &excerpts,
                 &spectral,
@@ -103,6 +105,11 @@ impl Learner for Levels<'_> {
         levels
             .filter(|(level, (_, state))| state.step < self.settings.steps_after(*level, round))
             .any(|(_, (trainer, state))| trainer.makes_codebook(state))
+    }
+    fn whole(&self) -> bool {
+        let own = self.state.levels.iter().enumerate();
+        own.map(|(level, state)| (state.step, self.settings.steps_after(level, self.state.rounds)))
+            .all(|(made, told)| made == told)
     }
     fn step(&mut self, record: &mut dyn FnMut(&StepRecord)) -> Result<(), TrainingError> {
         let round = self.state.rounds + 1;
@@ -146,7 +153,7 @@ fn step_levels(
 
 /// The bandwidths of excerpts of `crop` frames.
 fn measure(crop: usize, excerpts: &Excerpts, seed: &[u8; 32], spectral: &Spectral) -> Result<Bandwidth, TrainingError> {
-    let batch = excerpts.batch(seed, "bandwidth", 0, MEASURED, (crop, 0))?;
+    let batch = excerpts.batch(seed, "bandwidth", 0, 0..MEASURED, (crop, 0))?;
     let power = batch.iter().map(|v| f64::from(*v) * f64::from(*v)).sum::<f64>() / batch.len() as f64;
     let norm = spectral.norm(&batch, crop);
     if power == 0.0 {

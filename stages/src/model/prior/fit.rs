@@ -19,6 +19,7 @@ use super::window::{Windows, cover, draw};
 use crate::model::device::{Precision, device};
 use crate::model::leaves::Leaves;
 use crate::model::random::Random;
+use crate::model::training::crew::{Crew, Team};
 use crate::model::training::parameters::Parameters;
 use crate::model::training::{Learner, Rate, Schedule, TrainingError, TrainingSink, identity, train};
 
@@ -97,7 +98,8 @@ impl PriorSettings {
 }
 
 /// Trains a prior. `resume` is a checkpoint of the same settings, seed and codes. The result is a function of settings,
-/// seed and codes: neither `segments` nor the number of threads nor interruptions change a bit.
+/// seed and codes: neither `segments` nor the number of threads, nor who else of a `crew` takes part, nor interruptions
+/// change a bit.
 ///
 /// # Errors
 /// See [`TrainingError`].
@@ -108,6 +110,7 @@ pub fn fit(
     tokens: &dyn Tokens,
     resume: Option<&[u8]>,
     sink: &mut dyn TrainingSink<PriorRecord>,
+    crew: &dyn Crew,
 ) -> Result<Prior, TrainingError> {
     settings.validate()?;
     let config = &settings.config;
@@ -132,7 +135,8 @@ pub fn fit(
         },
     };
     let passage = Passage { micro_batch: settings.micro_batch, segments };
-    let mut learner = Learning { settings, passage, seed, tokens, ends, identity, state };
+    let team = Team::new(crew, 0);
+    let mut learner = Learning { settings, passage, team, seed, tokens, ends, identity, state };
     train(&mut learner, sink)?;
     Ok(Prior::new(config.clone(), learner.state.parameters.values())?)
 }
@@ -141,6 +145,7 @@ pub fn fit(
 struct Learning<'a> {
     settings: &'a PriorSettings,
     passage: Passage,
+    team: Team<'a>,
     seed: [u8; 32],
     tokens: &'a dyn Tokens,
     /// Codes of all clips up to and with each one.
@@ -158,7 +163,7 @@ impl Learner for Learning<'_> {
         self.state.step
     }
     fn step(&mut self, record: &mut dyn FnMut(&PriorRecord)) -> Result<(), TrainingError> {
-        let Learning { settings, passage, tokens, state, .. } = self;
+        let Learning { settings, passage, team, tokens, state, .. } = self;
         let (config, step) = (&settings.config, state.step);
         let mut random = Random::new(&self.seed, &format!("windows {}", config.level), step);
         let places = draw(config, *tokens, &self.ends, settings.batch, &mut random);
@@ -166,7 +171,8 @@ impl Learner for Learning<'_> {
         windows.corrupt(settings.corruption, &mut random);
         let (bits, norm, factor, gradients) = loop {
             let factor = state.scale.factor();
-            let (entropy, gradients) = step::gradients(config, &state.parameters, &windows, *passage, factor)?;
+            let (entropy, gradients) =
+                step::gradients(config, &state.parameters, &windows, *passage, factor, (team, step))?;
             let norm = norm(&**state.parameters.device(), gradients.values());
             let bits = entropy.nats / entropy.codes.max(1) as f64 / std::f64::consts::LN_2;
             if bits.is_finite() && state.scale.accepts(norm) {

@@ -10,6 +10,8 @@ use super::config::PriorConfig;
 use super::network::{self, CODES, GENRES, POSITIONS, UPPER};
 use super::window::Windows;
 use crate::model::leaves::Leaves;
+use crate::model::training::TrainingError;
+use crate::model::training::crew::Team;
 use crate::model::training::parameters::Parameters;
 use crate::model::training::tree::{Gradients, Tree};
 use crate::model::weights::WeightsError;
@@ -79,24 +81,30 @@ pub(crate) struct Passage {
     pub(crate) segments: usize,
 }
 
-/// Nats of a batch of windows, and the gradients of their mean by name, times `scale`.
+/// Nats of a batch of windows, and the gradients of their mean by name, times `scale`, which a team makes at `step`.
+///
+/// # Errors
+/// See [`Team::meet`].
 pub(crate) fn gradients(
     config: &PriorConfig,
     parameters: &Parameters,
     windows: &Windows,
     passage: Passage,
     scale: f32,
-) -> Result<(CrossEntropy, Gradients), WeightsError> {
+    (team, step): (&Team<'_>, u64),
+) -> Result<(CrossEntropy, Gradients), TrainingError> {
     let (device, of) = (&**parameters.device(), windows.counted());
-    let (mut tree, mut nats) = (Tree::default(), 0.0);
-    for part in windows.parts(passage.micro_batch) {
+    let own = team.own(windows.len().div_ceil(passage.micro_batch));
+    let (mut tree, mut nats) = (Tree::from(own.start), Vec::with_capacity(own.len()));
+    for part in windows.parts(passage.micro_batch).skip(own.start).take(own.len()) {
         let tape = Tape::recording(device);
         let leaves = parameters.leaves(&tape);
         let (end, logits) = logits(&tape, &leaves, config, &part, passage.segments)?.split();
         let (found, gradient) = compare(device, logits, &part, scale / of.max(1) as f32);
         let mut back = tape.backward_from(end, gradient);
-        nats += found.nats;
+        nats.push(found.nats);
         tree.add(device, leaves.gradients(&mut back));
     }
-    Ok((CrossEntropy { nats, codes: of }, tree.sum(device)))
+    let (gradients, nats) = team.meet(step, device, tree, nats)?;
+    Ok((CrossEntropy { nats: nats.iter().fold(0.0, |all, own| all + own), codes: of }, gradients))
 }

@@ -97,6 +97,11 @@ impl Windows {
         }
     }
 
+    /// How many they are.
+    pub(crate) fn len(&self) -> usize {
+        self.genres.len()
+    }
+
     /// The same windows, `size` at a time.
     pub(crate) fn parts(&self, size: usize) -> impl Iterator<Item = Windows> {
         let (context, above) = (self.codes.len() / self.genres.len().max(1), self.above());

@@ -6,6 +6,7 @@
 //! comes in here.
 
 pub(crate) mod checkpoint;
+pub mod crew;
 pub(crate) mod parameters;
 pub(crate) mod segments;
 pub(crate) mod tree;
@@ -28,6 +29,10 @@ pub(crate) trait Learner {
     /// Whether the next step takes long and may be stopped amid: its checkpoint is kept before it.
     fn long(&self) -> bool {
         false
+    }
+    /// Whether the state is that after the last record handed out: a step that was cut off may have changed some of it.
+    fn whole(&self) -> bool {
+        true
     }
     /// Makes one step and hands its records out in one order; a network of several levels has one for each level.
     fn step(&mut self, record: &mut dyn FnMut(&Self::Record)) -> Result<(), TrainingError>;
@@ -61,7 +66,11 @@ pub(crate) fn train<L: Learner>(learner: &mut L, sink: &mut dyn TrainingSink<L::
         if learner.long() && learner.made() > kept {
             sink.checkpoint(learner.made(), &learner.state()?)?;
         }
-        learner.step(&mut |record| sink.step(record))?;
+        let step = learner.step(&mut |record| sink.step(record));
+        if matches!(step, Err(TrainingError::Stopped(_))) && learner.whole() && learner.made() > kept {
+            sink.checkpoint(learner.made(), &learner.state()?)?;
+        }
+        step?;
         let stop = sink.stop();
         if (stop || sink.due()) && learner.made() < learner.total() {
             sink.checkpoint(learner.made(), &learner.state()?)?;
@@ -164,6 +173,9 @@ pub enum TrainingError {
     /// A checkpoint is damaged or of another training.
     #[error("the checkpoint cannot be resumed: {0}")]
     Checkpoint(String),
+    /// Another process that trains the same network cannot go on.
+    #[error("{0}")]
+    Together(String),
     /// A checkpoint cannot be kept.
     #[error("a checkpoint cannot be written: {0}")]
     Write(#[from] io::Error),

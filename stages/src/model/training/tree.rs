@@ -18,25 +18,58 @@ pub(crate) fn nodes(parts: usize) -> u64 {
     parts.max(1).ilog2().into()
 }
 
-/// The sum so far: nodes of falling rank, at most one of each.
+/// A sum over neighbouring parts.
+pub(crate) struct Node {
+    /// It is over 2 to this power of them.
+    pub(crate) rank: u32,
+    /// Its number among the nodes of its rank.
+    pub(crate) at: u64,
+    pub(crate) gradients: Gradients,
+}
+
+/// The sum so far over parts that follow each other: its largest nodes, from left to right.
 #[derive(Default)]
-pub(crate) struct Tree(Vec<(u32, Gradients)>);
+pub(crate) struct Tree {
+    nodes: Vec<Node>,
+    /// The number of the next part.
+    next: u64,
+}
 
 impl Tree {
+    /// A sum that begins with the part of this number.
+    pub(crate) fn from(first: usize) -> Tree {
+        Tree { nodes: Vec::new(), next: first as u64 }
+    }
+
     /// Adds the gradients of the next part.
     pub(crate) fn add(&mut self, device: &dyn Device, leaf: Gradients) {
-        let mut node = (0, leaf);
-        while let Some((_, left)) = self.0.pop_if(|(rank, _)| *rank == node.0) {
-            node = (node.0 + 1, both(device, left, node.1));
+        let at = self.next;
+        self.next += 1;
+        self.join(device, Node { rank: 0, at, gradients: leaf });
+    }
+
+    /// Adds the node to the right of all that are there.
+    pub(crate) fn join(&mut self, device: &dyn Device, mut node: Node) {
+        let pair = |left: &mut Node, node: &Node| {
+            left.rank == node.rank && left.at + 1 == node.at && left.at.is_multiple_of(2)
+        };
+        while let Some(left) = self.nodes.pop_if(|left| pair(left, &node)) {
+            let gradients = both(device, left.gradients, node.gradients);
+            node = Node { rank: left.rank + 1, at: left.at / 2, gradients };
         }
-        self.0.push(node);
+        self.nodes.push(node);
+    }
+
+    /// The nodes, from left to right.
+    pub(crate) fn into_nodes(self) -> Vec<Node> {
+        self.nodes
     }
 
     /// The gradients of all parts.
     pub(crate) fn sum(mut self, device: &dyn Device) -> Gradients {
-        let (_, mut all) = self.0.pop().unwrap_or_default();
-        while let Some((_, left)) = self.0.pop() {
-            all = both(device, left, all);
+        let mut all = self.nodes.pop().map(|node| node.gradients).unwrap_or_default();
+        while let Some(left) = self.nodes.pop() {
+            all = both(device, left.gradients, all);
         }
         all
     }
@@ -80,12 +113,30 @@ mod tests {
     }
 
     #[test]
+    fn shares_of_it_make_the_same_tree() {
+        let device: &dyn Device = &Cpu::new();
+        let x: Vec<f32> = (0..21).map(|i| libm::powf(-7.0, (i * 5 % 11) as f32) + i as f32).collect();
+        for ends in [[0, 0, 21], [8, 16, 21], [3, 4, 21], [1, 14, 20], [7, 7, 7], [5, 15, 21]] {
+            let (mut whole, mut first) = (Tree::default(), 0);
+            for end in ends.into_iter().chain([21]) {
+                let mut share = Tree::from(first);
+                for leaf in &x[first..end] {
+                    share.add(device, [("w".to_owned(), device.tensor(&[*leaf], [1, 1, 1]))].into());
+                }
+                share.into_nodes().into_iter().for_each(|node| whole.join(device, node));
+                first = end;
+            }
+            assert_eq!(device.floats(&whole.sum(device)["w"])[0], summed(&x), "{ends:?}");
+        }
+    }
+
+    #[test]
     fn as_many_nodes_are_held_as_is_said() {
         let device: &dyn Device = &Cpu::new();
         for parts in 1..=40 {
             let (mut tree, mut most) = (Tree::default(), 0);
             for _ in 0..parts {
-                most = most.max(tree.0.len());
+                most = most.max(tree.nodes.len());
                 tree.add(device, [("w".to_owned(), device.tensor(&[1.0], [1, 1, 1]))].into());
             }
             assert_eq!(nodes(parts), most as u64, "{parts} parts");

@@ -6,12 +6,12 @@ use crate::{
     media::{
         models::{describe, known, objects, recall, remember},
         pcm::{self, Excerpt, Track},
-        training::{self, Training, put_lineage},
+        training::{self, Role, Training, put_lineage, several},
     },
     model::{
         codec::Codec,
         cost,
-        fit::{Clips, FitSettings, fit},
+        fit::{Clips, FitSettings, LevelFit, fit},
     },
     rows::Rows,
     stage::{Context, Stage, StageOutput, memory::memory},
@@ -65,8 +65,38 @@ impl Effect for Train {
         objects(weights)
     }
 
+    fn shared(&self) -> bool {
+        several(self.parts())
+    }
+
+    fn help(&self, corpus: &Vec<Excerpt>) -> Result<(), Fault> {
+        self.train(corpus, Role::Helps).map(drop)
+    }
+
     fn run(&self, corpus: &Vec<Excerpt>) -> Result<Weights, Fault> {
         all_read(&self.env)?;
+        let (bytes, curves) = self.train(corpus, Role::of(&self.env, self.parts()))?;
+        let store = &self.env.store;
+        let codec = Codec::load(&bytes).map_err(|e| Fault::refused("no-codec", e.to_string()))?;
+        let weights = Weights {
+            curves: Some(curves),
+            lineage: Some(put_lineage(store, corpus.iter().map(|e| e.samples))?),
+            ..describe(&codec, store.put(&bytes)?)
+        };
+        remember(store, &weights)?;
+        Ok(weights)
+    }
+}
+
+impl Train {
+    /// The most parts that a batch of a level has.
+    fn parts(&self) -> usize {
+        let of = |level: &LevelFit| level.batch.div_ceil(level.micro_batch.max(1));
+        self.settings.levels.iter().map(of).max().unwrap_or(1)
+    }
+
+    /// The codec's file and the object of its curves.
+    fn train(&self, corpus: &Vec<Excerpt>, role: Role) -> Result<(Vec<u8>, Digest), Fault> {
         let wrong = corpus.iter().find(|e| e.rate != self.settings.codec.rate || e.channels != 1);
         if let Some(wrong) = wrong {
             return Err(Fault::refused(
@@ -81,26 +111,23 @@ impl Effect for Train {
         let segments = cost::check(&self.settings, self.segments, limit, self.env.pool.slots() as u64)
             .map_err(|e| Fault::refused("no-memory", e.to_string()))?;
         let tracks = open(&self.env, corpus)?;
-        let audio =
-            Audio { corpus, tracks: &tracks, env: &self.env, stage: &self.stage, told: Mutex::new(Instant::now()) };
+        let audio = Audio {
+            corpus,
+            tracks: &tracks,
+            env: &self.env,
+            stage: &self.stage,
+            role,
+            told: Mutex::new(Instant::now()),
+        };
         let training = Training {
             env: &self.env,
             stage: &self.stage,
             key: self.key(corpus),
             total: self.settings.levels.iter().map(|l| l.steps).sum(),
             refusal: "no-codec",
+            role,
         };
-        let (bytes, curves) =
-            training.run(|resume, sink| fit(&self.settings, &segments, self.seed.0, &audio, resume, sink))?;
-        let store = &self.env.store;
-        let codec = Codec::load(&bytes).map_err(|e| Fault::refused("no-codec", e.to_string()))?;
-        let weights = Weights {
-            curves: Some(curves),
-            lineage: Some(put_lineage(store, corpus.iter().map(|e| e.samples))?),
-            ..describe(&codec, store.put(&bytes)?)
-        };
-        remember(store, &weights)?;
-        Ok(weights)
+        training.run(|resume, sink, crew| fit(&self.settings, &segments, self.seed.0, &audio, resume, sink, crew))
     }
 }
 
@@ -124,6 +151,7 @@ struct Audio<'a> {
     tracks: &'a BTreeMap<Digest, Track<'a>>,
     env: &'a Env,
     stage: &'a str,
+    role: Role,
     /// When the making of a codebook was last told of.
     told: Mutex<Instant>,
 }
@@ -145,7 +173,9 @@ impl Clips for Audio<'_> {
     }
     fn making(&self, level: usize, done: u64, total: u64) -> bool {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if done == 0 {
+        if self.role == Role::Helps {
+            // Whom it helps tells of it.
+        } else if done == 0 {
             *told = Instant::now();
         } else if told.elapsed() >= TOLD {
             *told = Instant::now();

@@ -6,11 +6,11 @@ use crate::{
     media::{
         codes::{Part, unread},
         models::{load_prior, trained_prior},
-        training::{self, Training, put_lineage},
+        training::{self, Role, Training, put_lineage, several},
     },
     model::{
         prior::{
-            config::{PriorConfig, Upper},
+            config::{Prior, PriorConfig, Upper},
             cost,
             fit::{PriorSettings, Tokens, baselines, bits, fit},
         },
@@ -204,8 +204,52 @@ impl Effect for Learn {
         vec![learned.digest, learned.curves, learned.lineage]
     }
 
+    fn shared(&self) -> bool {
+        several(self.parts())
+    }
+
+    fn help(&self, shards: &Shards) -> Result<(), Fault> {
+        self.train(shards, Role::Helps).map(drop)
+    }
+
     fn run(&self, shards: &Shards) -> Result<Learned, Fault> {
         all_read(&self.env)?;
+        let store = &self.env.store;
+        let trained = self.train(shards, Role::of(&self.env, self.parts()))?;
+        let bytes = trained.prior.to_bytes().map_err(|e| Fault::refused("no-prior", e.to_string()))?;
+        let config = trained.prior.config();
+        let learned = Learned {
+            digest: store.put(&bytes)?,
+            level: self.settings.level,
+            codec: trained.codec,
+            rate: config.rate,
+            hops: config.hops.clone(),
+            codewords: config.codewords.clone(),
+            genres: config.genres.clone(),
+            curves: trained.curves,
+            lineage: put_lineage(store, trained.samples)?,
+        };
+        Ok(learned)
+    }
+}
+
+/// What a training gives.
+struct Trained {
+    prior: Prior,
+    curves: Digest,
+    codec: Digest,
+    /// Digests of the samples that it was trained on.
+    samples: Vec<Digest>,
+}
+
+impl Learn {
+    /// Parts of a batch.
+    fn parts(&self) -> usize {
+        let Train { batch, micro_batch, .. } = &self.settings;
+        batch.div_ceil(micro_batch.unwrap_or(*batch).max(1)) as usize
+    }
+
+    fn train(&self, shards: &Shards, role: Role) -> Result<Trained, Fault> {
         let store = &self.env.store;
         let meta = meta(store, shards)?;
         let tokens = tokens(&self.env, shards, self.settings.level as usize)?;
@@ -218,23 +262,11 @@ impl Effect for Learn {
             key: self.key(shards),
             total: settings.steps,
             refusal: "no-prior",
+            role,
         };
         let (prior, curves) =
-            training.run(|resume, sink| fit(&settings, segments, self.seed.0, &tokens, resume, sink))?;
-        let bytes = prior.to_bytes().map_err(|e| Fault::refused("no-prior", e.to_string()))?;
-        let config = prior.config();
-        let learned = Learned {
-            digest: store.put(&bytes)?,
-            level: self.settings.level,
-            codec: Digest(meta.codec),
-            rate: config.rate,
-            hops: config.hops.clone(),
-            codewords: config.codewords.clone(),
-            genres: config.genres.clone(),
-            curves,
-            lineage: put_lineage(store, tokens.samples())?,
-        };
-        Ok(learned)
+            training.run(|resume, sink, crew| fit(&settings, segments, self.seed.0, &tokens, resume, sink, crew))?;
+        Ok(Trained { prior, curves, codec: Digest(meta.codec), samples: tokens.samples().into_iter().collect() })
     }
 }
 

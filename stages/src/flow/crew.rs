@@ -1,0 +1,104 @@
+//! Work that all processes of a run do together: the leading one does it as any other, and calls the others to help.
+
+use super::{Env, Peers, effect::message, memo::Erased};
+use crate::model::training::crew::{Apart, Crew};
+use datasets::{
+    Digest,
+    effect::{Fault, Load},
+};
+use kernels::device::attempt as on_device;
+use std::{
+    collections::BTreeMap,
+    mem::take,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// The effects of this process that help, by their stages; and calls for those that are not there yet.
+#[derive(Default)]
+pub struct Helpers(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    effects: BTreeMap<String, Arc<dyn Erased>>,
+    early: Vec<(String, Digest, Vec<u8>)>,
+}
+
+impl Helpers {
+    /// Adds the effect of a stage, and takes up the calls that came before it.
+    pub(super) fn add(&self, env: &Arc<Env>, stage: &str, effect: &Arc<dyn Erased>) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.effects.insert(stage.to_owned(), effect.clone());
+        let (now, early) = take(&mut known.early).into_iter().partition(|(of, ..)| of == stage);
+        known.early = early;
+        drop(known);
+        let now: Vec<(String, Digest, Vec<u8>)> = now;
+        now.into_iter().for_each(|(_, key, work)| help(env, effect.clone(), key, work));
+    }
+
+    /// Forgets all effects: they hold the environment that holds them.
+    pub fn clear(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Known::default();
+    }
+}
+
+impl Env {
+    /// Takes part in work that another process does.
+    pub fn called(self: &Arc<Env>, stage: String, key: Digest, work: Vec<u8>) {
+        let mut known = self.helpers.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match known.effects.get(&stage).cloned() {
+            None => known.early.push((stage, key, work)),
+            Some(effect) => {
+                drop(known);
+                help(self, effect, key, work);
+            }
+        }
+    }
+}
+
+/// Queues a job that takes part in the work of a key. What keeps it from that is told to the process that does the work, and
+/// ends it there.
+fn help(env: &Arc<Env>, effect: Arc<dyn Erased>, key: Digest, work: Vec<u8>) {
+    let own = env.clone();
+    let job = move || {
+        let Some(peers) = own.peers.clone() else { return };
+        let why = match catch_unwind(AssertUnwindSafe(|| on_device(|| effect.help(&work)))) {
+            Ok(Ok(Ok(()) | Err(Fault::Interrupted))) => None,
+            Ok(Ok(Err(fault))) => Some(fault.to_string()),
+            Ok(Err(device)) => Some(device.to_string()),
+            Err(panic) => Some(format!("it panicked: {}", message(&*panic))),
+        };
+        if let Some(why) = why {
+            peers.leave(key, &why);
+        }
+        peers.forget(key);
+        drop((effect, own));
+    };
+    env.pool.submit(Load::Heavy, Box::new(job));
+}
+
+/// The processes of a run as the crew of a training, which has the key of its effect; a crew of one where there are no others.
+pub(crate) struct Together<'a> {
+    pub(crate) peers: Option<&'a dyn Peers>,
+    pub(crate) key: Digest,
+}
+
+impl Crew for Together<'_> {
+    fn place(&self) -> (usize, usize) {
+        self.peers.map_or((0, 1), |peers| peers.place())
+    }
+
+    fn share(&self, stream: usize, turn: u64, own: Vec<u8>) -> Result<Vec<Vec<u8>>, Apart> {
+        let Some(peers) = self.peers else { return Ok(Vec::new()) };
+        let (turn, (place, of)) = ((stream as u64, turn), peers.place());
+        peers.give(self.key, turn, &own);
+        let others = (0..of).filter(|other| *other != place);
+        let heard = others.map(|other| {
+            peers.take(self.key, turn, other).map_err(|fault| match fault {
+                Fault::Interrupted => Apart::Ending,
+                other => Apart::Said(other.to_string()),
+            })
+        });
+        heard.collect()
+    }
+}
