@@ -57,7 +57,7 @@ crate::settings! {
         /// For each level: excerpts in a batch.
         batch: PerLevel<u32> = PerLevel(vec![32, 32, 32]),
         /// For each level: excerpts whose gradients are computed at a time, by default a whole batch. Those of a batch are
-        /// added in one order, so that memory falls and the learning stays.
+        /// added in one order, so that memory falls, several processes train together, and the learning stays.
         #[otherwise(batch)]
         micro_batch: Option<PerLevel<u32>> = None,
         /// What activations and their gradients are made of: "bf16" and "f16" take half of the memory. Weights, moments and

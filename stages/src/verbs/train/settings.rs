@@ -73,7 +73,7 @@ crate::settings! {
         /// Windows in a batch.
         batch: u32 = 16,
         /// Windows whose gradients are computed at a time, by default a whole batch. Those of a batch are added in one order,
-        /// so that memory falls and the learning stays.
+        /// so that memory falls, several processes train together, and the learning stays.
         #[otherwise(batch)]
         micro_batch: Option<u32> = None,
         /// The share of the codes that the model is given while it learns in whose place stands one from elsewhere in the
