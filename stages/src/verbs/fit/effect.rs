@@ -9,7 +9,7 @@ use crate::{
         training::{self, Training, put_lineage},
     },
     model::{
-        codec::Codec,
+        codec::{Codec, form},
         cost,
         fit::{Clips, FitSettings, fit},
     },
@@ -67,13 +67,17 @@ impl Effect for Train {
 
     fn run(&self, corpus: &Vec<Excerpt>) -> Result<Weights, Fault> {
         all_read(&self.env)?;
-        let wrong = corpus.iter().find(|e| e.rate != self.settings.codec.rate || e.channels != 1);
+        let codec = &self.settings.codec;
+        let wrong = corpus.iter().find(|e| e.rate != codec.rate || usize::from(e.channels) != codec.channels);
         if let Some(wrong) = wrong {
             return Err(Fault::refused(
                 "wrong-rate",
                 format!(
-                    "clips have {} Hz and {} channels, the codec is to work on mono at {} Hz: set `rate` and `channels` of `resample`",
-                    wrong.rate, wrong.channels, self.settings.codec.rate
+                    "clips have {} Hz and {} channels, the codec is to work on {} at {} Hz: set `rate` and `channels` of `resample`",
+                    wrong.rate,
+                    wrong.channels,
+                    form(codec.channels as u64),
+                    codec.rate
                 ),
             ));
         }
