@@ -5,11 +5,12 @@ mod support;
 
 use std::{
     collections::BTreeMap,
+    ffi::{OsStr, OsString},
     fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
 };
-use support::{Said, base, files, refrain, say};
+use support::{Said, base, files, refrain, repository, say};
 use tempfile::TempDir;
 
 /// A folder with three recordings, one of them in a folder below, and what is no sound.
@@ -67,6 +68,53 @@ fn what_can_be_decoded_is_and_the_rest_is_named() {
         said.err
     );
     assert_eq!(names(&place.path().join("out")), ["a-2.wav", "a.wav"]);
+}
+
+/// A published codec comes in, works, and goes out as it came.
+#[test]
+fn published_codecs_are_imported_and_exported() {
+    let place = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| place.path().join(name);
+    let published = repository().join("stages/tests/published/codec.pth");
+    let said = |words: &[&dyn AsRef<OsStr>]| {
+        let words: Vec<OsString> = words.iter().map(|word| word.as_ref().to_owned()).collect();
+        Said::of(&refrain(&words).output().expect("the binary starts"))
+    };
+    let imported = said(&[&"import", &published, &"-o", &at("codec.safetensors")]);
+    assert_eq!(imported.code, Some(0), "{}", imported.err);
+    assert!(imported.out.contains("22050 Hz, stereo, hops 6, 24, 192, codewords 64, 64, 64"), "{}", imported.out);
+    let again = said(&[&"import", &published, &"-o", &at("codec.safetensors")]);
+    assert!(again.code == Some(2) && again.err.contains("nothing was done"), "{}", again.err);
+
+    // Two seconds of stereo, a tone on each side.
+    let side = |period: i32, t: i32| ((t % period - period / 2) * 8000 / period) as i16;
+    let samples: Vec<i16> = (0..44_100).flat_map(|t| [side(80, t), side(131, t)]).collect();
+    fs::write(at("tones.wav"), support::wav(22_050, 2, &samples)).expect("a WAV");
+    let encoded = said(&[&"encode", &at("tones.wav"), &"-m", &at("codec.safetensors"), &"-o", &at("codes")]);
+    assert!(
+        encoded.code == Some(0) && encoded.out.contains("7360 + 1840 + 230 codes"),
+        "{}{}",
+        encoded.out,
+        encoded.err
+    );
+    assert_eq!(names(&at("codes")), ["tones.parquet"]);
+    let decoded = said(&[&"decode", &at("codes/tones.parquet"), &"-m", &at("codec.safetensors"), &"-o", &at("sound")]);
+    assert_eq!(decoded.code, Some(0), "{}", decoded.err);
+    let sound = fs::read(at("sound/tones.wav")).expect("a WAV");
+    assert_eq!((u16::from_le_bytes([sound[22], sound[23]]), sound.len()), (2, 44 + 2 * 2 * 44_100));
+
+    let exported = said(&[&"export", &at("codec.safetensors"), &"-o", &at("published.safetensors")]);
+    assert!(exported.code == Some(0) && exported.out.contains("import it with --rate 22050"), "{}", exported.out);
+    let back = said(&[&"import", &at("published.safetensors"), &"-o", &at("back.safetensors"), &"--rate", &"22050"]);
+    assert_eq!(back.code, Some(0), "{}", back.err);
+    let bytes = |name: &str| fs::read(at(name)).expect("a codec");
+    assert_eq!(bytes("back.safetensors"), bytes("codec.safetensors"));
+    // What is no codec is told, and leaves no file.
+    let none = said(&[&"import", &at("tones.wav"), &"-o", &at("none.safetensors")]);
+    assert!(none.code == Some(3) && none.err.contains("tones.wav cannot be imported: "), "{}", none.err);
+    let own = said(&[&"import", &at("codec.safetensors"), &"-o", &at("none.safetensors")]);
+    assert!(own.code == Some(3) && own.err.contains("it needs no import"), "{}", own.err);
+    assert!(!at("none.safetensors").exists());
 }
 
 #[test]

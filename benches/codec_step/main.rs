@@ -70,6 +70,7 @@ fn settings(large: bool, steps: u64) -> FitSettings {
     let (width, depth, crop) = if large { (64, 4, 65_536) } else { (32, 2, 8192) };
     let level = |halvings| LevelConfig {
         downs: vec![halvings],
+        strides: Vec::new(),
         width,
         depth,
         dilation_growth: 3,
@@ -78,7 +79,7 @@ fn settings(large: bool, steps: u64) -> FitSettings {
     };
     let fit = LevelFit { steps, batch: 4, micro_batch: 4, crop, spectral: 0.1, log_spectral: 0.0, unquantised: 0.0 };
     FitSettings {
-        codec: CodecConfig { rate: 44_100, dim: 64, levels: [3, 5, 7].map(level).into() },
+        codec: CodecConfig { rate: 44_100, channels: 1, dim: 64, levels: [3, 5, 7].map(level).into() },
         levels: vec![fit; 3],
         precision: Precision::F32,
         learning_rate: 3e-4,

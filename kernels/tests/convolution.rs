@@ -4,7 +4,7 @@
 mod plain;
 
 use kernels::ops::convolution::plain::Conv;
-use kernels::ops::convolution::{Geometry, conv_transpose1d, conv1d};
+use kernels::ops::convolution::{Geometry, conv_transpose1d, conv_transpose1d_to, conv1d};
 use plain::{Noise, central_differences, pool, to_f64};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
@@ -155,6 +155,40 @@ fn gradients_are_central_differences() {
             let [y, ..] = c.all(&v[0], &v[1], &v[2], &v[3]);
             y
         });
+    }
+}
+
+/// More frames than padding on both sides leaves are those of the same product without padding, with the same gradients.
+#[test]
+fn a_transposed_convolution_to_more_frames() {
+    for (stride, frames) in [(3, 7), (5, 300)] {
+        let (padding, taps, long) = (stride / 2 + 1, 2 * stride, frames * stride);
+        let c =
+            Conv { transposed: true, batch: 2, inputs: 3, outputs: 4, frames, taps, stride, padding: 0, dilation: 1 };
+        let [x, w, b, whole] = operands(&c, 7);
+        let cut = |y: &[f64]| -> Vec<f64> {
+            y.chunks(c.y_shape()[2]).flat_map(|row| row[padding..][..long].to_vec()).collect()
+        };
+        // The gradient of what is cut off is zero.
+        let g: Vec<f32> = whole.chunks(c.y_shape()[2]).flat_map(|row| row[padding..][..long].to_vec()).collect();
+        let spread: Vec<f64> = g
+            .chunks(long)
+            .flat_map(|row| {
+                let mut all = vec![0.0; c.y_shape()[2]];
+                all[padding..][..long].copy_from_slice(&to_f64(row));
+                all
+            })
+            .collect();
+        let [y, dx, dw, db] = c.all(&to_f64(&x), &to_f64(&w), &to_f64(&b), &spread);
+        let operands = [(&x[..], c.x_shape()), (&w[..], c.w_shape()), (&b[..], [b.len(), 1, 1])];
+        let got = plain::run(
+            |tape, v| conv_transpose1d_to(tape, &v[0], &v[1], &v[2], [stride, padding], long),
+            &operands,
+            &g,
+        );
+        for (got, exact) in got.iter().zip([cut(&y), dx, dw, db]) {
+            assert!(error(got, &exact) < 2e-6, "stride {stride}: {}", error(got, &exact));
+        }
     }
 }
 

@@ -57,6 +57,25 @@ impl Clips for Unread {
     }
 }
 
+/// Two of the tones, one on each side.
+struct Stereo(Tones);
+
+impl Clips for Stereo {
+    fn len(&self) -> usize {
+        self.0.len() - 1
+    }
+    fn frames(&self, i: usize) -> u64 {
+        self.0.frames(i)
+    }
+    fn read(&self, i: usize, first: u64, out: &mut [f32]) -> Result<(), String> {
+        for (t, frame) in out.chunks_exact_mut(2).enumerate() {
+            frame[0] = self.0.0[i][first as usize + t];
+            frame[1] = 0.5 * self.0.0[i + 1][first as usize + t];
+        }
+        Ok(())
+    }
+}
+
 /// Keeps everything; a checkpoint after each multiple of `every` rounds, a stop after `last`.
 #[derive(Default)]
 struct Keep {
@@ -87,6 +106,7 @@ impl TrainingSink<StepRecord> for Keep {
 fn settings() -> FitSettings {
     let level = |downs: &[u32], codewords| LevelConfig {
         downs: downs.to_vec(),
+        strides: Vec::new(),
         width: 8,
         depth: 1,
         dilation_growth: 3,
@@ -103,7 +123,7 @@ fn settings() -> FitSettings {
         unquantised: 0.4,
     };
     FitSettings {
-        codec: CodecConfig { rate: 44_100, dim: 8, levels: vec![level(&[2], 32), level(&[2, 1], 16)] },
+        codec: CodecConfig { rate: 44_100, channels: 1, dim: 8, levels: vec![level(&[2], 32), level(&[2, 1], 16)] },
         levels: vec![fit(30), fit(20)],
         precision: Precision::F32,
         learning_rate: 3e-3,
@@ -363,6 +383,49 @@ fn oscillators_learn_notes() {
         let (own, other) = if beat % 2 == 0 { (here, there) } else { (there, here) };
         assert!(own > 3.0 * other, "beat {beat}: {own} {other}");
     }
+}
+
+/// Stereo with strides that are no powers of two learns, and is the same whatever interrupts it.
+#[test]
+fn stereo_with_any_strides_learns() {
+    let mut settings = settings();
+    settings.codec.channels = 2;
+    let level = |downs: &[u32], strides: &[u32]| LevelConfig {
+        downs: downs.to_vec(),
+        strides: strides.to_vec(),
+        ..settings.codec.levels[0].clone()
+    };
+    settings.codec.levels = vec![level(&[1], &[3]), level(&[1, 1], &[3, 4])];
+    settings.levels.iter_mut().for_each(|fit| fit.crop = 1536);
+    let with = |threads: usize, segments: [usize; 2], resume: Option<&[u8]>, keep: &mut Keep| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+        pool.install(|| fit(&settings, &segments, [5; 32], &Stereo(Tones::new()), resume, keep, &Alone))
+    };
+    let mut whole = Keep { every: 14, ..Keep::default() };
+    let bytes = with(1, [1, 1], None, &mut whole).expect("a codec");
+    assert_eq!(with(2, [3, 2], None, &mut Keep::default()).expect("a codec"), bytes, "threads and segments");
+    for (round, checkpoint) in &whole.checkpoints {
+        let rest = with(2, [1, 1], Some(checkpoint), &mut Keep::default()).expect("a codec");
+        assert_eq!(rest, bytes, "from round {round}");
+    }
+    let of = |level: usize| whole.records.iter().filter(move |r| r.level == level);
+    for level in 0..2 {
+        let losses: Vec<f64> = of(level).map(|r| r.reconstruction).collect();
+        assert!(losses[losses.len() - 1] < 0.8 * losses[0], "level {level}: {losses:?}");
+    }
+    let codec = Codec::load(&bytes).expect("a codec");
+    assert_eq!(codec.config(), &settings.codec);
+    // What it has learned of the two sides is not swapped: each is nearer to itself than to the other.
+    let coder = Coder::new(&codec).expect("a coder");
+    let mut sound = vec![0.0; 2 * 6000];
+    Stereo(Tones::new()).read(0, 0, &mut sound).expect("a sound");
+    let heard = coder.decode_samples(0, &coder.encode_samples(&sound)[0], 6000).expect("decoded");
+    assert_eq!(heard.len(), sound.len());
+    let apart = |own: usize, other: usize| -> f64 {
+        let pairs = heard.chunks_exact(2).zip(sound.chunks_exact(2));
+        pairs.map(|(heard, sound)| f64::from(heard[own] - sound[other]).powi(2)).sum()
+    };
+    assert!(apart(0, 0) < apart(0, 1) && apart(1, 1) < apart(1, 0), "sides are swapped");
 }
 
 #[test]

@@ -3,8 +3,16 @@ use stages::model::codec::{Codec, CodecConfig, LevelConfig};
 use stages::model::infer::{Coder, DecodeError};
 use stages::model::weights::{Array, Arrays};
 
-fn level(downs: &[u32], depth: usize) -> LevelConfig {
-    LevelConfig { downs: downs.to_vec(), width: 4, depth, dilation_growth: 3, codewords: 32, oscillators: 0 }
+fn level(downs: &[u32], strides: &[u32], depth: usize) -> LevelConfig {
+    LevelConfig {
+        downs: downs.to_vec(),
+        strides: strides.to_vec(),
+        width: 4,
+        depth,
+        dilation_growth: 3,
+        codewords: 32,
+        oscillators: 0,
+    }
 }
 
 /// Numbers that look random, the same everywhere.
@@ -19,10 +27,13 @@ fn noise(n: usize, seed: u64, scale: f32) -> Vec<f32> {
     (0..n).map(|_| next()).collect()
 }
 
-/// A codec with arbitrary weights, made through the published names.
 fn codec() -> Codec {
-    let config =
-        CodecConfig { rate: 44_100, dim: 3, levels: vec![level(&[1], 2), level(&[1, 2], 3), level(&[3, 1, 2], 1)] };
+    made(1, vec![level(&[1], &[], 2), level(&[1, 2], &[], 3), level(&[3, 1, 2], &[], 1)])
+}
+
+/// A codec with arbitrary weights, made through the published names.
+fn made(channels: usize, levels: Vec<LevelConfig>) -> Codec {
+    let config = CodecConfig { rate: 44_100, channels, dim: 3, levels };
     let mut arrays = Arrays::new();
     // Shapes come from the complaints about a codec without tensors: every name in turn.
     loop {
@@ -68,11 +79,13 @@ fn plain_encoder(codec: &Codec, level: usize, samples: &[f32]) -> Vec<Vec<f64>> 
     };
     let relu = |x: &[Vec<f64>]| -> Vec<Vec<f64>> { x.iter().map(|r| r.iter().map(|v| v.max(0.0)).collect()).collect() };
     let config = &codec.config().levels[level];
-    let mut x = vec![samples.iter().map(|v| f64::from(*v)).collect::<Vec<f64>>()];
-    for (block, halvings) in config.downs.iter().enumerate() {
-        let base = format!("encoders.{level}.level_blocks.{block}");
-        for i in 0..*halvings {
-            x = conv(&x, format!("{base}.downsample_block.{}", 2 * i), 2, 1, 1);
+    let channels = codec.config().channels;
+    let channel = |c| samples.iter().skip(c).step_by(channels).map(|v| f64::from(*v)).collect::<Vec<f64>>();
+    let mut x: Vec<Vec<f64>> = (0..channels).map(channel).collect();
+    for (block, downs) in config.downs.iter().enumerate() {
+        let (base, stride) = (format!("encoders.{level}.level_blocks.{block}"), config.stride(block));
+        for i in 0..*downs {
+            x = conv(&x, format!("{base}.downsample_block.{}", 2 * i), stride, stride.div_ceil(2), 1);
             for d in 0..config.depth {
                 let name = format!("{base}.downsample_block.{}.resnet_block.{d}", 2 * i + 1);
                 let dilation = 3usize.pow(d as u32);
@@ -109,6 +122,58 @@ fn tiles_compute_what_the_whole_network_computes() {
                 }
             }
         }
+    }
+}
+
+/// Strides that are odd and that are not, in stereo, and the longest hops.
+#[test]
+fn tiles_of_any_strides_compute_what_the_whole_network_computes() {
+    let odd = made(2, vec![level(&[1], &[3], 2), level(&[1, 2], &[3, 5], 2), level(&[1, 2, 1], &[3, 5, 4], 1)]);
+    let long = made(2, vec![level(&[3, 2], &[8, 2], 1), level(&[4, 2, 1], &[4, 2, 4], 1)]);
+    for (codec, frames) in [(odd, [300, 16_384 / 300 * 300 + 300]), (long, [4096, 10 * 4096])] {
+        let coder = Coder::new(&codec).expect("a coder");
+        for frames in frames {
+            let clip = noise(2 * frames, 6, 0.5);
+            for (level, config) in codec.config().levels.iter().enumerate() {
+                let plain = plain_encoder(&codec, level, &clip);
+                let tiled = coder.latents(level, &clip);
+                assert_eq!((tiled.len(), plain.len()), (plain.len() * 3, frames / config.hop()));
+                for (have, want) in tiled.iter().zip(plain.iter().flatten()) {
+                    let apart = (f64::from(*have) - want).abs();
+                    assert!(apart < 1e-4 * want.abs().max(1.0), "{frames} {level}: {have} {want}");
+                }
+            }
+        }
+    }
+}
+
+/// Sound that comes and goes in pieces is that of a whole file in memory, bit for bit.
+#[test]
+fn a_stream_is_the_whole() {
+    let codec = made(2, vec![level(&[1, 1], &[3, 2], 2), level(&[1, 1, 1], &[3, 2, 5], 1)]);
+    let coder = Coder::new(&codec).expect("a coder");
+    let clip = noise(2 * 40_007, 8, 0.5);
+    let whole = coder.encode_samples(&clip);
+    assert_eq!(whole.iter().map(|codes| codes.len() as u64).collect::<Vec<_>>(), coder.lengths(40_007));
+    let (mut streamed, mut largest) = (vec![Vec::new(); 2], 0);
+    let mut read = |first: u64, out: &mut [f32]| {
+        largest = out.len().max(largest);
+        out.copy_from_slice(&clip[2 * first as usize..][..out.len()]);
+        Ok::<(), String>(())
+    };
+    coder.encode(40_007, &mut read, &mut |l, c| streamed[l].extend_from_slice(c)).expect("readable").expect("finite");
+    assert_eq!(streamed, whole);
+    assert!(largest <= 2 * 16_384, "{largest} samples at a time");
+    for (level, codes) in whole.iter().enumerate() {
+        let (mut pieces, mut largest) = (Vec::new(), 0);
+        let put = &mut |more: &[f32]| {
+            largest = more.len().max(largest);
+            pieces.extend(more.iter().map(|v| v.to_bits()));
+        };
+        coder.decode(level, codes, put).expect("valid codes");
+        let all = coder.decode_samples(level, codes, 40_007).expect("valid codes");
+        assert_eq!(pieces[..2 * 40_007], all.iter().map(|v| v.to_bits()).collect::<Vec<_>>());
+        assert!(largest <= 2 * 16_384, "{largest} samples at a time");
     }
 }
 

@@ -5,9 +5,11 @@ use stages::model::weights::{self, Array, Arrays, WeightsError};
 fn config() -> CodecConfig {
     CodecConfig {
         rate: 8000,
+        channels: 1,
         dim: 2,
         levels: vec![LevelConfig {
             downs: vec![1],
+            strides: vec![],
             width: 2,
             depth: 1,
             dilation_growth: 3,
@@ -123,9 +125,17 @@ fn configurations_that_make_no_network() {
     };
     assert_eq!(complaint(&|c| c.rate = 0), "the rate is 0, expected 1 to 768000");
     assert_eq!(complaint(&|c| c.levels.clear()), "0 levels, expected 1 to 8");
-    assert!(complaint(&|c| c.levels[0].downs = vec![9, 9]).starts_with("level 0 halves the rate [9, 9] times"));
+    let blocks = complaint(&|c| c.levels[0].downs = vec![9, 9]);
+    assert!(blocks.starts_with("level 0 has blocks of [9, 9] convolutions with strides of 2, expected"), "{blocks}");
+    for strides in [vec![1], vec![257], vec![2, 2]] {
+        let blocks = complaint(&|c| c.levels[0].strides.clone_from(&strides));
+        assert!(blocks.contains(&format!("with strides of {strides:?}")), "{blocks}");
+    }
+    assert_eq!(complaint(&|c| c.channels = 3), "3 channels, expected 1 or 2");
     assert_eq!(complaint(&|c| c.levels[0].width = 0), "level 0 has width 0, expected 1 to 8192");
     assert_eq!(complaint(&|c| c.levels[0].codewords = 70_000), "level 0 has 70000 codewords, expected 1 to 65536");
     assert!(complaint(&|c| c.levels[0].depth = 40).contains("40 residual blocks"));
     assert_eq!(complaint(&|c| c.levels.push(c.levels[0].clone())), "the hops of the levels do not grow");
+    let uneven = |c: &mut CodecConfig| c.levels.push(LevelConfig { strides: vec![3], ..c.levels[0].clone() });
+    assert_eq!(complaint(&uneven), "the hop of level 1 is 3, no multiple of 2, the hop below it");
 }

@@ -160,6 +160,36 @@ pub fn codecs(good: &[u8]) -> Vec<(String, Vec<u8>, Option<i32>)> {
     all
 }
 
+/// Checkpoints that are none, from the stream of a good one.
+pub fn checkpoints(good: &[u8]) -> Vec<(&'static str, Put)> {
+    let stream = |value: &[u8]| {
+        // Magic number, version and facts of the machine are the first three pickles.
+        let start = good.windows(3).position(|bytes| bytes == b"u.\x80").expect("a third pickle") + 2;
+        Put::Bytes([&good[..start], &[0x80, 2], value, b".\x80\x02]."].concat())
+    };
+    let nested = |depth: usize| [b"(".repeat(depth), b"t".repeat(depth)].concat();
+    // Of each list the next one holds two.
+    let doubled = (0..200u8).fold(b"]".to_vec(), |inner, n| [&b"]("[..], &inner, &[b'q', n, b'h', n], b"e"].concat());
+    let floats = b"(X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\x007NJ\xff\xff\xff\x7ftQ";
+    let vast = [&b"ctorch._utils\n_rebuild_tensor_v2\n("[..], floats, b"K\0J\xff\xff\xff\x7f\x85K\0\x85tR"].concat();
+    vec![
+        ("a command", stream(b"cposix\nsystem\nX\x0a\0\0\0touch harm\x85R")),
+        ("an import", stream(b"cbuiltins\n__import__\nX\x02\0\0\0os\x85R")),
+        ("tuples in tuples", stream(&nested(500_000))),
+        ("a million marks", stream(&b"(".repeat(1_100_000))),
+        ("lists of lists", stream(&doubled)),
+        ("a list in itself", stream(b"]q\x01h\x01a")),
+        ("a text beyond the file", stream(b"X\xff\xff\xff\xff")),
+        ("a number beyond the file", stream(b"\x8b\xff\xff\xff\x7f")),
+        ("a tensor that repeats itself", stream(&vast)),
+        ("a terabyte of holes", Put::Holes(1 << 40)),
+        ("no pickle", Put::Bytes(good[..2].to_vec())),
+        ("an empty archive", Put::Bytes([&b"PK\x05\x06"[..], &[0; 18]].concat())),
+        ("an archive of ends", Put::Bytes([&b"PK\x03\x04"[..], &b"PK\x05\x06".repeat(20_000)].concat())),
+        ("nothing", Put::Bytes(Vec::new())),
+    ]
+}
+
 /// Priors from a good one.
 pub fn priors(good: &[u8]) -> Vec<(String, Vec<u8>, Option<i32>)> {
     let config = |path: &str, number: serde_json::Value| {

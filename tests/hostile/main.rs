@@ -128,6 +128,31 @@ fn damaged_models_are_refused() {
 }
 
 #[test]
+fn damaged_checkpoints_are_refused() {
+    let room = room();
+    let mut draw = Draw::of("checkpoints");
+    let mut cases = Vec::new();
+    let published = |name: &str| fs::read(repository().join("stages/tests/published").join(name)).expect("a codec");
+    let mut import = |name: &str, bytes: made::Put, code: Option<i32>| {
+        let file = room.path().join(format!("{}.pth", cases.len()));
+        bytes.put(&file);
+        let out = room.path().join(format!("{}.safetensors", cases.len()));
+        cases.push(Case::new(words([&"import", &file, &"-o", &out])).ends(name, code));
+    };
+    for name in ["codec.pth", "codec.pth.tar", "codec.bf16.safetensors"] {
+        let whole = published(name);
+        import(name, made::Put::Bytes(whole.clone()), Some(0));
+        for n in 0..draw::rounds(30) {
+            import(&format!("{name} {n}"), made::Put::Bytes(draw.damaged(&whole)), None);
+        }
+    }
+    for (name, bytes) in made::checkpoints(&published("codec.pth.tar")) {
+        import(name, bytes, Some(3));
+    }
+    children::all(cases);
+}
+
+#[test]
 fn damaged_bundles_are_refused() {
     let (whole, room) = (whole(), room());
     let mut draw = Draw::of("bundles");

@@ -7,7 +7,7 @@
 //! a stage changes no row.
 
 use crate::{Digest, effect::Refusal};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::{fmt, sync::Arc};
 
 macro_rules! row { ($($(#[$doc:meta])* pub struct $name:ident { $($body:tt)* })*) => {
@@ -24,6 +24,20 @@ pub use labels::Labels;
 pub use metric::{Embedding, Measured, Metric, Real};
 pub use pending::{Length, Pending, Unknown, Waiting};
 pub use view::TrackView;
+
+fn mono() -> u16 {
+    1
+}
+
+/// Channels of a model at the end of a packed row, which older rows lack: those are mono.
+fn channels<'de, D: Deserializer<'de>>(row: D) -> Result<u16, D::Error> {
+    Ok(u16::deserialize(row).unwrap_or_else(|_| mono()))
+}
+
+/// A text at the end of a packed row, which older rows lack.
+fn absent<'de, D: Deserializer<'de>>(row: D) -> Result<Option<String>, D::Error> {
+    Ok(Option::deserialize(row).unwrap_or_default())
+}
 
 row! {
     /// Result of decoding a file once: a property of the file's bytes.
@@ -124,6 +138,15 @@ row! {
         pub curves: Option<Digest>,
         /// Object that lists the sample digests of the training data; `None` if the model was not trained here.
         pub lineage: Option<Digest>,
+        /// Channels of the audio that it was trained for. Packed rows of before there was stereo end here.
+        #[serde(default = "mono", deserialize_with = "channels")]
+        pub channels: u16,
+        /// License of imported weights, as an SPDX expression where it could be read.
+        #[serde(default, deserialize_with = "absent")]
+        pub license: Option<String>,
+        /// Where imported weights come from.
+        #[serde(default, deserialize_with = "absent")]
+        pub source: Option<String>,
     }
 
     /// A trained model of one level's codes.

@@ -9,6 +9,7 @@
 //! | [`open`] | whatever is no regular file |
 //! | [`read`], [`text`] | the same, and files beyond a size |
 //! | [`model::read`] | safetensors whose data are not as long as their header says |
+//! | [`tensors::TensorFile`] | checkpoints whose pickle names what is no tensor, tensors that lie outside of their file |
 //! | [`parquet::Vetted`] | Parquet whose footer or pages state what cannot be, or that unpacks to far more than it is |
 //! | [`lines`] | a line without end, within a file of lines |
 //! | [`guarded`] | nothing: it turns a panic of a library into an error |
@@ -30,6 +31,7 @@ mod input;
 pub mod lines;
 pub mod model;
 pub mod parquet;
+pub mod tensors;
 mod thrift;
 
 pub use guard::guarded;

@@ -8,7 +8,7 @@ use std::path::Path;
 /// The largest file of a model that is read, in bytes.
 pub const LARGEST: u64 = 16 << 30;
 /// The largest header, in bytes.
-const LARGEST_HEADER: u64 = 64 << 20;
+pub(super) const LARGEST_HEADER: u64 = 64 << 20;
 
 /// What a header says of a tensor; the metadata have no place in the data.
 #[derive(Deserialize)]

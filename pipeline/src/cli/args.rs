@@ -385,6 +385,40 @@ pub(crate) struct DecodeArgs {
 }
 
 #[derive(Args)]
+pub(crate) struct ImportArgs {
+    /// A safetensors file or a checkpoint of PyTorch with the names of Jukebox's VQ-VAE
+    pub(crate) file: PathBuf,
+    /// The safetensors file to write, for --model
+    #[arg(long, short, value_name = "MODEL")]
+    pub(crate) out: PathBuf,
+    /// Sample rate in Hz of the audio that it works on; by default what the file states, or 44100
+    #[arg(long, value_name = "HZ", allow_negative_numbers = true, value_parser = positive)]
+    pub(crate) rate: Option<u32>,
+    /// The dilation of residual block i is this to the power of i; by default what the file states, or 3
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = positive)]
+    pub(crate) dilation_growth: Option<u32>,
+    /// Replace a file that is there already
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+}
+
+fn positive(text: &str) -> Result<u32, String> {
+    whole(text, 1..=u32::MAX.into()).map(|number| number as u32)
+}
+
+#[derive(Args)]
+pub(crate) struct ExportArgs {
+    /// A bundle (a run's `model` folder) or a safetensors file
+    pub(crate) model: PathBuf,
+    /// The safetensors file to write
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// Replace a file that is there already
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+}
+
+#[derive(Args)]
 pub(crate) struct EvaluateArgs {
     /// The folder with the sounds to measure against
     #[arg(long, value_name = "DIR")]

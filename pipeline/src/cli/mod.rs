@@ -11,8 +11,8 @@ mod signals;
 
 use crate::{
     cli::args::{
-        CheckArgs, DecodeArgs, DeviceArgs, EncodeArgs, EvaluateArgs, GcArgs, LookArgs, ManifestArgs, OutputArgs,
-        PlanArgs, RunArgs, StoreArgs, WatchArgs, workers,
+        CheckArgs, DecodeArgs, DeviceArgs, EncodeArgs, EvaluateArgs, ExportArgs, GcArgs, ImportArgs, LookArgs,
+        ManifestArgs, OutputArgs, PlanArgs, RunArgs, StoreArgs, WatchArgs, workers,
     },
     dataflow::cluster,
     error::{BUG, DONE, EXITS, Error, Exit, USAGE},
@@ -20,7 +20,7 @@ use crate::{
     plan::{Plan, PlannedStage, load, memory::Bound, scale::Sizes},
     run::{self, Ended, finished, prepare::Options, watch::watch},
     schema,
-    standalone::{codec, evaluate, init, sample},
+    standalone::{codec, evaluate, init, published, sample},
     terminal::{
         escape::escaped,
         output::{self, Color, Log, Output, Verbosity, answer, data, summary},
@@ -32,6 +32,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 use datasets::environment::PURGE_DELAY;
 use kernels::device::attempt;
+use stages::model::codec::Unstated;
 use std::os::unix::process::CommandExt;
 use std::{ffi::OsString, panic::AssertUnwindSafe, path::PathBuf, sync::Arc};
 use tracing_subscriber::{
@@ -116,6 +117,10 @@ enum Command {
     Encode(EncodeArgs),
     /// Decode codes in Parquet to WAV files with a model
     Decode(DecodeArgs),
+    /// Import a codec that was published with the names of Jukebox's VQ-VAE
+    Import(ImportArgs),
+    /// Export a codec with the names of Jukebox's VQ-VAE
+    Export(ExportArgs),
     /// Sample songs from a bundle and write them to WAV files
     Sample {
         #[command(flatten)]
@@ -321,6 +326,10 @@ impl Cli {
                 let files = codec::PlainFiles { files: &args.files, out: &args.out, overwrite: args.overwrite };
                 codec::decode(files, &args.model, args.level, &cancel, &summary)?;
             }
+            Command::Import(ImportArgs { file, out, rate, dilation_growth, overwrite }) => {
+                summary(&published::import(&file, &out, &Unstated { rate, dilation_growth }, overwrite)?);
+            }
+            Command::Export(args) => summary(&published::export(&args.model, &args.out, args.overwrite)?),
             Command::Sample { args, device } => {
                 device.choose()?;
                 summary(&sample::sample(&args, &cancel, &progress::Screen::new(false))?);

@@ -281,6 +281,9 @@ mod tests {
             codewords,
             curves: curves.map(digest),
             lineage: Some(digest("lineage")),
+            channels: 1,
+            license: None,
+            source: None,
         })
     }
 

@@ -5,7 +5,7 @@
 use crate::{
     error::Error,
     publish::bundle,
-    standalone::{left_out::LeftOut, sound::samples, targets},
+    standalone::{left_out::LeftOut, sound::Sound, targets},
 };
 use datasets::{
     Digest,
@@ -18,11 +18,15 @@ use datasets::{
 };
 use stages::{
     flow::Cancel,
-    model::{codec::Codec, infer::Coder, probe},
+    model::{
+        codec::Codec,
+        infer::{Coder, DecodeError},
+        probe,
+    },
 };
 use std::{
     fs,
-    io::Write,
+    io::{self, Write},
     path::{Path, PathBuf},
 };
 
@@ -116,7 +120,7 @@ pub fn encode(files: PlainFiles<'_>, path: &Path, cancel: &Cancel, tell: &dyn Fn
     };
     let mut left = LeftOut::default();
     for (file, target) in files.files.iter().zip(&targets) {
-        let row = encode_one(&model, file, cancel);
+        let row = encode_one(&model, file, files.out, cancel);
         if cancel.cancelled() {
             return Err(Error::Interrupted);
         }
@@ -138,14 +142,21 @@ pub fn encode(files: PlainFiles<'_>, path: &Path, cancel: &Cancel, tell: &dyn Fn
     left.ended("encoded", files.files.len())
 }
 
-/// A file as the row of a shard; a sentence where it cannot be.
-fn encode_one(model: &Model, file: &Path, cancel: &Cancel) -> Result<ShardRow, String> {
+/// A file as the row of a shard; a sentence where it cannot be. Its samples lie in `folder` meanwhile: of a long file, only
+/// the codes are in memory as a whole.
+fn encode_one(model: &Model, file: &Path, folder: &Path, cancel: &Cancel) -> Result<ShardRow, String> {
     let rate = model.codec.config().rate;
     let content = content(file).map_err(|e| e.to_string())?;
-    let (samples, digest) = samples(file, rate, cancel)?;
-    let codes = model.coder.codes(&samples).map_err(|e| e.to_string())?;
+    let sound = Sound::of(file, folder, rate, model.coder.channels() as u16, cancel)?;
+    let mut codes = vec![Vec::new(); model.codec.config().levels.len()];
+    let mut read = |first: u64, out: &mut [f32]| match cancel.cancelled() {
+        true => Err("interrupted".to_owned()),
+        false => sound.read(first, out).map_err(|e| format!("its samples in {} are lost: {e}", folder.display())),
+    };
+    let put = &mut |level: usize, more: &[u16]| codes[level].extend_from_slice(more);
+    model.coder.encode(sound.frames, &mut read, put)?.map_err(|e| e.to_string())?;
     let tags = tags::read(file).map_err(|e| e.to_string())?;
-    let frames = samples.len() as u64;
+    let frames = sound.frames;
     let stated = tags.license.unwrap_or_default();
     let labels = Labels {
         title: tags.title.or_else(|| file.file_stem().map(|s| s.to_string_lossy().into_owned())),
@@ -167,7 +178,7 @@ fn encode_one(model: &Model, file: &Path, cancel: &Cancel) -> Result<ShardRow, S
         attribution: labels.attribution(),
         labels,
         content: content.0,
-        samples: digest.0,
+        samples: sound.samples.0,
         codec: model.digest.0,
         codes,
     })
@@ -265,17 +276,17 @@ fn decode_one(
             left.file(coded.file, &format!("clip {}: {error}", row.clip));
             continue;
         }
-        let codes = row.codes.get(level).map(Vec::as_slice).unwrap_or_default();
-        let sound = match model.coder.decode_samples(level, codes, row.frames) {
-            Ok(sound) => sound,
+        let mut temp = Temp::at(target)?;
+        let written = match write_one(model, &row, level, cancel, &mut temp) {
+            Ok(written) => written.map_err(StoreError::io("write", target))?,
             Err(error) => {
                 left.file(coded.file, &format!("clip {}: {error}", row.clip));
                 continue;
             }
         };
-        let mut temp = Temp::at(target)?;
-        let written = wav::write(&mut temp, &sound, row.rate, 1, wav::Encoding::Pcm16);
-        let written = written.and_then(|w| temp.flush().map(|()| w)).map_err(StoreError::io("write", target))?;
+        if cancel.cancelled() {
+            return Err(Error::Interrupted);
+        }
         temp.commit(target)?;
         left.done();
         let clipped =
@@ -284,4 +295,34 @@ fn decode_one(
         tell(&format!("{}  {seconds:.2} s{clipped}\n", target.display()));
     }
     Ok(())
+}
+
+/// Decodes a clip, as long as it may be, into a WAV file.
+fn write_one(
+    model: &Model,
+    row: &ShardRow,
+    level: usize,
+    cancel: &Cancel,
+    out: &mut dyn Write,
+) -> Result<io::Result<wav::WavSummary>, DecodeError> {
+    let channels = model.coder.channels();
+    let codes = row.codes.get(level).map(Vec::as_slice).unwrap_or_default();
+    let mut file = match wav::Writer::new(out, row.frames, row.rate, channels as u16, wav::Encoding::Pcm16) {
+        Ok(file) => file,
+        Err(error) => return Ok(Err(error)),
+    };
+    let (mut left, mut written) = (row.frames.saturating_mul(channels as u64), Ok(()));
+    model.coder.decode(level, codes, &mut |more| {
+        // Codes reach to the end of the last frame of the top level.
+        let inside = left.min(more.len() as u64) as usize;
+        left -= inside as u64;
+        if written.is_ok() && !cancel.cancelled() {
+            written = file.push(&more[..inside]);
+        }
+    })?;
+    if cancel.cancelled() {
+        return Ok(Ok(wav::WavSummary { frames: 0, clipped: 0 }));
+    }
+    let written = written.and_then(|()| file.finish());
+    Ok(written.and_then(|written| out.flush().map(|()| written)))
 }

@@ -222,7 +222,7 @@ impl Models {
         })
     }
 
-    /// Decodes a song by the decoder of a level and writes it as a WAV file, 16-bit and mono. Samples are divided by
+    /// Decodes a song by the decoder of a level and writes it as a WAV file of 16 bits. Samples are divided by
     /// `loudest`, which begins as 1; the greatest magnitude of them comes back, and where that is above 1 the file is to be
     /// written again with it, so that nothing clips. Memory does not grow with the song.
     ///
@@ -236,9 +236,10 @@ impl Models {
         loudest: f32,
         out: &mut dyn Write,
     ) -> Result<f32, SongError> {
-        let mut file = wav::Writer::new(out, song.frames, self.rate, 1, wav::Encoding::Pcm16)?;
+        let channels = self.coder.channels();
+        let mut file = wav::Writer::new(out, song.frames, self.rate, channels as u16, wav::Encoding::Pcm16)?;
         let codes = sampled.levels.get(level).ok_or(SongError::Level { level, levels: self.levels })?;
-        let (mut left, mut peak, mut written) = (song.frames as usize, 0.0f32, Ok(()));
+        let (mut left, mut peak, mut written) = (song.frames as usize * channels, 0.0f32, Ok(()));
         self.coder.decode(level, codes, &mut |more| {
             // Codes reach to the end of the last frame of the top level.
             let mut more = more[..more.len().min(left)].to_vec();

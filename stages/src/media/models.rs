@@ -3,14 +3,16 @@
 use crate::{
     flow::Env,
     model::{codec::Codec, prior::config::Prior},
+    rows::scan::Scan,
+    stage::SourceError,
 };
 use datasets::{
     Digest, Key,
     effect::Fault,
-    row::{self, Weights},
+    row::{self, Found, Labels, Origin, Weights},
     store::{Memo, Store, StoreError},
 };
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::Path};
 
 /// Reads a codec from the store.
 pub(crate) fn load(env: &Env, digest: &Digest) -> Result<Codec, Fault> {
@@ -63,6 +65,29 @@ pub(crate) fn objects(weights: &Weights) -> Vec<Digest> {
     [Some(weights.digest), weights.curves, weights.lineage].into_iter().flatten().collect()
 }
 
+/// The scan of a source that is one file: its digest and size, found again under its path.
+///
+/// # Errors
+/// A file that cannot be read.
+pub(crate) fn scan_file(env: &Env, path: &Path) -> Result<Scan, SourceError> {
+    let read = |path: &Path| -> std::io::Result<(Digest, u64)> {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(datasets::untrusted::open(path)?)?;
+        Ok((Digest(*hasher.finalize().as_bytes()), hasher.count()))
+    };
+    let (content, bytes) =
+        read(path).map_err(|e| SourceError::Unreadable(format!("cannot read the weights {}: {e}", path.display())))?;
+    env.sources.add(content, path);
+    let origin = Origin::File { content, bytes };
+    let found = Found { key: content.short(12), origin, shared: false, license: None, labels: Labels::default() };
+    Ok(std::iter::once(found).collect())
+}
+
+/// The refusal of a file that is no codec.
+pub(crate) fn no_codec(path: &Path, why: &dyn std::fmt::Display) -> Fault {
+    Fault::refused("not-a-codec", format!("{} is no codec: {why}", path.display()))
+}
+
 /// Makes the row of a codec whose file is in the store.
 pub(crate) fn describe(codec: &Codec, digest: Digest) -> row::Weights {
     let config = codec.config();
@@ -73,5 +98,8 @@ pub(crate) fn describe(codec: &Codec, digest: Digest) -> row::Weights {
         codewords: config.levels.iter().map(|l| l.codewords as u32).collect(),
         curves: None,
         lineage: None,
+        channels: config.channels as u16,
+        license: None,
+        source: None,
     }
 }

@@ -1,6 +1,7 @@
 //! Measures of what models reconstruct and compose, as plain functions on samples.
 //!
 //! Knows samples and numbers. No row, no stage, no dataflow.
+pub mod channels;
 pub mod embedding;
 pub mod gaussian;
 mod linear;

@@ -53,19 +53,19 @@ impl TrainingCost {
 fn activations(settings: &FitSettings, segments: &[usize], level: usize) -> u64 {
     let fit = &settings.levels[level];
     let segments = segments.get(level).copied().unwrap_or(1);
-    let (grain, channels) = settings.codec.levels[level].grain(settings.codec.rate);
+    let (grain, channels) = settings.codec.grain(level);
     let mut length = (fit.micro_batch * fit.crop / grain) as u64;
     let mut input = length.saturating_mul(channels as u64);
     // What each layer holds, and what its input takes.
     let mut held = |layers: &[Layer]| {
         let each = layers.iter().map(|layer| {
             let (channels, alive) = match layer.kind {
-                Kind::Down { output, .. } => {
-                    length /= 2;
+                Kind::Down { output, stride, .. } => {
+                    length /= stride as u64;
                     (output, PLAIN)
                 }
-                Kind::Up { output, .. } => {
-                    length *= 2;
+                Kind::Up { output, stride, .. } => {
+                    length *= stride as u64;
                     (output, PLAIN)
                 }
                 Kind::Same { output, .. } | Kind::Beside { output, .. } => (output, PLAIN),
@@ -79,7 +79,7 @@ fn activations(settings: &FitSettings, segments: &[usize], level: usize) -> u64 
     let floats = held(&layer::encoder(&settings.codec, level));
     let floats = held(&layer::decoder(&settings.codec, level)).saturating_add(floats);
     let spectral = grain == 1 && (fit.spectral > 0.0 || fit.log_spectral > 0.0);
-    let spectra = if spectral { SPECTRA * loss::floats(fit.crop) * fit.micro_batch as u64 } else { 0 };
+    let spectra = if spectral { SPECTRA * loss::floats(fit.crop) * (fit.micro_batch * channels) as u64 } else { 0 };
     floats.saturating_mul(settings.precision.bytes()).saturating_add(spectra.saturating_mul(4))
 }
 
@@ -102,7 +102,7 @@ pub fn cost(settings: &FitSettings, segments: &[usize]) -> TrainingCost {
         (WEIGHT + nodes) * weights(&settings.codec, level) + drawn
     });
     let longest = settings.levels.iter().map(|fit| fit.crop).max().unwrap_or(0);
-    let measured = 4 * (MEASURED * longest) as u64 + 4 * SPECTRA * loss::floats(longest);
+    let measured = 4 * (MEASURED * longest * settings.codec.channels) as u64 + 4 * SPECTRA * loss::floats(longest);
     TrainingCost { activations: activations.collect(), weights: weights.collect(), measured }
 }
 
@@ -111,17 +111,17 @@ pub fn trainings(settings: &FitSettings) -> Vec<Training> {
     let levels = settings.levels.iter().enumerate();
     let of = |(level, fit): (usize, &LevelFit)| {
         let config = &settings.codec.levels[level];
-        let mut length = (fit.batch * fit.crop / config.grain(settings.codec.rate).0) as f64;
+        let mut length = (fit.batch * fit.crop / settings.codec.grain(level).0) as f64;
         let mut forward = 0.0;
         for layer in layer::encoder(&settings.codec, level).iter().chain(&layer::decoder(&settings.codec, level)) {
             let (taps, input, output) = match layer.kind {
-                Kind::Down { input, output } => {
-                    length /= 2.0;
-                    (4, input, output)
+                Kind::Down { input, output, stride } => {
+                    length /= stride as f64;
+                    (2 * stride, input, output)
                 }
-                // Each sample sees two of the four taps.
-                Kind::Up { input, output } => {
-                    length *= 2.0;
+                // Each sample sees two of the taps.
+                Kind::Up { input, output, stride } => {
+                    length *= stride as f64;
                     (2, input, output)
                 }
                 Kind::Same { input, output } => (3, input, output),
@@ -164,18 +164,18 @@ pub fn loaded(codec: &CodecConfig) -> u64 {
 pub fn tile(codec: &CodecConfig) -> u64 {
     let levels = codec.levels.iter().enumerate();
     let largest = levels.map(|(level, of)| {
-        let (hop, (grain, channels)) = (of.hop() as u64, of.grain(codec.rate));
+        let (hop, (grain, channels)) = (of.hop() as u64, codec.grain(level));
         let codes = if grain == 1 { infer::codes(of.hop()) } else { infer::PLAYED } as u64;
         let mut length = codes * hop / grain as u64;
         let (mut largest, mut contexts) = ((codes * hop).max(length * channels as u64), 0);
         for layer in layer::encoder(codec, level).iter().chain(&layer::decoder(codec, level)) {
             let channels = match layer.kind {
-                Kind::Down { output, .. } => {
-                    length /= 2;
+                Kind::Down { output, stride, .. } => {
+                    length /= stride as u64;
                     output
                 }
-                Kind::Up { output, .. } => {
-                    length *= 2;
+                Kind::Up { output, stride, .. } => {
+                    length *= stride as u64;
                     output
                 }
                 Kind::Same { output, .. } | Kind::Beside { output, .. } => output,
@@ -193,7 +193,7 @@ pub fn tile(codec: &CodecConfig) -> u64 {
 
 /// Channels times share of the samples of a level's largest layer.
 fn widest(codec: &CodecConfig, level: usize) -> u64 {
-    let (grain, channels) = codec.levels[level].grain(codec.rate);
+    let (grain, channels) = codec.grain(level);
     if grain > 1 {
         return (codec.levels[level].width.max(channels) as u64).div_ceil(grain as u64);
     }

@@ -3,7 +3,7 @@
 //! Names and order are those of Jukebox's VQ-VAE (Dhariwal et al. 2020) as published in its `transformers` port, so that
 //! a published file and a file of ours are read by the same code.
 use kernels::ops::add::add;
-use kernels::ops::convolution::{Geometry, conv_transpose1d, conv1d};
+use kernels::ops::convolution::{Geometry, conv_transpose1d_to, conv1d};
 use kernels::ops::linear::linear;
 use kernels::ops::residual::residual_block;
 use kernels::tape::{Tape, Value, segment};
@@ -16,10 +16,10 @@ use super::weights::WeightsError;
 /// What a layer computes. Channels are the second axis of `[batch, channels, time]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Convolution of 4 taps, stride 2, padding 1: half the length.
-    Down { input: usize, output: usize },
-    /// Transposed convolution of 4 taps, stride 2, padding 1: twice the length.
-    Up { input: usize, output: usize },
+    /// Convolution of `2 * stride` taps, [`padded`] by half of the stride: the length divided by the stride.
+    Down { input: usize, output: usize, stride: usize },
+    /// Transposed convolution of `2 * stride` taps, [`padded`] likewise: the length multiplied by the stride.
+    Up { input: usize, output: usize, stride: usize },
     /// Convolution of 3 taps, padding 1: the same length.
     Same { input: usize, output: usize },
     /// `x + conv1(relu(conv3(relu(x))))`, where conv3 has a dilation and as much padding.
@@ -27,6 +27,13 @@ pub(crate) enum Kind {
     /// Convolution of 1 tap of what the first layer takes, added to what the layers between give: always the last, after
     /// layers that keep the length.
     Beside { input: usize, output: usize },
+}
+
+/// Frames of padding before the first frame of a layer with a stride: half of the stride, rounded up. That is Jukebox's
+/// padding for the even strides, the only ones with which its lengths fit, and for odd ones that of EnCodec and DAC
+/// (Kumar et al. 2023), with one frame less at the end.
+pub(crate) fn padded(stride: usize) -> usize {
+    stride.div_ceil(2)
 }
 
 /// A layer and where its tensors are found.
@@ -44,9 +51,13 @@ impl Layer {
             [(format!("{name}.weight"), shape.to_vec(), fan), (format!("{name}.bias"), vec![channels], fan)]
         };
         match self.kind {
-            Kind::Down { input, output } => affine(&self.name, [output, input, 4], output, input * 4).into(),
-            // Each output of a transposed convolution with stride 2 sees two of the four taps.
-            Kind::Up { input, output } => affine(&self.name, [input, output, 4], output, input * 2).into(),
+            Kind::Down { input, output, stride } => {
+                affine(&self.name, [output, input, 2 * stride], output, input * 2 * stride).into()
+            }
+            // Each output of a transposed convolution sees two of the taps.
+            Kind::Up { input, output, stride } => {
+                affine(&self.name, [input, output, 2 * stride], output, input * 2).into()
+            }
             Kind::Same { input, output } => affine(&self.name, [output, input, 3], output, input * 3).into(),
             Kind::Beside { input, output } => affine(&self.name, [output, input, 1], output, input).into(),
             Kind::Residual { width, .. } => [
@@ -58,23 +69,23 @@ impl Layer {
     }
 }
 
-/// The encoder of `level`, from `[batch, 1, time]` to `[batch, dim, time / hop]`.
+/// The encoder of `level`, from `[batch, channels, time]` to `[batch, dim, time / hop]`.
 pub(crate) fn encoder(codec: &CodecConfig, level: usize) -> Vec<Layer> {
     let (config, dim) = (&codec.levels[level], codec.dim);
     if config.oscillators > 0 {
-        return frames(config, &format!("encoders.{level}"), config.grain(codec.rate).1, dim);
+        return frames(config, &format!("encoders.{level}"), codec.grain(level).1, dim);
     }
     let mut layers = Vec::new();
-    for (block, &halvings) in config.downs.iter().enumerate() {
+    for (block, &downs) in config.downs.iter().enumerate() {
         let base = format!("encoders.{level}.level_blocks.{block}");
-        for i in 0..halvings {
+        for i in 0..downs {
             let input = match (block, i) {
-                (0, 0) => 1,
+                (0, 0) => codec.channels,
                 (_, 0) => dim,
                 _ => config.width,
             };
             layers.push(Layer {
-                kind: Kind::Down { input, output: config.width },
+                kind: Kind::Down { input, output: config.width, stride: config.stride(block) },
                 name: format!("{base}.downsample_block.{}", 2 * i),
             });
             for depth in 0..config.depth {
@@ -89,30 +100,32 @@ pub(crate) fn encoder(codec: &CodecConfig, level: usize) -> Vec<Layer> {
     layers
 }
 
-/// The decoder of `level`, from `[batch, dim, time / hop]` to `[batch, 1, time]`.
+/// The decoder of `level`, from `[batch, dim, time / hop]` to `[batch, channels, time]`.
 pub(crate) fn decoder(codec: &CodecConfig, level: usize) -> Vec<Layer> {
     let (config, dim) = (&codec.levels[level], codec.dim);
     if config.oscillators > 0 {
-        return frames(config, &format!("decoders.{level}"), dim, config.grain(codec.rate).1);
+        return frames(config, &format!("decoders.{level}"), dim, codec.grain(level).1);
     }
     let mut layers = Vec::new();
-    for (block, &halvings) in config.downs.iter().enumerate().rev() {
+    for (block, &downs) in config.downs.iter().enumerate().rev() {
         let base = format!("decoders.{level}.level_blocks.{block}");
         layers.push(Layer { kind: Kind::Same { input: dim, output: config.width }, name: format!("{base}.proj_in") });
-        for i in 0..halvings {
+        for i in 0..downs {
             for depth in 0..config.depth {
                 layers.push(Layer {
                     kind: Kind::Residual { width: config.width, dilation: config.dilation(config.depth - 1 - depth) },
                     name: format!("{base}.upsample_block.{}.resnet_block.{depth}", 2 * i),
                 });
             }
+            let output = if i + 1 < downs { config.width } else { dim };
             layers.push(Layer {
-                kind: Kind::Up { input: config.width, output: if i + 1 < halvings { config.width } else { dim } },
+                kind: Kind::Up { input: config.width, output, stride: config.stride(block) },
                 name: format!("{base}.upsample_block.{}", 2 * i + 1),
             });
         }
     }
-    layers.push(Layer { kind: Kind::Same { input: dim, output: 1 }, name: format!("decoders.{level}.out") });
+    let out = Kind::Same { input: dim, output: codec.channels };
+    layers.push(Layer { kind: out, name: format!("decoders.{level}.out") });
     layers
 }
 
@@ -180,8 +193,13 @@ impl Loaded {
     fn forward(&self, tape: &Tape<'_>, x: &Value) -> Value {
         let [weight, bias] = self.affine();
         match self.kind {
-            Kind::Down { .. } => conv1d(tape, x, weight, bias, Geometry { stride: 2, padding: 1, dilation: 1 }),
-            Kind::Up { .. } => conv_transpose1d(tape, x, weight, bias, 2, 1),
+            Kind::Down { stride, .. } => {
+                conv1d(tape, x, weight, bias, Geometry { stride, padding: padded(stride), dilation: 1 })
+            }
+            Kind::Up { stride, .. } => {
+                let length = x.shape()[2] * stride;
+                conv_transpose1d_to(tape, x, weight, bias, [stride, padded(stride)], length)
+            }
             Kind::Same { .. } => conv1d(tape, x, weight, bias, Geometry { stride: 1, padding: 1, dilation: 1 }),
             Kind::Residual { dilation, .. } => residual_block(tape, x, self.block(), dilation),
             Kind::Beside { .. } => linear(tape, x, weight, bias),

@@ -86,7 +86,7 @@ fn linear(
     start: &mut Arrays,
 ) -> Result<(), TrainingError> {
     let (dim, fit) = (settings.codec.dim, &settings.levels[level]);
-    let (_, channels) = settings.codec.levels[level].grain(settings.codec.rate);
+    let (_, channels) = settings.codec.grain(level);
     let purpose = format!("principal {level}");
     let batch = excerpts.batch(seed, &purpose, 0, 0..PRINCIPAL, (fit.crop, Instrument::AROUND))?;
     let heard = batch.par_chunks_exact(fit.crop + 2 * Instrument::AROUND).map(|x| instrument.listen(x));
@@ -181,8 +181,8 @@ impl<'a> Trainer<'a> {
 
     /// Positions of an excerpt, and the channels of each.
     fn extents(&self) -> [usize; 2] {
-        let (samples, channels) = self.settings.codec.levels[self.level].grain(self.settings.codec.rate);
-        [channels, self.settings.levels[self.level].crop / samples]
+        let (frames, channels) = self.settings.codec.grain(self.level);
+        [channels, self.settings.levels[self.level].crop / frames]
     }
 
     /// Steps at the start of which nothing is quantised.
@@ -298,7 +298,8 @@ impl<'a> Trainer<'a> {
         let mut loss = match self.instrument {
             None => {
                 let mix = Mix { spectral: fit.spectral, log_spectral: fit.log_spectral };
-                self.spectral.loss([x, &out], fit.crop, fit.batch, mix, self.bandwidth)
+                // Each channel is a sound of its own.
+                self.spectral.loss([x, &out], fit.crop, fit.batch * channels, mix, self.bandwidth)
             }
             Some(_) => {
                 let Distance { smooth, nats, gradient } = distance([x, &out], fit.batch * channels * positions);

@@ -19,6 +19,7 @@ pub fn ready(codec: &Codec) -> Result<Coder, WeightsError> {
     let coder = Coder::new(codec)?;
     let mut random = Random::new(&[0; 32], "probe", 0);
     let noise = (0..FRAMES / 2).map(|_| (2.0 * random.uniform() - 1.0) as f32);
+    // Of stereo, half as many frames.
     let samples: Vec<f32> = noise.chain(std::iter::repeat_n(0.0, FRAMES / 2)).collect();
     coder.codes(&samples).map_err(|e| overflow(&e))?;
     for (level, config) in codec.config().levels.iter().enumerate() {
@@ -36,9 +37,16 @@ mod tests {
     use crate::model::weights::{Array, Arrays};
 
     fn codec(change: impl Fn(&str) -> Option<f32>) -> Codec {
-        let level =
-            LevelConfig { downs: vec![2], width: 4, depth: 2, dilation_growth: 3, codewords: 8, oscillators: 0 };
-        let config = CodecConfig { rate: 8_000, dim: 4, levels: vec![level] };
+        let level = LevelConfig {
+            downs: vec![2],
+            strides: vec![],
+            width: 4,
+            depth: 2,
+            dilation_growth: 3,
+            codewords: 8,
+            oscillators: 0,
+        };
+        let config = CodecConfig { rate: 8_000, channels: 1, dim: 4, levels: vec![level] };
         let mut random = Random::new(&[1; 32], "weights", 0);
         let array = |(name, shape): (String, Vec<usize>)| {
             let n: usize = shape.iter().product();

@@ -33,13 +33,15 @@ pub enum WeightsError {
         /// The shape that the configuration calls for.
         expected: Vec<usize>,
     },
-    /// A tensor is not stored as 32-bit floats.
-    #[error("tensor `{name}` has type {found}, expected F32")]
+    /// A tensor is not stored as floats of the types that are read.
+    #[error("tensor `{name}` has type {found}, expected {expected}")]
     Type {
         /// The tensor's name.
         name: String,
         /// The type in the file.
         found: String,
+        /// The types that are read.
+        expected: &'static str,
     },
     /// A tensor holds NaN or infinity.
     #[error("tensor `{0}` holds a value that is not finite")]
@@ -163,16 +165,24 @@ pub(crate) fn check(
     arrays: &Arrays,
     expected: impl IntoIterator<Item = (String, Vec<usize>)>,
 ) -> Result<(), WeightsError> {
+    check_shapes(&arrays.iter().map(|(name, array)| (name.as_str(), &array.shape[..])).collect(), expected)
+}
+
+/// [`check`] of shapes alone.
+pub(crate) fn check_shapes(
+    shapes: &BTreeMap<&str, &[usize]>,
+    expected: impl IntoIterator<Item = (String, Vec<usize>)>,
+) -> Result<(), WeightsError> {
     let mut known = BTreeSet::new();
     for (name, expected) in expected {
-        let array = arrays.get(&name).ok_or_else(|| WeightsError::Missing(name.clone()))?;
-        if array.shape != expected {
-            return Err(WeightsError::Shape { name, found: array.shape.clone(), expected });
+        let found = *shapes.get(name.as_str()).ok_or_else(|| WeightsError::Missing(name.clone()))?;
+        if found != expected {
+            return Err(WeightsError::Shape { name, found: found.to_vec(), expected });
         }
         known.insert(name);
     }
-    match arrays.keys().find(|name| !known.contains(*name)) {
-        Some(name) => Err(WeightsError::Unknown(name.clone())),
+    match shapes.keys().find(|name| !known.contains(**name)) {
+        Some(name) => Err(WeightsError::Unknown((*name).to_owned())),
         None => Ok(()),
     }
 }
@@ -194,13 +204,23 @@ pub fn from_bytes(bytes: &[u8], key: &str) -> Result<(Arrays, Option<String>), W
     let mut arrays = Arrays::new();
     for (name, view) in file.iter() {
         if view.dtype() != Dtype::F32 {
-            return Err(WeightsError::Type { name: name.to_owned(), found: format!("{:?}", view.dtype()) });
+            return Err(WeightsError::Type {
+                name: name.to_owned(),
+                found: format!("{:?}", view.dtype()),
+                expected: "F32",
+            });
         }
         let (words, _) = view.data().as_chunks::<4>();
         let data: Vec<f32> = words.iter().map(|w| f32::from_le_bytes(*w)).collect();
         let array = Array { shape: view.shape().to_vec(), data };
         arrays.insert(name.to_owned(), array);
     }
+    sane(&arrays)?;
+    Ok((arrays, entry))
+}
+
+/// Checks that every value is finite and within [`LARGEST`].
+pub(crate) fn sane(arrays: &Arrays) -> Result<(), WeightsError> {
     // In the order of names, so that the same file always gets the same complaint.
     if let Some((name, _)) = arrays.iter().find(|(_, a)| a.data.iter().any(|v| !v.is_finite())) {
         return Err(WeightsError::NotFinite(name.clone()));
@@ -208,7 +228,7 @@ pub fn from_bytes(bytes: &[u8], key: &str) -> Result<(Arrays, Option<String>), W
     if let Some((name, _)) = arrays.iter().find(|(_, a)| !within(&a.data)) {
         return Err(WeightsError::TooLarge(name.clone()));
     }
-    Ok((arrays, entry))
+    Ok(())
 }
 
 /// The first name that stands twice in the header: of two tensors with one name, readers take different ones.

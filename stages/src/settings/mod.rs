@@ -54,6 +54,7 @@
 //! | any | a default that is spelled out | left out |
 //! | `BTreeSet<T>` | another order, an item twice | sorted, each once |
 //! | [`PerLevel<T>`] | one item for all levels, the same for each | as the default says it: one item, or one for each level |
+//! | [`OneOrEach<T>`] | one item, the same several times | one item |
 //! | `f64` | `-0.0` | `0.0` |
 //! | `#[otherwise(other)] own: Option<T>` | the value of `other`, spelled out | left out |
 //!
@@ -107,7 +108,7 @@
 mod types;
 mod value;
 
-pub use types::{Auto, Levels, PathSetting, PerLevel};
+pub use types::{Auto, Levels, OneOrEach, PathSetting, PerLevel};
 pub use value::{At, Complaint, Data, Table, Value, Word, suggest};
 
 use datasets::{Digest, Key};

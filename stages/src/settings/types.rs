@@ -284,6 +284,32 @@ impl<T: Setting + Ord> Setting for BTreeSet<T> {
     }
 }
 
+/// A list of which one item holds for all: where all items are the same, it is that one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OneOrEach<T>(pub Vec<T>);
+
+impl<T: Setting + PartialEq> Setting for OneOrEach<T> {
+    fn read(value: &Value) -> Result<Self, Vec<Complaint>> {
+        let mut items: Vec<T> = items(value)?;
+        if items.iter().skip(1).all(|item| *item == items[0]) {
+            items.truncate(1);
+        }
+        Ok(OneOrEach(items))
+    }
+    fn canonical(&self) -> Vec<u8> {
+        self.0.canonical()
+    }
+    fn show(&self) -> String {
+        self.0.show()
+    }
+    fn kind() -> String {
+        Vec::<T>::kind()
+    }
+    fn schema() -> serde_json::Value {
+        Vec::<T>::schema()
+    }
+}
+
 /// A list with an item for each level, the bottom first: how many there are is the number of levels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Levels<T>(pub Vec<T>);

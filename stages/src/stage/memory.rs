@@ -6,7 +6,10 @@
 
 use super::places::Places;
 use crate::{
-    model::{codec::CodecConfig, cost, prior},
+    model::{
+        codec::{CodecConfig, form},
+        cost, prior,
+    },
     settings::Complaint,
 };
 use std::{collections::BTreeSet, fs};
@@ -85,11 +88,18 @@ impl Known {
         complaints.push(Complaint::new(at.of(field), message).help(help));
     }
 
-    /// Complains, at a field, of clips that a codec for mono at this rate cannot read.
-    pub(crate) fn mono(&self, rate: u32, field: &str, at: &Places<'_>, complaints: &mut Vec<Complaint>) {
-        for (own, channels) in self.forms.iter().filter(|form| **form != (rate, 1)) {
+    /// Complains, at a field, of clips that a codec for such a rate and so many channels cannot read.
+    pub(crate) fn formed(
+        &self,
+        (rate, channels): (u32, u16),
+        field: &str,
+        at: &Places<'_>,
+        complaints: &mut Vec<Complaint>,
+    ) {
+        for (own, theirs) in self.forms.iter().filter(|form| **form != (rate, channels)) {
+            let form = form(channels.into());
             let message =
-                format!("the clips have {own} Hz and {channels} channels, the codec works on mono at {rate} Hz");
+                format!("the clips have {own} Hz and {theirs} channels, the codec works on {form} at {rate} Hz");
             let help = "set `rate` and `channels` of the `resample` stage before it";
             complaints.push(Complaint::new(at.of(field), message).help(help));
         }
@@ -112,7 +122,8 @@ impl Known {
         // Levels are sampled one after the other. The file is made in a buffer that doubles.
         let caches = self.priors.iter().map(prior::cost::cache).max().unwrap_or(0);
         let (codec, tile) = self.coder();
-        models.saturating_add(songs.saturating_mul(caches)) + codec + tile + 3 * 2 * frames
+        let channels = self.codec.as_ref().map_or(1, |codec| codec.channels as u64);
+        models.saturating_add(songs.saturating_mul(caches)) + codec + tile + 3 * 2 * frames * channels
     }
 }
 

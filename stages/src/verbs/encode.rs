@@ -9,7 +9,7 @@ use crate::{
         models::load,
         pcm::{self, Excerpt},
     },
-    model::infer::Coder,
+    model::{codec::form, infer::Coder},
     rows::{Input, Kind},
     settings::Complaint,
     stage::{
@@ -22,7 +22,7 @@ use datasets::{
     Digest, Key,
     codes::pack,
     effect::{Effect, Fault, Load},
-    row::{Clip, Codes, Dropped, Pending, Waiting, Weights},
+    row::{Chain, Clip, Codes, Dropped, Pending, Waiting, Weights},
 };
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -107,7 +107,7 @@ impl Stage for Encode {
 
     fn foresee(&self, known: &[Known], at: &Places<'_>, complaints: &mut Vec<Complaint>) {
         if let [clips, Known { codec: Some(codec), .. }] = known {
-            clips.mono(codec.rate, "from", at, complaints);
+            clips.formed((codec.rate, codec.channels as u16), "from", at, complaints);
         }
     }
 
@@ -124,12 +124,14 @@ impl Stage for Encode {
         let codecs = codec.kept.flat_map(|weights| (0..BUCKETS).map(move |b| (b, weights.clone())));
         let pairs = pair(keyed.clone(), codecs).map(|(_, clip, weights)| (clip, weights));
         let fits = |(clip, weights): &(Clip, Weights)| {
-            clip.track.chain.as_ref().is_some_and(|chain| chain.rate == weights.rate && chain.channels == 1)
+            let form = |chain: &Chain| (chain.rate, chain.channels) == (weights.rate, weights.channels);
+            clip.track.chain.as_ref().is_some_and(form)
         };
         let wrong = pairs.clone().filter(move |pair| !fits(pair)).map(|(clip, weights)| {
             let (rate, channels) = clip.track.chain.as_ref().map_or((0, 0), |c| (c.rate, c.channels));
             let why = format!(
-                "the clip has {rate} Hz and {channels} channels, the codec works on mono at {} Hz: set `rate` and `channels` of `resample`",
+                "the clip has {rate} Hz and {channels} channels, the codec works on {} at {} Hz: set `rate` and `channels` of `resample`",
+                form(weights.channels.into()),
                 weights.rate
             );
             Dropped { id: clip.id(), code: "wrong-rate".into(), why: why.into(), failed: false }

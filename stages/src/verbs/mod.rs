@@ -7,6 +7,7 @@ pub(crate) mod dedup;
 pub(crate) mod encode;
 pub(crate) mod evaluate;
 pub(crate) mod fit;
+pub(crate) mod import;
 pub mod ingest;
 pub(crate) mod license;
 pub(crate) mod resample;
@@ -36,6 +37,7 @@ pub static STAGES: &[StageSpec] = &[
     StageSpec::of::<split::Split>(),
     StageSpec::of::<segment::Segment>(),
     StageSpec::of::<weights::Weights>(),
+    StageSpec::of::<import::Import>(),
     StageSpec::of::<fit::Fit>(),
     StageSpec::of::<encode::Encode>(),
     StageSpec::of::<shard::Shard>(),

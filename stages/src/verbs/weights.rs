@@ -1,11 +1,11 @@
 //! `weights`: loads a codec from a safetensors file.
 //!
 //! Refrain's own files carry their configuration; of Jukebox's published tensor names the configuration
-//! is read off the shapes.
+//! is read off the shapes. Files of other kinds are for `import`.
 
 use crate::{
     flow::{Env, Item, Verified, memoised},
-    media::models::describe,
+    media::models::{describe, no_codec, scan_file},
     model::{codec::Codec, probe},
     rows::{Input, scan::Scan},
     settings::PathSetting,
@@ -13,8 +13,8 @@ use crate::{
 };
 use datasets::{
     Digest, Key,
-    effect::{Effect, Fault, Load, Refusal},
-    row::{self, Found, Labels, Origin},
+    effect::{Effect, Fault, Load},
+    row::{self, Found, Origin},
 };
 use std::{
     path::{Path, PathBuf},
@@ -53,15 +53,11 @@ impl Effect for Import {
 
     fn run(&self, content: &Digest) -> Result<row::Weights, Fault> {
         let (codec, bytes) = self.env.read(content, |path| {
-            let refused = |e: &dyn std::fmt::Display| {
-                let why = format!("{} is no codec: {e}", path.display());
-                Fault::Refused(Refusal { code: "not-a-codec".into(), why })
-            };
             let bytes = match datasets::untrusted::model::read(path) {
                 Ok(bytes) => bytes,
                 Err(e) if e.kind() == std::io::ErrorKind::InvalidData => {
                     Verified::open(path, content)?;
-                    return Err(refused(&e));
+                    return Err(no_codec(path, &e));
                 }
                 Err(e) => return Err(Fault::failed(&path.display().to_string(), &e)),
             };
@@ -69,7 +65,7 @@ impl Effect for Import {
                 return Err(Fault::Failed(format!("{} changed while it was read; run again", path.display())));
             }
             let codec = Codec::load(&bytes).and_then(|codec| probe::ready(&codec).map(|_| codec));
-            let codec = codec.map_err(|e| refused(&e))?;
+            let codec = codec.map_err(|e| no_codec(path, &e))?;
             Ok((codec, bytes))
         })?;
         let digest = self.env.store.put(&bytes)?;
@@ -90,18 +86,7 @@ impl Stage for Weights {
     type Out = row::Weights;
 
     fn scan(&self, base: &Path, env: &Env) -> Result<Scan, SourceError> {
-        let path = self.file.resolve(base);
-        let read = |path: &Path| -> std::io::Result<(Digest, u64)> {
-            let mut hasher = blake3::Hasher::new();
-            hasher.update_reader(datasets::untrusted::open(path)?)?;
-            Ok((Digest(*hasher.finalize().as_bytes()), hasher.count()))
-        };
-        let (content, bytes) = read(&path)
-            .map_err(|e| SourceError::Unreadable(format!("cannot read the weights {}: {e}", path.display())))?;
-        env.sources.add(content, &path);
-        let origin = Origin::File { content, bytes };
-        let found = Found { key: content.short(12), origin, shared: false, license: None, labels: Labels::default() };
-        Ok(std::iter::once(found).collect())
+        scan_file(env, &self.file.resolve(base))
     }
 
     fn source_paths(&self, base: &Path) -> Vec<PathBuf> {

@@ -19,13 +19,29 @@ pub fn conv_transpose1d(
     stride: usize,
     padding: usize,
 ) -> Value {
-    let ([batch, inputs, frames], [wi, outputs, taps]) = (x.shape(), weight.shape());
-    assert_eq!(inputs, wi, "conv_transpose1d: channels of input and weight");
+    let (frames, taps) = (x.shape()[2], weight.shape()[2]);
     assert!(
         frames > 0 && (frames - 1) * stride + taps > 2 * padding,
         "conv_transpose1d: padding {padding} leaves no frame"
     );
-    let long = (frames - 1) * stride + taps - 2 * padding;
+    conv_transpose1d_to(tape, x, weight, bias, [stride, padding], (frames - 1) * stride + taps - 2 * padding)
+}
+
+/// [`conv_transpose1d`] to `[batch, out, long]`: as many frames from the first one on, which may be up to `stride - 1` more
+/// than those of [`conv_transpose1d`] (PyTorch's `output_padding`).
+///
+/// # Panics
+/// As [`conv_transpose1d`], and if a convolution of `long` frames with this stride and padding does not give `frames`.
+pub fn conv_transpose1d_to(
+    tape: &Tape<'_>,
+    x: &Value,
+    weight: &Value,
+    bias: &Value,
+    [stride, padding]: [usize; 2],
+    long: usize,
+) -> Value {
+    let ([batch, inputs, frames], [wi, outputs, taps]) = (x.shape(), weight.shape());
+    assert_eq!(inputs, wi, "conv_transpose1d: channels of input and weight");
     // the convolution whose adjoint this is
     let s = Convolution::new([batch, outputs, long], [inputs, taps], Geometry { stride, padding, dilation: 1 });
     assert_eq!(frames, s.frames_out(), "conv_transpose1d: frames");

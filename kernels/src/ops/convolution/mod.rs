@@ -14,6 +14,6 @@ mod kernels;
 pub mod plain;
 mod shape;
 
-pub use conv_transpose1d::conv_transpose1d;
+pub use conv_transpose1d::{conv_transpose1d, conv_transpose1d_to};
 pub use conv1d::conv1d;
 pub use shape::Geometry;

@@ -11,8 +11,9 @@ pub(super) fn card(bundle: &Bundle, plan: &Plan) -> String {
     let hops: Vec<String> = bundle.codec.hops.iter().map(ToString::to_string).collect();
     let _ = writeln!(
         out,
-        "A codec for mono audio at {} Hz with {} of {} frames){}, made by Refrain {} in the run \
+        "A codec for {} audio at {} Hz with {} of {} frames){}, made by Refrain {} in the run \
          `{}`, with arithmetic of the class `{}`. `{INDEX}` says the same for programs.\n",
+        if bundle.codec.channels == 1 { "mono" } else { "stereo" },
         bundle.codec.rate,
         if levels == 1 { "one level (a hop".to_owned() } else { format!("{levels} levels (hops") },
         hops.join(", "),
@@ -44,6 +45,10 @@ fn trained_on(out: &mut String, bundle: &Bundle) {
     }
     for file in &bundle.unrecorded {
         let _ = writeln!(out, "What `{file}` was trained on is not recorded here: it was loaded from a file.");
+    }
+    let terms = bundle.codec.terms();
+    if !terms.is_empty() {
+        let _ = writeln!(out, "{terms}");
     }
     for (head, counts) in [("license", &on.licenses), ("genre", &on.genres)] {
         table(out, head, counts);

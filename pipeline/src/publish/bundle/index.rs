@@ -54,6 +54,39 @@ pub struct CodecEntry {
     pub hops: Vec<u32>,
     /// Codewords of each level.
     pub codewords: Vec<u32>,
+    /// Channels of the audio: 1, or 2 for stereo.
+    #[serde(default = "mono", skip_serializing_if = "is_mono")]
+    pub channels: u16,
+    /// License of imported weights. `None` if it is not stated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub license: Option<String>,
+    /// Where imported weights come from. `None` if it is not stated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+}
+
+fn mono() -> u16 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it a reference")]
+fn is_mono(channels: &u16) -> bool {
+    *channels == 1
+}
+
+impl CodecEntry {
+    /// License and source of imported weights as a sentence; empty if neither is stated.
+    pub fn terms(&self) -> String {
+        match (&self.license, &self.source) {
+            (None, None) => String::new(),
+            (license, source) => format!(
+                "The weights of `{}` were imported{}{}.",
+                self.file,
+                source.as_ref().map_or_else(String::new, |source| format!(" from {source}")),
+                license.as_ref().map_or_else(String::new, |license| format!(", under the license {license}"))
+            ),
+        }
+    }
 }
 
 /// A prior in a bundle.

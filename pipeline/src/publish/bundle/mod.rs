@@ -56,6 +56,9 @@ fn of(run: &Run<'_>, part: &Part<'_>, name: &str, files: &BTreeMap<PathBuf, Dige
         rate: codec.rate,
         hops: codec.hops.clone(),
         codewords: codec.codewords.clone(),
+        channels: codec.channels,
+        license: codec.license.clone(),
+        source: codec.source.clone(),
     };
     let unrecorded = if codec.lineage.is_none() { vec![entry.file.clone()] } else { Vec::new() };
     let priors = chosen.values().map(|prior| {
@@ -104,7 +107,12 @@ pub fn texts(
     for part in layout::parts(run.plan) {
         let Some(mut bundle) = of(run, &part, name, files)? else { continue };
         let folder = part.place(Path::new("model"));
-        for (name, text) in [(CARD, card::card(&bundle, run.plan)), (ATTRIBUTION, trained_on_md(report))] {
+        let terms = match bundle.codec.terms() {
+            terms if terms.is_empty() => terms,
+            terms => format!("\n## Imported weights\n\n{terms}\n"),
+        };
+        let attribution = trained_on_md(report) + &terms;
+        for (name, text) in [(CARD, card::card(&bundle, run.plan)), (ATTRIBUTION, attribution)] {
             bundle.files.insert(name.to_owned(), Digest::of(text.as_bytes()));
             texts.insert(folder.join(name), text);
         }
@@ -216,6 +224,9 @@ mod tests {
                 rate: 44_100,
                 hops: vec![8, 32],
                 codewords: vec![512, 512],
+                channels: 1,
+                license: None,
+                source: None,
             },
             priors: Vec::new(),
             genres: vec!["jig".into()],

@@ -12,7 +12,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use stages::{
     flow::Env,
     media::pcm::{self, Excerpt, chain_version},
-    metric::{log_mel::LogMel, si_sdr::si_sdr},
+    metric::{channels::mono, log_mel::LogMel, si_sdr::si_sdr},
     model::{codec::Codec, infer::Coder},
 };
 use std::sync::{Arc, OnceLock};
@@ -85,7 +85,7 @@ impl Decoder {
         Ok(self.coder.get_or_init(|| Arc::new(coder)).clone())
     }
 
-    /// The sound of the first `frames` frames of a level's codes, kept in the cache of decoded samples.
+    /// The sound of the first `frames` frames of a level's codes in mono, kept in the cache of decoded samples.
     ///
     /// # Errors
     /// When the codes are missing or not the codec's.
@@ -100,7 +100,9 @@ impl Decoder {
         let hop = u64::from(*codes.hops.get(level).unwrap_or(&1));
         let own = levels.get(level).map(Vec::as_slice).unwrap_or_default();
         let wanted = &own[..own.len().min(frames.div_ceil(hop) as usize)];
-        self.coder(env)?.decode_samples(level, wanted, frames).map_err(|e| Fault::Failed(e.to_string()))
+        let coder = self.coder(env)?;
+        let sound = coder.decode_samples(level, wanted, frames).map_err(|e| Fault::Failed(e.to_string()))?;
+        Ok(mono(&sound, coder.channels() as u16).into_owned())
     }
 
     /// Scores clips, in parallel; the order of the result is the order of the clips. `train` are the clips whose
@@ -143,14 +145,15 @@ impl Decoder {
     }
 }
 
-/// The first `frames` frames of the audio that a clip's codes were made from.
+/// The first `frames` frames of the audio that a clip's codes were made from, in mono.
 ///
 /// # Errors
 /// When its source cannot be read.
 pub fn original(env: &Env, codes: &Codes, frames: u64) -> Result<Vec<f32>, Fault> {
     let excerpt = Excerpt::of(&codes.clip);
     let track = pcm::open(env, &excerpt)?;
-    track.samples(&Excerpt { frames: excerpt.frames.min(frames), ..excerpt.clone() })
+    let samples = track.samples(&Excerpt { frames: excerpt.frames.min(frames), ..excerpt.clone() })?;
+    Ok(mono(&samples, excerpt.channels).into_owned())
 }
 
 /// Median of the values. `None` if there are none.

@@ -6,8 +6,14 @@
 
 mod config;
 mod file;
+mod names;
+mod published;
 
 pub use config::{CodecConfig, LevelConfig};
-pub(crate) use config::{LEAST_RATE, MOST_OSCILLATORS, OSCILLATED};
+pub(crate) use config::{
+    LEAST_RATE, MOST_BLOCKS, MOST_CHANNELS, MOST_HOP, MOST_OSCILLATORS, OSCILLATED, STRIDES, form, hop,
+};
 pub(super) use config::{MOST_LEVELS, MOST_RATE};
 pub use file::Codec;
+pub use names::Unstated;
+pub use published::{ImportError, export, import, unstated};

@@ -38,7 +38,7 @@ pub fn fit(
     crew: &dyn Crew,
 ) -> Result<Vec<u8>, TrainingError> {
     settings.validate()?;
-    let excerpts = Excerpts::new(clips)?;
+    let excerpts = Excerpts::new(clips, settings.codec.channels)?;
     let spectral = Spectral::new();
     let identity = identity(settings, &seed, (0..clips.len()).map(|clip| clips.frames(clip)));
     let (device, levels) = (device(settings.precision), 0..settings.levels.len());

@@ -6,7 +6,7 @@ use crate::model::codec::CodecConfig;
 use crate::model::device::Precision;
 use crate::model::training::{Rate, Schedule, TrainingError};
 
-/// The audio to learn from: mono clips at the codec's rate, in an order that is a function of their content.
+/// The audio to learn from: clips at the codec's rate and with its channels, in an order that is a function of their content.
 pub trait Clips: Sync {
     /// The number of clips.
     fn len(&self) -> usize;
@@ -16,7 +16,7 @@ pub trait Clips: Sync {
     }
     /// The frames of clip `i`.
     fn frames(&self, i: usize) -> u64;
-    /// Fills `out` with the frames of clip `i` from `first` on; never asked for frames beyond the clip's end.
+    /// Fills `out` with the frames of clip `i` from `first` on, channels interleaved; never asked for frames beyond the clip's end.
     fn read(&self, i: usize, first: u64, out: &mut [f32]) -> Result<(), String>;
     /// Follows the making of a level's codebook, which takes long within one step: `done` of `total` parts are made.
     /// Returns whether to go on. Called from any thread.

@@ -3,14 +3,14 @@ use std::ops::Range;
 
 use kernels::device::Device;
 use kernels::ops::columns::{Piece, columns};
-use kernels::ops::convolution::{Geometry, conv_transpose1d, conv1d};
+use kernels::ops::convolution::{Geometry, conv_transpose1d_to, conv1d};
 use kernels::ops::finite::finite;
 use kernels::ops::linear::linear;
 use kernels::ops::residual::residual_block_within;
 use kernels::tape::{Tape, Value, sum};
 use kernels::tensor::Tensor;
 
-use crate::model::layer::{Kind, Loaded};
+use crate::model::layer::{Kind, Loaded, padded};
 
 /// How a layer cuts its input: all lengths in positions at the rate of that input.
 #[derive(Debug, Clone, Copy)]
@@ -33,14 +33,17 @@ fn cuts(layers: &[Loaded], tile: usize) -> Vec<Cut> {
         .map(|layer| {
             let (context, trim, channels);
             match layer.kind {
-                Kind::Down { input, .. } => {
-                    // Output o reads 2o-1..=2o+2, so the buffer has to start at an odd position.
-                    (context, trim) = if lag % 2 == 1 { (2, 0) } else { (3, 1) };
-                    (tile, lag, channels) = (tile / 2, lag / 2 + 1, input);
+                Kind::Down { input, stride, .. } => {
+                    // Output o reads 2 * stride positions from stride * o - padded on: the last of the tile must be there,
+                    // and the buffer starts where the first one starts.
+                    let behind = (lag + stride - padded(stride)).div_ceil(stride);
+                    context = stride * behind + padded(stride) - lag;
+                    trim = stride * (behind - 1) + padded(stride) - lag;
+                    (tile, lag, channels) = (tile / stride, behind, input);
                 }
-                Kind::Up { input, .. } => {
+                Kind::Up { input, stride, .. } => {
                     (context, trim) = (2, 0);
-                    (tile, lag, channels) = (tile * 2, (lag + 1) * 2, input);
+                    (tile, lag, channels) = (tile * stride, (lag + 1) * stride, input);
                 }
                 Kind::Same { input, .. } => {
                     (context, trim) = (2, 0);
@@ -146,8 +149,8 @@ fn advance(
         return None;
     }
     let tile_in = match layer.kind {
-        Kind::Down { .. } => cut.tile * 2,
-        Kind::Up { .. } => cut.tile / 2,
+        Kind::Down { stride, .. } => cut.tile * stride,
+        Kind::Up { stride, .. } => cut.tile / stride,
         Kind::Same { .. } | Kind::Residual { .. } | Kind::Beside { .. } => cut.tile,
     };
     let (device, seen) = (tape.device(), cut.context + tile_in);
@@ -167,9 +170,12 @@ fn advance(
     }
     let (x, [weight, bias]) = (Value::constant(buffer), layer.affine());
     let y = match layer.kind {
-        Kind::Down { .. } => conv1d(tape, &x, weight, bias, Geometry { stride: 2, padding: 0, dilation: 1 }),
-        // Padding 3: the two positions of context reach six outputs that belong to the tiles beside this one.
-        Kind::Up { .. } => conv_transpose1d(tape, &x, weight, bias, 2, 3),
+        Kind::Down { stride, .. } => conv1d(tape, &x, weight, bias, Geometry { stride, padding: 0, dilation: 1 }),
+        // Outputs that the first position of context alone reaches, and those padded in any case, belong to the tile before;
+        // those behind this tile's to the next one.
+        Kind::Up { stride, .. } => {
+            conv_transpose1d_to(tape, &x, weight, bias, [stride, stride + padded(stride)], cut.tile)
+        }
         Kind::Same { .. } => conv1d(tape, &x, weight, bias, Geometry { stride: 1, padding: 0, dilation: 1 }),
         Kind::Residual { dilation, .. } => residual_block_within(tape, &x, layer.block(), dilation),
         Kind::Beside { .. } => linear(tape, &x, weight, bias),

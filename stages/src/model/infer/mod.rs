@@ -88,10 +88,16 @@ struct Level {
     codebook: Vec<f32>,
 }
 
+/// `[frames, channels]` as `[channels, frames]`: what is interleaved, channel by channel.
+fn channel_by_channel(interleaved: Vec<f32>, channels: usize) -> Vec<f32> {
+    if channels == 1 { interleaved } else { turned(&interleaved, interleaved.len() / channels, channels) }
+}
+
 /// A codec on a device, ready to encode and decode. Threads may share it.
 #[derive(Debug, Clone)]
 pub struct Coder {
     device: Arc<dyn Device>,
+    channels: usize,
     dim: usize,
     align: u64,
     levels: Vec<Level>,
@@ -106,7 +112,7 @@ impl Coder {
         let levels = (0..config.levels.len())
             .map(|level| {
                 let hop = config.levels[level].hop();
-                let (grain, _) = config.levels[level].grain(config.rate);
+                let (grain, _) = config.grain(level);
                 let codes = if grain == 1 { codes(hop) } else { PLAYED };
                 let load = |layers: &[layer::Layer]| layer::load(layers, &leaves);
                 Ok(Level {
@@ -118,7 +124,12 @@ impl Coder {
                 })
             })
             .collect::<Result<_, WeightsError>>()?;
-        Ok(Self { dim: config.dim, align: config.align() as u64, device, levels })
+        Ok(Self { channels: config.channels, dim: config.dim, align: config.align() as u64, device, levels })
+    }
+
+    /// Channels of what is encoded and decoded, interleaved.
+    pub fn channels(&self) -> usize {
+        self.channels
     }
 
     /// Codes of each level for a clip of `frames` frames: the clip is padded with zeros to a multiple of the largest hop.
@@ -129,9 +140,10 @@ impl Coder {
 
     /// Encodes a clip, one level after the other.
     ///
-    /// `read(first, out)` fills `out` with the mono frames from `first` on; it is called once per tile and level, in order,
-    /// never beyond `frames`; a level that plays an instrument reads ahead. `put(level, codes)` takes the codes in order. Memory does not grow with the clip. Codes of a
-    /// network that overflows on this clip are of no use: the inner result says so.
+    /// `read(first, out)` fills `out` with the frames from `first` on, channels interleaved; it is called once per tile and
+    /// level, in order, never beyond `frames`; a level that plays an instrument reads ahead. `put(level, codes)` takes the
+    /// codes in order. Memory does not grow with the clip. Codes of a network that overflows on this clip are of no use: the
+    /// inner result says so.
     pub fn encode<E>(
         &self,
         frames: u64,
@@ -167,17 +179,17 @@ impl Coder {
         let put = |z: Vec<f32>, inside: Range<usize>| {
             put(&turned(&columns(&z, self.dim, inside.clone()), self.dim, inside.len()))
         };
-        // `length` samples from `first` on, zeros behind the clip's end.
+        // `length` frames from `first` on, zeros behind the clip's end.
         let mut samples = |first: u64, length: usize| -> Result<Vec<f32>, E> {
-            let mut samples = vec![0.0; length];
+            let mut samples = vec![0.0; length * self.channels];
             let real = frames.saturating_sub(first).min(length as u64) as usize;
             if real > 0 {
-                read(first, &mut samples[..real])?;
+                read(first, &mut samples[..real * self.channels])?;
             }
-            Ok(samples)
+            Ok(channel_by_channel(samples, self.channels))
         };
         let Some(instrument) = instrument else {
-            return encoder.run(padded, 1, &*self.device, |i| samples(i * tile as u64, tile), put);
+            return encoder.run(padded, self.channels, &*self.device, |i| samples(i * tile as u64, tile), put);
         };
         // What the instrument wants before the samples that come next.
         let mut held = vec![0.0; Instrument::AROUND];
@@ -195,22 +207,25 @@ impl Coder {
         encoder.run(padded / *hop as u64, instrument.channels(), &*self.device, heard, put)
     }
 
-    /// The encoder's output before quantisation for a clip held in memory, `[codes, dim]` in row-major order.
+    /// The encoder's output before quantisation for a clip held in memory (channels interleaved), `[codes, dim]` in row-major
+    /// order.
     ///
     /// Panics if there is no such level.
     pub fn latents(&self, level: usize, samples: &[f32]) -> Vec<f32> {
         let mut latents = Vec::new();
         let read = &mut |first: u64, out: &mut [f32]| {
-            out.copy_from_slice(&samples[first as usize..][..out.len()]);
+            out.copy_from_slice(&samples[first as usize * self.channels..][..out.len()]);
             Ok::<(), std::convert::Infallible>(())
         };
-        match self.encoded(level, samples.len() as u64, read, &mut |rows| latents.extend_from_slice(rows)) {
+        match self
+            .encoded(level, (samples.len() / self.channels) as u64, read, &mut |rows| latents.extend_from_slice(rows))
+        {
             Ok(_) => latents,
             Err(never) => match never {},
         }
     }
 
-    /// The codes of every level of a clip held in memory.
+    /// The codes of every level of a clip held in memory, channels interleaved.
     ///
     /// # Panics
     /// If the network overflows on it; see [`Coder::codes`].
@@ -218,23 +233,25 @@ impl Coder {
         self.codes(samples).unwrap_or_else(|overflow| panic!("{overflow}"))
     }
 
-    /// The codes of every level of a clip held in memory.
+    /// The codes of every level of a clip held in memory, channels interleaved.
     ///
     /// # Errors
     /// A network that overflows on it.
     pub fn codes(&self, samples: &[f32]) -> Result<Vec<Vec<u16>>, Overflow> {
         let mut codes = vec![Vec::new(); self.levels.len()];
         let read = &mut |first: u64, out: &mut [f32]| {
-            out.copy_from_slice(&samples[first as usize..][..out.len()]);
+            out.copy_from_slice(&samples[first as usize * self.channels..][..out.len()]);
             Ok::<(), std::convert::Infallible>(())
         };
-        match self.encode(samples.len() as u64, read, &mut |level, c| codes[level].extend_from_slice(c)) {
+        match self
+            .encode((samples.len() / self.channels) as u64, read, &mut |level, c| codes[level].extend_from_slice(c))
+        {
             Ok(done) => done.map(|()| codes),
             Err(never) => match never {},
         }
     }
 
-    /// Decodes the codes of one level to at most `frames` samples.
+    /// Decodes the codes of one level to at most `frames` frames, channels interleaved.
     ///
     /// # Errors
     /// See [`DecodeError`].
@@ -243,14 +260,17 @@ impl Coder {
         let hop = self.levels.get(level).map_or(1, |level| level.hop);
         let most = codes.len().saturating_mul(hop);
         let mut samples = Vec::new();
-        let room = usize::try_from(frames).map_or(most, |frames| frames.min(most));
+        let room = usize::try_from(frames).map_or(most, |frames| frames.min(most)).saturating_mul(self.channels);
         samples.try_reserve_exact(room).map_err(|_| DecodeError::Memory { frames: room })?;
-        self.decode(level, codes, &mut |more| samples.extend_from_slice(more))?;
-        samples.truncate(frames as usize);
+        // The last tile may go beyond what is asked for.
+        self.decode(level, codes, &mut |more| {
+            samples.extend_from_slice(&more[..more.len().min(room - samples.len())])
+        })?;
         Ok(samples)
     }
 
-    /// Decodes the codes of one level, by that level's decoder alone: `codes.len() * hop` frames, given to `put` in order.
+    /// Decodes the codes of one level, by that level's decoder alone: `codes.len() * hop` frames, channels interleaved, given
+    /// to `put` in order. Memory does not grow with the codes.
     pub fn decode(&self, level: usize, codes: &[u16], put: &mut dyn FnMut(&[f32])) -> Result<(), DecodeError> {
         let levels = self.levels.len();
         let chosen = self.levels.get(level).ok_or(DecodeError::Level { level, levels })?;
@@ -277,7 +297,8 @@ impl Coder {
                 Ok::<_, DecodeError>(z)
             },
             |y, inside| match &mut performance {
-                None => put(&y[inside]),
+                None if self.channels == 1 => put(&y[inside]),
+                None => put(&turned(&columns(&y, self.channels, inside.clone()), self.channels, inside.len())),
                 Some(performance) => performance.play(&columns(&y, y.len() / tile, inside), put),
             },
         )?;
@@ -299,9 +320,16 @@ mod tests {
     /// What the tiles of a level of oscillators compute is what its network computes of the whole clip.
     #[test]
     fn tiles_of_oscillators_are_the_whole() {
-        let level =
-            LevelConfig { downs: vec![10], width: 6, depth: 2, dilation_growth: 3, codewords: 8, oscillators: 12 };
-        let config = CodecConfig { rate: 44_100, dim: 4, levels: vec![level] };
+        let level = LevelConfig {
+            downs: vec![10],
+            strides: vec![],
+            width: 6,
+            depth: 2,
+            dilation_growth: 3,
+            codewords: 8,
+            oscillators: 12,
+        };
+        let config = CodecConfig { rate: 44_100, channels: 1, dim: 4, levels: vec![level] };
         let mut random = Random::new(&[1; 32], "weights", 0);
         let array = |(name, shape): (String, Vec<usize>)| {
             let n: usize = shape.iter().product();

@@ -133,9 +133,16 @@ mod tests {
     const RATE: f64 = 44_100.0;
 
     fn instrument() -> Instrument {
-        let level =
-            LevelConfig { downs: vec![11], width: 4, depth: 1, dilation_growth: 3, codewords: 8, oscillators: 12 };
-        let codec = CodecConfig { rate: 44_100, dim: 4, levels: vec![level] };
+        let level = LevelConfig {
+            downs: vec![11],
+            strides: vec![],
+            width: 4,
+            depth: 1,
+            dilation_growth: 3,
+            codewords: 8,
+            oscillators: 12,
+        };
+        let codec = CodecConfig { rate: 44_100, channels: 1, dim: 4, levels: vec![level] };
         Instrument::of(&codec, 0).expect("an instrument")
     }
 

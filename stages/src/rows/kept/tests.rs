@@ -117,6 +117,9 @@ fn any_row_reads_what_a_type_packed() {
         codewords: vec![16],
         curves: None,
         lineage: None,
+        channels: 2,
+        license: Some("CC0-1.0".into()),
+        source: None,
     };
     let clip = clip(&track("t", "a"), 128);
     assert_eq!(kept(&[&[(clip.clone(), 1)]]).get(0), AnyRow::Clip(clip));

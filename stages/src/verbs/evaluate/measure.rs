@@ -6,6 +6,7 @@ use crate::{
     media::models,
     media::pcm::{self, Excerpt, chain_version},
     metric::{
+        channels::mono,
         embedding::Embedding,
         log_mel,
         notes::{self, Notes},
@@ -60,11 +61,9 @@ pub(super) struct Heard {
 }
 
 impl Heard {
-    /// Listens to interleaved samples.
-    fn of(samples: &[f32], rate: u32, channels: u16) -> Heard {
-        let width = usize::from(channels.max(1));
-        let mono: Vec<f32> = samples.chunks_exact(width).map(|f| f.iter().sum::<f32>() / width as f32).collect();
-        let Notes { sounding, onsets, pulse, salience } = Notes::of(&mono, rate);
+    /// Listens to mono samples.
+    fn of(mono: &[f32], rate: u32) -> Heard {
+        let Notes { sounding, onsets, pulse, salience } = Notes::of(mono, rate);
         Heard { figures: [sounding, onsets, pulse, salience].map(Real::from), frames: mono.len() as u64 }
     }
 }
@@ -199,14 +198,15 @@ impl Listener<'_> {
         let apart = match sound {
             Sound::Reconstruction(coded, _) => {
                 let (original, ..) = self.clip(&coded.excerpt)?;
-                let (mse, spectra) = spectral::spectral_mse(&original, &samples);
-                let spectrum = |samples| log_mel::LogMel::new(samples, rate);
-                let log_mel = spectrum(&original).distance(&spectrum(&samples));
+                let [original, decoded] = [&original, &samples].map(|samples| mono(samples, channels));
+                let (mse, spectra) = spectral::spectral_mse(&original, &decoded);
+                let spectrum = |samples: &[f32]| log_mel::LogMel::new(samples, rate);
+                let log_mel = spectrum(&original).distance(&spectrum(&decoded));
                 Some(Apart { spectral_mse: mse.into(), log_mel: log_mel.into(), spectra })
             }
             _ => None,
         };
-        let notes = Heard::of(&samples, rate, channels);
+        let notes = Heard::of(&mono(&samples, channels), rate);
         let vectors = self.embedding.embed(&resampled(&samples, rate, channels, self.embedding.rate(), self.length)?);
         let bytes: Vec<u8> = vectors.iter().flat_map(|v| v.to_le_bytes()).collect();
         let heard = Measurement { vectors: self.env.store.put(&bytes)?, apart, notes };
@@ -234,7 +234,7 @@ impl Listener<'_> {
                 let codes = levels.get(*level).map(Vec::as_slice).unwrap_or_default();
                 let codes = &codes[..codes.len().min(frames.div_ceil(decoder.hops[*level]) as usize)];
                 let samples = decoder.coder.decode_samples(*level, codes, frames).map_err(|e| bug(&e))?;
-                Ok((samples, decoder.rate, 1))
+                Ok((samples, decoder.rate, decoder.coder.channels() as u16))
             }
             Sound::Unigram(level, number) => {
                 let decoder = self.decoder()?;
@@ -250,7 +250,7 @@ impl Listener<'_> {
                     })
                     .collect();
                 let samples = decoder.coder.decode_samples(*level, &codes, frames).map_err(|e| bug(&e))?;
-                Ok((samples, decoder.rate, 1))
+                Ok((samples, decoder.rate, decoder.coder.channels() as u16))
             }
             Sound::Noise(excerpt) => {
                 let (clip, rate, channels) = self.clip(excerpt)?;

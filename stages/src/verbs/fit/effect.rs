@@ -9,7 +9,7 @@ use crate::{
         training::{self, Role, Training, put_lineage, several},
     },
     model::{
-        codec::Codec,
+        codec::{Codec, form},
         cost,
         fit::{Clips, FitSettings, LevelFit, fit},
     },
@@ -97,13 +97,17 @@ impl Train {
 
     /// The codec's file and the object of its curves.
     fn train(&self, corpus: &Vec<Excerpt>, role: Role) -> Result<(Vec<u8>, Digest), Fault> {
-        let wrong = corpus.iter().find(|e| e.rate != self.settings.codec.rate || e.channels != 1);
+        let codec = &self.settings.codec;
+        let wrong = corpus.iter().find(|e| e.rate != codec.rate || usize::from(e.channels) != codec.channels);
         if let Some(wrong) = wrong {
             return Err(Fault::refused(
                 "wrong-rate",
                 format!(
-                    "clips have {} Hz and {} channels, the codec is to work on mono at {} Hz: set `rate` and `channels` of `resample`",
-                    wrong.rate, wrong.channels, self.settings.codec.rate
+                    "clips have {} Hz and {} channels, the codec is to work on {} at {} Hz: set `rate` and `channels` of `resample`",
+                    wrong.rate,
+                    wrong.channels,
+                    form(codec.channels as u64),
+                    codec.rate
                 ),
             ));
         }

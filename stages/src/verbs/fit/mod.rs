@@ -51,7 +51,7 @@ impl Stage for Fit {
         // Pinned weights stand in, whatever the clips are.
         if let ([clips], Refresh::Auto) = (known, self.refresh) {
             clips.filled("split", &self.split, at, complaints);
-            clips.mono(self.rate, "rate", at, complaints);
+            clips.formed((self.rate, self.channels as u16), "rate", at, complaints);
         }
     }
 

@@ -4,11 +4,14 @@
 
 use crate::{
     model::{
-        codec::{CodecConfig, LEAST_RATE, LevelConfig, MOST_OSCILLATORS, OSCILLATED},
+        codec::{
+            CodecConfig, LEAST_RATE, LevelConfig, MOST_BLOCKS, MOST_CHANNELS, MOST_HOP, MOST_OSCILLATORS, OSCILLATED,
+            STRIDES, hop,
+        },
         fit::{FitSettings, LevelFit},
         training::Schedule,
     },
-    settings::{Auto, Complaint, Levels, PerLevel},
+    settings::{Auto, Complaint, Levels, OneOrEach, PerLevel},
     stage::{Places, Refresh},
     verbs::train::{MOST_STEPS, Numbers},
 };
@@ -36,11 +39,16 @@ crate::settings! {
         refresh: Refresh = Refresh::Auto,
         /// Sample rate in Hz of the audio that the codec works on.
         rate: u32 = 44_100,
-        /// For each level, the bottom first: halvings of the rate in each block; the hop is 2 to the power of their sum.
+        /// Channels of the audio that the codec works on: 1, or 2 for stereo.
+        channels: u32 = 1,
+        /// For each level, the bottom first: convolutions in each block of which every one divides the rate by the block's
+        /// stride; the hop is the product of them all.
         downs: Levels<Vec<u32>> = Levels(vec![vec![3], vec![3, 2], vec![3, 2, 2]]),
+        /// For each level: the stride of each block, or one for all of its blocks.
+        strides: PerLevel<OneOrEach<u32>> = PerLevel(vec![OneOrEach(vec![2])]),
         /// For each level: channels inside the network.
         width: PerLevel<u32> = PerLevel(vec![64, 32, 32]),
-        /// For each level: residual blocks after each halving.
+        /// For each level: residual blocks after each convolution with a stride.
         depth: PerLevel<u32> = PerLevel(vec![8, 4, 4]),
         /// The dilation of residual block i is this to the power of i.
         dilation_growth: u32 = 3,
@@ -95,8 +103,8 @@ crate::settings! {
 }
 
 /// Item of a list for a level; a list of one item holds for every level.
-fn at<T: Copy>(list: &[T], level: usize) -> T {
-    if list.len() == 1 { list[0] } else { list[level] }
+fn at<T: Clone>(list: &[T], level: usize) -> T {
+    list[if list.len() == 1 { 0 } else { level }].clone()
 }
 
 impl Fit {
@@ -105,17 +113,28 @@ impl Fit {
         self.segments.given().map(|segments| segments as usize)
     }
 
+    /// The strides of a level, one for each block; none where all are 2.
+    fn strides(&self, level: usize) -> Vec<u32> {
+        let strides = match at(&self.strides, level).0.as_slice() {
+            [one] => vec![*one; self.downs[level].len()],
+            each => each.to_vec(),
+        };
+        if strides.iter().all(|stride| *stride == 2) { Vec::new() } else { strides }
+    }
+
     /// Settings for the trainer; the lists must have one item or one for each level.
     pub(super) fn training(&self) -> FitSettings {
         let levels = 0..self.downs.len();
         FitSettings {
             codec: CodecConfig {
                 rate: self.rate,
+                channels: self.channels as usize,
                 dim: self.dim as usize,
                 levels: levels
                     .clone()
                     .map(|i| LevelConfig {
                         downs: self.downs[i].clone(),
+                        strides: self.strides(i),
                         width: at(&self.width, i) as usize,
                         depth: at(&self.depth, i) as usize,
                         dilation_growth: self.dilation_growth as usize,
@@ -154,6 +173,7 @@ impl Fit {
     pub(super) fn complain(&self, at: &Places<'_>, complaints: &mut Vec<Complaint>) {
         let (levels, before) = (self.downs.len(), complaints.len());
         let lists = [
+            ("strides", self.strides.len()),
             ("width", self.width.len()),
             ("depth", self.depth.len()),
             ("codewords", self.codewords.len()),
@@ -176,7 +196,7 @@ impl Fit {
             }
         }
         let mut wrong = Wrong { at, complaints };
-        self.network(&mut wrong);
+        self.network(&mut wrong, lists.iter().all(|(_, length)| *length == levels || *length == 1));
         self.steps(&mut wrong);
         // What both of them passed over.
         if complaints.len() == before
@@ -187,20 +207,12 @@ impl Fit {
     }
 
     /// Complains of what the network is made of.
-    fn network(&self, wrong: &mut Wrong<'_, '_>) {
+    fn network(&self, wrong: &mut Wrong<'_, '_>, listed: bool) {
         wrong.whole("rate", self.rate.into(), 1, u32::MAX.into());
+        wrong.whole("channels", self.channels.into(), 1, MOST_CHANNELS as u64);
         wrong.whole("dim", self.dim.into(), 1, 4096);
         if !(1..=8).contains(&self.downs.len()) {
             wrong.say("downs", None, format!("`downs` is of {} levels", self.downs.len()), "from 1 to 8 levels");
-        }
-        let mut sound = true;
-        for (level, downs) in self.downs.iter().enumerate() {
-            let halvings: u64 = downs.iter().map(|down| u64::from(*down)).sum();
-            if downs.is_empty() || downs.contains(&0) || halvings > 16 {
-                sound = false;
-                let message = format!("`downs` of level {level} is {downs:?}");
-                wrong.say("downs", Some(level), message, "blocks of at least 1 halving each, from 1 to 16 in all");
-            }
         }
         wrong.each("width", &self.width, 1, 8192);
         wrong.each("depth", &self.depth, 0, 64);
@@ -214,24 +226,62 @@ impl Fit {
                 format!("`dilation_growth` is {}, which {deepest} residual blocks make too wide", self.dilation_growth);
             wrong.say("dilation_growth", None, message, "a dilation of at most 65536 in the last block of `depth`");
         }
-        if sound {
-            self.hops(wrong);
+        if listed && let Some(hops) = self.blocks(wrong) {
+            self.hops(&hops, wrong);
         }
     }
 
-    /// Complains of hops that do not grow, and of crops that are no multiple of them.
-    fn hops(&self, wrong: &mut Wrong<'_, '_>) {
-        let hops: Vec<u32> = self.downs.iter().map(|downs| 1 << downs.iter().sum::<u32>()).collect();
-        if let Some(level) = (1..hops.len()).find(|&level| hops[level] <= hops[level - 1]) {
-            let message = format!("the hop of level {level} is not greater than that of level {}", level - 1);
-            wrong.say("downs", Some(level), message, "more halvings than the level below it");
+    /// Complains of blocks and strides that make no level. The hop of each level; `None` where one has none.
+    fn blocks(&self, wrong: &mut Wrong<'_, '_>) -> Option<Vec<u32>> {
+        let mut hops = Vec::new();
+        for (level, downs) in self.downs.iter().enumerate() {
+            let strides = self.strides(level);
+            let item = if self.strides.len() == 1 { 0 } else { level };
+            if at(&self.strides, level).0.is_empty() {
+                let message = format!("`strides` of level {level} is empty");
+                wrong.say("strides", Some(item), message, "one stride for each block, or one for all");
+            } else if let Some(stride) = strides.iter().find(|stride| !STRIDES.contains(stride)) {
+                let message = format!("a stride of level {level} is {stride}");
+                let help = format!("strides from {} to {}", STRIDES.start(), STRIDES.end());
+                wrong.say("strides", Some(item), message, &help);
+            } else if !(strides.is_empty() || strides.len() == downs.len()) {
+                let message = format!(
+                    "`strides` of level {level} is given for {} blocks, `downs` for {}",
+                    strides.len(),
+                    downs.len()
+                );
+                wrong.say("strides", Some(item), message, "one stride for each block, or one for all");
+            } else if let Some(hop) = hop(downs, &strides) {
+                hops.push(hop);
+            } else {
+                let strides = if strides.is_empty() { String::new() } else { format!(" with strides of {strides:?}") };
+                let message = format!("`downs` of level {level} is {downs:?}{strides}");
+                let help = format!("1 to {MOST_BLOCKS} blocks of at least 1 each, for a hop of at most {MOST_HOP}");
+                wrong.say("downs", Some(level), message, &help);
+            }
+        }
+        (hops.len() == self.downs.len()).then_some(hops)
+    }
+
+    /// Complains of hops that are no multiples of those below, and of crops that are no multiple of them.
+    fn hops(&self, hops: &[u32], wrong: &mut Wrong<'_, '_>) {
+        let unfit = (1..hops.len())
+            .find(|&level| hops[level] <= hops[level - 1] || !hops[level].is_multiple_of(hops[level - 1]));
+        if let Some(level) = unfit {
+            let [below, hop] = [level - 1, level].map(|level| hops[level]);
+            let message = format!("the hop of level {level} is {hop}, that of level {} is {below}", level - 1);
+            wrong.say("downs", Some(level), message, "a greater hop than the level below it, and a multiple of it");
         }
         for (item, oscillators) in wrong.of_levels(&self.oscillators) {
+            if oscillators > 0 && self.channels > 1 {
+                let message = format!("`channels` is {}, and oscillators are mono", self.channels);
+                wrong.say("channels", None, message, "`channels = 1`, or no oscillators");
+            }
             let played = hops.iter().enumerate().filter(|(level, _)| item.is_none_or(|item| item == *level));
             for (level, hop) in played.filter(|_| oscillators > 0) {
                 if !(OSCILLATED.contains(hop)) {
                     let message = format!("level {level} plays oscillators with a hop of {hop}");
-                    let help = format!("halvings for a hop of {} to {}", OSCILLATED.start(), OSCILLATED.end());
+                    let help = format!("a hop of {} to {}", OSCILLATED.start(), OSCILLATED.end());
                     wrong.say("downs", Some(level), message, &help);
                 }
             }
