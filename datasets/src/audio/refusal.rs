@@ -24,7 +24,7 @@ pub enum Reason {
     TooManyChannels,
     /// A sample rate outside [`RATES`](super::decode::RATES).
     UnsupportedRate,
-    /// The sample rate or the number of channels changes within the stream.
+    /// The sample rate changes within the stream.
     RateChangesMidway,
     /// Longer than [`MAX_SECONDS`](super::decode::MAX_SECONDS).
     TooLong,
@@ -32,6 +32,8 @@ pub enum Reason {
     NotFinite,
     /// The decoder panicked.
     Panicked,
+    /// The number of channels changes within the stream.
+    ChannelsChangeMidway,
 }
 
 impl Reason {
@@ -50,6 +52,7 @@ impl Reason {
             Reason::TooLong => "too-long",
             Reason::NotFinite => "not-finite",
             Reason::Panicked => "decoder-panicked",
+            Reason::ChannelsChangeMidway => "channels-change-midway",
         }
     }
 }

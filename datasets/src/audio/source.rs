@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use symphonia::core::io::MediaSource;
 
-use super::view::View;
+use super::view::{Piece, View};
 
 /// Reading budget of a demuxer: `PASSES` times the length of the file, plus `ALLOWANCE` bytes. Reading a file twice
 /// (once to scan, once to decode) is usual, and small files are read in blocks larger than themselves.
@@ -50,7 +50,7 @@ impl Health {
 pub(super) struct Source<R> {
     inner: R,
     view: View,
-    /// Read position, from the start of the view's prefix.
+    /// Read position, from the start of the view.
     at: u64,
     /// Whether `inner` stands where `at` says.
     aligned: bool,
@@ -69,22 +69,33 @@ impl<R: Read + Seek + Send + Sync> Source<R> {
 
 impl<R> Source<R> {
     fn length(&self) -> u64 {
-        self.view.prefix.len() as u64 + (self.view.end - self.view.start)
+        self.view.length()
     }
 }
 
 impl<R: Read + Seek> Source<R> {
-    fn read_inner(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let offset = self.view.start + (self.at - self.view.prefix.len() as u64);
-        let room = buffer.len().min(usize::try_from(self.view.end.saturating_sub(offset)).unwrap_or(usize::MAX));
-        if room == 0 {
-            return Ok(0);
+    /// Reads from the piece that `at` lies in, `within` bytes behind its start.
+    fn read_piece(&mut self, piece: usize, within: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        match &self.view.pieces()[piece] {
+            Piece::Own(bytes) => {
+                let rest = usize::try_from(within).ok().and_then(|within| bytes.get(within..)).unwrap_or_default();
+                let read = rest.len().min(buffer.len());
+                buffer[..read].copy_from_slice(&rest[..read]);
+                self.aligned = false;
+                Ok(read)
+            }
+            Piece::File(range) => {
+                let offset = range.start + within;
+                let room = buffer.len().min(usize::try_from(range.end - offset).unwrap_or(usize::MAX));
+                if !self.aligned {
+                    self.inner.seek(SeekFrom::Start(offset))?;
+                }
+                let read = self.inner.read(&mut buffer[..room])?;
+                // The next piece begins elsewhere in the file.
+                self.aligned = offset + (read as u64) < range.end;
+                Ok(read)
+            }
         }
-        if !self.aligned {
-            self.inner.seek(SeekFrom::Start(offset))?;
-            self.aligned = true;
-        }
-        self.inner.read(&mut buffer[..room])
     }
 }
 
@@ -94,10 +105,12 @@ impl<R: Read + Seek> Read for Source<R> {
             self.health.exhausted.store(true, Ordering::Relaxed);
             return Err(io::Error::other("the demuxer reads the file over and over"));
         }
-        let prefix = &self.view.prefix;
-        let read = match usize::try_from(self.at).ok().and_then(|at| prefix.get(at..)) {
-            Some(mut rest) if !rest.is_empty() => rest.read(buffer)?,
-            _ => match self.read_inner(buffer) {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        let read = match self.view.piece_at(self.at) {
+            None => 0,
+            Some((piece, within)) => match self.read_piece(piece, within, buffer) {
                 Ok(read) => read,
                 Err(error) => {
                     if error.kind() != ErrorKind::Interrupted {

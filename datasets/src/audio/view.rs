@@ -1,48 +1,81 @@
-//! Which bytes of a file the demuxers see. Tags and pictures around the sound are cut away first: a damaged tag is
-//! no reason to refuse a sound file, and the demuxers refuse over details of tags that they need not read.
+//! Which bytes of a file the demuxers see: parts of the file in a row, and bytes of our own between them. Tags and
+//! pictures around the sound are cut away, and sizes that lie are set right, before a demuxer refuses over them.
 
 use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
 
-use super::names::{self, read_up_to};
-use super::refusal::{DecodeError, Reason};
+use super::names::read_up_to;
 
-/// A part of the file, behind bytes of our own.
+/// A stretch of a view.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct View {
-    /// Bytes that stand before the part.
-    pub(super) prefix: Vec<u8>,
-    /// Offset of the part in the file.
-    pub(super) start: u64,
-    /// Offset of its end.
-    pub(super) end: u64,
+pub(super) enum Piece {
+    /// Bytes that stand in the place of those of the file.
+    Own(Vec<u8>),
+    /// Bytes of the file, by their offsets.
+    File(Range<u64>),
 }
 
-/// Tags in a row, metadata blocks and RIFF chunks that are looked through before giving up.
-const STEPS: usize = 4096;
+impl Piece {
+    fn length(&self) -> u64 {
+        match self {
+            Piece::Own(bytes) => bytes.len() as u64,
+            Piece::File(range) => range.end.saturating_sub(range.start),
+        }
+    }
+}
 
-/// Finds the sound in a file of `length` bytes, and refuses what is known by its first bytes to have no reader.
-///
-/// # Errors
-/// [`Reason::UnsupportedFormat`] or [`Reason::UnsupportedCodec`] by the first bytes; failed where the source is.
-pub(super) fn survey<R: Read + Seek>(reader: &mut R, length: u64) -> Result<View, DecodeError> {
-    let start = skip_id3(reader, length).map_err(DecodeError::Failed)?;
-    let head: [u8; 64] = at(reader, start).map_err(DecodeError::Failed)?;
-    if let Some(name) = names::foreign(&head) {
-        return Err(DecodeError::refuse(Reason::UnsupportedFormat, format!("no reader for {name}")));
+/// Pieces of a file, one behind the other.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct View {
+    pieces: Vec<Piece>,
+    /// The offset in the view at which each piece ends.
+    ends: Vec<u64>,
+}
+
+impl View {
+    /// The bytes between two offsets of the file.
+    pub(super) fn part(range: Range<u64>) -> View {
+        View::default().and(Piece::File(range))
     }
-    // The reader of Ogg pages passes over streams that it cannot map, down to the end of the file.
-    if head.starts_with(b"OggS") && head[28..].starts_with(b"Speex   ") {
-        return Err(DecodeError::refuse(Reason::UnsupportedCodec, "no decoder for Speex"));
+
+    /// This view with another piece at its end. Empty pieces are left out.
+    pub(super) fn and(mut self, piece: Piece) -> View {
+        if piece.length() > 0 {
+            self.ends.push(self.length() + piece.length());
+            self.pieces.push(piece);
+        }
+        self
     }
-    let part = if head.starts_with(b"fLaC") {
-        flac(reader, start, length)
-    } else if head.starts_with(b"RIFF") && &head[8..12] == b"WAVE" {
-        riff_mpeg(reader, start, length)
-    } else {
-        Ok(None)
-    };
-    let whole = View { prefix: Vec::new(), start, end: length };
-    Ok(part.map_err(DecodeError::Failed)?.unwrap_or(whole))
+
+    pub(super) fn pieces(&self) -> &[Piece] {
+        &self.pieces
+    }
+
+    /// Length in bytes.
+    pub(super) fn length(&self) -> u64 {
+        self.ends.last().copied().unwrap_or(0)
+    }
+
+    /// The piece that holds the byte at an offset of the view, and how far behind its start that byte lies.
+    pub(super) fn piece_at(&self, at: u64) -> Option<(usize, u64)> {
+        let piece = self.ends.partition_point(|end| *end <= at);
+        let end = self.ends.get(piece)?;
+        Some((piece, at - (end - self.pieces[piece].length())))
+    }
+
+    /// The bytes between two offsets of a file, with others in the place of some: pairs of an offset and bytes, in order.
+    pub(super) fn patched(range: Range<u64>, patches: Vec<(u64, Vec<u8>)>) -> View {
+        let (mut view, mut at) = (View::default(), range.start);
+        for (offset, bytes) in patches {
+            if offset < at || offset >= range.end {
+                continue;
+            }
+            let end = offset + bytes.len() as u64;
+            view = view.and(Piece::File(at..offset)).and(Piece::Own(bytes));
+            at = end.min(range.end);
+        }
+        view.and(Piece::File(at..range.end))
+    }
 }
 
 /// `N` bytes at an offset; zeros beyond the end of the source.
@@ -53,73 +86,57 @@ pub(super) fn at<const N: usize, R: Read + Seek>(reader: &mut R, offset: u64) ->
     Ok(bytes)
 }
 
-/// The offset behind all ID3v2 tags at the start (id3v2.4.0-structure, 3.1), or 0 where they leave nothing.
-fn skip_id3<R: Read + Seek>(reader: &mut R, length: u64) -> io::Result<u64> {
-    let mut offset = 0;
-    for _ in 0..STEPS {
-        let head: [u8; 10] = at(reader, offset)?;
-        if !head.starts_with(b"ID3") || head[6..].iter().any(|byte| *byte >= 0x80) {
-            return Ok(offset);
-        }
-        let size = head[6..].iter().fold(0, |size, byte| size << 7 | u64::from(*byte));
-        let footer = if head[5] & 0x10 != 0 { 10 } else { 0 };
-        let next = offset + 10 + size + footer;
-        if next >= length {
-            return Ok(0);
-        }
-        offset = next;
-    }
-    Ok(0)
+/// At most `most` bytes between two offsets.
+pub(super) fn between<R: Read + Seek>(reader: &mut R, range: Range<u64>, most: usize) -> io::Result<Vec<u8>> {
+    let room = range.end.saturating_sub(range.start);
+    let mut bytes = vec![0; most.min(usize::try_from(room).unwrap_or(usize::MAX))];
+    reader.seek(SeekFrom::Start(range.start))?;
+    let read = read_up_to(reader, &mut bytes)?;
+    bytes.truncate(read);
+    Ok(bytes)
 }
 
-/// A FLAC stream with no metadata but STREAMINFO (RFC 9639, section 8), if its metadata end where a frame begins.
-fn flac<R: Read + Seek>(reader: &mut R, start: u64, length: u64) -> io::Result<Option<View>> {
-    let info: [u8; 42] = at(reader, start)?;
-    if info[4] & 0x7f != 0 || info[5..8] != [0, 0, 34] {
-        return Ok(None);
-    }
-    let mut offset = start + 4;
-    for _ in 0..STEPS {
-        let head: [u8; 4] = at(reader, offset)?;
-        let size = head[1..].iter().fold(0, |size, byte| size << 8 | u64::from(*byte));
-        offset += 4 + size;
-        if offset >= length {
-            return Ok(None);
-        }
-        if head[0] & 0x80 != 0 {
-            let sync: [u8; 2] = at(reader, offset)?;
-            if sync[0] != 0xff || sync[1] & 0xfc != 0xf8 {
-                return Ok(None);
-            }
-            let mut prefix = info.to_vec();
-            prefix[4] = 0x80;
-            return Ok(Some(View { prefix, start: offset, end: length }));
-        }
-    }
-    Ok(None)
+/// Big-endian number of 16 bits at a place in bytes that are known to hold it.
+pub(super) fn be16(bytes: &[u8], at: usize) -> u16 {
+    u16::from(bytes[at]) << 8 | u16::from(bytes[at + 1])
 }
 
-/// The stream in the `data` chunk of a WAV file whose format is MPEG layer 3 (tag 0x55), which the reader of WAV
-/// files does not take, though its stream stands alone.
-fn riff_mpeg<R: Read + Seek>(reader: &mut R, start: u64, length: u64) -> io::Result<Option<View>> {
-    let mut offset = start + 12;
-    let mut mpeg = false;
-    for _ in 0..STEPS {
-        if offset + 8 > length {
-            return Ok(None);
-        }
-        let head: [u8; 10] = at(reader, offset)?;
-        let size = u64::from(u32::from_le_bytes([head[4], head[5], head[6], head[7]]));
-        let body = offset + 8;
-        match &head[..4] {
-            b"fmt " => mpeg = head[8..10] == [0x55, 0],
-            b"data" if mpeg => {
-                return Ok(Some(View { prefix: Vec::new(), start: body, end: (body + size).min(length) }));
-            }
-            b"data" => return Ok(None),
-            _ => {}
-        }
-        offset = body + size + size % 2;
+/// Big-endian number of 32 bits, like [`be16`].
+pub(super) fn be32(bytes: &[u8], at: usize) -> u32 {
+    u32::from(be16(bytes, at)) << 16 | u32::from(be16(bytes, at + 2))
+}
+
+/// Big-endian number of 64 bits, like [`be16`].
+pub(super) fn be64(bytes: &[u8], at: usize) -> u64 {
+    u64::from(be32(bytes, at)) << 32 | u64::from(be32(bytes, at + 4))
+}
+
+/// Little-endian number of 16 bits, like [`be16`].
+pub(super) fn le16(bytes: &[u8], at: usize) -> u16 {
+    be16(bytes, at).swap_bytes()
+}
+
+/// Little-endian number of 32 bits, like [`be16`].
+pub(super) fn le32(bytes: &[u8], at: usize) -> u32 {
+    be32(bytes, at).swap_bytes()
+}
+
+/// Little-endian number of 64 bits, like [`be16`].
+pub(super) fn le64(bytes: &[u8], at: usize) -> u64 {
+    be64(bytes, at).swap_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_patch_stands_in_the_place_of_bytes() {
+        let view = View::patched(0..10, vec![(2, vec![1, 2, 3]), (8, vec![9, 9])]);
+        assert_eq!(view.length(), 10);
+        assert_eq!(view.piece_at(4), Some((1, 2)));
+        assert_eq!(view.piece_at(5), Some((2, 0)));
+        assert_eq!(view.piece_at(9), Some((3, 1)));
+        assert_eq!(view.piece_at(10), None);
     }
-    Ok(None)
 }

@@ -3,6 +3,7 @@
 use super::rows::{self, At, Columns, Format, Sink, Values};
 use super::sidecar::{SIDECARS, Sidecar};
 use super::{ScanError, TableOptions, is_license, key};
+use crate::license::both;
 use std::path::Path;
 
 /// A license as a row states it.
@@ -80,7 +81,7 @@ impl Sink for Look<'_> {
             chosen.push(find(column)?);
         }
         if !self.options.columns.contains_key("license") {
-            chosen.extend(columns.iter().position(|column| column.eq_ignore_ascii_case("license")));
+            chosen.extend(columns.iter().enumerate().filter(|(_, column)| is_license(column)).map(|(at, _)| at));
         }
         Ok(chosen)
     }
@@ -89,11 +90,11 @@ impl Sink for Look<'_> {
         // A row that cannot be read states nothing.
         let Ok([path, licenses @ ..]) = values else { return Ok(()) };
         let Some(path) = path.as_deref() else { return Ok(()) };
-        let mut licenses = licenses.iter().flatten().map(|license| license.trim());
+        let licenses = licenses.iter().flatten().map(|license| license.trim()).filter(|license| !license.is_empty());
         if key::resolve("", key::under(self.root, path)).as_deref() == Some(self.key)
-            && let Some(license) = licenses.find(|license| !license.is_empty())
+            && let Some(license) = licenses.map(str::to_owned).reduce(|first, second| both(first, &second))
         {
-            self.stated.push(Stated { license: license.to_owned(), row: at.row, line: at.line });
+            self.stated.push(Stated { license, row: at.row, line: at.line });
         }
         Ok(())
     }

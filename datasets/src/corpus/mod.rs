@@ -30,17 +30,19 @@ pub use sidecar::{SIDECARS, Sidecar, SidecarRow};
 pub use table::{RowError, Table, TableOptions};
 pub use table_file::TableFile;
 
+use crate::license::both;
 use crate::row::Labels;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-/// Sets the license or a label by the name of a column, in any case; `licence` is a spelling of `license`. What is set stays.
+/// Sets the license or a label by the name of a column, in any case; `licence` is a spelling of `license`. A label that is
+/// set stays; a second license is told beside the first.
 fn state(license: &mut Option<String>, labels: &mut Labels, name: &str, text: &str) {
     let text = text.trim();
     match is_license(name) {
         true if text.is_empty() => {}
-        true => drop(license.get_or_insert_with(|| text.to_owned())),
+        true => *license = Some(license.take().map_or_else(|| text.to_owned(), |first| both(first, text))),
         false => labels.set(name, text),
     }
 }

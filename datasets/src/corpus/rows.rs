@@ -6,11 +6,13 @@ use crate::untrusted::{
     lines::{Paced, lines},
     parquet::{Author, ParquetInError, Vetted},
 };
+use arrow_array::{Array, ArrayRef, cast::AsArray};
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
-use arrow_schema::DataType;
+use arrow_schema::{DataType, Schema};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 /// The largest JSON document that is read, in bytes: it is in memory as a whole, as the other formats never are.
@@ -94,8 +96,15 @@ pub(super) fn read(path: &Path, format: Format, path_column: &str, sink: &mut im
         Format::Json => {
             let text = untrusted::text(path, LARGEST_JSON).map_err(unreadable(path))?;
             let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-            let value: Value =
-                serde_json::from_str(text).map_err(|error| syntax(path, Some(error.line() as u64), error))?;
+            let value: Value = serde_json::from_str(text).map_err(|error| {
+                let several = text.lines().filter(|line| !line.trim().is_empty()).take(2);
+                let lines =
+                    several.filter(|line| serde_json::from_str::<serde_json::Map<_, Value>>(line).is_ok()).count();
+                match lines {
+                    2 => syntax(path, None, "this looks like JSON lines, an object a line: call it .jsonl"),
+                    _ => syntax(path, Some(error.line() as u64), said(&error)),
+                }
+            })?;
             let rows = json_rows(value, path_column).map_err(|why| syntax(path, None, why))?;
             let rows = rows.into_iter().map(|row| (None, Ok(row)));
             objects(path, rows.collect(), sink)
@@ -108,7 +117,7 @@ pub(super) fn read(path: &Path, format: Format, path_column: &str, sink: &mut im
                     _ if text == Ok("") => return Ok(()),
                     Ok(Ok(Value::Object(row))) => Ok(row.into_iter().collect()),
                     Ok(Ok(_)) => Err("the line is no JSON object".to_owned()),
-                    Ok(Err(error)) => Err(format!("the line is no JSON: {error}")),
+                    Ok(Err(error)) => Err(format!("the line is no JSON: {}", said(&error))),
                     Err(_) => Err("the line is not UTF-8".to_owned()),
                 };
                 rows.push((Some(number), row));
@@ -117,8 +126,15 @@ pub(super) fn read(path: &Path, format: Format, path_column: &str, sink: &mut im
             lines(path, take).map_err(unreadable(path))?;
             objects(path, rows, sink)
         }
-        Format::Parquet => read_parquet(path, sink),
+        Format::Parquet => read_parquet(path, path_column, sink),
     }
+}
+
+/// What serde says of a text, with the place within its line alone: which line of the file that is, the complaint says.
+fn said(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    format!("{} in column {}", text.strip_suffix(&place).unwrap_or(&text), error.column())
 }
 
 fn not_too_many(path: &Path, columns: usize) -> Result<(), ScanError> {
@@ -148,12 +164,13 @@ fn read_csv(path: &Path, delimiter: u8, sink: &mut impl Sink) -> Result<(), Scan
     let columns: Vec<String> = header.iter().map(|name| name.trim().to_owned()).collect();
     let chosen = sink.choose(Columns { names: &columns, bytes: &BTreeSet::new() })?;
     let mut record = csv::ByteRecord::new();
-    let mut row = 0;
+    let (mut row, mut last) = (0, None);
     while reader.read_byte_record(&mut record).map_err(broken)? {
         row += 1;
         pace.record();
         let offset = record.position().map(csv::Position::byte);
         let at = At { row, line: offset.map(|offset| reader.get_mut().line(offset)) };
+        last = offset.map(|offset| (offset, at));
         if record.len() != columns.len() {
             let (is, want) = (record.len(), columns.len());
             let why = format!("the row has {is} fields, the header {want}");
@@ -167,7 +184,40 @@ fn read_csv(path: &Path, delimiter: u8, sink: &mut impl Sink) -> Result<(), Scan
             Err(_) => sink.row(at, Err("the row is not UTF-8".to_owned()))?,
         }
     }
-    Ok(())
+    match last {
+        Some((offset, at)) if unclosed(path, offset, delimiter).map_err(unreadable(path))? => {
+            Err(syntax(path, at.line, "a quoted field that begins in this row is never closed"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether the row at an offset, the last of a file, ends within a quoted field: the parser then takes all the rest of the
+/// file for one field, and the rows in it for text.
+fn unclosed(path: &Path, offset: u64, delimiter: u8) -> std::io::Result<bool> {
+    /// Where in a field the parser stands.
+    #[derive(PartialEq)]
+    enum Within {
+        Start,
+        Plain,
+        Quoted,
+        /// Behind a quote in a quoted field, which closes it or is the first of two.
+        Closing,
+    }
+    let mut file = untrusted::open(path)?;
+    file.seek(SeekFrom::Start(offset))?;
+    let mut within = Within::Start;
+    for byte in BufReader::new(file).bytes() {
+        let byte = byte?;
+        within = match (within, byte) {
+            (Within::Start | Within::Closing, b'"') => Within::Quoted,
+            (Within::Quoted, b'"') => Within::Closing,
+            (Within::Quoted, _) => Within::Quoted,
+            (_, byte) if byte == delimiter || byte == b'\n' || byte == b'\r' => Within::Start,
+            _ => Within::Plain,
+        };
+    }
+    Ok(within == Within::Quoted)
 }
 
 type Object = BTreeMap<String, Value>;
@@ -269,42 +319,91 @@ fn objects(
     Ok(())
 }
 
-fn read_parquet(path: &Path, sink: &mut impl Sink) -> Result<(), ScanError> {
+/// Column of a Parquet table: one of its own, or a field of one that is a struct, under a dotted name.
+struct Leaf {
+    name: String,
+    root: usize,
+    field: Option<usize>,
+    kind: DataType,
+}
+
+fn leaves(schema: &Schema) -> Vec<Leaf> {
+    let mut leaves = Vec::new();
+    for (root, column) in schema.fields().iter().enumerate() {
+        let (name, kind) = (column.name().clone(), column.data_type().clone());
+        leaves.push(Leaf { name, root, field: None, kind });
+    }
+    for (root, column) in schema.fields().iter().enumerate() {
+        if let DataType::Struct(fields) = column.data_type() {
+            for (at, field) in fields.iter().enumerate() {
+                let name = format!("{}.{}", column.name(), field.name());
+                leaves.push(Leaf { name, root, field: Some(at), kind: field.data_type().clone() });
+            }
+        }
+    }
+    leaves
+}
+
+/// The text of a value. Bytes are text where a table of old writers (Hive, Impala) holds text without saying so.
+fn parquet_text<'a>(column: &'a dyn Array, formatter: &ArrayFormatter<'_>, i: usize) -> Result<Cow<'a, str>, String> {
+    let bytes = match column.data_type() {
+        DataType::Binary => column.as_binary::<i32>().value(i),
+        DataType::LargeBinary => column.as_binary::<i64>().value(i),
+        DataType::BinaryView => column.as_binary_view().value(i),
+        _ => return formatter.value(i).try_to_string().map(Cow::Owned).map_err(|error| error.to_string()),
+    };
+    std::str::from_utf8(bytes).map(Cow::Borrowed).map_err(|_| "the row is not UTF-8".to_owned())
+}
+
+fn read_parquet(path: &Path, path_column: &str, sink: &mut impl Sink) -> Result<(), ScanError> {
     let broken = |error: ParquetInError| match error {
         ParquetInError::Io(error) => unreadable(path)(error),
         other => syntax(path, None, other),
     };
     let file = Vetted::open(path, Author::Stranger).map_err(broken)?;
-    let fields = file.schema().fields().clone();
-    not_too_many(path, fields.len())?;
-    let columns: Vec<String> = fields.iter().map(|field| field.name().clone()).collect();
-    let bytes =
-        fields.iter().enumerate().filter(|(_, field)| holds_bytes(field.data_type())).map(|(at, _)| at).collect();
+    let leaves = leaves(file.schema());
+    not_too_many(path, leaves.len())?;
+    let columns: Vec<String> = leaves.iter().map(|leaf| leaf.name.clone()).collect();
+    // Fields of structs are read where they are asked for, and carried along by none.
+    let no_text = |leaf: &Leaf| leaf.field.is_some() || holds_bytes(&leaf.kind);
+    let bytes = leaves.iter().enumerate().filter(|(_, leaf)| no_text(leaf)).map(|(at, _)| at).collect();
     let chosen = sink.choose(Columns { names: &columns, bytes: &bytes })?;
+    if let Some(leaf) = chosen.iter().map(|&at| &leaves[at]).find(|leaf| leaf.name == path_column)
+        && let DataType::Struct(fields) = &leaf.kind
+    {
+        let fields: Vec<String> = fields.iter().map(|field| format!("`{path_column}.{}`", field.name())).collect();
+        let why = format!("the column `{path_column}` is a struct; name one of its fields: {}", fields.join(", "));
+        return Err(syntax(path, None, why));
+    }
     // A projected batch holds the columns in the file's order, each once.
-    let present: BTreeSet<usize> = chosen.iter().copied().collect();
-    let place = |column: &usize| present.iter().position(|have| have == column);
-    let places: Vec<usize> = chosen.iter().filter_map(place).collect();
+    let present: BTreeSet<usize> = chosen.iter().map(|&at| leaves[at].root).collect();
+    let place = |at: &usize| Some((present.iter().position(|have| *have == leaves[*at].root)?, leaves[*at].field));
+    let places: Vec<(usize, Option<usize>)> = chosen.iter().filter_map(place).collect();
     // Words of a dictionary may be told again and again.
     let mut room = UNPACKED.saturating_mul(path.metadata().map_or(0, |facts| facts.len())).max(FREE);
     let options = FormatOptions::default();
     let mut row = 0;
-    for batch in file.batches(chosen.iter().copied(), BATCH_ROWS).map_err(broken)? {
+    for batch in file.batches(present.iter().copied(), BATCH_ROWS).map_err(broken)? {
         let batch = batch.map_err(broken)?;
+        let column = |&(root, field): &(usize, Option<usize>)| {
+            let column = batch.column(root);
+            // A struct that is null has fields of its own that are not.
+            let within = field.and_then(|field| Some((column.as_struct_opt()?.column(field), column)));
+            within.map_or((column, None), |(within, whole)| (within, Some(whole)))
+        };
+        let taken: Vec<(&ArrayRef, Option<&ArrayRef>)> = places.iter().map(column).collect();
         let formatters: Result<Vec<_>, _> =
-            places.iter().map(|&i| ArrayFormatter::try_new(batch.column(i).as_ref(), &options)).collect();
+            taken.iter().map(|(column, _)| ArrayFormatter::try_new(column.as_ref(), &options)).collect();
         let formatters = formatters.map_err(|e| syntax(path, None, e))?;
         for i in 0..batch.num_rows() {
             row += 1;
-            let cell = |(&place, formatter): (&usize, &ArrayFormatter<'_>)| {
-                if batch.column(place).is_null(i) {
+            let cell = |((column, whole), formatter): (&(&ArrayRef, Option<&ArrayRef>), &ArrayFormatter<'_>)| {
+                if column.is_null(i) || whole.is_some_and(|whole| whole.is_null(i)) {
                     return Ok(None);
                 }
-                let text = formatter.value(i).try_to_string();
-                text.map(|text| Some(Cow::Owned(text)))
+                parquet_text(column.as_ref(), formatter, i).map(|text| Some(Cow::Owned(text.into_owned())))
             };
-            let values: Result<Vec<_>, _> = places.iter().zip(&formatters).map(cell).collect();
-            let values = values.map_err(|error| error.to_string());
+            let values: Result<Vec<_>, _> = taken.iter().zip(&formatters).map(cell).collect();
             let cells = values.iter().flatten().flatten();
             let bytes: u64 = cells.map(|cell: &Cow<'_, str>| cell.len() as u64).sum();
             room =

@@ -227,7 +227,10 @@ impl Sink for Gather<'_, '_> {
             if self.options.columns.contains_key(field) {
                 continue;
             }
-            if let Some(at) = columns.iter().position(|c| c.eq_ignore_ascii_case(field)) {
+            // Of columns that state a license each counts, of others the first.
+            let own = |column: &String| column.eq_ignore_ascii_case(field) || field == "license" && is_license(column);
+            let many = if field == "license" { columns.len() } else { 1 };
+            for (at, _) in columns.iter().enumerate().filter(|(_, column)| own(column)).take(many) {
                 chosen.push(at);
                 fields.push(Field::Named(field.to_owned()));
             }

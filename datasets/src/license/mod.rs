@@ -192,6 +192,43 @@ impl License {
     }
 }
 
+/// Two statements about one file as one: the first where both say the same, else a text that names both and is no license,
+/// since which of them holds is nobody's to guess.
+pub fn both(first: String, second: &str) -> String {
+    let canonical = |text: &str| License::read(text).expression().map(ToString::to_string);
+    let same = first == second || canonical(&first).is_some_and(|one| canonical(second) == Some(one));
+    if same { first } else { format!("{first} | {second}") }
+}
+
+/// Whether a copyright notice says no more than whose work it is, and since when: "2011 Some Label". A notice that can be
+/// read as a license, or has a word of what is allowed or reserved, says more.
+pub fn is_notice(text: &str) -> bool {
+    const WORDS: [&str; 20] = [
+        "reserved",
+        "licen",
+        "creative",
+        "commons",
+        "cc0",
+        "cc-",
+        "cc by",
+        "attribution",
+        "commercial",
+        "permi",
+        "prohibit",
+        "distribut",
+        "copying",
+        "public domain",
+        "free",
+        "allowed",
+        "http",
+        "www.",
+        "use",
+        "terms",
+    ];
+    let folded = text.to_lowercase();
+    License::read(text).expression().is_none() && !WORDS.iter().any(|word| folded.contains(word))
+}
+
 /// The text as it is cited in sentences: quoted, cut after 80 characters.
 fn quoted(text: &str) -> String {
     let mut cut: String = text.chars().take(80).collect();

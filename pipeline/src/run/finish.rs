@@ -61,7 +61,7 @@ pub(crate) fn finish(
     let summary = Summary::of(plan, &outcome, &history.changes(plan, &next));
     // Of a large corpus it takes as much as the next one.
     drop(history);
-    let corpus = corpus(&outcome);
+    let corpus = corpus(plan, &outcome, &withheld.stages);
     let run = publication::Run {
         plan,
         outcome: &outcome,

@@ -21,8 +21,12 @@ use crate::{
     },
 };
 use corpora::synth;
-use datasets::row::{Dropped, Found, Origin, Track};
+use datasets::{
+    license::both,
+    row::{Dropped, Found, Origin, Track},
+};
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -120,6 +124,11 @@ impl Stage for Ingest {
         let judged = group(named, &format!("{}: one per id", cx.stage), |id, tracks: &[(Track, isize)]| {
             let mut tracks = tracks.to_vec();
             tracks.sort_by_key(|(track, _)| track.content);
+            // Rows that put the same bytes under several licenses: which of them holds is nobody's to guess, so the track
+            // has them all, which is none that could be read.
+            let same = tracks.iter().filter(|(track, _)| track.content == tracks[0].0.content);
+            let licenses: BTreeSet<&String> = same.filter_map(|(track, _)| track.license.as_ref()).collect();
+            tracks[0].0.license = licenses.into_iter().cloned().reduce(|one, next| both(one, &next));
             let mut judged = Vec::with_capacity(tracks.len());
             for (i, (track, count)) in tracks.into_iter().enumerate() {
                 // A table may say the same twice: a row counts once.

@@ -245,4 +245,4 @@ fn tags_of(file: &File, env: &Env) -> io::Result<(Remembered, Note<Remembered>)>
 }
 
 /// Bumped when the same bytes would give other tags.
-const TAGS: u64 = 2;
+const TAGS: u64 = 3;
