@@ -70,6 +70,41 @@ fn what_can_be_decoded_is_and_the_rest_is_named() {
     assert_eq!(names(&place.path().join("out")), ["a-2.wav", "a.wav"]);
 }
 
+/// Without a model the codec that comes along works, says what it is, and names what it was trained on.
+#[test]
+fn the_codec_that_comes_along_needs_no_model() {
+    let place = tempfile::tempdir().expect("a folder");
+    let said =
+        |words: &[&str]| Said::of(&refrain(words).current_dir(place.path()).output().expect("the binary starts"));
+    // Two seconds of three tones that die away.
+    let pitches = [220.0, 277.2, 329.6];
+    let tone = |t: usize| -> f64 {
+        pitches.iter().map(|pitch| libm::sin(std::f64::consts::TAU * pitch * t as f64 / 44_100.0)).sum()
+    };
+    let sound = |t: usize| 4000.0 * libm::exp(-(t as f64) / 40_000.0) * tone(t);
+    let samples: Vec<i16> = (0..88_200).map(|t| sound(t) as i16).collect();
+    fs::write(place.path().join("chord.wav"), support::wav(44_100, 1, &samples)).expect("a WAV");
+    let encoded = said(&["encode", "chord.wav", "-o", "codes"]);
+    assert_eq!(encoded.code, Some(0), "{}", encoded.err);
+    assert!(encoded.out.contains("11025 + 2757 + 690 codes"), "{}", encoded.out);
+    for word in ["refrain-44k", "trained on", "CC-BY-3.0", "`refrain model`"] {
+        assert!(encoded.err.contains(word), "no {word} in {}", encoded.err);
+    }
+    let decoded = said(&["decode", "codes/chord.parquet", "-o", "sound"]);
+    assert_eq!(decoded.code, Some(0), "{}", decoded.err);
+    let heard = fs::read(place.path().join("sound/chord.wav")).expect("a WAV");
+    let heard: Vec<i16> = heard[44..].as_chunks::<2>().0.iter().map(|x| i16::from_le_bytes(*x)).collect();
+    assert_eq!(heard.len(), samples.len());
+    let power = |all: &mut dyn Iterator<Item = f64>| all.map(|x| x * x).sum::<f64>();
+    let noise = power(&mut heard.iter().zip(&samples).map(|(a, b)| f64::from(*a) - f64::from(*b)));
+    let ratio = 10.0 * libm::log10(power(&mut samples.iter().map(|x| f64::from(*x))) / noise);
+    assert!(ratio > 10.0, "{ratio} dB");
+    let told = said(&["model"]);
+    for word in ["# refrain-44k", "Kevin MacLeod", "Alexander Holm", "OLPC Berklee Sound Library", "CC-BY-3.0"] {
+        assert!(told.out.contains(word), "no {word} in {}", told.out);
+    }
+}
+
 /// A published codec comes in, works, and goes out as it came.
 #[test]
 fn published_codecs_are_imported_and_exported() {

@@ -350,9 +350,9 @@ pub(crate) struct EncodeArgs {
     /// Sound files
     #[arg(required = true)]
     pub(crate) files: Vec<PathBuf>,
-    /// A bundle (a run's `model` folder) or a safetensors file
+    /// A bundle (a run's `model` folder) or a safetensors file; by default the codec that comes with refrain
     #[arg(long, short, value_name = "MODEL")]
-    pub(crate) model: PathBuf,
+    pub(crate) model: Option<PathBuf>,
     /// The folder for the Parquet files
     #[arg(long, short, value_name = "DIR")]
     pub(crate) out: PathBuf,
@@ -368,9 +368,9 @@ pub(crate) struct DecodeArgs {
     /// Parquet files with codes
     #[arg(required = true)]
     pub(crate) files: Vec<PathBuf>,
-    /// A bundle (a run's `model` folder) or a safetensors file
+    /// A bundle (a run's `model` folder) or a safetensors file; by default the codec that comes with refrain
     #[arg(long, short, value_name = "MODEL")]
-    pub(crate) model: PathBuf,
+    pub(crate) model: Option<PathBuf>,
     /// The folder for the WAV files
     #[arg(long, short, value_name = "DIR")]
     pub(crate) out: PathBuf,

@@ -18,6 +18,7 @@ use crate::{
     error::{BUG, DONE, EXITS, Error, Exit, USAGE},
     inspect::{diff, list, runs, why},
     plan::{Plan, PlannedStage, load, memory::Bound, scale::Sizes},
+    publish::bundle,
     run::{self, Ended, finished, prepare::Options, watch::watch},
     schema,
     standalone::{codec, evaluate, init, published, sample},
@@ -117,6 +118,12 @@ enum Command {
     Encode(EncodeArgs),
     /// Decode codes in Parquet to WAV files with a model
     Decode(DecodeArgs),
+    /// Tell what a model is, and which works it was trained on
+    Model {
+        /// A bundle (a run's `model` folder); by default the codec that comes with refrain
+        #[arg(value_name = "MODEL")]
+        folder: Option<PathBuf>,
+    },
     /// Import a codec that was published with the names of Jukebox's VQ-VAE
     Import(ImportArgs),
     /// Export a codec with the names of Jukebox's VQ-VAE
@@ -319,13 +326,14 @@ impl Cli {
             Command::Encode(args) => {
                 args.device.choose()?;
                 let files = codec::PlainFiles { files: &args.files, out: &args.out, overwrite: args.overwrite };
-                codec::encode(files, &args.model, &cancel, &summary)?;
+                codec::encode(files, args.model.as_deref(), &cancel, &summary)?;
             }
             Command::Decode(args) => {
                 args.device.choose()?;
                 let files = codec::PlainFiles { files: &args.files, out: &args.out, overwrite: args.overwrite };
-                codec::decode(files, &args.model, args.level, &cancel, &summary)?;
+                codec::decode(files, args.model.as_deref(), args.level, &cancel, &summary)?;
             }
+            Command::Model { folder } => answer(&bundle::about(folder.as_deref())?),
             Command::Import(ImportArgs { file, out, rate, dilation_growth, overwrite }) => {
                 summary(&published::import(&file, &out, &Unstated { rate, dilation_growth }, overwrite)?);
             }

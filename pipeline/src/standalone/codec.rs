@@ -4,8 +4,9 @@
 
 use crate::{
     error::Error,
-    publish::bundle,
+    publish::bundle::{self, shipped},
     standalone::{left_out::LeftOut, sound::Sound, targets},
+    terminal::output,
 };
 use datasets::{
     Digest,
@@ -37,8 +38,11 @@ struct Model {
     coder: Coder,
 }
 
-/// Loads a bundle's codec, or a safetensors file.
-fn model(path: &Path) -> Result<Model, Error> {
+/// Loads a bundle's codec, a safetensors file, or the codec that comes with the program, and says that it is that.
+fn model(path: Option<&Path>) -> Result<Model, Error> {
+    if path.is_none() {
+        output::note(&shipped::told()?);
+    }
     let (file, bytes) = bundle::codec(path)?;
     let wrong = |why: String| Error::Source(format!("{} is no codec: {why}", file.display()));
     let codec = Codec::load(&bytes).map_err(|e| wrong(e.to_string()))?;
@@ -104,7 +108,7 @@ const PLAIN: &str = "file/";
 /// # Errors
 /// When the model cannot be used, a target is in the way, or the folder cannot be written; and, after all others are done,
 /// when a file could not be encoded.
-pub fn encode(files: PlainFiles<'_>, path: &Path, cancel: &Cancel, tell: &dyn Fn(&str)) -> Result<(), Error> {
+pub fn encode(files: PlainFiles<'_>, path: Option<&Path>, cancel: &Cancel, tell: &dyn Fn(&str)) -> Result<(), Error> {
     let mut taken = Taken::default();
     let targets: Vec<PathBuf> =
         files.files.iter().map(|file| files.out.join(taken.give(&stem(file), "parquet"))).collect();
@@ -197,7 +201,7 @@ struct Coded<'a> {
 /// when a file cannot be read or decoded, or holds the codes of another model.
 pub fn decode(
     files: PlainFiles<'_>,
-    path: &Path,
+    path: Option<&Path>,
     level: usize,
     cancel: &Cancel,
     tell: &dyn Fn(&str),

@@ -58,7 +58,7 @@ pub fn import(file: &Path, target: &Path, unstated: &Unstated, overwrite: bool) 
 /// # Errors
 /// A model that cannot be read or was never published in such a form; a target that is in the way or cannot be written.
 pub fn export(model: &Path, target: &Path, overwrite: bool) -> Result<String, Error> {
-    let (file, bytes) = bundle::codec(model)?;
+    let (file, bytes) = bundle::codec(Some(model))?;
     let wrong = |why: String| Error::Source(format!("{} cannot be exported: {why}", file.display()));
     let codec = Codec::load(&bytes).map_err(|error| wrong(error.to_string()))?;
     let bytes = codec::export(&codec).map_err(|error| wrong(error.to_string()))?;

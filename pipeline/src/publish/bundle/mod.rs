@@ -4,6 +4,7 @@
 
 mod card;
 mod index;
+pub mod shipped;
 
 use crate::{
     error::Error,
@@ -191,11 +192,24 @@ impl Bundle {
     }
 }
 
-/// The file of a codec with its bytes: that of a bundle, or a safetensors file.
+/// The card of a bundle and the works that it is owed to; without a folder, of the one that comes with the program.
+///
+/// # Errors
+/// It cannot be read, or is damaged or of a newer version.
+pub fn about(folder: Option<&Path>) -> Result<String, Error> {
+    let Some(folder) = folder else { return Ok(shipped::text()) };
+    let bundle = open(folder)?;
+    let text = |name| bundle.read(folder, name).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    Ok(format!("{}\n{}", text(CARD)?, text(ATTRIBUTION)?))
+}
+
+/// The file of a codec with its bytes: that of a bundle, a safetensors file, or without a path the one that comes with the
+/// program.
 ///
 /// # Errors
 /// It cannot be read, or the bundle is damaged or of a newer version.
-pub fn codec(path: &Path) -> Result<(PathBuf, Vec<u8>), Error> {
+pub fn codec(path: Option<&Path>) -> Result<(PathBuf, Vec<u8>), Error> {
+    let Some(path) = path else { return Ok((shipped::NAME.into(), shipped::CODEC.to_vec())) };
     if path.is_dir() {
         let bundle = open(path)?;
         let bytes = bundle.read(path, &bundle.codec.file)?;
@@ -243,6 +257,24 @@ mod tests {
     }
 
     #[test]
+    fn the_one_that_comes_along_is_whole() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models").join(shipped::NAME);
+        let bundle = open(&folder).expect("a bundle");
+        for name in bundle.files.keys() {
+            bundle.read(&folder, name).expect("the file that it lists");
+        }
+        let (_, bytes) = codec(None).expect("a codec");
+        assert_eq!(codec(Some(&folder)).expect("a codec").1, bytes);
+        assert!(shipped::is(&bundle.codec.digest) && bytes.len() < 10_000_000);
+        assert_eq!(about(None).expect("text"), about(Some(&folder)).expect("text"));
+        // Nothing whose license asks for more than its name.
+        let free = ["CC-BY-3.0", "CC-BY-4.0", "CC0-1.0", "CC-PDM-1.0"];
+        let licenses: Vec<&String> = bundle.trained_on.licenses.keys().collect();
+        assert!(licenses.iter().all(|license| free.contains(&license.as_str())), "{licenses:?}");
+        assert!(bundle.unrecorded.is_empty() && bundle.trained_on.gone == 0 && bundle.trained_on.tracks > 0);
+    }
+
+    #[test]
     fn a_bundle_is_read_as_it_was_written_and_checked() {
         let folder = tempfile::tempdir().expect("a folder");
         let at = folder.path();
@@ -251,11 +283,11 @@ mod tests {
         assert!(sentence(open(at)).contains("is no bundle: cannot read bundle.json"));
         index(&value);
         assert_eq!(open(at).expect("a bundle"), bundle());
-        assert!(sentence(codec(at)).contains("lacks its file codec.safetensors"));
+        assert!(sentence(codec(Some(at))).contains("lacks its file codec.safetensors"));
         fs::write(at.join("codec.safetensors"), b"codec").expect("written");
-        assert_eq!(codec(at).expect("a codec").1, b"codec");
+        assert_eq!(codec(Some(at)).expect("a codec").1, b"codec");
         fs::write(at.join("codec.safetensors"), b"kodec").expect("written");
-        assert!(sentence(codec(at)).contains("codec.safetensors is damaged: its bytes have the digest"));
+        assert!(sentence(codec(Some(at))).contains("codec.safetensors is damaged: its bytes have the digest"));
         value["format"] = 2.into();
         value["more"] = true.into();
         index(&value);

@@ -149,7 +149,10 @@ fn pack<T: Serialize>(
     message.extend((head.len() as u64).to_le_bytes());
     message.extend(head);
     for tensor in nodes.iter().flat_map(|node| node.gradients.values()) {
-        message.extend(device.floats(tensor).iter().flat_map(|x| x.to_le_bytes()));
+        let (start, floats) = (message.len(), device.floats(tensor));
+        message.resize(start + 4 * floats.len(), 0);
+        let bytes = message[start..].as_chunks_mut::<4>().0;
+        bytes.iter_mut().zip(&floats).for_each(|(to, x)| *to = x.to_le_bytes());
     }
     Ok((share, nodes, message))
 }
