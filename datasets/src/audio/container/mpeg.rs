@@ -133,7 +133,8 @@ pub(super) fn first<R: Read + Seek>(reader: &mut R, range: Range<u64>) -> io::Re
                 return Ok(range.start);
             }
             at = end;
-        } else if bytes.at::<1>(at)? == [0] {
+        } else if bytes.at::<64>(at)? == [0; 64] {
+            // Some zeros begin the boxes of MP4; so many begin nothing.
             while at < range.end && bytes.at::<1>(at)? == [0] {
                 at += 1;
             }
@@ -164,8 +165,8 @@ fn frames<R: Read + Seek>(
     let form = |frame: &Frame| (frame.rate, frame.channels);
     let (mut view, mut at, mut from, mut tags) = (View::default(), range.start, range.start, 0);
     if let Some(own) = unprotected(bytes, at, &one)? {
+        from += own.len() as u64;
         view = view.and(Piece::Own(own));
-        from += 4;
     }
     while at < range.end && tags < STEPS {
         let next = frame(&bytes.at(at)?).filter(|next| next.kind & 0x06 == one.kind & 0x06);
@@ -202,7 +203,8 @@ fn changes(one: &Frame, next: &Frame) -> DecodeError {
 }
 
 /// The header of a first frame that states encoder delays and has a checksum, as one without: `lame -p` puts the tag where
-/// it always is, and the checksum over the bytes before it, so that readers that count it miss the tag.
+/// it always is, and the checksum over the bytes before it, so that readers that count it miss the tag;
+/// symphonia knows such a frame by its empty side information, in the first bytes of which the checksum stands.
 fn unprotected<R: Read + Seek>(bytes: &mut Window<'_, R>, at: u64, one: &Frame) -> io::Result<Option<Vec<u8>>> {
     let head: [u8; 40] = bytes.at(at)?;
     if head[1] & 1 != 0 || one.kind & 0x06 != 2 {
@@ -214,5 +216,5 @@ fn unprotected<R: Read + Seek>(bytes: &mut Window<'_, R>, at: u64, one: &Frame) 
         _ => 9,
     };
     let tagged = [&b"Xing"[..], b"Info"].contains(&&head[4 + side..8 + side]);
-    Ok(tagged.then(|| vec![head[0], head[1] | 1, head[2], head[3]]))
+    Ok(tagged.then(|| vec![head[0], head[1] | 1, head[2], head[3], 0, 0]))
 }
