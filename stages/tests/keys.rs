@@ -48,7 +48,7 @@ fn digests_of_stages_are_what_they_were() {
         ("split", "3ba4d6e79160d2f2"),
         ("segment", "e50a4ee8d0123c07"),
         ("weights", "7ce7e4e68111e3c9"),
-        ("import", "BLESS"),
+        ("import", "90621740d637e505"),
         ("fit", "9c8cc3c97c3ff53e"),
         ("encode", "f9379765a02a84b9"),
         ("shard", "de2b1287ddb16401"),
