@@ -139,7 +139,16 @@ fn songs_and_controls_are_measured_alike() {
     let scores = record["scores"].as_array().expect("scores").iter().filter(|score| score["stage"] == "scores");
     let scores: Vec<&Value> = scores.collect();
     let count = |metric: &str| scores.iter().filter(|score| score["metric"]["metric"] == metric).count();
-    assert_eq!([count("spectral-mse"), count("log-mel"), count("bits-per-code")], [3, 3, 12]);
+    assert_eq!(["spectral-mse", "log-mel", "stft", "snr", "bits-per-code"].map(count), [3, 3, 3, 3, 12]);
+    // As many candidates have each distance of vectors; so few vectors are extrapolated to nothing.
+    assert_eq!(["fad", "kad", "mad", "precision", "recall"].map(count), [9; 5]);
+    assert_eq!(count("fad-infinity"), 0);
+    // Three recordings, or two songs, tell no interval; as many draws of noise as clips do.
+    let interval = |subject: &str| {
+        let of = |score: &&&Value| score["name"] == format!("fad/{subject}");
+        scores.iter().find(of).map(|score| score["metric"]["interval"].clone()).expect("a figure")
+    };
+    assert!(interval("songs").is_null() && interval("white noise").is_array(), "{}", interval("white noise"));
     // What notes there are, of every candidate and of the reference: tones have no attacks, noise has no pitches.
     assert_eq!(["sounding", "onsets", "pulse", "salience"].map(count), [10; 4]);
     let salience = |subject: &str| {
@@ -151,6 +160,7 @@ fn songs_and_controls_are_measured_alike() {
     let page = fs::read_to_string(first.folder().join("report.html")).expect("a report");
     assert!(page.contains("Over log-mel-statistics (version 1) at 16000 Hz, against"), "what it was measured on");
     assert!(page.contains("Notes: scores"), "what the notes are like");
+    assert!(page.contains(">KAD</th>") && page.contains(">recall</th>"), "all distances");
 }
 
 #[test]
@@ -244,6 +254,23 @@ fn two_folders() {
     // 1 + (160000 - 17152) / 8192 vectors each.
     assert_eq!(near["candidate"]["frames"], 108);
     assert_eq!(near["reference"], far["reference"]);
+    let figures = |candidate: &str, more: &[&str]| {
+        let said = evaluate(&own, candidate, &[&["--json"], more].concat());
+        assert_eq!(said.code, Some(0), "{}", said.err);
+        said.events
+    };
+    let names = |all: &[Value]| all.iter().map(|line| support::text(&line["metric"])).collect::<Vec<_>>();
+    let all = figures(&own, &[]);
+    assert_eq!(names(&all), ["fad", "fad-infinity", "kad", "mad", "precision", "recall"]);
+    for figure in &all {
+        let equal = if figure["metric"] == "precision" || figure["metric"] == "recall" { 1.0 } else { 0.0 };
+        // Extrapolated and unbiased figures of equal sets lie around 0.
+        assert!((value(figure) - equal).abs() < 1.5, "{figure}");
+    }
+    let [low, high] = [0, 1].map(|at| all[0]["interval"][at].as_f64().expect("a bound"));
+    assert!(low <= value(&all[0]) && value(&all[0]) <= high, "{}", all[0]);
+    assert_eq!(names(&figures(&own, &["kad", "fad"])), ["kad", "fad"], "as asked");
+    assert_eq!(figures(&own, &["kad"])[0]["value"], all[2]["value"], "whatever else is asked");
     assert_eq!(
         far["left_out"]["candidate"][0]["file"], "notes.txt",
         "named, and no failure: it is meant to be no sound"
@@ -287,6 +314,13 @@ fn too_little_says_what_is_needed() {
     let said = evaluate(&own, &few, &[]);
     assert_eq!(said.code, Some(6), "{}", said.err);
     assert!(said.err.contains("needs 33 vectors, about 17 s of sound, and 1 file gives 18"), "{}", said.err);
+    let some = folder(place.path(), "some", 0..4);
+    let said = evaluate(&own, &some, &["fad-infinity"]);
+    assert_eq!(said.code, Some(6), "{}", said.err);
+    assert!(said.err.contains("`fad-infinity` needs at least 96 vectors"), "{}", said.err);
+    let said = evaluate(&own, &some, &["fda"]);
+    assert_eq!(said.code, Some(2), "{}", said.err);
+    assert!(said.err.contains("there are fad, fad-infinity, kad, mad, precision, recall"), "{}", said.err);
     let empty = folder(place.path(), "empty", 0..0);
     let said = evaluate(&own, &empty, &[]);
     assert_eq!(said.code, Some(3), "{}", said.err);

@@ -69,6 +69,10 @@ row! {
         pub level: Option<u32>,
         /// The figure.
         pub value: Real,
+        /// The interval that covers the figure with a probability of 95 %, over songs or over subsets; `None` of a
+        /// figure that comes without one.
+        #[serde(default)]
+        pub interval: Option<[Real; 2]>,
         /// The embedding that turned sound into vectors; `None` for metrics that use no vectors.
         pub embedding: Option<Embedding>,
         /// Frames of sound per second, as measured.
@@ -101,6 +105,20 @@ row! {
 impl Metric {
     /// Fréchet audio distance between Gaussians fitted to vectors; fewer is closer.
     pub const FAD: &'static str = "fad";
+    /// The Fréchet distance extrapolated to infinitely many vectors; fewer is closer.
+    pub const FAD_INFINITY: &'static str = "fad-infinity";
+    /// Kernel audio distance: 100 times the squared maximum mean discrepancy; fewer is closer.
+    pub const KAD: &'static str = "kad";
+    /// MAUVE audio divergence; fewer is closer.
+    pub const MAD: &'static str = "mad";
+    /// The share of the candidate's vectors that lie within the reference.
+    pub const PRECISION: &'static str = "precision";
+    /// The share of the reference's vectors that lie within the candidate.
+    pub const RECALL: &'static str = "recall";
+    /// Signal-to-noise ratio of a reconstruction in dB; more is closer.
+    pub const SNR: &'static str = "snr";
+    /// Multi-resolution STFT distance of a reconstruction; fewer is closer.
+    pub const STFT: &'static str = "stft";
     /// Mean squared difference of STFT magnitudes; fewer is closer.
     pub const SPECTRAL_MSE: &'static str = "spectral-mse";
     /// Mean absolute difference of log-mel spectra; fewer is closer.
@@ -168,6 +186,7 @@ mod tests {
             subject: "songs".into(),
             level: None,
             value: 3.5.into(),
+            interval: Some([2.5.into(), 4.75.into()]),
             embedding: Some(Embedding { name: "bands".into(), version: 1 }),
             rate: 16_000,
             candidate: measured(16, "songs"),

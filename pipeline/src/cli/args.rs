@@ -12,9 +12,10 @@ use crate::{
         output::{Color, Output, Verbosity, note},
     },
 };
-use clap::{ArgAction, Args};
+use clap::{ArgAction, Args, Subcommand};
 use stages::{
     flow::Cancel,
+    metric::compare::Distance,
     model::device::{Where, choose},
 };
 use std::{num::NonZeroUsize, path::PathBuf, sync::Arc, thread, time::Duration};
@@ -420,15 +421,54 @@ pub(crate) struct ExportArgs {
 
 #[derive(Args)]
 pub(crate) struct EvaluateArgs {
+    /// The distances to measure: fad, fad-infinity, kad, mad, precision, recall; all by default
+    #[arg(value_name = "DISTANCE", value_parser = distance)]
+    pub(crate) distances: Vec<Distance>,
     /// The folder with the sounds to measure against
     #[arg(long, value_name = "DIR")]
     pub(crate) reference: PathBuf,
     /// The folder with the sounds to measure
     #[arg(long, value_name = "DIR")]
     pub(crate) candidate: PathBuf,
-    /// The result as a line of JSON
+    /// The result as a line of JSON for each distance
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum ListenCommand {
+    /// Print the statistics of a table of ratings: ABX, MOS or MUSHRA, as its columns say
+    Results(ListenResultsArgs),
+}
+
+#[derive(Args)]
+pub(crate) struct ListenResultsArgs {
+    /// The table: CSV with a heading. ABX: listener, correct. MOS: rater, clip, system, score. MUSHRA: assessor, item,
+    /// condition, score
+    #[arg(value_name = "RATINGS")]
+    pub(crate) table: PathBuf,
+    /// The condition of a MUSHRA test that is the hidden reference
+    #[arg(long, value_name = "CONDITION", default_value = "reference")]
+    pub(crate) reference: String,
+    /// The condition of a MUSHRA test that is the low anchor, of 3.5 kHz
+    #[arg(long, value_name = "CONDITION", default_value = "anchor35")]
+    pub(crate) low_anchor: String,
+    /// The condition of a MUSHRA test that is the mid anchor, of 7 kHz
+    #[arg(long, value_name = "CONDITION", default_value = "anchor70")]
+    pub(crate) mid_anchor: String,
+    /// The seed of bootstraps and permutations
+    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// One line of JSON instead of tables
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Parses the name of a distance.
+fn distance(text: &str) -> Result<Distance, String> {
+    let names = || Distance::ALL.map(Distance::name).join(", ");
+    let found = Distance::ALL.into_iter().find(|distance| distance.name() == text);
+    found.ok_or_else(|| format!("there is no such distance; there are {}", names()))
 }
 
 /// Number of workers: `asked`, or else the number of cores.

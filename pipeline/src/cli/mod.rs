@@ -11,8 +11,8 @@ mod signals;
 
 use crate::{
     cli::args::{
-        CheckArgs, DecodeArgs, DeviceArgs, EncodeArgs, EvaluateArgs, ExportArgs, GcArgs, ImportArgs, LookArgs,
-        ManifestArgs, OutputArgs, PlanArgs, RunArgs, StoreArgs, WatchArgs, workers,
+        CheckArgs, DecodeArgs, DeviceArgs, EncodeArgs, EvaluateArgs, ExportArgs, GcArgs, ImportArgs, ListenCommand,
+        LookArgs, ManifestArgs, OutputArgs, PlanArgs, RunArgs, StoreArgs, WatchArgs, workers,
     },
     dataflow::cluster,
     error::{BUG, DONE, EXITS, Error, Exit, USAGE},
@@ -21,7 +21,7 @@ use crate::{
     publish::bundle,
     run::{self, Ended, finished, prepare::Options, watch::watch},
     schema,
-    standalone::{codec, evaluate, init, published, sample},
+    standalone::{codec, evaluate, init, listen, published, sample},
     terminal::{
         escape::escaped,
         output::{self, Color, Log, Output, Verbosity, answer, data, summary},
@@ -135,8 +135,11 @@ enum Command {
         #[command(flatten)]
         device: DeviceArgs,
     },
-    /// Measure how far the sounds of a folder are from those of another, by Fréchet distance
+    /// Measure how far the sounds of a folder are from those of another
     Evaluate(EvaluateArgs),
+    /// Look at listening tests
+    #[command(subcommand)]
+    Listen(ListenCommand),
     /// Print the completions for a shell; how to install them is in the shell's manual
     Completions {
         /// The shell
@@ -347,10 +350,23 @@ impl Cli {
             }
             Command::Man { folder } => drop(manual::man(Cli::command(), &folder)?),
             Command::Evaluate(args) => {
-                evaluate::evaluate(&args.reference, &args.candidate, args.json, &cancel, &|text| match args.json {
-                    true => data(text),
-                    false => answer(text),
-                })?;
+                let asked = evaluate::Folders {
+                    distances: &args.distances,
+                    reference: &args.reference,
+                    candidate: &args.candidate,
+                    json: args.json,
+                };
+                evaluate::evaluate(&asked, &cancel, &|text| if args.json { data(text) } else { answer(text) })?;
+            }
+            Command::Listen(ListenCommand::Results(args)) => {
+                let conditions = listen::Conditions {
+                    reference: args.reference,
+                    low_anchor: args.low_anchor,
+                    mid_anchor: args.mid_anchor,
+                };
+                let (table, json) = (args.table.as_path(), args.json);
+                let asked = listen::RatingsFile { table, conditions: &conditions, seed: args.seed, json };
+                listen::results(&asked, &|text| if json { data(text) } else { answer(text) })?;
             }
         }
         Ok(())

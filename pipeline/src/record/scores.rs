@@ -153,6 +153,7 @@ mod tests {
             subject: "songs".into(),
             level: None,
             value: 3.5.into(),
+            interval: None,
             embedding: None,
             rate: 16_000,
             candidate: of(16, "songs"),

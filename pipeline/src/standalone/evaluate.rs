@@ -1,4 +1,4 @@
-//! `evaluate` on plain files: the Fréchet distance between the sounds of two folders.
+//! `evaluate` on plain files: distances between the sounds of two folders.
 
 use crate::{error::Error, standalone::sound::samples, terminal::output};
 use datasets::{
@@ -12,8 +12,8 @@ use serde_json::json;
 use stages::{
     flow::Cancel,
     metric::{
+        compare::{Compared, Distance, SongVectors},
         embedding::{Embedding, LogMelStatistics},
-        gaussian::{self, Gaussian},
     },
 };
 use std::path::Path;
@@ -37,7 +37,7 @@ struct LeftOut {
 /// The sounds of a folder.
 struct Side {
     measured: Measured,
-    gaussian: Gaussian,
+    vectors: SongVectors,
     left_out: Vec<LeftOut>,
 }
 
@@ -89,24 +89,33 @@ fn side(what: &str, root: &Path, embedding: &dyn Embedding, cancel: &Cancel) -> 
     // Names are not what is measured.
     sounds.sort_by_key(|(digest, _)| *digest);
     let key = sounds.iter().fold(Key::new("files"), |key, (digest, _)| key.digest(digest));
-    let vectors: Vec<f64> = sounds.iter().flat_map(|(_, vectors)| vectors.iter().copied()).collect();
-    let gaussian = Gaussian::of(&vectors, embedding.dims());
-    let measured = Measured { clips: sounds.len() as u64, frames: gaussian.count(), digest: key.finish() };
-    Ok(Side { measured, gaussian, left_out })
+    let vectors = SongVectors::new(embedding.dims(), sounds.iter().map(|(_, vectors)| vectors.as_slice()));
+    let measured = Measured { clips: sounds.len() as u64, frames: vectors.count() as u64, digest: key.finish() };
+    Ok(Side { measured, vectors, left_out })
 }
 
-/// Compares two folders; prints the result, as text or as one line of JSON.
+/// The seed of what is drawn where there is no manifest to state one.
+const SEED: u64 = 0;
+
+/// Two folders, and what of them is to be compared.
+pub struct Folders<'a> {
+    /// Names of the distances; empty asks for all that there are vectors enough for.
+    pub distances: &'a [Distance],
+    /// The folder with the sounds to measure against.
+    pub reference: &'a Path,
+    /// The folder with the sounds to measure.
+    pub candidate: &'a Path,
+    /// A line of JSON for each figure instead of text.
+    pub json: bool,
+}
+
+/// Compares two folders; prints the result, as text or as a line of JSON for each figure.
 ///
 /// # Errors
 /// A folder that cannot be listed, too few sounds, and, after the result of all others has been printed, sound files
 /// that could not be read.
-pub fn evaluate(
-    reference: &Path,
-    candidate: &Path,
-    json: bool,
-    cancel: &Cancel,
-    tell: &dyn Fn(&str),
-) -> Result<(), Error> {
+pub fn evaluate(asked: &Folders<'_>, cancel: &Cancel, tell: &dyn Fn(&str)) -> Result<(), Error> {
+    let Folders { reference, candidate, json, .. } = *asked;
     let embedding = LogMelStatistics;
     let sides = [("reference", reference), ("candidate", candidate)];
     let [own, other] = sides.map(|(what, root)| side(what, root, &embedding, cancel));
@@ -124,26 +133,27 @@ pub fn evaluate(
     for (side, (what, root)) in [&own, &other].into_iter().zip(sides) {
         enough(side, what, root, &embedding)?;
     }
-    let Some(distance) = own.gaussian.distance(&other.gaussian) else {
-        return Err(Error::Bug("enough vectors gave no distance".into()));
-    };
-    let metric = Metric {
-        metric: Metric::FAD.into(),
-        version: gaussian::VERSION,
-        subject: "candidate".into(),
-        level: None,
-        value: distance.into(),
-        embedding: Some(row::Embedding { name: embedding.name().into(), version: embedding.version() }),
-        rate: embedding.rate(),
-        candidate: other.measured.clone(),
-        reference: own.measured.clone(),
-    };
+    let wanted = if asked.distances.is_empty() { &Distance::ALL } else { asked.distances };
+    let figures = other.vectors.measure(&own.vectors, wanted, SEED);
+    if let Some(missing) = asked.distances.iter().find(|distance| figures.iter().all(|own| own.distance != **distance))
+    {
+        return Err(Error::Stage(format!(
+            "`{}` needs at least {} vectors on either side: the reference gives {}, the candidate {}",
+            missing.name(),
+            missing.least(embedding.dims()),
+            own.measured.frames,
+            other.measured.frames
+        )));
+    }
+    let metrics: Vec<Metric> = figures.iter().map(|figure| metric(figure, &embedding, &own, &other)).collect();
     if json {
-        let mut line = json!(metric);
-        line["left_out"] = json!({ "reference": own.left_out, "candidate": other.left_out });
-        tell(&format!("{line}\n"));
+        for metric in &metrics {
+            let mut line = json!(metric);
+            line["left_out"] = json!({ "reference": own.left_out, "candidate": other.left_out });
+            tell(&format!("{line}\n"));
+        }
     } else {
-        tell(&text(&metric, &own, &other));
+        tell(&text(&metrics, &embedding, &own, &other));
     }
     let missing: Vec<String> = [&own, &other]
         .into_iter()
@@ -158,6 +168,22 @@ pub fn evaluate(
         return Ok(());
     }
     Err(Error::Source(format!("the result is without {}, which could not be read", missing.join(" and "))))
+}
+
+fn metric(figure: &Compared, embedding: &dyn Embedding, own: &Side, other: &Side) -> Metric {
+    let measured = |side: &Side, vectors: usize| Measured { frames: vectors as u64, ..side.measured.clone() };
+    Metric {
+        metric: figure.distance.name().into(),
+        version: figure.distance.version(),
+        subject: "candidate".into(),
+        level: None,
+        value: figure.value.into(),
+        interval: figure.interval.map(|interval| interval.map(row::Real::from)),
+        embedding: Some(row::Embedding { name: embedding.name().into(), version: embedding.version() }),
+        rate: embedding.rate(),
+        candidate: measured(other, figure.candidate),
+        reference: measured(own, figure.reference),
+    }
 }
 
 fn enough(side: &Side, what: &str, root: &Path, embedding: &dyn Embedding) -> Result<(), Error> {
@@ -184,21 +210,27 @@ fn enough(side: &Side, what: &str, root: &Path, embedding: &dyn Embedding) -> Re
     )))
 }
 
-fn text(metric: &Metric, own: &Side, other: &Side) -> String {
+fn text(metrics: &[Metric], embedding: &dyn Embedding, own: &Side, other: &Side) -> String {
     let line = |what: &str, side: &Side| {
         let out = match side.left_out.len() {
             0 => String::new(),
             several => format!(", {several} left out"),
         };
         let Measured { clips, frames, digest } = &side.measured;
-        format!("{what}  {clips} files, {frames} vectors, digest {}{out}\n", digest.short(12))
+        format!("{what:<12}  {clips} files, {frames} vectors, digest {}{out}\n", digest.short(12))
     };
-    let embedding = metric.embedding.as_ref().map(|e| format!("{} version {}", e.name, e.version)).unwrap_or_default();
+    let figure = |metric: &Metric| {
+        let interval = metric.interval.map(|[low, high]| format!("  95 % from {:.6} to {:.6}", low.get(), high.get()));
+        format!("{:<12}  {:.6}{}\n", metric.metric, metric.value.get(), interval.unwrap_or_default())
+    };
     format!(
-        "{}{}embedding  {embedding}, {} Hz\nfad        {:.6}\n",
+        "{}{}{:<12}  {} version {}, {} Hz\n{}",
         line("reference", own),
         line("candidate", other),
-        metric.rate,
-        metric.value.get()
+        "embedding",
+        embedding.name(),
+        embedding.version(),
+        embedding.rate(),
+        metrics.iter().map(figure).collect::<String>()
     )
 }

@@ -6,6 +6,7 @@ pub mod codec;
 pub mod evaluate;
 pub mod init;
 mod left_out;
+pub mod listen;
 pub mod published;
 pub mod sample;
 pub mod sound;

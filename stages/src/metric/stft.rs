@@ -25,14 +25,14 @@ impl Stft {
 
     /// Gives the magnitudes of every spectrum in turn, `[fft / 2 + 1]`, not scaled: a sine of amplitude 1 at a bin's
     /// center has `fft / 4` there.
-    pub(super) fn magnitudes(&self, samples: &[f32], mut put: impl FnMut(&[f64])) {
+    pub(super) fn magnitudes<T: Copy + Into<f64>>(&self, samples: &[T], mut put: impl FnMut(&[f64])) {
         let (mut time, mut bins) = (vec![0.0; self.fft], vec![Complex::default(); self.fft / 2 + 1]);
         let mut scratch = self.plan.make_scratch_vec();
         let mut magnitudes = vec![0.0; bins.len()];
         for i in 0..self.spectra(samples.len()) {
             time.fill(0.0);
             for ((t, w), v) in time.iter_mut().zip(&self.window).zip(&samples[i * self.hop..]) {
-                *t = w * f64::from(*v);
+                *t = w * (*v).into();
             }
             let done = self.plan.process_with_scratch(&mut time, &mut bins, &mut scratch);
             debug_assert!(done.is_ok(), "buffers have the planned lengths");

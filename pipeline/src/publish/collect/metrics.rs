@@ -37,26 +37,53 @@ fn column(name: &str, decimals: u8) -> ScoreColumn {
     ScoreColumn { name: name.into(), decimals }
 }
 
-fn distances(stage: &str, metrics: &[Metric]) -> Option<ScoreTable> {
-    let mut own: Vec<&Metric> = metrics.iter().filter(|metric| metric.metric == Metric::FAD).collect();
+/// Order of a set of metrics: that in which their subjects should score, level by level.
+fn ordered<'a>(metrics: &'a [Metric], name: &str) -> Vec<&'a Metric> {
+    let mut own: Vec<&Metric> = metrics.iter().filter(|metric| metric.metric == name).collect();
     let place = |metric: &Metric| ORDER.iter().position(|subject| *subject == metric.subject);
     own.sort_by_key(|metric| (place(metric).unwrap_or(ORDER.len()), metric.level));
+    own
+}
+
+/// The metric of this name on the same subject and level as `row`.
+fn beside<'a>(metrics: &'a [Metric], name: &str, row: &Metric) -> Option<&'a Metric> {
+    metrics.iter().find(|own| own.metric == name && own.subject == row.subject && own.level == row.level)
+}
+
+fn distances(stage: &str, metrics: &[Metric]) -> Option<ScoreTable> {
+    let own = ordered(metrics, Metric::FAD);
     let first = *own.first()?;
     let embedding = first.embedding.as_ref()?;
-    let row = |metric: &&Metric| ScoreRow {
-        label: label(metric),
-        values: vec![
-            Some(metric.value.get()),
-            Some(metric.candidate.clips as f64),
-            Some(metric.candidate.frames as f64),
-        ],
+    let others = [Metric::FAD_INFINITY, Metric::KAD, Metric::MAD, Metric::PRECISION, Metric::RECALL];
+    let row = |metric: &&Metric| {
+        let bound = |at: usize| metric.interval.map(|interval| interval[at].get());
+        let beside = |name: &&str| beside(metrics, name, metric).map(|other| other.value.get());
+        let counts = [metric.candidate.clips, metric.candidate.frames].map(|count| Some(count as f64));
+        let values = [Some(metric.value.get()), bound(0), bound(1)].into_iter();
+        ScoreRow { label: label(metric), values: values.chain(others.iter().map(beside)).chain(counts).collect() }
     };
+    let columns = [
+        ("FAD", 2),
+        ("from", 2),
+        ("to", 2),
+        ("FAD\u{221e}", 2),
+        ("KAD", 2),
+        ("MAD", 2),
+        ("precision", 2),
+        ("recall", 2),
+        ("clips", 0),
+        ("vectors", 0),
+    ];
     Some(ScoreTable {
         title: format!("Fréchet audio distance: {stage}"),
         note: format!(
-            "Over {} (version {}) at {} Hz, against {} real clips with {} vectors (reference {}). Lower is closer. All \
-             candidates have equally many clips of one length; figures over another embedding, another reference or \
-             another number of clips do not compare.",
+            "Over {} (version {}) at {} Hz, against {} real clips with {} vectors (reference {}). Lower is closer; of \
+             precision and recall, higher is. From and to: the interval that covers FAD with 95 %, over recordings; too few \
+             tell none. FAD\u{221e}: without the bias of few vectors; too few tell none. KAD: by kernels, which assume no \
+             Gaussian, 0 on the mean for equal sets. MAD: by clusters. Precision: how much of the candidate is like \
+             something real; recall: how much of what is real is like something in the candidate. All candidates have \
+             equally many clips of one length; figures over another embedding, another reference or another number of clips \
+             do not compare.",
             embedding.name,
             embedding.version,
             first.rate,
@@ -65,7 +92,7 @@ fn distances(stage: &str, metrics: &[Metric]) -> Option<ScoreTable> {
             first.reference.digest.short(12)
         ),
         rows_are: "Candidate".into(),
-        columns: vec![column("FAD", 2), column("clips", 0), column("vectors", 0)],
+        columns: columns.map(|(name, decimals)| column(name, decimals)).into(),
         rows: own.iter().map(row).collect(),
     })
 }
@@ -77,10 +104,7 @@ fn notes(stage: &str, metrics: &[Metric]) -> Option<ScoreTable> {
     let place = |metric: &Metric| ORDER.iter().position(|subject| *subject == metric.subject).map(|at| at + 1);
     own.sort_by_key(|metric| (place(metric).unwrap_or(0), metric.level));
     own.first()?;
-    let of = |row: &Metric, name: &str| {
-        let same = metrics.iter().find(|m| m.metric == name && m.subject == row.subject && m.level == row.level);
-        same.map(|metric| metric.value.get())
-    };
+    let of = |row: &Metric, name: &str| beside(metrics, name, row).map(|metric| metric.value.get());
     let row = |metric: &&Metric| ScoreRow {
         label: label(metric),
         values: columns.iter().map(|name| of(metric, name)).chain([Some(metric.candidate.clips as f64)]).collect(),
@@ -99,34 +123,32 @@ fn notes(stage: &str, metrics: &[Metric]) -> Option<ScoreTable> {
 }
 
 fn spectra(stage: &str, metrics: &[Metric]) -> Option<ScoreTable> {
-    let own = |name: &str| metrics.iter().filter(|metric| metric.metric == name).collect::<Vec<_>>();
-    let (mut squared, log_mel) = (own(Metric::SPECTRAL_MSE), own(Metric::LOG_MEL));
-    squared.sort_by_key(|metric| metric.level);
+    let squared = ordered(metrics, Metric::SPECTRAL_MSE);
     let first = *squared.first()?;
+    let others = [Metric::LOG_MEL, Metric::STFT, Metric::SNR];
+    let versions: Vec<String> = (others.iter().filter_map(|name| beside(metrics, name, first)))
+        .map(|metric| format!("{} version {}", metric.metric, metric.version))
+        .collect();
     let row = |metric: &&Metric| {
-        let other = log_mel.iter().find(|other| (&other.subject, other.level) == (&metric.subject, metric.level));
-        ScoreRow {
-            label: label(metric),
-            values: vec![
-                Some(metric.value.get()),
-                other.map(|other| other.value.get()),
-                Some(metric.candidate.clips as f64),
-                Some(metric.candidate.frames as f64),
-            ],
-        }
+        let beside = |name: &&str| beside(metrics, name, metric).map(|other| other.value.get());
+        let counts = [metric.candidate.clips, metric.candidate.frames].map(|count| Some(count as f64));
+        let values = std::iter::once(Some(metric.value.get())).chain(others.iter().map(beside)).chain(counts);
+        ScoreRow { label: label(metric), values: values.collect() }
     };
+    let columns = [("spectral MSE", 3), ("log-mel", 3), ("STFT", 3), ("SNR in dB", 1), ("clips", 0), ("spectra", 0)];
     Some(ScoreTable {
         title: format!("Spectra of reconstructions: {stage}"),
         note: format!(
             "Means over held-out clips at {} Hz against their originals (reference {}): squared error of STFT \
-             magnitudes (version {}), and absolute difference of log-mel spectra{}. Lower is closer.",
+             magnitudes (version {}), absolute difference of log-mel spectra, multi-resolution STFT distance, and \
+             signal-to-noise ratio ({}). Lower is closer; of the ratio, higher is.",
             first.rate,
             first.reference.digest.short(12),
             first.version,
-            log_mel.first().map(|metric| format!(" (version {})", metric.version)).unwrap_or_default(),
+            versions.join(", "),
         ),
         rows_are: "Candidate".into(),
-        columns: vec![column("spectral MSE", 3), column("log-mel", 3), column("clips", 0), column("spectra", 0)],
+        columns: columns.map(|(name, decimals)| column(name, decimals)).into(),
         rows: squared.iter().map(row).collect(),
     })
 }

@@ -9,9 +9,9 @@ use crate::{
     flow::{Env, Event},
     media::pcm::Excerpt,
     metric::{
+        compare::{Compared, Distance, SongVectors},
         embedding::{EMBEDDING, Embedding},
-        gaussian::{self, Gaussian},
-        log_mel, notes, spectral,
+        log_mel, notes, si_sdr, spectral,
     },
     stage::{
         Context, Stage,
@@ -119,22 +119,13 @@ impl Effect for Score {
         let sets = sets(&chosen, levels);
         let heard = self.listen(&mut listener, &sets)?;
         let mut metrics = Vec::new();
-        let fitted = sets.iter().zip(&heard).map(|(set, heard)| self.fit(&listener, set, heard));
-        let fitted: Vec<(Gaussian, Measured)> = fitted.collect::<Result<_, _>>()?;
-        let Some(((reference, measured), others)) = fitted.split_first() else { return Ok(metrics) };
-        for (set, (gaussian, candidate)) in sets.iter().skip(1).zip(others) {
-            let Some(distance) = reference.distance(gaussian) else { continue };
-            metrics.push(Metric {
-                metric: Metric::FAD.into(),
-                version: gaussian::VERSION,
-                subject: set.subject.into(),
-                level: set.level,
-                value: distance.into(),
-                embedding: Some(row::Embedding { name: EMBEDDING.name().into(), version: EMBEDDING.version() }),
-                rate: EMBEDDING.rate(),
-                candidate: candidate.clone(),
-                reference: measured.clone(),
-            });
+        let gathered = sets.iter().zip(&heard).map(|(set, heard)| self.gather(&listener, set, heard));
+        let gathered: Vec<(SongVectors, Measured)> = gathered.collect::<Result<_, _>>()?;
+        let Some(((reference, real), others)) = gathered.split_first() else { return Ok(metrics) };
+        let draws = Key::new("draws").digest(&self.seed).finish().prefix();
+        for (set, (vectors, own)) in sets.iter().skip(1).zip(others) {
+            let figures = vectors.measure(reference, &Distance::ALL, draws);
+            metrics.extend(figures.iter().map(|figure| compared(set, figure, own, real)));
         }
         for (set, heard) in sets.iter().zip(&heard) {
             metrics.extend(apart(&listener, set, heard));
@@ -199,14 +190,43 @@ impl Score {
         sets.iter().map(|set| set.sounds.iter().map(heard).collect()).collect()
     }
 
-    fn fit(&self, listener: &Listener<'_>, set: &Set, heard: &[Measurement]) -> Result<(Gaussian, Measured), Fault> {
-        let mut vectors = Vec::new();
-        for heard in heard {
-            vectors.extend(listener.vectors(heard)?);
+    /// The vectors of a set, by the recordings that its sounds were made of.
+    fn gather(
+        &self,
+        listener: &Listener<'_>,
+        set: &Set,
+        heard: &[Measurement],
+    ) -> Result<(SongVectors, Measured), Fault> {
+        let mut places: BTreeMap<Digest, usize> = BTreeMap::new();
+        let mut recordings: Vec<Vec<f64>> = Vec::new();
+        for (sound, heard) in set.sounds.iter().zip(heard) {
+            let place = *places.entry(listener.recording(sound)).or_insert_with(|| {
+                recordings.push(Vec::new());
+                recordings.len() - 1
+            });
+            recordings[place].extend(listener.vectors(heard)?);
         }
-        let gaussian = Gaussian::of(&vectors, listener.embedding.dims());
-        let measured = Measured { clips: heard.len() as u64, frames: gaussian.count(), digest: digest(listener, set) };
-        Ok((gaussian, measured))
+        let vectors = SongVectors::new(listener.embedding.dims(), recordings.iter().map(Vec::as_slice));
+        let measured =
+            Measured { clips: heard.len() as u64, frames: vectors.count() as u64, digest: digest(listener, set) };
+        Ok((vectors, measured))
+    }
+}
+
+/// A distance of a set from the reference as a metric.
+fn compared(set: &Set, figure: &Compared, own: &Measured, reference: &Measured) -> Metric {
+    let measured = |of: &Measured, vectors: usize| Measured { frames: vectors as u64, ..of.clone() };
+    Metric {
+        metric: figure.distance.name().into(),
+        version: figure.distance.version(),
+        subject: set.subject.into(),
+        level: set.level,
+        value: figure.value.into(),
+        interval: figure.interval.map(|interval| interval.map(Real::from)),
+        embedding: Some(row::Embedding { name: EMBEDDING.name().into(), version: EMBEDDING.version() }),
+        rate: EMBEDDING.rate(),
+        candidate: measured(own, figure.candidate),
+        reference: measured(reference, figure.reference),
     }
 }
 
@@ -238,15 +258,23 @@ fn apart(listener: &Listener<'_>, set: &Set, heard: &[Measurement]) -> Vec<Metri
         subject: set.subject.into(),
         level: set.level,
         value,
+        interval: None,
         embedding: None,
         rate: listener.decoder.as_ref().map_or(0, |decoder| decoder.rate),
         candidate: measured(set),
         reference: measured(&originals),
     };
-    vec![
+    let mut all = vec![
         metric(Metric::SPECTRAL_MSE, spectral::VERSION, mean(&|i| each[i].spectral_mse)),
         metric(Metric::LOG_MEL, log_mel::VERSION, mean(&|i| each[i].log_mel)),
-    ]
+        metric(Metric::STFT, spectral::STFT_VERSION, mean(&|i| each[i].stft)),
+    ];
+    // A silent clip has no ratio: of a set with one there is no mean over all.
+    let ratios: Option<Vec<Real>> = each.iter().map(|apart| apart.snr).collect();
+    if let Some(ratios) = ratios {
+        all.push(metric(Metric::SNR, si_sdr::VERSION, mean(&|i| ratios[i])));
+    }
+    all
 }
 
 /// Means of what the notes of a set are like, as metrics.
@@ -262,6 +290,7 @@ fn notes(listener: &Listener<'_>, set: &Set, heard: &[Measurement]) -> Vec<Metri
             subject: set.subject.into(),
             level: set.level,
             value: (sum / heard.len().max(1) as f64).into(),
+            interval: None,
             embedding: None,
             rate: listener.decoder.as_ref().map_or(0, |decoder| decoder.rate),
             candidate: measured.clone(),
@@ -281,6 +310,7 @@ fn bits(prior: &Prior) -> Vec<Metric> {
             subject: subject.into(),
             level: Some(prior.level),
             value: (millionths as f64 / 1e6).into(),
+            interval: None,
             embedding: None,
             rate: prior.rate,
             candidate: Measured { digest, ..on.clone() },

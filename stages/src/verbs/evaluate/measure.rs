@@ -10,7 +10,7 @@ use crate::{
         embedding::Embedding,
         log_mel,
         notes::{self, Notes},
-        spectral,
+        si_sdr, spectral,
     },
     model::{codec::CodecConfig, infer::Coder, random::Random},
 };
@@ -73,6 +73,9 @@ impl Heard {
 pub(super) struct Apart {
     pub(super) spectral_mse: Real,
     pub(super) log_mel: Real,
+    pub(super) stft: Real,
+    /// Signal-to-noise ratio in dB; `None` of a silent original.
+    pub(super) snr: Option<Real>,
     /// Number of spectra that each distance is a mean of.
     pub(super) spectra: u64,
 }
@@ -137,11 +140,23 @@ impl Listener<'_> {
         .finish()
     }
 
+    /// Digest of the recording that a sound was made of: sounds of one recording are alike, and are resampled together.
+    pub(super) fn recording(&self, sound: &Sound) -> Digest {
+        match sound {
+            Sound::Clip(excerpt) => excerpt.samples,
+            Sound::Piece(piece) => piece.song.file,
+            Sound::Reconstruction(coded, _) => coded.excerpt.samples,
+            Sound::Unigram(..) | Sound::Noise(_) => self.identity(sound),
+        }
+    }
+
     fn memo(&self, sound: &Sound) -> Memo<Measurement> {
         let key = Key::new("heard")
             .text(self.embedding.name())
             .number(self.embedding.version().into())
             .number(spectral::VERSION.into())
+            .number(spectral::STFT_VERSION.into())
+            .number(si_sdr::VERSION.into())
             .number(log_mel::VERSION.into())
             .number(notes::VERSION.into())
             .text(&chain_version())
@@ -202,7 +217,9 @@ impl Listener<'_> {
                 let (mse, spectra) = spectral::spectral_mse(&original, &decoded);
                 let spectrum = |samples: &[f32]| log_mel::LogMel::new(samples, rate);
                 let log_mel = spectrum(&original).distance(&spectrum(&decoded));
-                Some(Apart { spectral_mse: mse.into(), log_mel: log_mel.into(), spectra })
+                let stft = spectral::multi_resolution(&original, &decoded).into();
+                let snr = si_sdr::snr(&original, &decoded).map(Real::from);
+                Some(Apart { spectral_mse: mse.into(), log_mel: log_mel.into(), stft, snr, spectra })
             }
             _ => None,
         };

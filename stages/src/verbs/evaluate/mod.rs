@@ -1,6 +1,6 @@
 //! `evaluate`: how far songs, reconstructions and controls are from real music, and how well codes are predicted.
 //!
-//! All that is compared by Fréchet distance is equally much: as many clips of each, equally long. What a clip gives is
+//! All that is compared by distances of vectors is equally much: as many clips of each, equally long. What a clip gives is
 //! remembered by clip, so that a new set of songs costs the measurement of these songs alone.
 
 mod effect;
@@ -35,7 +35,7 @@ fn parts<'s, R: Clone + 'static>(
 impl Stage for Evaluate {
     const VERB: &'static str = "evaluate";
     const ABOUT: &'static str = "measures songs, reconstructions and controls against real clips";
-    const REVISION: u32 = 2;
+    const REVISION: u32 = 3;
     const PORTS: &'static [Port] = &[
         Port::many("reference", Kind::Clip),
         Port::many("candidate", Kind::Audio).optional(),

@@ -3,45 +3,11 @@
 //! Expected distances were computed with numpy in float64 by QR and singular values; those in eight dimensions agree
 //! with 60-digit arithmetic (mpmath) to 2e-14.
 
-use stages::metric::gaussian::Gaussian;
-
-/// SplitMix64 by counter, in [0, 1).
-fn uniform(seed: u64, i: u64) -> f64 {
-    let mut z = seed.wrapping_add((i + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
-}
-
-/// The sum of four uniforms, of unit variance.
-fn normal(seed: u64, i: u64) -> f64 {
-    let u = |k| uniform(seed, 4 * i + k);
-    (((u(0) + u(1)) + u(2)) + u(3) - 2.0) * 1.732_050_807_568_877_2
-}
-
-/// `[n, d]`: each column is a normal one and a share of the next, scaled and moved, rounded to f32.
-fn sample(
-    seed: u64,
-    [n, d]: [usize; 2],
-    scale: &dyn Fn(usize) -> f64,
-    mean: &dyn Fn(usize) -> f64,
-    mix: f64,
-) -> Vec<f64> {
-    let z = |i: usize, j: usize| normal(seed, (i * d + j) as u64);
-    (0..n)
-        .flat_map(|i| (0..d).map(move |j| (i, j)))
-        .map(|(i, j)| f64::from((mean(j) + scale(j) * (z(i, j) + mix * z(i, (j + 1) % d))) as f32))
-        .collect()
-}
-
-fn scale(kind: &str, d: usize) -> impl Fn(usize) -> f64 {
-    let kind = kind.to_owned();
-    move |j| match kind.as_str() {
-        "ill" => 0.5f64.powi((j % 32) as i32),
-        "rankdef" if j >= d / 2 => 0.0,
-        _ => 1.0 / (1.0 + (j % 4) as f64),
-    }
-}
+use crate::{
+    generator::{normals, sample, scale},
+    near,
+};
+use stages::metric::frechet::Gaussian;
 
 /// Kind, rows of either set, dimensions, the first seed (the second is the next), sum and sum of squares of the first
 /// set, and the distance.
@@ -66,10 +32,6 @@ fn sets(&(kind, n, m, d, seed, ..): &Case) -> [Vec<f64>; 2] {
     [x, y]
 }
 
-fn near(found: f64, expected: f64, tolerance: f64) {
-    assert!((found - expected).abs() <= tolerance * expected.abs().max(1e-3), "{found} for {expected}");
-}
-
 #[test]
 fn distances_are_exact_whatever_the_rank() {
     for case in &CASES {
@@ -83,6 +45,11 @@ fn distances_are_exact_whatever_the_rank() {
         near(y.distance(&x).expect("enough vectors"), found, 1e-9);
         assert!(x.distance(&x).expect("enough vectors") < 1e-9 * found, "{kind} {d}");
     }
+    // By 60-digit arithmetic (mpmath).
+    for (kind, seed, distance) in [("well", 1000, 0.15735085838728858), ("ill", 1002, 0.11392786814785778)] {
+        let [x, y] = sets(&(kind, 500, 600, 8, seed, 0.0, 0.0, distance)).map(|set| Gaussian::of(&set, 8));
+        near(x.distance(&y).expect("enough vectors"), distance, 1e-12);
+    }
     let one = Gaussian::of(&[1.0, 2.0], 2);
     assert_eq!(one.distance(&Gaussian::of(&[1.0, 2.0, 3.0, 5.0], 2)), None, "one vector has no covariance");
 }
@@ -92,10 +59,10 @@ fn a_set_that_hardly_varies_has_a_distance() {
     let d = 32;
     let wide = sample(7, [90, d], &scale("well", d), &|_| 0.0, 0.5);
     // The same vector again and again, but for what sums of logarithms leave in their last digits.
+    let (of_rows, of_values) = (normals(8, 36), normals(9, 36 * d));
     for noise in [0.0, 1e-16, 1e-12, 1e-155] {
-        let rows: Vec<f64> = (0..36 * d)
-            .map(|i| 0.1 * (i % d) as f64 + noise * normal(8, (i / d) as u64) * (1.0 + 1e-16 * normal(9, i as u64)))
-            .collect();
+        let rows: Vec<f64> =
+            (0..36 * d).map(|i| 0.1 * (i % d) as f64 + noise * of_rows[i / d] * (1.0 + 1e-16 * of_values[i])).collect();
         let (wide, still) = (Gaussian::of(&wide, d), Gaussian::of(&rows, d));
         let means: f64 = wide.mean().iter().zip(still.mean()).map(|(a, b)| (a - b) * (a - b)).sum();
         let trace: f64 = wide.scatter().iter().step_by(d + 1).sum::<f64>() / 89.0;
@@ -160,7 +127,33 @@ fn parts_merge_and_come_out_again() {
     let direct = Gaussian::of(&rest, d);
     assert_eq!(without.count(), direct.count());
     without.scatter().iter().zip(direct.scatter()).for_each(|(found, expected)| near(*found, expected, 1e-9));
-    near(without.distance(&whole).expect("enough"), direct.distance(&whole).expect("enough"), 1e-6);
+    near(without.distance(&whole).expect("enough"), direct.distance(&whole).expect("enough"), 1e-9);
     assert_eq!(all.remove(&all), None);
     assert_eq!(parts[1].remove(&all), None);
+}
+
+#[test]
+fn one_song_of_a_thousand_comes_out_again() {
+    for (kind, d) in [("well", 16), ("rankdef", 16), ("well", 32)] {
+        let own = scale(kind, d);
+        let rows = sample(17, [6000, d], &own, &|j| 3.0 + j as f64, 0.5);
+        let songs: Vec<Gaussian> = rows.chunks(6 * d).map(|song| Gaussian::of(song, d)).collect();
+        let whole = Gaussian::pooled(songs.iter().map(|song| (song, 1))).expect("songs");
+        assert_eq!((songs.len(), whole.count()), (1000, 6000));
+        let other = Gaussian::of(&sample(18, [500, d], &own, &|j| 3.1 + j as f64, 0.25), d);
+        let fresh = Gaussian::of(&[&rows[..417 * 6 * d], &rows[418 * 6 * d..]].concat(), d);
+        let expected = fresh.distance(&other).expect("enough vectors");
+        let retracted = whole.remove(&songs[417]).expect("more than the song");
+        assert_eq!(retracted.count(), fresh.count());
+        near(retracted.distance(&other).expect("enough vectors"), expected, 1e-9);
+        near(
+            other.distance(&retracted.merge(&songs[417])).expect("enough"),
+            other.distance(&whole).expect("enough"),
+            1e-9,
+        );
+        // Often drawn is often counted.
+        let twice = Gaussian::pooled([(&songs[0], 2), (&songs[1], 1)].into_iter()).expect("songs");
+        let written = Gaussian::of(&[&rows[..6 * d], &rows[..12 * d]].concat(), d);
+        near(twice.distance(&other).expect("enough"), written.distance(&other).expect("enough"), 1e-9);
+    }
 }

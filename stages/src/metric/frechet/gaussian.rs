@@ -5,15 +5,13 @@
 //! product of covariances: with `C = RᵀR / (n - 1)`, `tr (C₁ C₂)^½` is the sum of the singular values of `R₁ R₂ᵀ`, over
 //! `((n₁ - 1)(n₂ - 1))^½`. It exists whatever the rank, with fewer vectors than dimensions too.
 //!
-//! Every sum has one order: neither threads nor instruction sets change a bit.
+//! Every sum has one order, whatever the number of threads.
 
 use super::linear::{factor, singular};
 use rayon::prelude::*;
 
 /// The version of the distance: raised when the same vectors would measure otherwise.
 pub const VERSION: u32 = 1;
-/// Vectors that are factored at a time.
-const BLOCK: usize = 1024;
 
 /// Count, mean and scatter of a set of vectors.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,22 +26,37 @@ pub struct Gaussian {
 impl Gaussian {
     /// Accumulates `vectors`, `[n, dims]` in row-major order; `n` may be 0. Panics if `dims` is 0.
     pub fn of(vectors: &[f64], dims: usize) -> Gaussian {
-        let blocks: Vec<Gaussian> =
-            vectors.par_chunks(BLOCK * dims).map(|block| Gaussian::of_block(block, dims)).collect();
-        let none = Gaussian { n: 0, mean: vec![0.0; dims], factor: Vec::new() };
-        blocks.iter().fold(none, |all, block| all.merge(block))
-    }
-
-    fn of_block(vectors: &[f64], dims: usize) -> Gaussian {
         let n = vectors.len() / dims;
         let mut mean = vec![0.0; dims];
         for vector in vectors.chunks_exact(dims) {
             mean.iter_mut().zip(vector).for_each(|(m, v)| *m += v);
         }
-        mean.iter_mut().for_each(|m| *m /= n as f64);
+        mean.iter_mut().for_each(|m| *m /= n.max(1) as f64);
         let centered: Vec<f64> =
             vectors.chunks_exact(dims).flat_map(|vector| vector.iter().zip(&mean).map(|(v, m)| v - m)).collect();
-        Gaussian { n: n as u64, factor: factor(&centered, dims), mean }
+        Gaussian { n: n as u64, factor: factor(centered, dims), mean }
+    }
+
+    /// All parts together, each as often as it says; `None` of no part. Panics where dimensions differ.
+    ///
+    /// With `μ` the mean of all, the scatter is `Σ cᵢ (Mᵢ + nᵢ (μᵢ - μ)(μᵢ - μ)ᵀ)` (Chan, Golub and LeVeque 1983).
+    pub fn pooled<'a>(parts: impl Iterator<Item = (&'a Gaussian, u64)>) -> Option<Gaussian> {
+        let parts: Vec<(&Gaussian, u64)> = parts.collect();
+        let dims = parts.first()?.0.mean.len();
+        let n: u64 = parts.iter().map(|(part, times)| part.n * times).sum();
+        let mut mean = vec![0.0; dims];
+        for (part, times) in &parts {
+            assert_eq!(dims, part.mean.len(), "vectors of one embedding");
+            let share = (part.n * times) as f64 / n.max(1) as f64;
+            mean.iter_mut().zip(&part.mean).for_each(|(m, own)| *m += share * own);
+        }
+        let mut rows = Vec::new();
+        for (part, times) in &parts {
+            let (often, weight) = ((*times as f64).sqrt(), ((part.n * times) as f64).sqrt());
+            rows.extend(part.factor.iter().map(|value| often * value));
+            rows.extend(part.mean.iter().zip(&mean).map(|(own, all)| weight * (own - all)));
+        }
+        Some(Gaussian { n, factor: factor(rows, dims), mean })
     }
 
     /// Vectors in the set.
@@ -83,7 +96,7 @@ impl Gaussian {
         let mut rows = self.factor.clone();
         rows.extend_from_slice(&other.factor);
         rows.extend(apart.iter().map(|d| weight * d));
-        Gaussian { n: self.n + other.n, mean, factor: factor(&rows, dims) }
+        Gaussian { n: self.n + other.n, mean, factor: factor(rows, dims) }
     }
 
     /// The set without a part of it; none where the part is no smaller. About half of the digits are left of what
@@ -107,7 +120,7 @@ impl Gaussian {
         let least = lengths.iter().fold(0.0f64, |most, l| most.max(*l)) * f64::EPSILON * dims as f64;
         let kept = scatter.chunks_exact(dims).zip(&lengths).filter(|(_, length)| **length > least);
         let rows: Vec<f64> = kept.flat_map(|(vector, length)| vector.iter().map(|v| v / length.sqrt())).collect();
-        Some(Gaussian { n: left, mean, factor: factor(&rows, dims) })
+        Some(Gaussian { n: left, mean, factor: factor(rows, dims) })
     }
 
     /// The Fréchet distance between two Gaussians (Dowson and Landau 1982), squared as in FID and FAD, with unbiased

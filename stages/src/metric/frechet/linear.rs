@@ -3,6 +3,8 @@
 //! Written here rather than taken from a library because libraries choose the order of their sums by instruction set
 //! and threads, and results are promised to the last bit.
 
+use rayon::prelude::*;
+
 /// The inner product, in eight partial sums that any instruction set may add side by side.
 pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
     let mut lanes = [0.0; 8];
@@ -22,9 +24,27 @@ fn nothing(matrix: &[f64]) -> f64 {
     (dot(matrix, matrix) * (f64::EPSILON * f64::EPSILON * 1e-6)).max(1e-280)
 }
 
-/// `R` of the QR factorisation of `rows`, `[n, dims]`, by Householder's reflections: `[min(n, dims), dims]`, upper
-/// triangular.
-pub(super) fn factor(rows: &[f64], dims: usize) -> Vec<f64> {
+/// Rows that are factored at a time, and at least so many times as many as dimensions.
+const BLOCK: usize = 1024;
+const TIMES: usize = 4;
+
+/// `R` of the QR factorisation of `rows`, `[n, dims]`: `[min(n, dims), dims]`, upper triangular. Blocks of rows are
+/// factored side by side and their factors two by two (tall and skinny QR, Demmel and others 2012), in one order.
+pub(super) fn factor(rows: Vec<f64>, dims: usize) -> Vec<f64> {
+    let block = BLOCK.max(TIMES * dims) * dims;
+    if rows.len() <= block {
+        return reduce(&rows, dims);
+    }
+    let mut factors: Vec<Vec<f64>> = rows.par_chunks(block).map(|rows| reduce(rows, dims)).collect();
+    while factors.len() > 1 {
+        let two = |pair: &[Vec<f64>]| if pair.len() == 1 { pair[0].clone() } else { reduce(&pair.concat(), dims) };
+        factors = factors.par_chunks(2).map(two).collect();
+    }
+    factors.pop().unwrap_or_default()
+}
+
+/// [`factor`] of one block, by Householder's reflections.
+fn reduce(rows: &[f64], dims: usize) -> Vec<f64> {
     let n = rows.len() / dims;
     let (rank, nothing) = (n.min(dims), nothing(rows));
     let mut columns: Vec<Vec<f64>> = (0..dims).map(|j| rows.iter().skip(j).step_by(dims).copied().collect()).collect();
@@ -94,9 +114,9 @@ mod tests {
 
     #[test]
     fn a_factor_has_the_squares_of_its_rows() {
-        for (n, dims) in [(1, 3), (3, 3), (7, 3), (40, 9)] {
+        for (n, dims) in [(1, 3), (3, 3), (7, 3), (40, 9), (5000, 4)] {
             let rows: Vec<f64> = (0..n * dims).map(|i| ((i * 37 + 11) % 29) as f64 - 14.0).collect();
-            let r = factor(&rows, dims);
+            let r = factor(rows.clone(), dims);
             assert_eq!(r.len(), n.min(dims) * dims);
             for i in 0..dims {
                 for j in 0..dims {
@@ -106,11 +126,11 @@ mod tests {
             }
             assert!((0..n.min(dims)).all(|i| r[i * dims..i * dims + i].iter().all(|v| *v == 0.0)), "triangular");
         }
-        assert_eq!(factor(&[0.0; 6], 3), [0.0; 6]);
+        assert_eq!(factor(vec![0.0; 6], 3), [0.0; 6]);
         // Columns that are alike but for rounding, and for the rounding of that.
         let alike: Vec<f64> =
             (0..40).flat_map(|i| (0..9).map(move |j| f64::from(i % 5) * 0.1f64.powi(3 + 17 * j))).collect();
-        let r = factor(&alike, 9);
+        let r = factor(alike.clone(), 9);
         assert!(r.iter().all(|v| v.is_finite()), "{r:?}");
         let (whole, left) = (dot(&alike, &alike), dot(&r, &r));
         assert!((left / whole - 1.0).abs() < 1e-12);
