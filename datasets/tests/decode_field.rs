@@ -1,5 +1,6 @@
 //! Files of the kinds that other programs write wrong and others read, with what is right of each (`field/right.tsv`): rate,
-//! channels, frames, and the digest of the samples or, of lossy codecs, what ffmpeg 5.1 makes of some frames.
+//! channels, frames, and the digest of the samples or, of lossy codecs, what ffmpeg 5.1 makes of some frames. The length of
+//! AAC and MP3 in MP4 is that of the sound that was encoded: ffmpeg leaves the padding of the last packet.
 
 use std::fs;
 use std::path::Path;

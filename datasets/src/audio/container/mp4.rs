@@ -140,7 +140,11 @@ impl Track {
             }
             b"ima4" => {
                 let packet = IMA4_BYTES * u64::from(channels);
-                let parts = self.chunks(length, |samples| (samples / IMA4_FRAMES).saturating_mul(packet));
+                // Some count a packet as a sample, with its size, and some each frame in it.
+                let parts = match self.size > 1 || !self.sizes.is_empty() {
+                    true => self.samples(length),
+                    false => self.chunks(length, |samples| (samples / IMA4_FRAMES).saturating_mul(packet)),
+                };
                 return Packets::ima4(rate, channels, parts).map(|packets| Some(Sound::Packets(packets)));
             }
             b"alac" => {
@@ -179,7 +183,10 @@ impl Track {
     fn samples(&self, length: u64) -> Vec<Range<u64>> {
         let (mut ranges, mut sizes) = (Vec::new(), self.sizes.iter());
         for (mut offset, samples) in self.counts() {
-            for size in sizes.by_ref().take(usize::try_from(samples).unwrap_or(usize::MAX)) {
+            for _ in 0..samples {
+                // One size stands for all samples, where they have one.
+                let size = if self.size > 0 { Some(&self.size) } else { sizes.next() };
+                let Some(size) = size.filter(|size| **size > 0) else { break };
                 let end = offset.saturating_add(u64::from(*size));
                 if end > length {
                     return ranges;

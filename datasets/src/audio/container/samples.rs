@@ -159,7 +159,7 @@ mod tests {
             encoding: Encoding::Signed,
             width: 2,
             big_endian: false,
-            parts: vec![0..100],
+            parts: vec![0..60, 60..100],
         };
         let read = samples.read(&mut io::Cursor::new([0; 10]), &mut |_| Ok(()));
         assert!(matches!(read, Ok(()) | Err(DecodeError::Failed(_))));
