@@ -28,8 +28,8 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ),
     (
         "tricky/flac-test-files/uncommon/02 - increasing number of channels.flac",
-        "corrupt",
-        "the number of channels changes midway; the reader passes over the frames that do not fit",
+        "channels-change-midway",
+        "the number of channels changes midway, which is refused by its name",
     ),
     (
         "tricky/flac-test-files/uncommon/10 - file starting at frame header.flac",
@@ -39,11 +39,25 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("tricky/flac-test-files/faulty/11 - incorrect metadata block length.flac", "corrupt", NO_FRAMES),
     ("tricky/mutagen/nero-chapters.m4b", "corrupt", NO_FRAMES),
     ("tricky/pydub/test1_empty.wav", "empty", NO_FRAMES),
+    ("music/madmom/stereo_sample.m4a", "182919", EDIT),
+    ("music/rodio/RL.m4a", "1208256", EDIT),
+    ("music/rodio/music.m4a", "449320", EDIT),
+    ("tricky/mediafile/full.m4a", "44100", ITUNES),
+    ("tricky/mediafile/partial.m4a", "44100", ITUNES),
+    ("tricky/mediafile/soundcheck-nonascii.m4a", "44100", ITUNES),
+    ("tricky/mediafile/t_time.m4a", "44100", ITUNES),
+    ("tricky/mutagen/covr-with-name.m4a", "163520", MEDIA),
+    ("tricky/mutagen/has-tags.m4a", "163520", MEDIA),
+    ("tricky/mutagen/no-tags.m4a", "163520", MEDIA),
     ("tricky/mutagen/ep7.m4b", "corrupt", "the decoder finds the AudioSpecificConfig cut short"),
 ];
 
 const GRANULE: &str = "the last granule position states this length; ffmpeg 5.1 loses the first 128 frames of it";
 const CUT: &str = "the last MPEG frame is cut short by the end of the file; ffmpeg decodes what there is of it";
+const EDIT: &str = "the edit list ends here; ffmpeg leaves what the last packet holds beyond";
+const ITUNES: &str = "iTunes' tag states this length; ffmpeg leaves the padding of the last packet";
+const MEDIA: &str = "the media header states this length, and no edit list a delay; ffmpeg drops a packet of 1024 frames at \
+                     the start and leaves the padding of the last";
 const NO_FRAMES: &str = "ffmpeg finds no frame in it either";
 
 /// Codecs of the table that have no decoder here, with the reason that they are refused for.
@@ -139,7 +153,9 @@ fn what_is_no_sound_is_not_taken_for_sound() {
     for line in table.lines().filter(|line| line.ends_with("no audio stream")) {
         let path = line.split('\t').next().expect("a path");
         let (got, _) = outcome(&data.join(path));
-        let lenient = path.ends_with("07 - other metadata blocks preceding streaminfo metadata block.flac");
+        // Of the second, frames of which most have one sample, the samples have the MD5 that is stated.
+        let kept = ["07 - other metadata blocks preceding streaminfo metadata block.flac", "09 - blocksize 1.flac"];
+        let lenient = kept.iter().any(|name| path.ends_with(name));
         assert_eq!(got.contains(' '), lenient, "{path}: {got}");
     }
 }

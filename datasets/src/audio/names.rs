@@ -5,6 +5,9 @@ use std::io::{self, ErrorKind, Read};
 use symphonia::core::codecs::audio::AudioCodecId;
 use symphonia::core::codecs::audio::well_known as id;
 
+/// Chunks, boxes and tags in a row that are looked through before giving up.
+pub(super) const STEPS: usize = 4096;
+
 /// The name of a codec: its registered one, that of a codec without decoder, or its number.
 pub(super) fn codec(codec: AudioCodecId) -> String {
     if let Some(known) = symphonia::default::get_codecs().get_audio_decoder(codec) {

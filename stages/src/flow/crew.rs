@@ -1,6 +1,6 @@
 //! Work that all processes of a run do together: the leading one does it as any other, and calls the others to help.
 
-use super::{Env, Peers, effect::message, memo::Erased};
+use super::{Env, Peers, failure::message, memo::Erased};
 use crate::model::training::crew::{Apart, Crew};
 use datasets::{
     Digest,
@@ -8,57 +8,13 @@ use datasets::{
 };
 use kernels::device::attempt as on_device;
 use std::{
-    collections::BTreeMap,
-    mem::take,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
-
-/// The effects of this process that help, by their stages; and calls for those that are not there yet.
-#[derive(Default)]
-pub struct Helpers(Mutex<Known>);
-
-#[derive(Default)]
-struct Known {
-    effects: BTreeMap<String, Arc<dyn Erased>>,
-    early: Vec<(String, Digest, Vec<u8>)>,
-}
-
-impl Helpers {
-    /// Adds the effect of a stage, and takes up the calls that came before it.
-    pub(super) fn add(&self, env: &Arc<Env>, stage: &str, effect: &Arc<dyn Erased>) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.effects.insert(stage.to_owned(), effect.clone());
-        let (now, early) = take(&mut known.early).into_iter().partition(|(of, ..)| of == stage);
-        known.early = early;
-        drop(known);
-        let now: Vec<(String, Digest, Vec<u8>)> = now;
-        now.into_iter().for_each(|(_, key, work)| help(env, effect.clone(), key, work));
-    }
-
-    /// Forgets all effects: they hold the environment that holds them.
-    pub fn clear(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Known::default();
-    }
-}
-
-impl Env {
-    /// Takes part in work that another process does.
-    pub fn called(self: &Arc<Env>, stage: String, key: Digest, work: Vec<u8>) {
-        let mut known = self.helpers.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match known.effects.get(&stage).cloned() {
-            None => known.early.push((stage, key, work)),
-            Some(effect) => {
-                drop(known);
-                help(self, effect, key, work);
-            }
-        }
-    }
-}
 
 /// Queues a job that takes part in the work of a key. What keeps it from that is told to the process that does the work, and
 /// ends it there.
-fn help(env: &Arc<Env>, effect: Arc<dyn Erased>, key: Digest, work: Vec<u8>) {
+pub(super) fn help(env: &Arc<Env>, effect: Arc<dyn Erased>, key: Digest, work: Vec<u8>) {
     let own = env.clone();
     let job = move || {
         let Some(peers) = own.peers.clone() else { return };

@@ -4,7 +4,11 @@
 //! title never reaches a decoder, and two tracks with the same bytes are decoded once.
 
 use super::{
-    Env, Event, Failure, divide, dry, group, pair,
+    Env, Event, Failure,
+    crew::help,
+    divide, dry,
+    failure::message,
+    group, pair,
     relate::{Either, Travels},
 };
 use crate::{
@@ -25,7 +29,6 @@ use datasets::{
 use differential_dataflow::AsCollection;
 use kernels::device::attempt as on_device;
 use std::{
-    any::Any,
     collections::{BTreeSet, HashMap, VecDeque, hash_map::Entry},
     fs,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -151,7 +154,8 @@ pub(crate) fn operator<'s>(
     // Shared work has one place, so that no two processes wait for each other's help.
     let shared = effect.shared() && env.peers.is_some();
     if shared && env.peers.as_ref().is_some_and(|peers| peers.place().0 > 0) {
-        env.helpers.add(&env, &stage, &effect);
+        let (env_, effect) = (env.clone(), effect.clone());
+        env.helpers.add(&stage, Box::new(move |key, work| help(&env_, effect.clone(), key, work)));
     }
     let pact = Exchange::new(move |((key, (_, work)), _, _): &(Job, Time, isize)| match shared {
         true => 0,
@@ -436,9 +440,4 @@ fn abort<T>(env: &Env, error: StoreError) -> Option<T> {
     env.ledger.fail(Failure::Store(error));
     env.cancel.cancel();
     None
-}
-
-pub(super) fn message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-    text.unwrap_or("without a message").to_owned()
 }

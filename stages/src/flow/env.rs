@@ -1,12 +1,13 @@
 //! Environment of effects: the store, the sources, the pool, the ledger, and the cancellation flag.
 
-use super::{Event, Ledger, Observer, Pool, Sources, crew::Helpers};
+use super::{Event, Ledger, Observer, Pool, Sources};
 use datasets::{Digest, corpus::OptOut, effect::Fault, store::Store};
 use std::{
     collections::BTreeMap,
+    mem::take,
     path::Path,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
 };
@@ -33,6 +34,49 @@ pub trait Peers: Send + Sync {
     fn leave(&self, key: Digest, why: &str);
     /// Forgets what others said about the work of a key.
     fn forget(&self, key: Digest);
+}
+
+/// Takes part in the work of a key, which is handed to it packed.
+type Help = Box<dyn Fn(Digest, Vec<u8>) + Send + Sync>;
+
+/// The stages of this process that take part in work which another process does, and calls for those that are not there yet.
+#[derive(Default)]
+pub struct Helpers(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    stages: BTreeMap<String, Help>,
+    early: Vec<(String, Digest, Vec<u8>)>,
+}
+
+impl Helpers {
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a stage, and takes up the calls that came before it.
+    pub(super) fn add(&self, stage: &str, help: Help) {
+        let mut known = self.known();
+        let (now, early) = take(&mut known.early).into_iter().partition(|(of, ..)| of == stage);
+        known.early = early;
+        let now: Vec<(String, Digest, Vec<u8>)> = now;
+        now.into_iter().for_each(|(_, key, work)| help(key, work));
+        known.stages.insert(stage.to_owned(), help);
+    }
+
+    /// Takes part in the work of a key, which a stage does in another process.
+    pub fn called(&self, stage: String, key: Digest, work: Vec<u8>) {
+        let mut known = self.known();
+        match known.stages.get(&stage) {
+            Some(help) => help(key, work),
+            None => known.early.push((stage, key, work)),
+        }
+    }
+
+    /// Forgets all stages: they hold the environment that holds them.
+    pub fn clear(&self) {
+        *self.known() = Known::default();
+    }
 }
 
 /// The items that a run may execute, where its plan was approved beforehand.
@@ -112,7 +156,7 @@ pub struct Env {
     pub observer: Box<dyn Observer>,
     /// The other processes of this run, where there are any.
     pub peers: Option<Arc<dyn Peers>>,
-    /// Effects that take part in work which another process does.
+    /// The stages that take part in work which another process does.
     pub helpers: Helpers,
     /// Effects that may run, if the plan was approved beforehand. `None`: all of them.
     pub permit: Option<Arc<dyn Permit>>,

@@ -1,6 +1,7 @@
 //! Failures that end a build.
 
 use datasets::store::StoreError;
+use std::any::Any;
 
 /// Reasons for a run to end without publishing.
 #[derive(Debug)]
@@ -39,4 +40,10 @@ pub enum Failure {
         /// The reason as a sentence.
         why: String,
     },
+}
+
+/// What a panic says.
+pub(super) fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("without a message").to_owned()
 }

@@ -18,9 +18,8 @@ mod relate;
 mod sources;
 pub(crate) mod whole;
 
-pub use crew::Helpers;
 pub use effect::{Done, Item, memoised};
-pub use env::{Cancel, Env, Hold, Peers, Permit};
+pub use env::{Cancel, Env, Helpers, Hold, Peers, Permit};
 pub use event::{Event, Figure, Observer};
 pub use failure::Failure;
 pub use ledger::{Cost, Ledger, StageLedger};

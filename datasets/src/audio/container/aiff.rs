@@ -8,7 +8,8 @@ use std::ops::Range;
 
 use super::packets::Packets;
 use super::samples::{Encoding, Samples};
-use super::sound::{STEPS, Sound};
+use super::sound::Sound;
+use crate::audio::names::STEPS;
 use crate::audio::refusal::{DecodeError, Reason};
 use crate::audio::view::{at, be16, be32, be64, between};
 

@@ -7,7 +7,8 @@ use std::io::{Read, Seek};
 
 use super::flac;
 use super::samples::{Encoding, Samples};
-use super::sound::{STEPS, Sound};
+use super::sound::Sound;
+use crate::audio::names::STEPS;
 use crate::audio::refusal::{DecodeError, Reason};
 use crate::audio::view::{View, at, be32, be64};
 

@@ -8,7 +8,7 @@
 use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 
-use super::sound::STEPS;
+use crate::audio::names::STEPS;
 use crate::audio::names::read_up_to;
 use crate::audio::refusal::{DecodeError, Reason};
 use crate::audio::view::{at, be16, be64, between};

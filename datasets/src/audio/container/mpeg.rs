@@ -8,7 +8,7 @@
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 
-use super::sound::STEPS;
+use crate::audio::names::STEPS;
 use crate::audio::names::read_up_to;
 use crate::audio::refusal::{DecodeError, Reason};
 use crate::audio::view::{Piece, View, be32, le32};
@@ -202,11 +202,11 @@ fn changes(one: &Frame, next: &Frame) -> DecodeError {
     DecodeError::refuse(reason, message)
 }
 
-/// The header of a first frame that states encoder delays and has a checksum, as one without: `lame -p` puts the tag where
-/// it always is, and the checksum over the bytes before it, so that readers that count it miss the tag;
-/// symphonia knows such a frame by its empty side information, in the first bytes of which the checksum stands.
+/// The header of a first frame that states encoder delays and has a checksum, as one without: `lame -p` writes the checksum
+/// over the side information after it has made that of the tag, which covers these bytes and is then that of others;
+/// symphonia takes no delays from a tag whose own checksum is wrong.
 fn unprotected<R: Read + Seek>(bytes: &mut Window<'_, R>, at: u64, one: &Frame) -> io::Result<Option<Vec<u8>>> {
-    let head: [u8; 40] = bytes.at(at)?;
+    let head: [u8; 192] = bytes.at(at)?;
     if head[1] & 1 != 0 || one.kind & 0x06 != 2 {
         return Ok(None);
     }
@@ -215,6 +215,22 @@ fn unprotected<R: Read + Seek>(bytes: &mut Window<'_, R>, at: u64, one: &Frame) 
         (true, _) | (false, 2) => 17,
         _ => 9,
     };
-    let tagged = [&b"Xing"[..], b"Info"].contains(&&head[4 + side..8 + side]);
-    Ok(tagged.then(|| vec![head[0], head[1] | 1, head[2], head[3], 0, 0]))
+    let (tag, flags) = (&head[4 + side..8 + side], usize::from(head[11 + side]));
+    if ![&b"Xing"[..], b"Info"].contains(&tag) {
+        return Ok(None);
+    }
+    // Frames, bytes, places and quality, as far as the flags say that they are there; then LAME's part, with its checksum.
+    let fields = [4, 4, 100, 4].iter().enumerate().map(|(bit, bytes)| (flags >> bit & 1) * bytes);
+    let end = side + 12 + fields.sum::<usize>() + 34;
+    if checksum(&head[..end]) == u16::from_be_bytes([head[end], head[end + 1]]) {
+        return Ok(None);
+    }
+    Ok(Some(vec![head[0], head[1] | 1, head[2], head[3], 0, 0]))
+}
+
+/// The checksum of LAME's tag: CRC-16 with the polynomial 0x8005, the least bit first.
+fn checksum(bytes: &[u8]) -> u16 {
+    bytes.iter().fold(0, |crc, byte| {
+        (0..8).fold(crc ^ u16::from(*byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xa001 } else { crc >> 1 })
+    })
 }

@@ -17,6 +17,3 @@ pub(crate) enum Sound {
     /// Bytes that a demuxer of symphonia's reads.
     Stream(View),
 }
-
-/// Chunks, boxes and tags in a row that are looked through before giving up.
-pub(super) const STEPS: usize = 4096;

@@ -10,8 +10,9 @@ use std::ops::Range;
 
 use super::mpeg;
 use super::samples::{Encoding, Samples};
-use super::sound::{STEPS, Sound};
+use super::sound::Sound;
 use crate::audio::names;
+use crate::audio::names::STEPS;
 use crate::audio::refusal::{DecodeError, Reason};
 use crate::audio::view::{Piece, View, at, between, le16, le32, le64};
 

@@ -108,7 +108,7 @@ impl Cluster {
         let (asked, called) = (Arc::downgrade(env), Arc::downgrade(env));
         let called = move |stage, key, work| {
             if let Some(env) = called.upgrade() {
-                env.called(stage, key, work);
+                env.helpers.called(stage, key, work);
             }
         };
         self.watch.answer_with(Box::new(move || asked.upgrade()?.ledger.unread()), Box::new(called));
