@@ -70,7 +70,7 @@ const CHUNKS: usize = 64;
 struct Riff {
     /// The fields of its `INFO` list (Multimedia Programming Interface and Data Specifications 1.0, 1991).
     info: Vec<(Field, String)>,
-    /// Where the ID3v2 tag of its `id3 ` chunk lies.
+    /// Offset of the ID3v2 tag in its `id3 ` chunk.
     id3: Range<u64>,
 }
 

@@ -195,7 +195,7 @@ fn read_csv(path: &Path, delimiter: u8, sink: &mut impl Sink) -> Result<(), Scan
 /// Whether the row at an offset, the last of a file, ends within a quoted field: the parser then takes all the rest of the
 /// file for one field, and the rows in it for text.
 fn unclosed(path: &Path, offset: u64, delimiter: u8) -> std::io::Result<bool> {
-    /// Where in a field the parser stands.
+    /// Place of the parser in a field.
     #[derive(PartialEq)]
     enum Within {
         Start,

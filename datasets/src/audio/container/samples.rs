@@ -21,7 +21,7 @@ pub(crate) enum Encoding {
     MuLaw,
 }
 
-/// Where samples lie in a file and how they are written.
+/// Places of samples in a file, and how they are written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Samples {
     /// Sample rate in Hz.

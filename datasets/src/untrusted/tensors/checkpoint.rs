@@ -17,7 +17,7 @@ const LONGEST_NAME: usize = 1024;
 /// The number that a stream begins with, little-endian.
 const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
 
-/// Where storages lie, by key: offset and length in bytes.
+/// Places of storages by key: offset and length in bytes.
 type Storages = BTreeMap<String, (u64, u64)>;
 
 /// Reads what a zip archive of `torch.save` tells of its tensors.

@@ -1,4 +1,4 @@
-//! Where the tensors of a file lie, checked against the bytes that are there.
+//! Places of the tensors of a file, checked against the bytes that are there.
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
