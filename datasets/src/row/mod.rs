@@ -144,7 +144,7 @@ row! {
         /// License of imported weights, as an SPDX expression where it could be read.
         #[serde(default, deserialize_with = "absent")]
         pub license: Option<String>,
-        /// Where imported weights come from.
+        /// Source of imported weights.
         #[serde(default, deserialize_with = "absent")]
         pub source: Option<String>,
     }

@@ -27,7 +27,7 @@ impl Element {
     }
 }
 
-/// Where a tensor lies, in bytes that were seen to be inside the file.
+/// Place of a tensor, in bytes that were seen to be inside the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) element: Element,

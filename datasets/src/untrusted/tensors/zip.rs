@@ -135,7 +135,7 @@ fn wide(sizes: [u64; 3], mut extra: &[u8]) -> io::Result<[u64; 3]> {
     Err(cut())
 }
 
-/// Where the bytes of an entry start, and how many they are: seen to lie inside the file.
+/// Offset and length of the bytes of an entry, which were seen to lie inside the file.
 ///
 /// # Errors
 /// Those of the reader, and `InvalidData` for a compressed or encrypted entry, or one that is not where the list says.

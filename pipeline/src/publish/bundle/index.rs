@@ -60,7 +60,7 @@ pub struct CodecEntry {
     /// License of imported weights. `None` if it is not stated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub license: Option<String>,
-    /// Where imported weights come from. `None` if it is not stated.
+    /// Source of imported weights. `None` if it is not stated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
 }

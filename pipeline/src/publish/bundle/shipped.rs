@@ -14,7 +14,7 @@ const ATTRIBUTION: &str = include_str!("../../../../models/refrain-44k/ATTRIBUTI
 /// The bytes of its file.
 pub(super) const CODEC: &[u8] = include_bytes!("../../../../models/refrain-44k/codec.safetensors");
 
-/// What it is and what it was trained on, in a sentence.
+/// A sentence that says what the codec is and what it was trained on.
 ///
 /// # Errors
 /// [`Error::Bug`] where its index cannot be read.

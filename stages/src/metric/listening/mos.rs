@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 /// One rating.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Opinion {
-    /// Who rated.
+    /// The rater, by a code.
     pub rater: String,
     /// What was rated: a clip.
     pub item: String,
